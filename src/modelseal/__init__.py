@@ -1,0 +1,1 @@
+"""Tells whether the model behind an API is still exactly the model that was deployed."""

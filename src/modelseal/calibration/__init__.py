@@ -1,0 +1,1 @@
+"""Measures how far harmless re-hostings move a decision."""

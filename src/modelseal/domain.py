@@ -1,0 +1,131 @@
+"""What a valid input is."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from modelseal.errors import InvalidArgumentError
+from modelseal.shapes import Array, Codes, Inputs, Mask
+
+Numbers = TypeVar("Numbers", bound=Any)
+"""A numpy array or a torch tensor: the methods that take it use only what both have."""
+
+# A float32 close to 1 is exact to 6e-8, a 256th of the range is 4e-3: a thousandth of a level
+# tells a rounding error of the representation from a value between two levels.
+LEVEL_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """The valid inputs of a network: their shape, their bounds and their levels.
+
+    Args:
+        shape: The shape of one input without the batch axis, such as (3, 32, 32).
+        bounds: The smallest and the largest value.
+        levels: How many evenly spaced values are allowed, both bounds included: 256 for an
+            8-bit image, 0 for a continuous input.
+
+    Raises:
+        InvalidArgumentError: A value is out of its range.
+
+    Examples:
+        >>> domain = Domain(shape=(2,), bounds=(0, 1), levels=256)
+        >>> domain.decode(np.array([[0, 255]], np.uint8))
+        array([[0., 1.]], dtype=float32)
+    """
+
+    shape: tuple[int, ...]
+    bounds: tuple[float, float] = (0.0, 1.0)
+    levels: int = 256
+
+    def __post_init__(self) -> None:
+        if not self.shape or min(self.shape) < 1:
+            raise InvalidArgumentError(f"shape needs positive sizes, but is {list(self.shape)}")
+        if not (all(map(isfinite, self.bounds)) and self.bounds[0] < self.bounds[1]):
+            raise InvalidArgumentError(
+                f"bounds need two finite numbers, the lower first, but are {list(self.bounds)}"
+            )
+        if self.levels not in {0, *range(2, 257)}:
+            raise InvalidArgumentError(f"levels needs 0 or 2 to 256, but is {self.levels}")
+
+    @property
+    def span(self) -> float:
+        """The distance between the two bounds."""
+        return self.bounds[1] - self.bounds[0]
+
+    @property
+    def step(self) -> float:
+        """The distance between two neighbouring levels; 0 if the domain is continuous."""
+        return self.span / (self.levels - 1) if self.levels else 0.0
+
+    @cached_property
+    def table(self) -> Array:
+        """The float32 value of every level, lowest first; empty if the domain is continuous.
+
+        Looking a value up is exact on every machine, where dividing by 255 is not: a GPU may
+        multiply by the reciprocal instead.
+        """
+        steps = max(self.levels - 1, 1)
+        numbers = np.arange(self.levels, dtype=np.float64)
+        return ((numbers * self.span + self.bounds[0] * steps) / steps).astype(np.float32)
+
+    def clamp(self, inputs: Numbers) -> Numbers:
+        """Moves every value to the nearest one inside the bounds."""
+        return cast(Numbers, inputs.clip(*self.bounds))
+
+    def snap(self, inputs: Numbers) -> Numbers:
+        """Moves every value to the nearest level; only clamps if the domain is continuous."""
+        inside = self.clamp(inputs)
+        if not self.levels:
+            return inside
+        steps = self.levels - 1
+        numbers = ((inside - self.bounds[0]) * (steps / self.span)).round()
+        return cast(Numbers, (numbers * self.span + self.bounds[0] * steps) / steps)
+
+    def contains(self, inputs: Inputs) -> Mask:
+        """Whether each input has this shape, is finite, inside the bounds and on the levels."""
+        if inputs.shape[1:] != self.shape:
+            return np.zeros(len(inputs), dtype=bool)
+        flat = inputs.reshape(len(inputs), -1)
+        valid = np.isfinite(flat) & (flat >= self.bounds[0]) & (flat <= self.bounds[1])
+        if self.levels:
+            valid &= np.abs(flat - self.snap(flat)) <= LEVEL_TOLERANCE * self.step
+        return cast(Mask, valid.all(axis=1))
+
+    def encode(self, inputs: Inputs) -> Codes:
+        """Inputs as they are stored: the number of the nearest level, or float32 if continuous."""
+        if not self.levels:
+            return self.clamp(inputs).astype(np.float32)
+        numbers = (self.clamp(inputs) - self.bounds[0]) * ((self.levels - 1) / self.span)
+        return numbers.round().astype(np.uint8)
+
+    def decode(self, codes: Codes) -> Inputs:
+        """Stored inputs as the float32 values that a network takes.
+
+        Raises:
+            InvalidArgumentError: The codes are of another type or shape, or beyond the levels.
+        """
+        self.check(codes)
+        return cast(Inputs, self.table[codes]) if self.levels else codes
+
+    def check(self, codes: Codes) -> None:
+        """Makes sure that stored inputs are valid.
+
+        Raises:
+            InvalidArgumentError: The codes are of another type or shape, or beyond the levels.
+        """
+        wanted = np.dtype(np.uint8 if self.levels else np.float32)
+        if codes.shape[1:] != self.shape or codes.dtype != wanted:
+            raise InvalidArgumentError(
+                f"inputs need shape (batch, {', '.join(map(str, self.shape))}) and type {wanted}, "
+                f"but have {codes.shape} and {codes.dtype}"
+            )
+        if self.levels and codes.size and codes.max() >= self.levels:
+            raise InvalidArgumentError(
+                f"inputs need levels 0 to {self.levels - 1}, but one is {codes.max()}"
+            )
+        if not self.levels and not self.contains(codes).all():
+            raise InvalidArgumentError(f"inputs need values within {list(self.bounds)}")

@@ -1,0 +1,57 @@
+"""What can go wrong, as one small tree.
+
+```
+ModelsealError
+├── InvalidArgumentError    the caller's mistake; also a ValueError
+├── BadFileError            a file is not what it should be; carries the file and the field
+├── MissingExtraError       a part that was not installed is needed; also an ImportError
+├── SealingError            no fingerprint could be made that would keep its promise
+└── EndpointError           an endpoint gave no usable answer: a verdict of undecided
+```
+
+A tampered model is an answer, not an exception: it never appears here.
+"""
+
+
+class ModelsealError(Exception):
+    """Anything that modelseal itself raises; its text is one sentence made for the user."""
+
+
+class InvalidArgumentError(ModelsealError, ValueError):
+    """The caller's mistake; the text says what was wanted and what came."""
+
+
+class BadFileError(ModelsealError):
+    """A file that cannot be used.
+
+    Args:
+        file: The file's path or name, as the user gave it.
+        problem: What was wanted and what came.
+        field: The path to the wrong field inside the file, such as `samples[3].label`.
+    """
+
+    def __init__(self, file: object, problem: str, *, field: str = "") -> None:
+        self.file = str(file)
+        self.field = field
+        super().__init__(f"{file}: {field}: {problem}" if field else f"{file}: {problem}")
+
+
+class MissingExtraError(ModelsealError, ImportError):
+    """An optional part is needed that is not installed.
+
+    Args:
+        purpose: What it is needed for, as the subject of a sentence.
+        extra: The name of the extra in `pip install modelseal[extra]`.
+    """
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f'{purpose} needs an extra: pip install "modelseal[{extra}]"')
+
+
+class SealingError(ModelsealError):
+    """No fingerprint could be made that would keep its promise."""
+
+
+class EndpointError(ModelsealError):
+    """An endpoint gave no usable answer: unreachable, malformed, of another shape, not finite."""

@@ -1,0 +1,1 @@
+"""The artifact: what it holds and how it is written and read."""

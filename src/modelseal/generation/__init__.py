@@ -1,0 +1,1 @@
+"""Makes sensitive samples: pure functions of networks and inputs."""

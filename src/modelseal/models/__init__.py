@@ -1,0 +1,1 @@
+"""Builds the owner's network and reads natural inputs."""

@@ -1,0 +1,1 @@
+"""What endpoints show, and when two answers are the same."""

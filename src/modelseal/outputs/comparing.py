@@ -1,0 +1,126 @@
+"""The arithmetic under the output specs: ordering, rounding, and what counts as the same."""
+
+from typing import cast
+
+import numpy as np
+
+from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.outputs.answers import Answers, Kind
+from modelseal.shapes import Array, Labels, Mask, PerInput, Scores, Values
+
+# Servers print probabilities with few digits: a row may miss 1 by half a unit of the last digit
+# for each class, and three digits with a hundred classes come to 0.05.
+SUM_TOLERANCE = 0.05
+
+
+def softmax(scores: Scores) -> Scores:
+    """The probability of every class, in float64."""
+    shifted = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
+    return cast(Scores, shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def best(scores: Scores, count: int) -> Labels:
+    """The classes of the highest scores, best first; of equal scores the lower class first.
+
+    Raises:
+        InvalidArgumentError: There are fewer classes than `count`.
+    """
+    if scores.shape[1] < count:
+        raise InvalidArgumentError(f"{count} labels need as many classes, not {scores.shape[1]}")
+    return cast(Labels, np.argsort(-scores, axis=1, kind="stable")[:, :count])
+
+
+def label_margin(scores: Scores, count: int) -> PerInput:
+    """The smallest difference between neighbours among the best count + 1 scores."""
+    ordered = -np.sort(-scores.astype(np.float64), axis=1)[:, : count + 1]
+    if ordered.shape[1] < 2:
+        return np.full(len(scores), np.inf)
+    return cast(PerInput, -np.diff(ordered, axis=1).max(axis=1))
+
+
+def label_move(scores: Scores, others: Scores, count: int) -> PerInput:
+    """The largest change of a difference between a shown label's score and any other score."""
+    shown = best(scores, count)
+    change = others.astype(np.float64) - scores
+    own = np.take_along_axis(change, shown, axis=1)
+    return cast(PerInput, np.abs(own[:, :, None] - change[:, None, :]).max(axis=(1, 2)))
+
+
+def rounding_margin(values: Values | Scores, digits: int) -> PerInput:
+    """The distance of the nearest value to where its last digit changes."""
+    units = values * 10.0**digits
+    return cast(PerInput, np.abs(units - np.floor(units) - 0.5).min(axis=1) / 10.0**digits)
+
+
+def same_labels(expected: Answers, shown: Answers) -> Mask:
+    """Whether the labels of two answers are the same, for each input."""
+    return cast(Mask, (cast(Labels, expected.labels) == cast(Labels, shown.labels)).all(axis=1))
+
+
+def same_digits(expected: Answers, shown: Answers, digits: int) -> Mask:
+    """Whether the rounded values of two answers are the same, for each input."""
+    first, second = comparable(expected, shown)
+    # Both are rounded: they differ by nothing or by at least one unit of the last digit.
+    return cast(Mask, (np.abs(first - second) < 0.5 * 10.0**-digits).all(axis=1))
+
+
+def comparable(expected: Answers, shown: Answers) -> tuple[Array, Array]:
+    """The values of two answers as float64, of one shape.
+
+    Raises:
+        EndpointError: The shown answer is of another shape.
+    """
+    first, second = cast(Array, expected.values), cast(Array, shown.values)
+    if first.shape != second.shape:
+        raise EndpointError(f"values of shape {first.shape} were wanted, but {second.shape} came")
+    return first.astype(np.float64), second.astype(np.float64)
+
+
+def wide_enough(labels: Labels, count: int) -> Labels:
+    """The first `count` labels.
+
+    Raises:
+        EndpointError: There are fewer, or one is negative.
+    """
+    if labels.shape[1] < count:
+        raise EndpointError(f"{count} labels were wanted, but {labels.shape[1]} came")
+    if labels.size and labels.min() < 0:
+        raise EndpointError(f"labels from 0 were wanted, but {labels.min()} came")
+    return labels[:, :count]
+
+
+def finite(values: Array) -> Array:
+    """The values themselves.
+
+    Raises:
+        EndpointError: One is infinite or not a number.
+    """
+    if not np.isfinite(values).all():
+        raise EndpointError("finite numbers were wanted, but an infinity or NaN came")
+    return values
+
+
+def all_probabilities(answers: Answers) -> Scores:
+    """The probability of every class.
+
+    Raises:
+        EndpointError: The answers hold labels or raw scores instead.
+    """
+    if answers.kind is Kind.SCORES:
+        return softmax(finite(cast(Scores, answers.values)))
+    if answers.kind is Kind.LABELS:
+        raise EndpointError("probabilities were wanted, but labels came")
+    values = finite(cast(Scores, answers.values)).astype(np.float64)
+    if (values < 0).any() or (np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE).any():
+        raise EndpointError("probabilities that add up to 1 were wanted, but other numbers came")
+    return values
+
+
+def check_digits(digits: int) -> None:
+    """Makes sure that a number of decimal digits is in its range.
+
+    Raises:
+        InvalidArgumentError: It is not 1 to 12.
+    """
+    if not 1 <= digits <= 12:
+        raise InvalidArgumentError(f"probabilities need 1 to 12 digits, but got {digits}")

@@ -1,0 +1,1 @@
+"""Recipes that return a changed copy of a network, for evaluation."""

@@ -1,0 +1,96 @@
+"""What is said of a served model, and on what evidence."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from modelseal.errors import InvalidArgumentError
+
+
+class Outcome(Enum):
+    """The three answers; "could not decide" is never taken for intact."""
+
+    INTACT = "intact"
+    TAMPERED = "tampered"
+    UNDECIDED = "undecided"
+
+
+class Finding(Enum):
+    """What asking one sample showed."""
+
+    AGREES = "agrees"
+    DIFFERS = "differs"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What one sample was expected to answer and what came.
+
+    Args:
+        sample: The sample's number in the fingerprint, from 0.
+        finding: Whether the answer agrees, differs, or cannot be judged.
+        expected: The expected answer as short text.
+        shown: The answer that came as short text; empty if none came.
+        reason: Why the answer cannot be judged; empty otherwise.
+    """
+
+    sample: int
+    finding: Finding
+    expected: str
+    shown: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """Intact, tampered or undecided, with its evidence.
+
+    Args:
+        outcome: The answer.
+        samples: How many samples the fingerprint holds.
+        evidence: One entry for each sample that was asked, in the order of asking.
+        reason: One sentence for a person.
+
+    Raises:
+        InvalidArgumentError: The evidence does not support the outcome.
+    """
+
+    outcome: Outcome
+    samples: int
+    evidence: tuple[Evidence, ...]
+    reason: str
+
+    def __post_init__(self) -> None:
+        supported = judge(self.evidence, samples=self.samples)
+        if self.outcome is not supported:
+            raise InvalidArgumentError(
+                f"the evidence supports {supported.value}, not {self.outcome.value}"
+            )
+
+    def count(self, finding: Finding) -> int:
+        """How many asked samples led to this finding."""
+        return sum(entry.finding is finding for entry in self.evidence)
+
+
+def judge(evidence: tuple[Evidence, ...], *, samples: int) -> Outcome:
+    """The outcome that evidence supports.
+
+    One sample that differs proves tampering, because a sample's margin is larger than any
+    harmless move. Intact needs every sample of the fingerprint to agree. Anything else is
+    undecided.
+
+    Args:
+        evidence: One entry for each sample that was asked.
+        samples: How many samples the fingerprint holds, at least 1.
+
+    Examples:
+        >>> judge((), samples=8)
+        <Outcome.UNDECIDED: 'undecided'>
+    """
+    if any(entry.finding is Finding.DIFFERS for entry in evidence):
+        return Outcome.TAMPERED
+    agreeing = {entry.sample for entry in evidence if entry.finding is Finding.AGREES}
+    unclear = any(entry.finding is Finding.UNCLEAR for entry in evidence)
+    if agreeing == set(range(samples)) and samples > 0 and not unclear:
+        return Outcome.INTACT
+    return Outcome.UNDECIDED
