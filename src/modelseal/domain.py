@@ -17,6 +17,13 @@ Numbers = TypeVar("Numbers", bound=Any)
 # tells a rounding error of the representation from a value between two levels.
 LEVEL_TOLERANCE = 1e-3
 
+# Going from a level's number to its value and back in float32 costs a few roundings of 2^-24 of
+# the larger bound: eight of them must stay within the tolerance.
+FLOAT32_ERROR = 2.0**-21
+
+# Beyond these, numbers and spans times 255 leave the range of float32.
+SMALLEST_SPAN, LARGEST_BOUND = 1e-30, 1e30
+
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
@@ -32,7 +39,7 @@ class Domain:
         InvalidArgumentError: A value is out of its range.
 
     Examples:
-        >>> domain = Domain(shape=(2,), bounds=(0, 1), levels=256)
+        >>> domain = Domain(shape=(2,), bounds=(0.0, 1.0), levels=256)
         >>> domain.decode(np.array([[0, 255]], np.uint8))
         array([[0., 1.]], dtype=float32)
     """
@@ -50,6 +57,19 @@ class Domain:
             )
         if self.levels not in {0, *range(2, 257)}:
             raise InvalidArgumentError(f"levels needs 0 or 2 to 256, but is {self.levels}")
+        if not self.is_resolved():
+            raise InvalidArgumentError(
+                "bounds need values between them that float32 tells apart, "
+                f"but are {list(self.bounds)}"
+            )
+
+    def is_resolved(self) -> bool:
+        """Whether float32 is fine enough for the levels, or for a continuous input."""
+        largest = max(map(abs, self.bounds))
+        resolution = LEVEL_TOLERANCE * self.step if self.levels else self.span
+        return largest <= LARGEST_BOUND and resolution >= max(
+            FLOAT32_ERROR * largest, SMALLEST_SPAN
+        )
 
     @property
     def span(self) -> float:
@@ -70,7 +90,8 @@ class Domain:
         """
         steps = max(self.levels - 1, 1)
         numbers = np.arange(self.levels, dtype=np.float64)
-        return ((numbers * self.span + self.bounds[0] * steps) / steps).astype(np.float32)
+        values = (numbers * self.span + self.bounds[0] * steps) / steps
+        return self.clamp(values).astype(np.float32)
 
     def clamp(self, inputs: Numbers) -> Numbers:
         """Moves every value to the nearest one inside the bounds."""
@@ -83,17 +104,17 @@ class Domain:
             return inside
         steps = self.levels - 1
         numbers = ((inside - self.bounds[0]) * (steps / self.span)).round()
-        return cast(Numbers, (numbers * self.span + self.bounds[0] * steps) / steps)
+        # The highest level may come out one rounding error above the bound.
+        return self.clamp(cast(Numbers, (numbers * self.span + self.bounds[0] * steps) / steps))
 
     def contains(self, inputs: Inputs) -> Mask:
         """Whether each input has this shape, is finite, inside the bounds and on the levels."""
         if inputs.shape[1:] != self.shape:
             return np.zeros(len(inputs), dtype=bool)
-        flat = inputs.reshape(len(inputs), -1)
-        valid = np.isfinite(flat) & (flat >= self.bounds[0]) & (flat <= self.bounds[1])
+        valid = np.isfinite(inputs) & (inputs >= self.bounds[0]) & (inputs <= self.bounds[1])
         if self.levels:
-            valid &= np.abs(flat - self.snap(flat)) <= LEVEL_TOLERANCE * self.step
-        return cast(Mask, valid.all(axis=1))
+            valid &= np.abs(inputs - self.snap(inputs)) <= LEVEL_TOLERANCE * self.step
+        return cast(Mask, valid.all(axis=tuple(range(1, valid.ndim))))
 
     def encode(self, inputs: Inputs) -> Codes:
         """Inputs as they are stored: the number of the nearest level, or float32 if continuous."""
@@ -109,7 +130,7 @@ class Domain:
             InvalidArgumentError: The codes are of another type or shape, or beyond the levels.
         """
         self.check(codes)
-        return cast(Inputs, self.table[codes]) if self.levels else codes
+        return self.table[codes] if self.levels else codes
 
     def check(self, codes: Codes) -> None:
         """Makes sure that stored inputs are valid.

@@ -18,7 +18,17 @@ class ModelsealError(Exception):
 
 
 class InvalidArgumentError(ModelsealError, ValueError):
-    """The caller's mistake; the text says what was wanted and what came."""
+    """The caller's mistake; the text says what was wanted and what came.
+
+    Args:
+        problem: What was wanted and what came.
+        field: The path to the wrong field of a value of many fields, such as `margins[3]`.
+    """
+
+    def __init__(self, problem: str, *, field: str = "") -> None:
+        self.problem = problem
+        self.field = field
+        super().__init__(f"{field}: {problem}" if field else problem)
 
 
 class BadFileError(ModelsealError):

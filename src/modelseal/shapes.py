@@ -5,10 +5,10 @@ endpoint shows, and `*shape` is the domain's own shape. Shapes of tensors are na
 `modelseal.generation.shapes`, so that this module needs no torch.
 """
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, Shaped, UInt8
 
 Codes: TypeAlias = UInt8[np.ndarray, "batch *shape"] | Float32[np.ndarray, "batch *shape"]
 """Inputs as they are stored: level numbers if the domain has 256 levels, else the values."""
@@ -31,5 +31,5 @@ PerInput: TypeAlias = Float[np.ndarray, " batch"]
 Mask: TypeAlias = Bool[np.ndarray, " batch"]
 """Yes or no for each input."""
 
-Array: TypeAlias = np.ndarray[Any, Any]
+Array: TypeAlias = Shaped[np.ndarray, "..."]
 """An array of a shape that is checked where it is used."""

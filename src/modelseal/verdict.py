@@ -30,8 +30,11 @@ class Evidence:
         sample: The sample's number in the fingerprint, from 0.
         finding: Whether the answer agrees, differs, or cannot be judged.
         expected: The expected answer as short text.
-        shown: The answer that came as short text; empty if none came.
+        shown: The answer that came as short text; empty if it cannot be judged.
         reason: Why the answer cannot be judged; empty otherwise.
+
+    Raises:
+        InvalidArgumentError: An answer that cannot be judged has no reason, or another has one.
     """
 
     sample: int
@@ -39,6 +42,13 @@ class Evidence:
     expected: str
     shown: str = ""
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.finding is Finding.UNCLEAR) != bool(self.reason):
+            raise InvalidArgumentError(
+                "a reason is wanted for unclear and for nothing else, "
+                f"but {self.finding.value} came with {self.reason!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +62,8 @@ class Verdict:
         reason: One sentence for a person.
 
     Raises:
-        InvalidArgumentError: The evidence does not support the outcome.
+        InvalidArgumentError: The evidence does not support the outcome, or speaks of a sample
+            twice or of one that the fingerprint does not hold.
     """
 
     outcome: Outcome
@@ -61,6 +72,11 @@ class Verdict:
     reason: str
 
     def __post_init__(self) -> None:
+        asked = [entry.sample for entry in self.evidence]
+        if len(set(asked)) < len(asked) or not set(asked) <= set(range(self.samples)):
+            raise InvalidArgumentError(
+                f"each of {self.samples} samples was wanted once at most, but {asked} came"
+            )
         supported = judge(self.evidence, samples=self.samples)
         if self.outcome is not supported:
             raise InvalidArgumentError(

@@ -58,6 +58,7 @@ class Answers:
         """One input's answer as short text.
 
         Examples:
+            >>> import numpy as np
             >>> Answers(kind=Kind.LABELS, labels=np.array([[3, 1]])).describe(0)
             '3, 1'
         """

@@ -8,8 +8,8 @@ from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.shapes import Array, Labels, Mask, PerInput, Scores, Values
 
-# Servers print probabilities with few digits: a row may miss 1 by half a unit of the last digit
-# for each class, and three digits with a hundred classes come to 0.05.
+# A row may miss 1 by half a unit of the last digit that is compared for each class, and by this
+# much more: some servers print fewer digits.
 SUM_TOLERANCE = 0.05
 
 
@@ -76,17 +76,30 @@ def comparable(expected: Answers, shown: Answers) -> tuple[Array, Array]:
     return first.astype(np.float64), second.astype(np.float64)
 
 
-def wide_enough(labels: Labels, count: int) -> Labels:
+def wide_enough(labels: Labels, count: int) -> Array:
     """The first `count` labels.
 
     Raises:
-        EndpointError: There are fewer, or one is negative.
+        EndpointError: There are fewer, one is negative, or one comes twice.
     """
     if labels.shape[1] < count:
         raise EndpointError(f"{count} labels were wanted, but {labels.shape[1]} came")
     if labels.size and labels.min() < 0:
         raise EndpointError(f"labels from 0 were wanted, but {labels.min()} came")
+    if (np.diff(np.sort(labels[:, :count], axis=1), axis=1) == 0).any():
+        raise EndpointError("different labels were wanted, but one came twice")
     return labels[:, :count]
+
+
+def many_enough(values: Scores, count: int) -> Scores:
+    """The values themselves.
+
+    Raises:
+        EndpointError: There are fewer classes than `count`.
+    """
+    if values.shape[1] < count:
+        raise EndpointError(f"{count} classes were wanted, but {values.shape[1]} came")
+    return values
 
 
 def finite(values: Array) -> Array:
@@ -100,20 +113,33 @@ def finite(values: Array) -> Array:
     return values
 
 
-def all_probabilities(answers: Answers) -> Scores:
-    """The probability of every class.
+def all_probabilities(answers: Answers, digits: int) -> Scores:
+    """The probability of every class; those that were shown may be rounded to `digits`.
 
     Raises:
-        EndpointError: The answers hold labels or raw scores instead.
+        EndpointError: The answers hold labels instead, or numbers that are no probabilities.
     """
     if answers.kind is Kind.SCORES:
         return softmax(finite(cast(Scores, answers.values)))
     if answers.kind is Kind.LABELS:
         raise EndpointError("probabilities were wanted, but labels came")
     values = finite(cast(Scores, answers.values)).astype(np.float64)
-    if (values < 0).any() or (np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE).any():
+    tolerance = SUM_TOLERANCE + values.shape[1] * 0.5 * 10.0**-digits
+    if (values < 0).any() or (np.abs(values.sum(axis=1) - 1) > tolerance).any():
         raise EndpointError("probabilities that add up to 1 were wanted, but other numbers came")
     return values
+
+
+def shares(values: Values) -> Values:
+    """Probabilities of some classes, in float64: rounding them in float32 would be coarser.
+
+    Raises:
+        EndpointError: One is below 0, above 1 or not finite.
+    """
+    exact = finite(values).astype(np.float64)
+    if (exact < 0).any() or (exact > 1 + SUM_TOLERANCE).any():
+        raise EndpointError("probabilities from 0 to 1 were wanted, but other numbers came")
+    return exact
 
 
 def check_digits(digits: int) -> None:

@@ -20,9 +20,11 @@ from modelseal.outputs.comparing import (
     finite,
     label_margin,
     label_move,
+    many_enough,
     rounding_margin,
     same_digits,
     same_labels,
+    shares,
     softmax,
     wide_enough,
 )
@@ -84,7 +86,7 @@ class TopLabels:
         if answers.labels is not None:
             wanted = wide_enough(answers.labels, self.count)
             return Answers(kind=Kind.LABELS, labels=wanted)
-        values = finite(cast(Scores, answers.values))
+        values = many_enough(finite(cast(Scores, answers.values)), self.count)
         if values.shape[1] > 1 and not (label_margin(values, self.count) > 0).all():
             raise EndpointError("two classes share a place: their shown scores are equal")
         return Answers(kind=Kind.LABELS, labels=best(values, self.count))
@@ -129,9 +131,9 @@ class TopProbabilities:
         """Takes shown labels with probabilities, or the highest of all probabilities."""
         if answers.labels is not None and answers.values is not None:
             labels = wide_enough(answers.labels, self.count)
-            values = finite(answers.values)[:, : self.count].round(self.digits)
+            values = shares(answers.values)[:, : self.count].round(self.digits)
             return Answers(kind=Kind.LABELS, labels=labels, values=values)
-        return self.shorten(all_probabilities(answers))
+        return self.shorten(many_enough(all_probabilities(answers, self.digits), self.count))
 
     def shorten(self, probabilities: Scores) -> Answers:
         """The highest labels and their rounded probabilities."""
@@ -178,7 +180,7 @@ class Probabilities:
 
     def read(self, answers: Answers) -> Answers:
         """Takes shown probabilities, rounded to this spec's digits."""
-        values = all_probabilities(answers).round(self.digits)
+        values = all_probabilities(answers, self.digits).round(self.digits)
         return Answers(kind=Kind.PROBABILITIES, values=values)
 
     def agree(self, expected: Answers, shown: Answers) -> Mask:

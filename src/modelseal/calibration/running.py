@@ -1,0 +1,127 @@
+"""Running a network in pieces of one size, without leaving a trace in it."""
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.shapes import Scores
+
+Inputs: TypeAlias = Float[Tensor, "batch *shape"]
+"""Inputs as the network takes them."""
+
+# What a fixed size is for: a runtime takes other kernels for other batch sizes, so the last piece
+# of a run must be no smaller than the rest. 32 is what many servers gather.
+BATCH = 32
+
+
+def run_network(
+    network: nn.Module, inputs: Inputs, *, size: int = BATCH, offset: int = 0
+) -> Scores:
+    """The scores of a network in evaluation mode, which is left as it was.
+
+    Args:
+        network: Takes a batch of inputs and gives (batch, classes) scores.
+        inputs: At least one.
+        size: How many inputs are run at a time, always.
+        offset: Which input is the first of the first piece; those before it come last.
+
+    Raises:
+        InvalidArgumentError: There are no inputs, or the network gives something else.
+        SealingError: The network cannot be run on these inputs.
+    """
+    with evaluating(network):
+        return run_pieces(network, inputs, size=size, offset=offset)
+
+
+def run_pieces(
+    function: Callable[[Tensor], object], inputs: Inputs, *, size: int = BATCH, offset: int = 0
+) -> Scores:
+    """The scores of a function that takes a batch of inputs; else the same as `run_network`.
+
+    The last piece is filled up with the first inputs, again and again if need be.
+    """
+    count = len(inputs)
+    if not count:
+        raise InvalidArgumentError("at least one input is needed, but none came")
+    rows = (torch.arange(-(-count // size) * size, device=inputs.device) + offset) % count
+    with torch.inference_mode(), foreign_errors():
+        pieces = [as_scores(function(inputs[part]), size) for part in rows.reshape(-1, size)]
+    return np.roll(np.concatenate(pieces)[:count], offset, axis=0)
+
+
+def as_scores(shown: object, size: int) -> Scores:
+    """What a network gave, as an array.
+
+    Raises:
+        InvalidArgumentError: It is no floating-point tensor of shape (batch, classes).
+    """
+    if not isinstance(shown, Tensor) or not shown.is_floating_point() or shown.ndim != 2:
+        came = list(shown.shape) if isinstance(shown, Tensor) else type(shown).__name__
+        raise InvalidArgumentError(f"a network needs to give (batch, classes) scores, not {came}")
+    if len(shown) != size:
+        raise InvalidArgumentError(f"a network needs to give {size} rows, not {len(shown)}")
+    exact = shown.double() if shown.dtype is torch.float64 else shown.float()
+    return exact.cpu().numpy()
+
+
+@contextmanager
+def foreign_errors(*others: type[Exception]) -> Iterator[None]:
+    """Turns what torch raises into one sentence.
+
+    Args:
+        *others: More kinds of exceptions to turn, beside RuntimeError.
+
+    Raises:
+        SealingError: Instead of any of them.
+    """
+    kinds: tuple[type[Exception], ...] = (RuntimeError, *others)
+    try:
+        yield
+    except kinds as problem:
+        lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+        said = lines[0] if lines else type(problem).__name__
+        raise SealingError(f"the network cannot be run in this way: {said}") from problem
+
+
+def copy_network(network: nn.Module) -> nn.Module:
+    """A copy that shares nothing with the network.
+
+    Raises:
+        SealingError: The network cannot be copied.
+    """
+    with quiet_copies(), foreign_errors():
+        return copy.deepcopy(network)
+
+
+@contextmanager
+def quiet_copies() -> Iterator[None]:
+    """Silences a warning about torch's own classes, raised when it copies an exported graph."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", category=FutureWarning, message=r"`isinstance\(treespec, LeafSpec\)`"
+        )
+        yield
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Puts every module in evaluation mode, and back afterwards.
+
+    The attribute is set directly: an exported program knows no `eval()`.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        for module, _ in modes:
+            module.training = False
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

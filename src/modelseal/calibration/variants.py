@@ -1,0 +1,267 @@
+"""Harmless ways to run the same network: what must never raise an alarm.
+
+Each of them gives scores that differ from the reference by rounding only. Which of them a
+machine can run shows when they are run: one that it cannot run raises an error of ours, and
+`calibrate` notes it as skipped.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, cast, runtime_checkable
+
+import torch
+from torch import nn
+
+from modelseal.calibration.onnx import Exports, OnnxRuntime, Optimisation
+from modelseal.calibration.running import BATCH, Inputs, copy_network, foreign_errors, run_network
+from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.shapes import Scores
+
+# For each batch size by how much the inputs are turned: nothing, half and all but one of a batch,
+# so that every input stands at several places. Not at all is the reference itself for its size.
+OFFSETS = {1: (0,), 2: (0, 1), 7: (0, 3, 6), BATCH: (16, 31), 256: (0, 128, 255)}
+
+# More networks than one process will ever calibrate.
+LIMIT = 1_000_000
+
+
+@runtime_checkable
+class Variant(Protocol):
+    """A harmless way to run a network."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in a fingerprint and in reports."""
+        ...
+
+    def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
+        """The scores of each input; the network is left as it was.
+
+        Raises:
+            ModelsealError: It cannot be run in this way here.
+        """
+        ...
+
+
+def reference(network: nn.Module, inputs: Inputs) -> Scores:
+    """The scores that all variants are compared with.
+
+    The network runs as it is, in evaluation mode, without compilation, with the present number of
+    threads and always 32 inputs at a time.
+
+    Raises:
+        InvalidArgumentError: There are no inputs, or the network gives no scores.
+        SealingError: The network cannot be run on these inputs.
+    """
+    return run_network(network, inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSize:
+    """Another number of inputs at a time, each input at another place among the others.
+
+    Args:
+        size: How many inputs are run at a time.
+        offset: By how many places the inputs are turned before they are cut into batches.
+    """
+
+    size: int
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.offset < 0:
+            raise InvalidArgumentError(
+                f"a batch needs a size from 1 and an offset from 0, not {self.size}, {self.offset}"
+            )
+
+    @property
+    def name(self) -> str:
+        """Such as `batch-7-at-3`."""
+        return f"batch-{self.size}-at-{self.offset}"
+
+    def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
+        """The scores of each input."""
+        return run_network(network, inputs, size=self.size, offset=self.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Another number of threads.
+
+    Args:
+        count: How many, at least 1.
+    """
+
+    count: int
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise InvalidArgumentError(f"at least one thread is needed, not {self.count}")
+
+    @property
+    def name(self) -> str:
+        """Such as `threads-2`."""
+        return f"threads-{self.count}"
+
+    def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
+        """The scores of each input; the number of threads is put back afterwards."""
+        before = torch.get_num_threads()
+        try:
+            torch.set_num_threads(self.count)
+            return run_network(network, inputs)
+        finally:
+            torch.set_num_threads(before)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelsLast:
+    """Images and filters with their channels last in memory."""
+
+    @property
+    def name(self) -> str:
+        """It is `channels-last`."""
+        return "channels-last"
+
+    def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
+        """The scores of each input.
+
+        Raises:
+            InvalidArgumentError: The inputs are no images.
+        """
+        if inputs.ndim != 4:
+            raise InvalidArgumentError(
+                f"channels last needs inputs of 3 axes, but they have {inputs.ndim - 1}"
+            )
+        turned = copy_network(network)
+        for weight in turned.parameters():
+            if weight.ndim == 4:
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        return run_network(turned, inputs.contiguous(memory_format=torch.channels_last))
+
+
+@dataclass(frozen=True, slots=True)
+class OneDnnOff:
+    """Torch's own kernels instead of oneDNN's and NNPACK's."""
+
+    @property
+    def name(self) -> str:
+        """It is `onednn-off`."""
+        return "onednn-off"
+
+    def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
+        """The scores of each input."""
+        with without_one_dnn(), torch.backends.nnpack.flags(enabled=False):
+            return run_network(network, inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Nnpack:
+    """NNPACK's kernels, which torch takes for 16 inputs or more where oneDNN is off.
+
+    They multiply filters by Winograd's method and miss the exact scores by ten times as much as
+    all others do: on a ResNet-20 for CIFAR-10 a difference of two scores by up to 1.7e-4, where
+    the others stay below 2.1e-5. So this is none of the default variants; an owner adds it if the
+    provider may run the network in this way.
+    """
+
+    @property
+    def name(self) -> str:
+        """It is `nnpack`."""
+        return "nnpack"
+
+    def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
+        """The scores of each input."""
+        if not torch._nnpack_available():
+            raise SealingError("this torch has no NNPACK")
+        with without_one_dnn(), torch.backends.nnpack.flags(enabled=True):
+            return run_network(network, inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Float64:
+    """All numbers in double precision: nearly what the network would give without rounding."""
+
+    @property
+    def name(self) -> str:
+        """It is `float64`."""
+        return "float64"
+
+    def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
+        """The scores of each input."""
+        return run_network(copy_network(network).double(), inputs.double())
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The network compiled by torch; needs a C++ compiler and up to half a minute."""
+
+    @property
+    def name(self) -> str:
+        """It is `compile`."""
+        return "compile"
+
+    def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
+        """The scores of each input."""
+        settings = import_module("torch._dynamo.config")
+        # After eight networks or shapes the compiler would give up and run the next uncompiled.
+        limits = settings.patch(recompile_limit=LIMIT, accumulated_recompile_limit=LIMIT)
+        with quiet_compiler(), limits, foreign_errors():
+            return run_network(cast(nn.Module, torch.compile(network, dynamic=False)), inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Another module that is meant to be the same network, such as one loaded again.
+
+    Args:
+        name: What it is called.
+        network: What is run instead.
+    """
+
+    name: str
+    network: nn.Module
+
+    def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
+        """The scores of each input."""
+        return run_network(self.network, inputs)
+
+
+def fp32_variants() -> tuple[Variant, ...]:
+    """All ways of running that count as harmless by default, of which some may not run here.
+
+    The batches of 256 inputs need the memory for that; an owner whose machine lacks it leaves
+    them out.
+    """
+    exports = Exports()
+    return (
+        *(BatchSize(size, offset) for size, offsets in OFFSETS.items() for offset in offsets),
+        *(Threads(count) for count in (1, 2)),
+        ChannelsLast(),
+        OneDnnOff(),
+        Float64(),
+        Compiled(),
+        *(OnnxRuntime(optimisation, exports) for optimisation in Optimisation),
+    )
+
+
+@contextmanager
+def without_one_dnn() -> Iterator[None]:
+    """Switches oneDNN off, and back afterwards."""
+    backend = torch.backends.mkldnn
+    # The other flag is passed as it is: its default warns about a device that is not there.
+    with backend.flags(enabled=False, allow_tf32=backend.allow_tf32):
+        yield
+
+
+@contextmanager
+def quiet_compiler() -> Iterator[None]:
+    """Silences a warning of the compiler about its own parts."""
+    with warnings.catch_warnings():
+        # Torch's own modules still use this when the compiler loads them for the first time.
+        warnings.filterwarnings(
+            "ignore", category=DeprecationWarning, message=r"`torch.jit.script_method`"
+        )
+        yield

@@ -1,0 +1,219 @@
+"""The bodies of the Open Inference Protocol's requests and responses, version 2 over HTTP.
+
+A tensor travels as JSON numbers or, with the extension `binary_tensor_data`, as little-endian
+bytes behind the JSON, whose length then stands in a header. A float32 survives JSON exactly: it
+is written as the decimal form of the float64 that equals it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+
+from modelseal.endpoints.reading import (
+    JsonObject,
+    list_at,
+    name_of,
+    objects_at,
+    read_object,
+    shorten,
+    sizes_at,
+    text_at,
+    to_array,
+)
+from modelseal.errors import EndpointError
+from modelseal.shapes import Array
+
+JSON_LENGTH = "Inference-Header-Content-Length"
+"""The header that says where the JSON ends and the bytes begin."""
+
+DTYPES: dict[str, np.dtype[np.generic]] = {
+    "FP16": np.dtype("<f2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+    **{f"INT{bits}": np.dtype(f"<i{bits // 8}") for bits in (8, 16, 32, 64)},
+    **{f"UINT{bits}": np.dtype(f"<u{bits // 8}") for bits in (8, 16, 32, 64)},
+}
+"""The protocol's types of numbers. BYTES and BOOL hold no answer that can be judged."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One request's body and headers."""
+
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Response:
+    """What a server answered.
+
+    Args:
+        output: The model's first output.
+        version: The version of the model that answered; empty if the server does not say.
+    """
+
+    output: Array
+    version: str = ""
+
+
+def encode_json(inputs: Array, *, name: str, datatype: str, request: str) -> Message:
+    """A request whose tensor is a flat list of JSON numbers.
+
+    Args:
+        inputs: The inputs as the model takes them, batch axis first.
+        name: What the model calls its input.
+        datatype: The protocol's name of the numbers' type.
+        request: The request's own name, which the server repeats.
+    """
+    tensor = describe(inputs, name, datatype) | {"data": inputs.ravel().tolist()}
+    body = json.dumps({"id": request, "inputs": [tensor]}, separators=(",", ":")).encode()
+    return Message(body=body, headers={"Content-Type": "application/json"})
+
+
+def encode_binary(inputs: Array, *, name: str, datatype: str, request: str) -> Message:
+    """A request whose tensor stands as bytes behind the JSON, and that asks for the same back.
+
+    Args:
+        inputs: The inputs as the model takes them, batch axis first.
+        name: What the model calls its input.
+        datatype: The protocol's name of the numbers' type.
+        request: The request's own name, which the server repeats.
+    """
+    data = inputs.astype(DTYPES[datatype]).tobytes()
+    tensor = describe(inputs, name, datatype) | {"parameters": {"binary_data_size": len(data)}}
+    content = {"id": request, "inputs": [tensor], "parameters": {"binary_data_output": True}}
+    head = json.dumps(content, separators=(",", ":")).encode()
+    headers = {"Content-Type": "application/octet-stream", JSON_LENGTH: str(len(head))}
+    return Message(body=head + data, headers=headers)
+
+
+def describe(inputs: Array, name: str, datatype: str) -> JsonObject:
+    """A tensor without its data."""
+    return {"name": name, "shape": list(inputs.shape), "datatype": datatype}
+
+
+def decode(body: bytes, *, length: str, request: str, output: str) -> Response:
+    """Reads a response.
+
+    Args:
+        body: JSON, with bytes behind it if `length` says so.
+        length: How many bytes of the body are JSON, as the header says; empty for all.
+        request: The name of the request that is answered.
+        output: The output to take; the first one if it is empty or not there.
+
+    Raises:
+        EndpointError: The response is malformed, or answers another request.
+    """
+    head, data = split(body, length)
+    content = read_object(head)
+    if (answered := content.get("id")) not in (None, "", request):
+        raise EndpointError(f"id: {request} was wanted, but {name_of(answered)} came")
+    tensors = objects_at(content, "outputs")
+    if not tensors:
+        raise EndpointError("outputs: at least one was wanted, but none came")
+    number = next((n for n, tensor in enumerate(tensors) if tensor.get("name") == output), 0)
+    try:
+        array = read_tensor(tensors[number], behind(tensors, data)[number])
+    except EndpointError as error:
+        raise EndpointError(f"outputs[{number}]: {error}") from error
+    version = content.get("model_version")
+    return Response(output=array, version="" if version is None else shorten(str(version)))
+
+
+def split(body: bytes, length: str) -> tuple[bytes, bytes]:
+    """The JSON and the bytes behind it.
+
+    Raises:
+        EndpointError: The length is no number, or beyond the body.
+    """
+    if not length:
+        return body, b""
+    if not (length.isascii() and length.isdigit() and int(length[:19]) <= len(body)):
+        wanted = f"a length up to {len(body)}"
+        raise EndpointError(f"{JSON_LENGTH}: {wanted} was wanted, but {shorten(length)} came")
+    return body[: int(length)], body[int(length) :]
+
+
+def behind(tensors: Sequence[JsonObject], data: bytes) -> list[bytes | None]:
+    """Each tensor's bytes, which stand one after another; nothing for those that are JSON.
+
+    Raises:
+        EndpointError: The sizes are malformed, or do not add up to the data.
+    """
+    parts: list[bytes | None] = []
+    start = 0
+    for tensor in tensors:
+        size = binary_size(tensor)
+        parts.append(None if size is None else data[start : start + size])
+        start += size or 0
+    if start != len(data):
+        raise EndpointError(f"{start} bytes were wanted behind the JSON, but {len(data)} came")
+    return parts
+
+
+def binary_size(tensor: JsonObject) -> int | None:
+    """How many bytes of the data are this tensor's; nothing if it is JSON.
+
+    Raises:
+        EndpointError: The size is malformed.
+    """
+    parameters = tensor.get("parameters")
+    size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+    if size is not None and (type(size) is not int or size < 0):
+        raise EndpointError(f"binary_data_size: a size was wanted, but {name_of(size)} came")
+    return size
+
+
+def read_tensor(tensor: JsonObject, data: bytes | None) -> Array:
+    """One output as an array; FP16 as float32, which holds every value of it.
+
+    Raises:
+        EndpointError: Its type, its shape or its data are not what they should be.
+    """
+    dtype = DTYPES.get(datatype := text_at(tensor, "datatype"))
+    if dtype is None:
+        raise EndpointError(f"datatype: numbers were wanted, but {shorten(datatype)} came")
+    shape = read_shape(tensor)
+    if data is None:
+        flat = to_array(leaves(list_at(tensor, "data"), shape), dtype)
+    elif len(data) == prod(shape) * dtype.itemsize:
+        flat = np.frombuffer(data, dtype)
+    else:
+        raise EndpointError(f"{datatype} of shape {shape} was wanted, but {len(data)} bytes came")
+    own = np.dtype(np.float32) if datatype == "FP16" else dtype.newbyteorder("=")
+    return flat.reshape(shape).astype(own)
+
+
+def read_shape(tensor: JsonObject) -> list[int]:
+    """An output's shape, of one or two axes.
+
+    Raises:
+        EndpointError: It has more axes or none, or an axis is empty.
+    """
+    shape = sizes_at(tensor, "shape")
+    if len(shape) not in {1, 2} or min(shape) < 1:
+        raise EndpointError(f"shape: one or two sizes from 1 were wanted, but {shape} came")
+    return shape
+
+
+def leaves(data: list[object], shape: Sequence[int]) -> list[object]:
+    """The numbers of a list that is flat, or nested exactly as the shape says.
+
+    Raises:
+        EndpointError: The data do not have this shape.
+    """
+    if not any(isinstance(item, list) for item in data):
+        if len(data) != prod(shape):
+            raise EndpointError(f"data: {prod(shape)} numbers were wanted, but {len(data)} came")
+        return data
+    level: list[object] = [data]
+    for size in shape:
+        parts = [part for part in level if isinstance(part, list) and len(part) == size]
+        if len(parts) < len(level):
+            raise EndpointError(f"data: lists of shape {list(shape)} were wanted, but others came")
+        level = [item for part in parts for item in part]
+    return level

@@ -1,0 +1,49 @@
+"""Writing a file whole or not at all."""
+
+import os
+import secrets
+from pathlib import Path
+
+from modelseal.errors import BadFileError
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file so that nobody ever sees half of it.
+
+    The bytes go to a temporary file beside it, which takes the file's place once they are on the
+    disk. Whatever happens before that, the old file stays and the temporary one is removed.
+
+    Args:
+        path: The file, new or to be replaced; what a symbolic link points to is replaced.
+        data: What is to be in it.
+
+    Raises:
+        BadFileError: The folder is missing or may not be written to, or the path is something
+            other than a file.
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file():
+            raise BadFileError(path, "a file to write was wanted, but this is something else")
+        replace(target, data)
+    except (OSError, ValueError) as error:
+        raise BadFileError(path, f"cannot be written: {explain(error)}") from error
+
+
+def replace(target: Path, data: bytes) -> None:
+    """Puts new bytes in the place of a file, by way of a temporary one in the same folder."""
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def explain(error: OSError | ValueError) -> str:
+    """The reason alone, without the number and the path around it."""
+    reason = error.strerror if isinstance(error, OSError) else None
+    return reason or str(error)

@@ -1,0 +1,79 @@
+"""Inputs at which several classes tie, by minimum-norm Newton steps."""
+
+from math import sqrt
+
+import torch
+from torch import nn
+
+from modelseal.domain import Domain
+from modelseal.generation.gaps import Ranking, differentiate_gaps
+from modelseal.generation.shapes import Gaps, Inputs, Jacobian, Numbers, PerInput
+
+# The longest step, in shares of the domain's span for each value (4 of 255 grey levels): beyond
+# it the linear model of a ReLU network says little.
+TRUST = 4 / 255
+# Rounding to the nearest level moves a value by this share of a level's width on average (the
+# standard deviation of a uniform error): to be nearer to the tie than that moves it is wasted.
+ROUNDING = 1 / sqrt(12)
+# Scores are float32: a gap cannot be brought nearer to its aim than a few units in the last
+# place of scores of size 10 to 100.
+FLOAT_TOLERANCE = 1e-5
+# A regulariser so small that it only matters when two gaps have the same gradient.
+RIDGE = 1e-9
+
+
+def tie(
+    network: nn.Module,
+    start: Inputs,
+    ranking: Ranking,
+    *,
+    domain: Domain,
+    aim: PerInput,
+    steps: int = 12,
+) -> Inputs:
+    """Moves inputs to where all gaps of their ranking are equal to `aim`, as near as possible.
+
+    With c the gaps minus the aim and J = dc/dx, a step is dx = -Jᵀ (J Jᵀ)⁻¹ c, the shortest one
+    that solves the linear model, shortened to a trust radius and clamped to the bounds. An
+    input stops when rounding it to the domain's levels would move its gaps more than they are
+    off; about five steps are usual.
+
+    Args:
+        network: Takes inputs, gives scores.
+        start: Natural inputs.
+        ranking: The classes that shall tie.
+        domain: The valid inputs.
+        aim: The wanted size of every gap, in scores, from 0; 0 is an exact tie.
+        steps: The largest number of steps.
+
+    Returns:
+        Inputs inside the bounds, not yet on the levels.
+    """
+    inputs = start.clone()
+    active = torch.arange(len(inputs), device=inputs.device)
+    for _ in range(steps):
+        gaps, jacobian = differentiate_gaps(network, inputs[active], ranking.take(active))
+        residual = gaps - aim[active, None]
+        reach = domain.step * ROUNDING * jacobian.norm(dim=2) + FLOAT_TOLERANCE
+        moving = (residual.abs() > reach).any(dim=1)
+        active = active[moving]
+        if not len(active):
+            break
+        change = shortest_change(jacobian[moving], residual[moving], domain=domain)
+        inputs[active] = domain.clamp(inputs[active] + change.view_as(inputs[active]))
+    return inputs
+
+
+def shortest_change(jacobian: Jacobian, residual: Gaps, *, domain: Domain) -> Numbers:
+    """The shortest change that the linear model says removes the residual, within the trust.
+
+    Returns:
+        A change of every value, laid flat, in the domain's units.
+    """
+    gram = jacobian @ jacobian.transpose(1, 2)
+    ridge = RIDGE * gram.diagonal(dim1=1, dim2=2).mean(1).clamp(min=RIDGE)
+    eye = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
+    weights = torch.linalg.solve(gram + ridge[:, None, None] * eye, residual[:, :, None])
+    change = -(jacobian.transpose(1, 2) @ weights).squeeze(2)
+    trust = TRUST * domain.span * sqrt(change.shape[1])
+    return change * (trust / change.norm(dim=1, keepdim=True).clamp(min=trust))

@@ -1,0 +1,109 @@
+"""The score differences that decide what is shown, and how they change with the input.
+
+A ranking names the classes of a tie in the order in which they shall be shown. While `shown`
+labels are shown, the answer stays the same exactly as long as every shown class stays ahead of
+the next one, and the last shown class ahead of all the others: those differences are the gaps.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from modelseal.errors import InvalidArgumentError
+from modelseal.generation.shapes import Classes, Gaps, Inputs, Jacobian, Scores
+
+# Values in one piece of a batch: big enough to keep two cores busy (more gains nothing on a
+# CPU), small enough that the activations of a wide network at 224 x 224 stay under 2 GB.
+PIECE = 2**19
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Ranking:
+    """Which classes shall tie, and which of them are shown.
+
+    Args:
+        classes: The classes of each input's tie, in the order in which they shall stand; at
+            least two.
+        shown: How many labels are shown, at least 1.
+
+    Raises:
+        InvalidArgumentError: There are too few classes, or no label is shown.
+    """
+
+    classes: Classes
+    shown: int = 1
+
+    def __post_init__(self) -> None:
+        if self.classes.shape[1] < 2:
+            raise InvalidArgumentError(
+                f"a tie needs at least 2 classes, but got {self.classes.shape[1]}"
+            )
+        if self.shown < 1:
+            raise InvalidArgumentError(f"at least 1 label is shown, but got {self.shown}")
+
+    def take(self, rows: Tensor) -> "Ranking":
+        """The ranking of some inputs."""
+        return Ranking(classes=self.classes[rows], shown=self.shown)
+
+    def repeat(self, times: int) -> "Ranking":
+        """The ranking with every input's row `times` times, one after another."""
+        return Ranking(classes=self.classes.repeat_interleave(times, 0), shown=self.shown)
+
+
+def rank(scores: Scores, *, tied: int, shown: int = 1) -> Ranking:
+    """Ranks the `tied` highest classes of each input, best first; all if there are fewer."""
+    classes = scores.topk(min(tied, scores.shape[1]), dim=1).indices
+    return Ranking(classes=classes, shown=shown)
+
+
+def cut(inputs: Inputs) -> tuple[Tensor, ...]:
+    """The numbers of the inputs, in pieces that fit into memory."""
+    piece = max(PIECE // prod(inputs.shape[1:]), 1)
+    numbers = torch.arange(len(inputs), device=inputs.device)
+    return torch.split(numbers, piece)
+
+
+def score(network: nn.Module, inputs: Inputs) -> Scores:
+    """The network's scores, computed in pieces and without a graph."""
+    with torch.no_grad():
+        return torch.cat([network(inputs[rows]) for rows in cut(inputs)])
+
+
+def measure_gaps(scores: Scores, ranking: Ranking) -> Gaps:
+    """The differences that decide the shown answer.
+
+    With z the scores in the ranking's order, gap j = z[min(j, shown) - 1] - z[j] for j from 1.
+    """
+    ranked = scores.gather(1, ranking.classes)
+    ahead = torch.arange(ranked.shape[1] - 1, device=scores.device).clamp(max=ranking.shown - 1)
+    return ranked[:, ahead] - ranked[:, 1:]
+
+
+def differentiate_gaps(
+    network: nn.Module, inputs: Inputs, ranking: Ranking
+) -> tuple[Gaps, Jacobian]:
+    """The gaps and their derivatives by every value of the input.
+
+    One forward pass and a backward pass for each gap, batched over inputs; the network's own
+    weights take no gradients.
+    """
+    parts = [differentiate_piece(network, inputs[rows], ranking.take(rows)) for rows in cut(inputs)]
+    gaps, jacobians = zip(*parts, strict=True)
+    return torch.cat(gaps), torch.cat(jacobians)
+
+
+def differentiate_piece(
+    network: nn.Module, inputs: Inputs, ranking: Ranking
+) -> tuple[Gaps, Jacobian]:
+    """`differentiate_gaps` for inputs that fit into memory together."""
+    variable = inputs.detach().requires_grad_()
+    gaps = measure_gaps(network(variable), ranking)
+    totals = gaps.sum(0)
+    last = len(totals) - 1
+    rows = [
+        torch.autograd.grad(total, variable, retain_graph=number < last)[0].flatten(1)
+        for number, total in enumerate(totals)
+    ]
+    return gaps.detach(), torch.stack(rows, dim=1)

@@ -1,0 +1,193 @@
+"""Exact samples on the domain's levels, with a margin on purpose.
+
+Rounding a tie to 8 bits moves its scores by tenths and destroys it. But an image has thousands
+of values that can each move by one level, so that levels with almost any wanted small gaps
+exist. They are found in a few rounds, each of which costs one Jacobian and a few exact scores:
+
+1. Differentiate the gaps at the present levels.
+2. Choose single-level changes greedily, always the one that lowers the expected squared
+   residual most (matching pursuit over the 2 x pixels signed columns of the Jacobian).
+3. Add the best pairs of further changes of the least influential pixels: fine adjustment.
+4. Score these proposals exactly, and keep the best.
+
+The linear model is wrong by a share of every single change, because changes cross the kinks of
+the network. So the expected squared residual of changes D is |r + J D|² + CURVATURE² Σ |J_i|²
+over the changed pixels i: a few small changes are better than many or large ones.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from modelseal.domain import Domain
+from modelseal.generation.gaps import Ranking, differentiate_gaps, measure_gaps, score
+from modelseal.generation.shapes import (
+    Gaps,
+    Inputs,
+    Jacobian,
+    Numbers,
+    PerInput,
+    Proposals,
+)
+
+# The share of a single-level change by which the linear model is wrong, measured on ResNet-20
+# (0.10 to 0.20 for all pixels); it only weighs the terms of the expected residual.
+CURVATURE = 0.1
+# The aim lies this many expected standard deviations above the margin: of several proposals,
+# some then keep all gaps above it.
+SAFETY = 1.5
+# A gap below the margin counts as this many times its squared distance above the margin: a
+# sample without its margin will not be accepted, one with a wide gap is only less sensitive.
+SHORTFALL = 1000.0
+# How many of the least influential pixels take part in the fine adjustment: their pairs are
+# weighed all at once, in 4 MB for each input.
+POOL = 256
+# More changes than this in one round leave the range of the linear model.
+CHANGES = 64
+
+
+def settle(
+    network: nn.Module,
+    start: Inputs,
+    ranking: Ranking,
+    *,
+    domain: Domain,
+    margin: PerInput,
+    rounds: tuple[int, ...] = (1, 1, 4, 16, 16),
+) -> Inputs:
+    """Moves inputs onto the levels so that all their gaps lie just above a margin.
+
+    Args:
+        network: Takes inputs, gives scores.
+        start: Inputs near a tie of the ranking's classes, from `tie`.
+        ranking: The tied classes.
+        domain: The valid inputs; it needs levels.
+        margin: The smallest allowed gap of each input, in scores, above 0.
+        rounds: How many proposals are scored exactly in each round, each at least 1.
+
+    Returns:
+        Inputs on the levels. Where the search failed some gap is below the margin: measure it.
+    """
+    table = torch.from_numpy(domain.table).to(start)
+    numbers = ((domain.clamp(start).flatten(1) - domain.bounds[0]) / domain.step).round()
+
+    def place(flat: Numbers) -> Inputs:
+        return table[flat.long()].view(-1, *start.shape[1:])
+
+    for proposals in rounds:
+        gaps, jacobian = differentiate_gaps(network, place(numbers), ranking)
+        jacobian = jacobian * domain.step
+        changes = propose(
+            jacobian, gaps - margin[:, None], numbers, top=domain.levels - 1, count=proposals
+        )
+        options = torch.cat([numbers[:, None], numbers[:, None] + changes], dim=1)
+        scores = score(network, place(options[:, 1:].flatten(0, 1)))
+        found = measure_gaps(scores, ranking.repeat(proposals))
+        every = torch.cat([gaps[:, None], found.view(len(gaps), proposals, -1)], dim=1)
+        best = measure_loss(every, margin).argmin(dim=1)
+        numbers = options[torch.arange(len(options)), best]
+    return place(numbers)
+
+
+def measure_loss(gaps: Tensor, margin: PerInput) -> Tensor:
+    """Squared distance of the gaps (batch, proposals, gaps) from the margin, more if one is below."""
+    excess = gaps - margin[:, None, None]
+    weight = torch.where((excess < 0).any(dim=2), SHORTFALL, 1.0)
+    return weight * excess.square().sum(dim=2)
+
+
+def propose(
+    jacobian: Jacobian, residual: Gaps, numbers: Numbers, *, top: int, count: int
+) -> Proposals:
+    """Changes of single levels that the linear model says bring all gaps just above the margin.
+
+    Args:
+        jacobian: Change of each gap for one level of each pixel.
+        residual: The gaps minus the margin.
+        numbers: The present level numbers.
+        top: The highest level number.
+        count: How many proposals are wanted for each input.
+    """
+    free = mark_free(numbers, top=top)
+    influence = jacobian.square().sum(dim=1)
+    rough, left = pursue(jacobian, residual, free)
+    used = (rough != 0).to(influence.dtype)
+    variance = (left.square().sum(1) + CURVATURE**2 * (used * influence).sum(1)) / left.shape[1]
+    aimed = residual - SAFETY * variance.sqrt()[:, None]
+    greedy, left = pursue(jacobian, aimed, free)
+    if count == 1:
+        return greedy[:, None]
+    pairs = pair_up(jacobian, left, free & (greedy == 0)[:, None], count=count - 1)
+    return torch.cat([greedy[:, None], greedy[:, None] + pairs], dim=1)
+
+
+def mark_free(numbers: Numbers, *, top: int) -> Tensor:
+    """Whether each pixel can go one level up (row 0) and down (row 1): (batch, 2, pixels)."""
+    return torch.stack([numbers < top, numbers > 0], dim=1)
+
+
+def pursue(jacobian: Jacobian, residual: Gaps, free: Tensor) -> tuple[Numbers, Gaps]:
+    """Greedy single-level changes, each the one that lowers the expected loss most.
+
+    Returns:
+        The changes, each -1, 0 or 1, and the residual that the linear model leaves.
+    """
+    changes = torch.zeros_like(jacobian[:, 0])
+    rows = torch.arange(len(changes), device=changes.device)
+    price = (1 + CURVATURE**2) * jacobian.square().sum(dim=1)
+    up, down = free.unbind(dim=1)
+    for _ in range(CHANGES):
+        slope = torch.einsum("bg,bgp->bp", residual, jacobian)
+        sign = -slope.sign()
+        allowed = torch.where(sign > 0, up, down) & (changes == 0)
+        gain = (price - 2 * slope.abs()).masked_fill(~allowed, torch.inf)
+        lowest, pixel = gain.min(dim=1)
+        step = sign[rows, pixel] * (lowest < 0)
+        if not step.any():
+            break
+        changes[rows, pixel] += step
+        residual = residual + step[:, None] * jacobian[rows, :, pixel]
+    return changes, residual
+
+
+def pair_up(jacobian: Jacobian, residual: Gaps, free: Tensor, *, count: int) -> Proposals:
+    """The best further changes of one or two pixels, among the least influential ones.
+
+    For signed changes a and b the expected loss beyond |r|² is e(a) + e(b) + 2 a·b with
+    e(a) = 2 r·a + (1 + CURVATURE²) |a|².
+
+    Returns:
+        The `count` best, best first, as changes of level numbers.
+    """
+    batch, _, pixels = jacobian.shape
+    pool = jacobian.square().sum(dim=1).topk(min(POOL, pixels), largest=False).indices
+    columns = jacobian.transpose(1, 2)[torch.arange(batch)[:, None], pool]
+    columns = torch.cat([columns, -columns], dim=1)
+    open_ends = free.gather(2, pool[:, None].expand(-1, 2, -1)).flatten(1)
+    price = (1 + CURVATURE**2) * columns.square().sum(dim=2)
+    price = price + 2 * torch.einsum("bng,bg->bn", columns, residual)
+    price = price.masked_fill(~open_ends, torch.inf)
+    cost = price[:, :, None] + price[:, None] + 2 * columns @ columns.transpose(1, 2)
+    number = cost.shape[1]
+    again = torch.ones(number, number, dtype=torch.bool, device=cost.device).tril()
+    again |= torch.eye(number, device=cost.device).roll(number // 2, 1).bool()
+    cost = cost.masked_fill(again, torch.inf)
+    cost.diagonal(dim1=1, dim2=2).copy_(price)
+    lowest, chosen = cost.flatten(1).topk(count, largest=False)
+    ends = torch.stack([chosen // number, chosen % number], dim=2)
+    ends[lowest == torch.inf] = number
+    return spell_out(ends, pool, pixels=pixels)
+
+
+def spell_out(ends: Tensor, pool: Tensor, *, pixels: int) -> Proposals:
+    """Pairs of signed pool members (batch, count, 2) as changes of all pixels.
+
+    Members from 0 go a level up, members from `size` one down, members from 2 `size` stay;
+    a pair of a member with itself counts once.
+    """
+    size = pool.shape[1]
+    batch, count, _ = ends.shape
+    sign = 1.0 - 2.0 * (ends >= size) + (ends >= 2 * size)
+    sign[..., 1] *= ends[..., 0] != ends[..., 1]
+    pixel = pool[:, None].expand(-1, count, -1).gather(2, ends % size)
+    changes = torch.zeros(batch, count, pixels, device=pool.device)
+    return changes.scatter_add_(2, pixel, sign)

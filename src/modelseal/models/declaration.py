@@ -1,0 +1,128 @@
+"""What a model.toml says, with every value of the right type."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from modelseal.errors import BadFileError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ModelSection(_Section):
+    """How the network is built.
+
+    Args:
+        factory: `package.module:callable`, which returns the network.
+        program: A file written by `torch.export.save`, relative to the model file.
+        weights: A `.safetensors`, `.pt` or `.pth` file, relative to the model file; a program
+            brings its own.
+        arguments: Keywords for the factory.
+    """
+
+    factory: str | None = None
+    program: str | None = None
+    weights: str | None = None
+    arguments: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "ModelSection":
+        if (self.factory is None) == (self.program is None):
+            raise ValueError("either factory or program is needed, and not both")
+        if self.factory is not None and self.weights is None:
+            raise ValueError("weights is needed beside factory")
+        if self.program is not None and self.arguments:
+            raise ValueError("arguments is for a factory, not for a program")
+        return self
+
+
+class InputSection(_Section):
+    """What a valid input is; see `modelseal.domain.Domain`, and `Normalised` for mean and std."""
+
+    shape: list[int]
+    bounds: list[float] = [0.0, 1.0]
+    levels: int = 256
+    mean: list[float] | None = None
+    std: list[float] | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "InputSection":
+        if len(self.bounds) != 2:
+            raise ValueError(f"bounds needs two numbers, but has {len(self.bounds)}")
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("mean and std are needed together, but only one is there")
+        for key, numbers in (("mean", self.mean), ("std", self.std)):
+            if numbers is not None and len(numbers) not in {1, *self.shape[:1]}:
+                raise ValueError(
+                    f"{key} needs one number, or one for each channel (the first of shape, "
+                    f"{self.shape}), but has {len(numbers)}"
+                )
+        return self
+
+
+class OutputSection(_Section):
+    """What the scores mean: `classes` is a file of names, one a line."""
+
+    classes: str | None = None
+
+
+class Declaration(_Section):
+    """A whole model.toml."""
+
+    model: ModelSection
+    input: InputSection
+    output: OutputSection = OutputSection()
+
+
+def read_declaration(path: Path) -> Declaration:
+    """Reads a model.toml; files that it names are not opened.
+
+    Raises:
+        BadFileError: It cannot be read, or a key or value is wrong; `field` says which.
+    """
+    try:
+        return Declaration.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise BadFileError(path, f"cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        problem, field = _first_problem(error)
+        raise BadFileError(path, problem, field=field) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadFileError(path, f"is no TOML: {error}") from error
+
+
+def _first_problem(error: ValidationError) -> tuple[str, str]:
+    """One sentence and the path of its key."""
+    # A misspelt key is both unknown and missing: the spelling says more.
+    details = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    return _sentence(details), _path(details["loc"])
+
+
+def _sentence(details: ErrorDetails) -> str:
+    match details["type"]:
+        case "extra_forbidden":
+            known = _known_keys(details["loc"][:-1])
+            return f"unknown key; there is only {', '.join(known)}"
+        case "missing":
+            return "is missing"
+        case "value_error":
+            return str(details["ctx"]["error"])
+    wanted = details["msg"].removeprefix("Input should be ")
+    return f"needs {wanted}, but is {details['input']!r}"
+
+
+def _known_keys(section: tuple[int | str, ...]) -> list[str]:
+    fields = Declaration.model_fields
+    for name in section:
+        fields = cast(type[BaseModel], fields[str(name)].annotation).model_fields
+    return list(fields)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return "".join(steps).removeprefix(".")

@@ -1,0 +1,210 @@
+"""Reads natural inputs from image files or arrays, and writes samples as images.
+
+This module needs no torch: looking into a fingerprint uses it too.
+"""
+
+import io
+import struct
+import warnings
+import zipfile
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from modelseal.domain import Domain
+from modelseal.errors import BadFileError, InvalidArgumentError
+from modelseal.shapes import Array, Codes
+
+SUFFIXES = {".png", ".jpg", ".jpeg"}
+GREY_LEVELS = 256
+# Sixteen-bit and floating images would have to be rounded to eight bits in a way nobody asked for.
+EIGHT_BIT_MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr"}
+# What Pillow raises for broken files; a warning is one about a decompression bomb, made an error.
+BROKEN_IMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    struct.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+def read_images(
+    path: Path, domain: Domain, *, limit: int | None = None
+) -> tuple[Codes, tuple[str, ...]]:
+    """Reads natural inputs, the starting points of samples.
+
+    Args:
+        path: A folder of PNG and JPEG files, taken in order of their names; an image of another
+            size is resized and cut to its centre. Or an `.npz` file with one array, or one named
+            `images`: uint8 grey levels (n, channels, height, width), (n, height, width,
+            channels) or (n, height, width), or floats inside the domain's bounds.
+        domain: What a valid input is.
+        limit: How many are read at most; None reads all.
+
+    Returns:
+        The inputs as `Domain.encode` stores them, and a name for each.
+
+    Raises:
+        BadFileError: There is nothing to read, or it cannot be read, or it does not fit.
+        InvalidArgumentError: The limit is not positive.
+    """
+    if limit is not None and limit < 1:
+        raise InvalidArgumentError(f"limit needs a positive number, but is {limit}")
+    if path.is_dir():
+        return _read_folder(path, domain, limit)
+    if path.suffix.lower() == ".npz" and path.is_file():
+        return _read_rows(path, domain, limit)
+    raise BadFileError(path, "a folder of PNG or JPEG files or an .npz file is needed")
+
+
+def write_images(folder: Path, codes: Codes, domain: Domain) -> tuple[Path, ...]:
+    """Writes inputs as lossless images 000.png, 001.png and so on.
+
+    Files of these names are replaced. If one cannot be written, none of the new ones stays.
+
+    Args:
+        folder: Made if it is missing.
+        codes: Inputs as `Domain.encode` stores them.
+        domain: 8-bit images of shape (height, width), (1, height, width) or
+            (3, height, width).
+
+    Returns:
+        The files, in the order of the inputs.
+
+    Raises:
+        InvalidArgumentError: The domain is another, or the inputs are not valid there.
+        BadFileError: The folder cannot be written to.
+    """
+    if domain.levels != GREY_LEVELS or _channels(domain) is None:
+        raise InvalidArgumentError(
+            "only 8-bit images of one or three channels can be written as PNG, "
+            f"but inputs have shape {list(domain.shape)} and {domain.levels} levels"
+        )
+    domain.check(codes)
+    files = {folder / f"{row:03}.png": _png(code) for row, code in enumerate(codes)}
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, content in files.items():
+            written.append(file)
+            file.write_bytes(content)
+    except OSError as error:
+        for file in filter(Path.is_file, written):
+            file.unlink()
+        raise BadFileError(folder, f"cannot be written to: {error.strerror}") from error
+    return tuple(files)
+
+
+def _read_folder(folder: Path, domain: Domain, limit: int | None) -> tuple[Codes, tuple[str, ...]]:
+    if _channels(domain) is None:
+        raise BadFileError(
+            folder,
+            "images need inputs of shape (height, width), (1, height, width) or "
+            f"(3, height, width), but the model takes {list(domain.shape)}; an .npz file will do",
+        )
+    files = sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
+    )
+    if not files:
+        raise BadFileError(folder, "needs PNG or JPEG files, but has none")
+    grey = np.stack([_read_image(file, domain) for file in files[:limit]])
+    return _from_grey(grey, domain), tuple(file.name for file in files[:limit])
+
+
+def _read_image(file: Path, domain: Domain) -> Array:
+    """The grey levels of one image file, of the domain's shape."""
+    height, width = domain.shape[-2:]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file, formats=("PNG", "JPEG")) as opened:
+                if opened.mode not in EIGHT_BIT_MODES:
+                    raise BadFileError(file, f"8-bit images are needed, but this is {opened.mode}")
+                upright = ImageOps.exif_transpose(opened)
+                image = upright.convert("RGB" if _channels(domain) == 3 else "L")
+    except BROKEN_IMAGE as error:
+        raise BadFileError(file, f"cannot be read as an image: {error}") from error
+    fitted = ImageOps.fit(image, (width, height), method=Image.Resampling.BICUBIC)
+    pixels = np.asarray(fitted, dtype=np.uint8)
+    return _channels_first(pixels).reshape(domain.shape)
+
+
+def _read_rows(file: Path, domain: Domain, limit: int | None) -> tuple[Codes, tuple[str, ...]]:
+    rows = _arrange(file, _read_array(file), domain)[:limit]
+    if not len(rows):
+        raise BadFileError(file, "needs at least one input, but has none")
+    names = tuple(f"row {row}" for row in range(len(rows)))
+    if rows.dtype == np.uint8:
+        return _from_grey(rows, domain), names
+    low, high = domain.bounds
+    if not bool(((rows >= low) & (rows <= high)).all()):
+        raise BadFileError(file, f"needs values within {[low, high]}, but one is outside or NaN")
+    return domain.encode(rows), names
+
+
+def _read_array(file: Path) -> Array:
+    """The array named images, or the only one; of a type that we take."""
+    if not zipfile.is_zipfile(file):
+        raise BadFileError(file, "cannot be read as arrays: it is no .npz file")
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            names = list(arrays.keys())
+            if "images" not in names and len(names) != 1:
+                raise BadFileError(file, f"needs an array named images, but has {names}")
+            found = arrays["images" if "images" in names else names[0]]
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise BadFileError(file, f"cannot be read as arrays: {error}") from error
+    array = cast(Array, found)
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise BadFileError(file, f"needs uint8 or floating numbers, but has {array.dtype}")
+    return array
+
+
+def _arrange(file: Path, array: Array, domain: Domain) -> Array:
+    """The same inputs with the domain's axes: channels first."""
+    shape = array.shape[1:]
+    if array.ndim and shape == domain.shape:
+        return array
+    if len(shape) == 3 and (shape[2], *shape[:2]) == domain.shape:
+        return array.transpose(0, 3, 1, 2)
+    if len(shape) == 2 and (1, *shape) == domain.shape:
+        return array[:, None]
+    raise BadFileError(
+        file, f"needs inputs of shape {list(domain.shape)}, but the array has {list(array.shape)}"
+    )
+
+
+def _from_grey(grey: Array, domain: Domain) -> Codes:
+    """Grey levels 0 to 255 as inputs of any domain: 0 is the lower bound, 255 the upper."""
+    if domain.levels == GREY_LEVELS:
+        return grey
+    low, _ = domain.bounds
+    return domain.encode(low + grey.astype(np.float64) / (GREY_LEVELS - 1) * domain.span)
+
+
+def _channels(domain: Domain) -> int | None:
+    """1 or 3; None if the inputs are no images of one or three channels."""
+    match domain.shape:
+        case (_, _) | (1, _, _):
+            return 1
+        case (3, _, _):
+            return 3
+    return None
+
+
+def _channels_first(pixels: Array) -> Array:
+    return pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _png(code: Array) -> bytes:
+    """One image as the content of a PNG file."""
+    pixels = code.transpose(1, 2, 0) if code.shape[:-2] == (3,) else code.reshape(code.shape[-2:])
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,0 +1,155 @@
+"""Builds the owner's network as a model.toml says."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from modelseal.domain import Domain
+from modelseal.errors import BadFileError, InvalidArgumentError
+from modelseal.models.building import (
+    FOREIGN_ERRORS,
+    Program,
+    build_network,
+    first_line,
+    read_program,
+)
+from modelseal.models.declaration import Declaration, InputSection, ModelSection, read_declaration
+from modelseal.models.normalising import Normalised
+from modelseal.models.weights import check_weights, put_weights, read_weights
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Model:
+    """The owner's network, ready to run.
+
+    Args:
+        network: Takes float32 inputs inside the domain's bounds, (batch, *shape), and returns
+            scores (batch, classes). In evaluation mode, with no gradient asked of its weights;
+            the normalisation is part of it.
+        domain: What a valid input is.
+        names: The classes' names; empty if none were given.
+    """
+
+    network: nn.Module
+    domain: Domain
+    names: tuple[str, ...] = ()
+
+
+def load(path: Path) -> Model:
+    """Builds the owner's network as a model.toml says. This runs the owner's code.
+
+    Args:
+        path: The model.toml. Files in it are relative to it, and a factory's module is looked
+            for beside it, then where Python looks for modules.
+
+    Raises:
+        BadFileError: Something in it, or in a file it names, is wrong; `field` says what.
+    """
+    declaration = read_declaration(path)
+    domain = _domain(path, declaration.input)
+    network = _network(path, declaration.model)
+    with _blames(path, "model.weights" if declaration.model.weights else "model.program"):
+        check_weights(network)
+    network = (
+        _normalised(path, network, declaration.input).eval().requires_grad_(requires_grad=False)
+    )
+    with _blames(path, "model"):
+        classes = _count_classes(network, domain)
+    return Model(network=network, domain=domain, names=_names(path, declaration, classes))
+
+
+@contextmanager
+def _blames(file: Path, field: str) -> Iterator[None]:
+    """Says in which field of the file the problem lies."""
+    try:
+        yield
+    except InvalidArgumentError as error:
+        raise BadFileError(file, str(error), field=field) from error
+
+
+def _domain(path: Path, section: InputSection) -> Domain:
+    low, high = section.bounds
+    with _blames(path, "input"):
+        return Domain(shape=tuple(section.shape), bounds=(low, high), levels=section.levels)
+
+
+def _network(path: Path, section: ModelSection) -> nn.Module:
+    if section.factory is not None:
+        with _blames(path, "model.factory"):
+            network = build_network(section.factory, section.arguments, folder=path.parent)
+    else:
+        with _blames(path, "model.program"):
+            network = read_program(path.parent / str(section.program))
+    if section.weights is not None:
+        # A program's own names are those of its graph.
+        named = network.graph if isinstance(network, Program) else network
+        with _blames(path, "model.weights"):
+            put_weights(named, read_weights(path.parent / section.weights))
+    return network
+
+
+def _normalised(path: Path, network: nn.Module, section: InputSection) -> nn.Module:
+    if section.mean is None or section.std is None:
+        return network
+    with _blames(path, "input.std"):
+        return Normalised(network, mean=section.mean, std=section.std)
+
+
+def _count_classes(network: nn.Module, domain: Domain) -> int:
+    """Runs one grey input, then two, and looks at what comes out."""
+    middle = sum(domain.bounds) / 2
+    alone, classes = _run(network, torch.full((1, *domain.shape), middle)).shape
+    together = _run(network, torch.full((2, *domain.shape), middle)).shape
+    if alone != 1 or classes < 2 or together != (2, classes):
+        raise InvalidArgumentError(
+            "the network needs to return one row of two or more scores for each input, "
+            f"but returned {[alone, classes]} for one and {list(together)} for two"
+        )
+    return classes
+
+
+def _run(network: nn.Module, inputs: Tensor) -> Tensor:
+    wanted = f"the network needs to take inputs of shape {list(inputs.shape)}"
+    try:
+        with torch.no_grad():
+            scores: object = network(inputs)
+    except FOREIGN_ERRORS as error:
+        hint = "; an exported program needs a dynamic batch axis" if len(inputs) > 1 else ""
+        raise InvalidArgumentError(
+            f"{wanted}, but failed with {first_line(error)}{hint}"
+        ) from error
+    if not isinstance(scores, Tensor) or not scores.is_floating_point() or scores.ndim != 2:
+        what = type(scores).__name__
+        if isinstance(scores, Tensor):
+            what = f"{scores.dtype} of {list(scores.shape)}"
+        raise InvalidArgumentError(
+            "the network needs to return one tensor of scores (batch, classes), "
+            f"but returned {what}"
+        )
+    if not bool(scores.isfinite().all()):
+        raise InvalidArgumentError("the network needs to return finite scores, but one is not")
+    return scores
+
+
+def _names(path: Path, declaration: Declaration, classes: int) -> tuple[str, ...]:
+    """The classes' names, as many as there are classes; none if no file is given."""
+    if declaration.output.classes is None:
+        return ()
+    file = path.parent / declaration.output.classes
+    with _blames(path, "output.classes"):
+        try:
+            names = tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+        except OSError as error:
+            raise InvalidArgumentError(f"{file} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise InvalidArgumentError(f"{file} is no text in UTF-8") from error
+        if len(names) != classes or not all(names):
+            raise InvalidArgumentError(
+                f"{classes} names are needed, one a line, but {file.name} has "
+                f"{sum(map(bool, names))} in {len(names)} lines"
+            )
+    return names

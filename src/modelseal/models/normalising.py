@@ -1,0 +1,124 @@
+"""Brings inputs to the mean and spread that a network was trained on."""
+
+from collections.abc import Callable, Sequence
+from math import isfinite
+from typing import TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+
+from modelseal.errors import InvalidArgumentError
+
+Order: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""One way to compute (inputs - mean) / std; mean and std come as declared, in float64."""
+
+
+class Normalised(nn.Module):
+    """Computes network((x - mean) / std), with one mean and one std for each channel.
+
+    Args:
+        network: Takes normalised inputs.
+        mean: One value, or one for each channel (the first axis after the batch).
+        std: As many values, all positive.
+
+    Raises:
+        InvalidArgumentError: The numbers are not finite, too small, or of different counts.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, *, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        _check(mean, std)
+        self.network = network
+        self.declared = (tuple(mean), tuple(std))
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The scores of inputs that are not normalised yet."""
+        mean, std = _along_channels(self.mean, inputs), _along_channels(self.std, inputs)
+        return cast(Tensor, self.network((inputs - mean) / std))
+
+
+def reorderings(network: nn.Module) -> dict[str, nn.Module]:
+    """The same network with its normalisation computed in other, equally right ways.
+
+    A served network may well do so; nothing but rounding tells the results apart.
+
+    Args:
+        network: A `Normalised`; any other network has no normalisation to compute otherwise.
+
+    Returns:
+        Networks by the name of the way. They share the inner network, weights included.
+    """
+    if not isinstance(network, Normalised):
+        return {}
+    return {name: _Reordered(network, order) for name, order in _ORDERS.items()}
+
+
+class _Reordered(nn.Module):
+    """A normalised network that computes its normalisation in another order."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, normalised: Normalised, order: Order) -> None:
+        super().__init__()
+        self.network = normalised.network
+        self.order = order
+        device = normalised.mean.device
+        for name, numbers in zip(("mean", "std"), normalised.declared, strict=True):
+            self.register_buffer(name, torch.tensor(numbers, dtype=torch.float64, device=device))
+        self.train(normalised.training)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The scores of inputs that are not normalised yet."""
+        mean, std = _along_channels(self.mean, inputs), _along_channels(self.std, inputs)
+        return cast(Tensor, self.network(self.order(inputs, mean, std)))
+
+
+def _multiply_add(inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Computes x · (1 / std) - mean / std."""
+    return inputs * (1 / std).to(inputs.dtype) - (mean / std).to(inputs.dtype)
+
+
+def _divide_first(inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Computes x / std - mean / std."""
+    return inputs / std.to(inputs.dtype) - (mean / std).to(inputs.dtype)
+
+
+def _in_float64(inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Computes (x - mean) / std in float64, rounded at the end."""
+    return ((inputs.double() - mean) / std).to(inputs.dtype)
+
+
+def _from_255(inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Computes (255 x - 255 mean) / (255 std): the way of code that works on grey levels."""
+    return (inputs * 255 - (255 * mean).to(inputs.dtype)) / (255 * std).to(inputs.dtype)
+
+
+_ORDERS: dict[str, Order] = {
+    "multiply-add": _multiply_add,
+    "divide first": _divide_first,
+    "float64 normalisation": _in_float64,
+    "255 first": _from_255,
+}
+
+
+def _along_channels(numbers: Tensor, inputs: Tensor) -> Tensor:
+    """One number for each channel, shaped to broadcast over (batch, channel, ...)."""
+    return numbers.reshape(-1, *[1] * (inputs.ndim - 2))
+
+
+def _check(mean: Sequence[float], std: Sequence[float]) -> None:
+    if not mean or len(mean) != len(std):
+        raise InvalidArgumentError(
+            f"mean and std need as many numbers as each other, but have {len(mean)} and {len(std)}"
+        )
+    if not all(map(isfinite, [*mean, *std])) or min(std) <= 0:
+        raise InvalidArgumentError(
+            "mean needs finite numbers and std positive ones, "
+            f"but they are {list(mean)} and {list(std)}"
+        )

@@ -1,0 +1,65 @@
+"""What a tampering is, and which tensors of a network are its weights."""
+
+import copy
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from modelseal.errors import InvalidArgumentError
+
+Images: TypeAlias = Float[Tensor, "batch *shape"]
+"""Inputs inside the domain's bounds, as the network takes them."""
+
+Classes: TypeAlias = Int[Tensor, " labelled"]
+"""The number of each input's class; that there are as many is checked where it matters."""
+
+
+@runtime_checkable
+class Tampering(Protocol):
+    """A frozen recipe that changes networks; its `repr` is its name everywhere."""
+
+    def __call__(self, network: nn.Module) -> nn.Module:
+        """Returns a changed copy; the network itself stays as it is."""
+        ...
+
+
+def copied(network: nn.Module) -> nn.Module:
+    """A copy with weights of its own, in evaluation mode and with no gradient asked of them."""
+    return copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
+
+
+def all_weights(network: nn.Module) -> dict[str, Tensor]:
+    """Every floating parameter, and the statistics of BatchNorm, which count as weights.
+
+    Other buffers, such as a normalisation's mean and std, belong to the inputs.
+    """
+    statistics = {
+        name: buffer
+        for name, buffer in network.named_buffers()
+        if name.rpartition(".")[2] in {"running_mean", "running_var"}
+    }
+    named = {**dict(network.named_parameters()), **statistics}
+    return {name: tensor for name, tensor in named.items() if tensor.is_floating_point()}
+
+
+def matrices(network: nn.Module) -> dict[str, Tensor]:
+    """The floating parameters of two or more axes: convolution and linear weights, no biases.
+
+    Raises:
+        InvalidArgumentError: There are none.
+    """
+    found: dict[str, Tensor] = {
+        name: parameter
+        for name, parameter in network.named_parameters()
+        if parameter.ndim >= 2 and parameter.is_floating_point()
+    }
+    if not found:
+        raise InvalidArgumentError("the network needs weights of two or more axes, but has none")
+    return found
+
+
+def random_source(seed: int) -> torch.Generator:
+    """A generator on the CPU: the same seed gives the same numbers on every device."""
+    return torch.Generator().manual_seed(seed)

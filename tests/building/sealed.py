@@ -1,0 +1,126 @@
+"""Fingerprints for tests: one that is always the same, and any that hypothesis can think of."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from modelseal.domain import Domain
+from modelseal.fingerprint.record import Fingerprint, Origin
+from modelseal.outputs.specs import (
+    OutputSpec,
+    Probabilities,
+    RawScores,
+    TopLabels,
+    TopProbabilities,
+)
+
+DOMAINS = [
+    Domain(shape=(2, 3), levels=256),
+    Domain(shape=(4,), bounds=(-1.0, 1.0), levels=16),
+    Domain(shape=(1, 2, 2), bounds=(-2.5, 3.0), levels=0),
+]
+SPECS: list[OutputSpec] = [
+    TopLabels(),
+    TopLabels(3),
+    TopProbabilities(2, 3),
+    Probabilities(4),
+    RawScores(0.25),
+]
+
+
+def origin(**changes: Any) -> Origin:
+    """The same origin every time, but for what is changed."""
+    return Origin(
+        **{
+            "method": "boundary",
+            "parameters": {"tie": 3, "margin": 0.001, "search": "lattice"},
+            "seed": 7,
+            "weights_digest": "sha256:" + "0123456789abcdef" * 4,
+            "packages": {"modelseal": "0.1.0", "numpy": "2.4.6"},
+            "created": "2026-11-23T10:00:00Z",
+            "variants": ("batch 7", "threads 2"),
+            "harmless_answers": 3000,
+            **changes,
+        }
+    )
+
+
+def fields(*, count: int = 3, **changes: Any) -> dict[str, Any]:
+    """The fields of a fingerprint that is the same every time, but for what is changed."""
+    domain = changes.get("domain", DOMAINS[0])
+    spec = changes.get("spec", TopLabels())
+    classes = changes.get("classes", 5)
+    numbers = np.arange(count * int(np.prod(domain.shape)), dtype=np.float64)
+    inputs = domain.bounds[0] + domain.span * ((numbers * 0.37) % 1)
+    scores = np.sin(np.arange(count * classes, dtype=np.float64)).reshape(count, classes)
+    return {
+        "domain": domain,
+        "spec": spec,
+        "classes": classes,
+        "samples": domain.encode(inputs.reshape(count, *domain.shape)),
+        "expected": changes.get("expected") or spec.reveal(scores),
+        "margins": np.linspace(0.5, 1.0, count),
+        "moves": np.linspace(0.0, 0.01, count),
+        "factor": 10.0,
+        "psnr": np.array([np.inf, 48.5, 41.25] * count)[:count],
+        "sources": np.arange(count, dtype=np.int64)[::-1].copy(),
+        "origin": origin(),
+        **changes,
+    }
+
+
+def fingerprint(*, count: int = 3, **changes: Any) -> Fingerprint:
+    """A fingerprint that is the same every time, but for what is changed."""
+    return Fingerprint(**fields(count=count, **changes))
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+whole = st.integers(-(2**63), 2**63 - 1)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+origins = st.builds(
+    dict,
+    method=texts,
+    parameters=st.dictionaries(texts, texts | whole | finite, max_size=3),
+    seed=whole,
+    packages=st.dictionaries(texts, texts, max_size=3),
+    variants=st.lists(texts, max_size=3).map(tuple),
+    harmless_answers=st.integers(0, 2**63 - 1),
+)
+
+
+@st.composite
+def parts(draw: st.DrawFn) -> dict[str, Any]:
+    """The parts of any valid fingerprint of a few samples, for `assemble`.
+
+    They are put together outside of the strategy: there the types are checked, which draws
+    random numbers, which hypothesis forbids inside.
+    """
+    count, classes = draw(st.integers(1, 4)), draw(st.integers(3, 6))
+    domain, spec = draw(st.sampled_from(DOMAINS)), draw(st.sampled_from(SPECS))
+    source = np.random.default_rng(draw(st.integers(0, 2**32)))
+    inputs = source.uniform(*domain.bounds, size=(count, *domain.shape))
+    kind = draw(st.sampled_from([np.float32, np.float64]))
+    column = st.floats(2.0**-100, 2.0**100, width=32)
+    margins = np.array(draw(st.lists(column, min_size=count, max_size=count)), kind)
+    factor = draw(st.floats(1, 100))
+    return {
+        "domain": domain,
+        "spec": spec,
+        "classes": classes,
+        "names": draw(st.just(()) | st.lists(texts, min_size=classes, max_size=classes).map(tuple)),
+        "samples": domain.encode(inputs),
+        "expected": spec.reveal(source.normal(size=(count, classes)).astype(kind)),
+        "margins": margins,
+        "moves": (margins * source.uniform(0, 0.99, count) / factor).astype(kind),
+        "factor": factor,
+        "psnr": source.choice(np.array([np.inf, 0.0, 47.5]), count),
+        "sources": source.integers(0, 2**40, count),
+        "origin": draw(origins),
+    }
+
+
+def assemble(made: dict[str, Any]) -> Fingerprint:
+    """The fingerprint of some parts."""
+    return Fingerprint(**{**made, "origin": origin(**made["origin"])})

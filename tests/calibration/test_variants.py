@@ -1,0 +1,207 @@
+import copy
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from modelseal.calibration.onnx import OnnxRuntime, Optimisation
+from modelseal.calibration.variants import (
+    OFFSETS,
+    BatchSize,
+    ChannelsLast,
+    Compiled,
+    Float64,
+    Nnpack,
+    OneDnnOff,
+    Replaced,
+    Threads,
+    Variant,
+    fp32_variants,
+    reference,
+)
+from modelseal.errors import InvalidArgumentError, SealingError
+
+QUICK = [*(one for one in fp32_variants() if not isinstance(one, Compiled)), Nnpack()]
+
+# Rounding moves the scores of a network by up to 1e-6 of the largest; a mistake by far more.
+ROUNDING = 1e-5
+
+
+def close(scores, expected):
+    return np.abs(scores - expected).max() <= ROUNDING * np.abs(expected).max()
+
+
+@pytest.fixture
+def inputs(coloured):
+    return coloured[0][:40]
+
+
+@pytest.fixture
+def exported(tiny, inputs):
+    shapes = ({0: torch.export.Dim("batch")},)
+    return torch.export.export(tiny, (inputs,), dynamic_shapes=shapes).module()
+
+
+@pytest.mark.parametrize("variant", QUICK, ids=lambda variant: variant.name)
+def test_a_variant_moves_the_scores_by_rounding_only_and_leaves_the_network_alone(
+    variant, tiny, inputs
+):
+    expected, kept = reference(tiny, inputs), copy.deepcopy(tiny)
+    tiny.train()
+    scores, threads = variant(tiny, inputs), torch.get_num_threads()
+    assert close(scores, expected)
+    assert threads == 1
+    assert torch.backends.mkldnn.enabled
+    assert all(module.training for module in tiny.modules())
+    for before, after in zip(kept.parameters(), tiny.parameters(), strict=True):
+        assert (before == after).all()
+        assert (before.dtype, before.stride()) == (after.dtype, after.stride())
+
+
+@pytest.mark.parametrize(
+    "variant", [*QUICK[:1], ChannelsLast(), Float64(), OnnxRuntime()], ids=lambda one: one.name
+)
+def test_a_variant_runs_an_exported_program_as_well(variant, exported, tiny, inputs):
+    assert close(variant(exported, inputs), reference(tiny, inputs))
+
+
+@pytest.mark.real
+def test_every_network_is_really_compiled_and_moves_the_scores_by_rounding_only(tiny, inputs):
+    counters = torch._dynamo.utils.counters["stats"]
+    before = counters["unique_graphs"]
+    wider = nn.Sequential(nn.Upsample((8, 8)), tiny)
+    with torch._dynamo.config.patch(recompile_limit=1):
+        for network, images in [(tiny, inputs), (wider, inputs[:, :, :4])]:
+            assert close(Compiled()(network, images), reference(network, images))
+    assert counters["unique_graphs"] == before + 2
+
+
+def test_a_compiler_that_fails_is_reported_in_one_sentence(tiny, inputs, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError("\nNo working C++ compiler found in CXX\n\nSet TORCH_LOGS for more.")
+
+    monkeypatch.setattr(torch, "compile", fail)
+    wanted = "^the network cannot be run in this way: No working C.. compiler found in CXX$"
+    with pytest.raises(SealingError, match=wanted):
+        Compiled()(tiny, inputs)
+
+
+def test_batch_sizes_are_kept_and_offsets_turn_the_inputs(watched, rows):
+    scores = BatchSize(7, 3)(watched, rows)
+    assert (scores == rows.numpy()).all()
+    assert [len(part) for part in watched.batches] == [7, 7]
+    first = torch.cat(watched.batches)[:, 0] / 3
+    assert first.tolist() == pytest.approx([3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6])
+
+
+@pytest.mark.parametrize(("size", "places"), [(1, 1), (2, 2), (7, 3), (256, 3)])
+def test_every_input_stands_at_several_places_of_a_batch(size, places):
+    stood = {number: set() for number in range(size)}
+    for offset in OFFSETS[size]:
+        for number in range(size):
+            stood[number].add((number - offset) % size)
+    assert all(len(each) == places for each in stood.values())
+    assert all({0, size - 1} <= set.union(*stood.values()) for _ in stood)
+
+
+def test_threads_are_set_for_the_run_only_even_if_it_fails(watched, rows):
+    Threads(2)(watched, rows)
+    assert watched.threads == [2]
+    with pytest.raises(SealingError, match="cannot be run"):
+        Threads(2)(nn.Linear(4, 2), rows)
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(("variant", "nnpack"), [(OneDnnOff(), False), (Nnpack(), True)])
+def test_one_dnn_is_off_for_the_run_only_even_if_it_fails(variant, nnpack, watched, rows):
+    variant(watched, rows)
+    assert watched.one_dnn == [False]
+    assert watched.nnpack == [nnpack]
+    with pytest.raises(SealingError, match="cannot be run"):
+        variant(nn.Linear(4, 2), rows)
+    assert torch.backends.mkldnn.enabled
+
+
+def test_nnpack_must_be_there(watched, rows, monkeypatch):
+    monkeypatch.setattr(torch, "_nnpack_available", lambda: False)
+    with pytest.raises(SealingError, match="this torch has no NNPACK"):
+        Nnpack()(watched, rows)
+
+
+def test_images_and_filters_have_their_channels_last(inputs):
+    seen = []
+
+    class Spy(nn.Conv2d):
+        def forward(self, images):
+            seen.extend([images, self.weight])
+            return super().forward(images).mean((2, 3))
+
+    ChannelsLast()(Spy(3, 4, 3), inputs)
+    assert len(seen) == 4
+    assert all(one.is_contiguous(memory_format=torch.channels_last) for one in seen)
+
+
+def test_channels_last_needs_images(watched, rows):
+    with pytest.raises(InvalidArgumentError, match="needs inputs of 3 axes, but they have 1"):
+        ChannelsLast()(watched, rows)
+
+
+def test_double_precision_gives_the_scores_without_rounding(inputs):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
+    weight, bias = (value.detach().numpy().astype(np.float64) for value in network[1].parameters())
+    expected = inputs.flatten(1).numpy().astype(np.float64) @ weight.T + bias
+    # 192 terms below 1 in double precision; float32 would miss by 1e-8 or more.
+    assert np.abs(Float64()(network, inputs) - expected).max() < 1e-14
+
+
+def test_a_replaced_network_is_run_instead(watched, rows):
+    other = nn.Linear(3, 3)
+    assert (Replaced("loaded again", other)(watched, rows) == reference(other, rows)).all()
+    assert watched.batches == []
+
+
+def test_the_default_variants_cover_every_kind_once():
+    variants = fp32_variants()
+    kinds = Counter(type(variant).__name__ for variant in variants)
+    assert all(isinstance(variant, Variant) for variant in variants)
+    assert len({variant.name for variant in variants}) == len(variants) == 20
+    assert kinds == {
+        "BatchSize": 11, "Threads": 2, "ChannelsLast": 1, "OneDnnOff": 1, "Float64": 1,
+        "Compiled": 1, "OnnxRuntime": 3,
+    }  # fmt: skip
+    assert {one.size for one in variants if isinstance(one, BatchSize)} == {1, 2, 7, 32, 256}
+
+
+@pytest.mark.parametrize(
+    ("variant", "name"),
+    [
+        (BatchSize(7, 3), "batch-7-at-3"),
+        (Threads(2), "threads-2"),
+        (ChannelsLast(), "channels-last"),
+        (OneDnnOff(), "onednn-off"),
+        (Nnpack(), "nnpack"),
+        (Float64(), "float64"),
+        (Compiled(), "compile"),
+        (OnnxRuntime(Optimisation.NONE), "onnxruntime-none"),
+        (Replaced("again", nn.Identity()), "again"),
+    ],
+)
+def test_names_are_short_and_lasting(variant, name):
+    assert variant.name == name
+    assert re.fullmatch("[a-z0-9-]+", variant.name)
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda: BatchSize(0), "a size from 1 and an offset from 0, not 0, 0"),
+        (lambda: BatchSize(2, -1), "a size from 1 and an offset from 0, not 2, -1"),
+        (lambda: Threads(0), "at least one thread is needed, not 0"),
+    ],
+)
+def test_impossible_variants_are_refused(make, problem):
+    with pytest.raises(InvalidArgumentError, match=problem):
+        make()

@@ -1,0 +1,63 @@
+"""What every test shares: one torch thread, and networks and images, tiny or real."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import cifar
+from modelseal.models.loading import Model
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def tiny() -> nn.Module:
+    """An untrained network for images of shape (3, 8, 8) and three classes; always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(8 * 64, 3),
+        )
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+@pytest.fixture
+def coloured() -> tuple[Tensor, Tensor]:
+    """Images for `tiny`: the brightest of the three channels is the class."""
+    source = torch.Generator().manual_seed(1)
+    labels = torch.randint(3, (192,), generator=source)
+    images = 0.5 * torch.rand(192, 3, 8, 8, generator=source)
+    images[torch.arange(192), labels] += 0.2
+    return images, labels
+
+
+@pytest.fixture
+def accuracy() -> Callable[[nn.Module, Tensor, Tensor], float]:
+    """Gives the share of inputs that a network puts into the right class."""
+
+    def measure(network: nn.Module, inputs: Tensor, labels: Tensor) -> float:
+        with torch.no_grad():
+            return float((network(inputs).argmax(1) == labels).double().mean())
+
+    return measure
+
+
+@pytest.fixture(scope="session")
+def resnet20() -> Model:
+    """The real ResNet-20 for CIFAR-10; skips where the data is missing."""
+    if cifar.data_folder() is None:
+        pytest.skip("the real data is not here: set MODELSEAL_DATA to its folder")
+    return cifar.resnet(20)
+
+
+@pytest.fixture(scope="session")
+def photos(resnet20: Model) -> tuple[Tensor, Tensor]:
+    """300 CIFAR-10 test images as the network takes them, and their classes."""
+    codes, labels = cifar.images("test", 300)
+    return torch.from_numpy(resnet20.domain.decode(codes)), torch.from_numpy(labels)

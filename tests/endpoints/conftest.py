@@ -1,0 +1,75 @@
+"""A server with canned answers, for the faults that a real one does not show on demand."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+Reply = bytes | Callable[[dict[str, str], bytes], bytes]
+
+
+def reply(body: object, *, status: int = 200, **headers: str) -> bytes:
+    """A whole HTTP answer; a body that is not bytes becomes JSON."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    fields = {"Content-Type": "application/json", "Content-Length": str(len(content))}
+    fields |= {key.replace("_", "-"): value for key, value in headers.items()}
+    lines = [f"HTTP/1.1 {status} X", *(f"{key}: {value}" for key, value in fields.items())]
+    return "\r\n".join(lines).encode() + b"\r\nConnection: close\r\n\r\n" + content
+
+
+class Handler(BaseHTTPRequestHandler):
+    def answer(self) -> None:
+        size = int(self.headers.get("Content-Length", 0))
+        headers, body = dict(self.headers.items()), self.rfile.read(size)
+        self.server.asked.append((self.command, self.path, headers, body))
+        canned = self.server.routes.get((self.command, self.path), reply({}, status=404))
+        self.wfile.write(canned(headers, body) if callable(canned) else canned)
+        self.close_connection = True
+
+    do_GET = do_POST = answer  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        """Keeps the test's output clean."""
+
+
+class CannedServer(ThreadingHTTPServer):
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.routes: dict[tuple[str, str], Reply] = {}
+        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.ended = threading.Event()
+        self.root = f"http://127.0.0.1:{self.server_port}"
+        self.url = f"{self.root}/v2/models/m"
+
+    def serves(self, metadata: object, infer: Reply, *, server: object | None = None) -> str:
+        """Says what the three addresses answer, and gives the model's."""
+        self.routes[("GET", "/v2/models/m")] = (
+            metadata if isinstance(metadata, bytes) else reply(metadata)
+        )
+        self.routes[("POST", "/v2/models/m/infer")] = infer
+        if server is not None:
+            self.routes[("GET", "/v2")] = reply(server)
+        return self.url
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that hangs up in the middle is part of the tests."""
+
+
+@pytest.fixture
+def canned() -> Iterator[CannedServer]:
+    server = CannedServer()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.ended.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(name="reply")
+def reply_fixture() -> Callable[..., bytes]:
+    return reply

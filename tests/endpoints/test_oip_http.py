@@ -1,0 +1,171 @@
+import time
+from contextlib import closing
+
+import pytest
+
+from modelseal.endpoints import oip_http
+from modelseal.endpoints.oip_http import Connection, check_address
+from modelseal.errors import EndpointError, InvalidArgumentError
+
+
+@pytest.fixture
+def fetch(canned):
+    """Asks for an address of the server with canned answers."""
+
+    def get(answer, *, seconds=5.0):
+        canned.routes[("GET", "/x")] = answer
+        with closing(Connection(canned.root, seconds=seconds)) as connection:
+            return connection.get(f"{canned.root}/x")
+
+    return get
+
+
+def test_body_and_headers_come_as_they_were_sent(fetch, reply):
+    answer = fetch(reply(b"\0\1\2", X_Thing="Yes"))
+    assert answer.body == b"\0\1\2"
+    assert answer.headers["x-thing"] == "Yes"
+
+
+def test_a_post_sends_body_and_headers(canned, reply):
+    canned.routes[("POST", "/x")] = reply({})
+    with closing(Connection(canned.root, seconds=5.0)) as connection:
+        connection.post(f"{canned.root}/x", b"abc", {"Content-Type": "a/b"})
+    ((method, path, headers, body),) = canned.asked
+    assert (method, path, body) == ("POST", "/x", b"abc")
+    assert headers["Content-Type"] == "a/b"
+    assert headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "content_type", "message"),
+    [
+        (404, {"error": "Request for unknown model"}, "application/json", ": Request for unknown"),
+        (400, {"detail": [{"msg": "bad"}]}, "application/json", r": \[{'msg': 'bad'}\]$"),
+        (500, {"message": "boom\nat line 3"}, "application/json", ": boom at line 3$"),
+        (500, {"other": 1}, "application/json", "status 500 came$"),
+        (500, {"error": ""}, "application/json", "status 500 came$"),
+        (500, b"Internal Server Error", "text/plain; charset=utf-8", ": Internal Server Error$"),
+        (503, b"\xff\x1b[31mred", "text/plain", r": \ufffd \[31mred$"),
+        (503, b" ", "text/plain", "status 503 came$"),
+        (502, b"<html>bad gateway</html>", "text/html", "status 502 came$"),
+        (304, b"", "text/plain", "a redirect to nowhere came$"),
+        (101, b"", "text/plain", "status 101 came$|no answer came"),
+    ],
+)
+def test_what_is_no_success_is_an_error_with_the_servers_own_words(
+    fetch, reply, status, body, content_type, message
+):
+    with pytest.raises(EndpointError, match=message) as caught:
+        fetch(reply(body, status=status, Content_Type=content_type))
+    assert str(caught.value).isprintable()
+
+
+def test_the_servers_own_words_are_cut_short(fetch, reply):
+    with pytest.raises(EndpointError, match=r"status 500 came: x{200}…$"):
+        fetch(reply({"error": "x" * 10_000}, status=500))
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirects_are_refused_and_never_followed(fetch, reply, canned, status):
+    with pytest.raises(EndpointError, match="an answer was wanted, but a redirect to /y came"):
+        fetch(reply(b"", status=status, Location="/y"))
+    assert [path for _, path, _, _ in canned.asked] == ["/x"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "nonsense"])
+def test_a_compressed_body_is_refused_unread(fetch, reply, coding):
+    with pytest.raises(EndpointError, match=f"without compression was wanted, but {coding} came"):
+        fetch(reply(b"zzzz", Content_Encoding=coding))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 two hundred\r\n\r\n",
+        b"SSH-2.0-OpenSSH\r\n",
+        b"\0" * 100,
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",
+    ],
+)
+def test_what_is_no_whole_http_answer_is_refused(fetch, answer):
+    with pytest.raises(EndpointError, match=r"no answer came: \w+"):
+        fetch(answer)
+
+
+def test_a_body_beyond_the_limit_is_refused_while_it_comes(fetch, reply, monkeypatch):
+    monkeypatch.setattr(oip_http, "LARGEST", 1000)
+    assert len(fetch(reply(b"x" * 1000)).body) == 1000
+    with pytest.raises(EndpointError, match="a body of at most 1000 bytes was wanted"):
+        fetch(reply(b"x" * 1001))
+    endless = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"x" * 5000
+    with pytest.raises(EndpointError, match="a body of at most 1000 bytes was wanted"):
+        fetch(endless)
+
+
+def test_a_silent_server_is_given_up_in_time(fetch, canned):
+    def wait(*_):
+        canned.ended.wait(5)
+        return b""
+
+    start = time.monotonic()
+    with pytest.raises(EndpointError, match=r"no answer came within 0\.2 seconds"):
+        fetch(wait, seconds=0.2)
+    assert time.monotonic() - start < 2
+
+
+def test_a_body_that_only_dribbles_is_given_up_in_time(monkeypatch, fetch, reply):
+    ticks = iter((0.0, 6.0))
+    monkeypatch.setattr(oip_http, "monotonic", lambda: next(ticks))
+    with pytest.raises(EndpointError, match="no complete answer came in time"):
+        fetch(reply(b"slow"))
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:1", "nowhere.invalid", f"{'a' * 64}.invalid", "127.0.0.1:0"]
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_server_that_is_not_there_is_an_error(host, scheme):
+    url = f"{scheme}://{host}/x"
+    with (
+        closing(Connection(url, seconds=5.0)) as connection,
+        pytest.raises(EndpointError, match=r"no answer came: .+"),
+    ):
+        connection.get(url)
+
+
+def test_tls_with_a_server_that_speaks_none_is_an_error(canned):
+    url = canned.root.replace("http:", "https:")
+    with (
+        closing(Connection(url, seconds=5.0)) as connection,
+        pytest.raises(EndpointError, match=r"no answer came: .+"),
+    ):
+        connection.get(f"{url}/x")
+
+
+@pytest.mark.parametrize("url", ["http://256.1.1.1/x", "http://h/" + "x" * 70_000])
+def test_an_address_that_cannot_be_used_is_an_error(url):
+    with pytest.raises(InvalidArgumentError, match="a URL was wanted, but this is none"):
+        check_address(url)
+    with (
+        closing(Connection(url, seconds=5.0)) as connection,
+        pytest.raises(EndpointError, match="no answer came"),
+    ):
+        connection.get(url)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTPS_PROXY", "nonsense://x"),
+        ("HTTPS_PROXY", "http://[bad]"),
+        ("HTTPS_PROXY", "socks5://host"),
+        ("SSL_CERT_FILE", "/nowhere/at/all"),
+    ],
+)
+def test_what_the_environment_names_and_cannot_be_used_is_an_error(monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(EndpointError, match="proxies or certificates cannot be used"):
+        Connection("https://host", seconds=5.0)

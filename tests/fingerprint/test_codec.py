@@ -1,0 +1,276 @@
+import hashlib
+import json
+import os
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sealed
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save
+
+from modelseal.errors import BadFileError, InvalidArgumentError
+from modelseal.fingerprint import codec
+from modelseal.fingerprint.codec import canonical, decode, describe, encode, read, write
+from modelseal.fingerprint.digest import content_digest
+from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.tensors import pack
+from modelseal.outputs.specs import OutputSpec, TopLabels
+
+GOOD = encode(sealed.fingerprint())
+GOLDEN = Path(__file__).parents[1] / "golden" / "format-1.0.seal"
+
+
+def resealed(*, header=lambda parts: None, tensors=lambda parts: None):
+    """A file whose digest fits what it holds, after its parts were changed in place."""
+    text = json.loads(canonical(describe(sealed.fingerprint())))
+    arrays = pack(sealed.fingerprint())
+    header(text)
+    tensors(arrays)
+    digest = content_digest(canonical(text).encode(), arrays)
+    return save(
+        arrays,
+        {"modelseal": json.dumps(text | {"digest": digest}, sort_keys=True, separators=(",", ":"))},
+    )
+
+
+def assert_equal(first, second):
+    for name in Fingerprint.__slots__:
+        one, other = getattr(first, name), getattr(second, name)
+        if name == "expected":
+            assert one.kind is other.kind
+            for part in ("labels", "values"):
+                np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
+        elif isinstance(one, np.ndarray):
+            np.testing.assert_array_equal(one, other)
+        else:
+            assert one == other
+
+
+@given(sealed.parts())
+def test_every_fingerprint_is_read_back_from_its_bytes_which_stay_the_same(parts):
+    made = sealed.assemble(parts)
+    data = encode(made)
+    again = decode(data, name="a.seal")
+    assert_equal(made, again)
+    assert encode(again) == data
+
+
+def test_a_file_is_read_back_as_it_was_written(tmp_path):
+    path = tmp_path / "a.seal"
+    write(sealed.fingerprint(), path)
+    assert path.read_bytes() == GOOD
+    assert_equal(read(path), sealed.fingerprint())
+
+
+def test_the_order_of_mappings_and_the_layout_of_arrays_change_no_byte():
+    usual = sealed.fingerprint()
+    origin = sealed.origin(
+        parameters=dict(reversed(usual.origin.parameters.items())),
+        packages=dict(reversed(usual.origin.packages.items())),
+    )
+    turned = sealed.fingerprint(origin=origin, samples=np.asfortranarray(usual.samples))
+    assert encode(turned) == GOOD
+
+
+def test_the_format_of_version_1_0_is_read_for_ever_and_written_as_it_is():
+    made = sealed.fingerprint(
+        names=("avion", "façade", "猫", "dog", "🚢"), spec=sealed.SPECS[2], count=4
+    )
+    data = GOLDEN.read_bytes()
+    assert hashlib.sha256(data).hexdigest() == (
+        "28f9a4a65a4aedda37674150d99558f6de2cf7861715d2227588bb5fc504ff0e"
+    )
+    assert_equal(read(GOLDEN), made)
+    assert encode(made) == data
+
+
+@settings(max_examples=300)
+@given(place=st.integers(0, len(GOOD) - 1), byte=st.integers(1, 255))
+def test_no_changed_byte_goes_unnoticed(place, byte):
+    data = bytearray(GOOD)
+    data[place] ^= byte
+    with pytest.raises(BadFileError, match=r"^a\.seal: "):
+        decode(bytes(data), name="a.seal")
+
+
+@given(st.integers(0, len(GOOD) - 1), st.integers(0, len(GOOD)), st.binary(max_size=16))
+def test_nothing_cut_out_or_put_in_goes_unnoticed(start, stop, inserted):
+    data = GOOD[:start] + inserted + GOOD[max(start, stop) :]
+    if data != GOOD:
+        with pytest.raises(BadFileError, match=r"^a\.seal: "):
+            decode(data, name="a.seal")
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_no_fingerprint(data):
+    with pytest.raises(BadFileError, match=r"^a\.seal: "):
+        decode(data, name="a.seal")
+    framed = len(data).to_bytes(8, "little") + data
+    with pytest.raises(BadFileError, match=r"^a\.seal: "):
+        decode(framed, name="a.seal")
+
+
+def raw(header, data=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+LENGTH = int.from_bytes(GOOD[:8], "little")
+HEADER = json.loads(GOOD[8 : 8 + LENGTH])
+BODY = GOOD[8 + LENGTH :]
+
+
+def with_tensor(name, **changes):
+    return raw({**HEADER, name: {**HEADER[name], **changes}}, BODY)
+
+
+HOSTILE = {
+    "empty": (b"", "its 0 bytes are none"),
+    "pickle": (pickle.dumps({"samples": [1, 2, 3] * 9}), "bytes are none"),
+    "huge header length": (b"\xff" * 8 + GOOD[8:], "bytes are none"),
+    "header longer than allowed": (raw(b" " * (2**20 + 1)), "a header of at most 1048576 bytes"),
+    "header of another kind": (raw([]), "input should be an object"),
+    "deep nesting": (raw(b"[" * 2**20), "recursion limit"),
+    "bytes that are no text": (raw(b'{"__metadata__":{"modelseal":"\xff\xfe"}}'), "invalid JSON"),
+    "no metadata": (raw({k: v for k, v in HEADER.items() if k[0] != "_"}, BODY), "is missing"),
+    "offsets that overlap": (with_tensor("moves", data_offsets=[0, 24]), "safetensors"),
+    "offsets beyond the end": (with_tensor("samples", data_offsets=[120, 10**9]), "safetensors"),
+    "offsets that overflow": (with_tensor("moves", data_offsets=[2**63, 2**64]), "safetensors"),
+    "a shape that overflows": (with_tensor("moves", shape=[2**62, 2**62]), "safetensors"),
+    "a type that is not known": (with_tensor("moves", dtype="Q7"), "safetensors"),
+    "trailing bytes": (GOOD + b"\0", "safetensors"),
+    "a key twice": (
+        raw(GOOD[8 : 8 + LENGTH].rstrip()[:-1] + b',"__metadata__":{"modelseal":""}}', BODY),
+        "invalid JSON",
+    ),
+    "spaces in the header": (raw(GOOD[8 : 8 + LENGTH] + b" " * 8, BODY), "do not fit its digest"),
+    "another order of keys": (raw(dict(reversed(HEADER.items())), BODY), "do not fit its digest"),
+    "future version": (resealed(header=lambda h: h.update(format="2.0")), "this is format 2.0"),
+    "NaN margin": (
+        resealed(tensors=lambda t: t["margins"].__setitem__(1, np.nan)),
+        r"margins\[1\]: ",
+    ),
+    "no margin": (resealed(tensors=lambda t: t["margins"].__setitem__(0, 0)), r"margins\[0\]: "),
+    "label too high": (
+        resealed(tensors=lambda t: t["expected_labels"].__setitem__((2, 0), 5)),
+        r"expected.labels\[2\]\[0\]: a label below 5 was wanted, but 5 came",
+    ),
+    "names of wrong length": (resealed(header=lambda h: h.update(names=["a"])), "names: one name"),
+    "lone surrogate": (
+        resealed(header=lambda h: h["origin"].update(method="\ud800")),
+        "invalid JSON",
+    ),
+    "absurd classes": (
+        resealed(header=lambda h: h.update(classes=2**50)),
+        "classes: a whole number",
+    ),
+    "absurd top-k": (resealed(header=lambda h: h.update(spec="topk:10000")), "spec: 10000 labels"),
+    "no spec": (resealed(header=lambda h: h.update(spec="top2")), "spec: an output spec is"),
+    "spec in another form": (resealed(header=lambda h: h.update(spec="topk:1")), "do not fit"),
+    "whole number for a float": (resealed(header=lambda h: h.update(factor=10)), "do not fit"),
+    "bad domain": (
+        resealed(header=lambda h: h["domain"].update(levels=1)),
+        "domain: levels needs 0 or 2 to 256, but is 1",
+    ),
+    "other domain": (
+        resealed(header=lambda h: h["domain"].update(shape=[6])),
+        "samples: type uint8",
+    ),
+    "bad origin": (
+        resealed(header=lambda h: h["origin"].update(created="now")),
+        "origin.created: a moment such as",
+    ),
+    "wrong type": (
+        resealed(tensors=lambda t: t.update(moves=t["moves"].astype(np.float32))),
+        "moves: type float64",
+    ),
+    "no samples": (
+        resealed(tensors=lambda t: t.update({k: v[:0] for k, v in t.items()})),
+        "samples: at least one sample",
+    ),
+    "one tensor too many": (
+        resealed(tensors=lambda t: t.update(code=np.zeros(1, np.uint8))),
+        "code: is not known",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "problem"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_file_is_refused_in_one_sentence(data, problem, tmp_path):
+    path = tmp_path / "a.seal"
+    path.write_bytes(data)
+    with pytest.raises(
+        BadFileError, match=f"^{re.escape(str(tmp_path))}/a.seal: .*{problem}"
+    ) as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_good_parts_that_hostile_files_are_made_of_are_good():
+    assert resealed() == GOOD
+    rebuilt = raw(GOOD[8 : 8 + LENGTH], BODY)
+    assert encode(decode(rebuilt, name="a.seal")) == GOOD
+
+
+def test_a_pickle_is_never_run(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    path = tmp_path / "a.seal"
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(BadFileError, match="a fingerprint was wanted"):
+        read(path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_file_of_too_many_bytes_is_refused_unread(tmp_path):
+    path = tmp_path / "a.seal"
+    with path.open("wb") as file:
+        file.truncate(2**31 + 1)  # a hole: it takes no room on the disk
+    with pytest.raises(BadFileError, match="at most 2147483648 bytes were wanted"):
+        read(path)
+
+
+def test_bytes_beyond_the_limit_are_refused_before_they_are_parsed(monkeypatch):
+    monkeypatch.setattr(codec, "MAX_BYTES", 100)
+    with pytest.raises(
+        BadFileError, match=f"at most 100 bytes were wanted, but it has {len(GOOD)}"
+    ):
+        decode(GOOD, name="a.seal")
+
+
+@pytest.mark.parametrize("limit", ["MAX_BYTES", "MAX_HEADER_BYTES"])
+def test_what_could_not_be_read_again_is_never_written(monkeypatch, tmp_path, limit):
+    monkeypatch.setattr(codec, limit, 100)
+    with pytest.raises(InvalidArgumentError, match="a fingerprint of at most"):
+        write(sealed.fingerprint(), tmp_path / "a.seal")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_a_pipe_and_nothing_are_no_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name, problem in (
+        ("", "a file was wanted, but this is something else"),
+        ("pipe", "a file was wanted, but this is something else"),
+        ("missing", "cannot be read: No such file or directory"),
+        ("a\0b", "cannot be read: embedded null byte"),
+    ):
+        with pytest.raises(BadFileError, match=problem):
+            read(tmp_path / name)
+
+
+class Odd(TopLabels):
+    def __str__(self):
+        return "odd"
+
+
+def test_a_spec_without_a_text_form_cannot_be_written():
+    made = sealed.fingerprint(spec=Odd())
+    assert isinstance(made.spec, OutputSpec)
+    with pytest.raises(InvalidArgumentError, match="an output spec is top1"):
+        encode(made)

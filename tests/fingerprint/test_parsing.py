@@ -1,0 +1,113 @@
+import json
+
+import pytest
+import sealed
+
+from modelseal.errors import BadFileError
+from modelseal.fingerprint.codec import describe
+from modelseal.fingerprint.parsing import FORMAT, parse_header
+
+GOOD = {**describe(sealed.fingerprint(names=("a", "b", "c", "d", "e"))), "digest": "sha256:0"}
+
+
+def envelope(header):
+    return json.dumps({"__metadata__": {"modelseal": header}, "samples": {}}).encode()
+
+
+def changed(path, value):
+    """The good header as JSON with one field changed, or removed if the value is `...`."""
+    header = json.loads(json.dumps(GOOD))
+    *folders, last = path.split(".")
+    place = header
+    for folder in folders:
+        place = place[folder]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return json.dumps(header)
+
+
+def test_a_good_header_is_read_field_by_field():
+    header = parse_header(envelope(json.dumps(GOOD)), name="a.seal")
+    assert json.loads(header.model_dump_json()) == GOOD
+
+
+WRONG = [
+    ("format", "1", "format: string should match pattern"),
+    ("format", 1.0, "format: input should be a valid string"),
+    ("format", ..., "format: is missing"),
+    ("digest", ..., "digest: is missing"),
+    ("extra", 1, "extra: is not known"),
+    ("spec", 5, "spec: input should be a valid string"),
+    ("classes", "5", "classes: input should be a valid integer"),
+    ("classes", 5.0, "classes: input should be a valid integer"),
+    ("classes", True, "classes: input should be a valid integer"),
+    ("classes", None, "classes: input should be a valid integer"),
+    ("names", "abcde", "names: input should be a valid array"),
+    ("names", ["a", "b", 3], r"names\[2\]: input should be a valid string"),
+    ("factor", float("nan"), "factor: input should be a finite number"),
+    ("factor", float("inf"), "factor: input should be a finite number"),
+    ("factor", "10", "factor: input should be a valid number"),
+    ("domain.shape", [2, "3"], r"domain.shape\[1\]: input should be a valid integer"),
+    ("domain.bounds", [0.0], r"domain.bounds\[1\]: is missing"),
+    ("domain.bounds", [0.0, 1.0, 2.0], "domain.bounds: tuple should have at most 2 items"),
+    ("domain.levels", ..., "domain.levels: is missing"),
+    ("domain.mean", 0.5, "domain.mean: is not known"),
+    ("origin", [], "origin: "),
+    ("origin.seed", "7", "origin.seed: input should be a valid integer"),
+    ("origin.packages.numpy", 2, "origin.packages.numpy: input should be a valid string"),
+    ("origin.parameters.tie", True, "origin.parameters.tie: input should be a text or a number"),
+    ("origin.parameters.tie", None, "origin.parameters.tie: input should be a text or a number"),
+    ("origin.parameters.tie", [1], "origin.parameters.tie: input should be a text or a number"),
+    ("origin.parameters.tie", float("nan"), "origin.parameters.tie: .* a finite number"),
+    ("origin.variants", {}, "origin.variants: input should be a valid array"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "problem"), WRONG, ids=range(len(WRONG)))
+def test_a_wrong_field_is_named_with_its_path(path, value, problem):
+    with pytest.raises(BadFileError, match=f"^a.seal: {problem}") as caught:
+        parse_header(envelope(changed(path, value)), name="a.seal")
+    assert caught.value.field.startswith(path)
+
+
+@pytest.mark.parametrize("version", ["2.0", "1.1", "1.10", "10.0"])
+def test_a_newer_format_is_refused_by_its_number_whatever_else_it_holds(version):
+    header = json.dumps({"format": version, "something": "new"})
+    problem = f"this is format {version}, but only formats up to {FORMAT} are known here"
+    with pytest.raises(BadFileError, match=f"^a.seal: format: {problem}"):
+        parse_header(envelope(header), name="a.seal")
+
+
+def test_a_format_that_never_was_is_refused():
+    with pytest.raises(BadFileError, match=r"format: 1.0 was wanted, but 0.9 came"):
+        parse_header(envelope(changed("format", "0.9")), name="a.seal")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"", "invalid JSON"),
+        (b"[]", "input should be an object"),
+        (b"{}", "__metadata__: is missing"),
+        (b'{"__metadata__":{}}', "__metadata__.modelseal: is missing"),
+        (b'{"__metadata__":{"modelseal":{}}}', "__metadata__.modelseal: input should be a valid"),
+        (b'{"__metadata__":{"modelseal":"{}","x":""}}', "__metadata__.x: is not known"),
+        (b'{"__metadata__":{"modelseal":"{"}}', "invalid JSON"),
+        (b'{"__metadata__":{"modelseal":"\xff"}}', "invalid JSON"),
+        (b'{"__metadata__":{"modelseal":"\\ud800"}}', "invalid JSON"),
+        (b"[" * 100_000, "invalid JSON: recursion limit"),
+        (envelope("[" * 100_000), "invalid JSON: recursion limit"),
+        (
+            envelope('{"format":"1.0","spec":' + "[" * 1000 + "]" * 1000 + "}"),
+            "invalid JSON: recursion",
+        ),
+        (envelope("1"), "input should be an object"),
+    ],
+    ids=range(13),
+)
+def test_json_that_holds_no_header_is_one_sentence(text, problem):
+    with pytest.raises(BadFileError, match=f"^a.seal: {problem}") as caught:
+        parse_header(text, name="a.seal")
+    assert "\n" not in str(caught.value)

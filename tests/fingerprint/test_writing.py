@@ -1,0 +1,89 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from modelseal.errors import BadFileError
+from modelseal.fingerprint.writing import explain, write_atomically
+
+
+@pytest.mark.parametrize("before", [None, b"old"], ids=["new", "replaced"])
+def test_the_file_holds_exactly_the_bytes_and_nothing_lies_beside_it(tmp_path, before):
+    path = tmp_path / "a.seal"
+    if before is not None:
+        path.write_bytes(before)
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt("No more"), OSError(28, "No space left on device")]
+)
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, step, error):
+    def fail(*arguments):
+        raise error
+
+    path = tmp_path / "a.seal"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os if step == "fsync" else Path, step, fail)
+    wanted = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else BadFileError
+    with pytest.raises(wanted, match=r"No (more|space left on device)$"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_link_points_to_is_replaced_and_the_link_stays(tmp_path):
+    target, link = tmp_path / "folder" / "a.seal", tmp_path / "link.seal"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    write_atomically(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+
+
+def test_a_folder_that_is_missing_is_one_sentence(tmp_path):
+    path = tmp_path / "missing" / "a.seal"
+    with pytest.raises(
+        BadFileError, match=r"a\.seal: cannot be written: No such file or directory$"
+    ):
+        write_atomically(path, b"new")
+
+
+def test_a_folder_that_may_not_be_written_to_is_one_sentence(tmp_path, monkeypatch):
+    def refuse(*arguments, **settings):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(BadFileError, match=r"cannot be written: Permission denied$"):
+        write_atomically(tmp_path / "a.seal", b"new")
+
+
+def test_a_folder_is_never_replaced(tmp_path):
+    with pytest.raises(BadFileError, match="a file to write was wanted, but this is something"):
+        write_atomically(tmp_path, b"new")
+
+
+def test_a_device_is_never_replaced():
+    with pytest.raises(BadFileError, match="this is something else"):
+        write_atomically(Path(os.devnull), b"new")
+    assert Path(os.devnull).is_char_device()
+
+
+def test_a_path_that_no_system_knows_is_one_sentence():
+    with pytest.raises(BadFileError, match="cannot be written: embedded null byte"):
+        write_atomically(Path("a\0b"), b"new")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(2, "No such file", "a.seal"), "No such file"),
+        (OSError("odd"), "odd"),
+        (ValueError("embedded null byte"), "embedded null byte"),
+    ],
+)
+def test_the_reason_of_an_error_is_given_without_number_and_path(error, reason):
+    assert explain(error) == reason

@@ -1,0 +1,239 @@
+import sys
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import cifar
+from modelseal.errors import BadFileError
+from modelseal.models.loading import load
+
+# Every kind of network that a test asks for by the name of its callable.
+NETWORKS = '''
+import torch
+from torch import nn
+
+import cifar
+
+class Odd(nn.Module):
+    """Returns what it is told to."""
+    def __init__(self, answer):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.answer = answer
+    def forward(self, inputs):
+        return self.answer(inputs)
+
+def flat(classes=3):
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, classes), nn.Dropout(0.5))
+def pair():
+    return Odd(lambda inputs: (inputs, inputs))
+def whole():
+    return Odd(lambda inputs: torch.zeros(len(inputs), 2, dtype=torch.int64))
+def deep():
+    return Odd(lambda inputs: inputs)
+def lonely():
+    return Odd(lambda inputs: torch.zeros(1, 3))
+def one_class():
+    return Odd(lambda inputs: torch.zeros(len(inputs), 1))
+def infinite():
+    return Odd(lambda inputs: torch.full((len(inputs), 2), torch.inf))
+'''
+PLAIN = """
+[model]
+factory = "owners_networks:flat"
+weights = "w.safetensors"
+[input]
+shape = [3, 2, 2]
+"""
+FLAT = {"1.weight": torch.linspace(-1, 1, 36).reshape(3, 12), "1.bias": torch.tensor([0.0, 1, 2])}
+ODD = {"weight": torch.ones(1)}
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes a model file with all that it names."""
+
+    def write(text=PLAIN, *, weights=FLAT, names=None):
+        (tmp_path / "owners_networks.py").write_text(NETWORKS, encoding="utf-8")
+        save_file(weights, tmp_path / "w.safetensors")
+        if names is not None:
+            (tmp_path / "names.txt").write_bytes(names)
+        file = tmp_path / "model.toml"
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    yield write
+    sys.modules.pop("owners_networks", None)
+
+
+def test_a_network_is_ready_to_run(written):
+    model = load(written())
+    inputs = torch.rand(5, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    wanted = inputs.flatten(1) @ FLAT["1.weight"].T + FLAT["1.bias"]
+    torch.testing.assert_close(model.network(inputs), wanted)
+    assert not any(module.training for module in model.network.modules())
+    assert not any(parameter.requires_grad for parameter in model.network.parameters())
+    assert (model.domain.shape, model.domain.bounds, model.domain.levels) == (
+        (3, 2, 2),
+        (0, 1),
+        256,
+    )
+    assert model.names == ()
+
+
+def test_the_normalisation_is_part_of_the_network(written):
+    text = PLAIN + "mean = [0.1, 0.2, 0.3]\nstd = [0.5]\nbounds = [-1, 1]\nlevels = 0\n"
+    with pytest.raises(BadFileError, match="as many numbers as each other, but have 3 and 1"):
+        load(written(text))
+    model = load(written(text.replace("[0.5]", "[0.5, 1, 2]")))
+    inputs = torch.rand(2, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    mean, std = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 1, 2])
+    moved = (inputs - mean[:, None, None]) / std[:, None, None]
+    wanted = moved.flatten(1) @ FLAT["1.weight"].T + FLAT["1.bias"]
+    torch.testing.assert_close(model.network(inputs), wanted)
+    assert (model.domain.bounds, model.domain.levels) == ((-1, 1), 0)
+
+
+def test_the_classes_have_names(written):
+    file = written(PLAIN + '[output]\nclasses = "names.txt"\n', names="cät\n dog \nox\n".encode())
+    assert load(file).names == ("cät", "dog", "ox")
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (b"cat\ndog\n", "3 names are needed, one a line, but names.txt has 2 in 2 lines"),
+        (b"cat\n\nox\n", "3 names are needed, one a line, but names.txt has 2 in 3 lines"),
+        (b"", "names.txt has 0 in 0 lines"),
+        (b"\xff\xfe\n", "names.txt is no text in UTF-8"),
+        (None, "names.txt cannot be read: No such file"),
+    ],
+)
+def test_names_that_do_not_fit_are_refused(written, names, problem):
+    file = written(PLAIN + '[output]\nclasses = "names.txt"\n', names=names)
+    with pytest.raises(BadFileError, match=problem) as caught:
+        load(file)
+    assert caught.value.field == "output.classes"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "problem"),
+    [
+        ("owners_networks:flat", "owners_none:flat", "model.factory", "cannot be imported"),
+        ("owners_networks:flat", "owners_networks:none", "model.factory", "a callable none"),
+        ("w.safetensors", "none.pt", "model.weights", "there is no file"),
+        ("[3, 2, 2]", "[]", "input", "shape needs positive sizes"),
+        ("[3, 2, 2]", "[3, 2, 2]\nlevels = 1", "input", "levels needs 0 or 2 to 256"),
+        ("[3, 2, 2]", "[3, 2, 2]\nbounds = [1, 0]", "input", "the lower first"),
+        ("[3, 2, 2]", "[3, 2, 3]", "model", r"inputs of shape \[1, 3, 2, 3\], but failed with"),
+        ("[3, 2, 2]", "[3, 2, 2]\nmean=[0]\nstd=[0]", "input.std", "std positive ones"),
+        ("[input]", "[model.arguments]\nclasses = 4\n[input]", "model.weights", "of shape"),
+        ("[input]", "[model.arguments]\nclass = 4\n[input]", "model.factory", "failed: TypeError"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_with_the_path_of_its_key(written, old, new, field, problem):
+    file = written(PLAIN.replace(old, new))
+    with pytest.raises(BadFileError, match=problem) as caught:
+        load(file)
+    assert caught.value.field == field
+    assert str(caught.value).startswith(f"{file}: {field}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("factory", "problem"),
+    [
+        ("pair", "one tensor of scores .*, but returned tuple"),
+        ("whole", r"one tensor of scores .*, but returned torch.int64 of \[1, 2\]"),
+        ("deep", r"one tensor of scores .*, but returned torch.float32 of \[1, 3, 2, 2\]"),
+        ("lonely", r"but returned \[1, 3\] for one and \[1, 3\] for two"),
+        ("one_class", r"two or more scores .*, but returned \[1, 1\] for one and \[2, 1\] for two"),
+        ("infinite", "finite scores, but one is not"),
+    ],
+)
+def test_a_network_without_proper_scores_is_refused(written, factory, problem):
+    with pytest.raises(BadFileError, match=problem) as caught:
+        load(written(PLAIN.replace("flat", factory), weights=ODD))
+    assert caught.value.field == "model"
+
+
+def test_weights_that_are_not_finite_are_refused(written):
+    weights = {**FLAT, "1.bias": torch.tensor([0, torch.nan, 0])}
+    with pytest.raises(BadFileError, match=r"1\.bias holds an infinity or NaN") as caught:
+        load(written(weights=weights))
+    assert caught.value.field == "model.weights"
+
+
+def test_a_weight_that_is_missing_is_named(written):
+    with pytest.raises(BadFileError, match=r"the file lacks 1\.bias") as caught:
+        load(written(weights={"1.weight": FLAT["1.weight"]}))
+    assert caught.value.field == "model.weights"
+
+
+PROGRAM = '[model]\nprogram = "p.pt2"\n[input]\nshape = [3, 2, 2]\nmean = [0.5]\nstd = [0.5]\n'
+
+
+def export(folder, *, batch):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3)).eval()
+    program = torch.export.export(
+        network,
+        (torch.rand(3, 3, 2, 2)[:batch],),
+        dynamic_shapes=(None if batch == 1 else ({0: torch.export.Dim("batch")},)),
+    )
+    torch.export.save(program, folder / "p.pt2")
+    return network
+
+
+def test_a_program_brings_its_own_weights(written, tmp_path):
+    network = export(tmp_path, batch=3)
+    inputs = torch.rand(4, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    shown = load(written(PROGRAM)).network
+    torch.testing.assert_close(shown(inputs), network((inputs - 0.5) / 0.5))
+    assert not any(parameter.requires_grad for parameter in shown.parameters())
+
+
+def test_a_program_takes_other_weights_too(written, tmp_path):
+    network = export(tmp_path, batch=3)
+    weights = {name: tensor + 1 for name, tensor in network.state_dict().items()}
+    file = written(
+        PROGRAM.replace("[input]", 'weights = "w.safetensors"\n[input]'),
+        weights=weights,
+    )
+    network.load_state_dict(weights)
+    inputs = torch.full((1, 3, 2, 2), 0.75)
+    torch.testing.assert_close(load(file).network(inputs), network((inputs - 0.5) / 0.5))
+
+
+def test_a_program_for_one_batch_size_is_refused_with_the_way_out(written, tmp_path):
+    export(tmp_path, batch=1)
+    with pytest.raises(
+        BadFileError, match="an exported program needs a dynamic batch axis"
+    ) as caught:
+        load(written(PROGRAM))
+    assert caught.value.field == "model"
+
+
+def test_a_missing_program_is_said(written):
+    with pytest.raises(BadFileError, match="there is no file") as caught:
+        load(written(PROGRAM))
+    assert caught.value.field == "model.program"
+
+
+@pytest.mark.real
+def test_the_real_network_comes_out_of_a_model_file(tmp_path, resnet20, photos):
+    text = f"""
+    [model]
+    factory = "modelseal.models.cifar_resnet:cifar_resnet"
+    weights = "{cifar.data_folder() / "cifar10_resnet20.safetensors"}"
+    [input]
+    shape = [3, 32, 32]
+    mean = [0.485, 0.456, 0.406]
+    std = [0.229, 0.224, 0.225]
+    """
+    (tmp_path / "model.toml").write_text(text, encoding="utf-8")
+    model = load(tmp_path / "model.toml")
+    inputs = photos[0][:8]
+    assert torch.equal(model.network(inputs), resnet20.network(inputs))
+    assert model.domain == resnet20.domain

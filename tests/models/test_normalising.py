@@ -1,0 +1,78 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from modelseal.errors import InvalidArgumentError
+from modelseal.models.normalising import Normalised, reorderings
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+INPUTS = torch.rand(5, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+
+
+def by_hand(inputs, mean, std):
+    """Channel by channel, in float64."""
+    channels = [(inputs[:, c].double() - mean[c]) / std[c] for c in range(inputs.shape[1])]
+    return torch.stack(channels, dim=1)
+
+
+def test_each_channel_gets_its_own_mean_and_std():
+    shown = Normalised(nn.Identity(), mean=MEAN, std=STD)(INPUTS)
+    assert shown.dtype == torch.float32
+    torch.testing.assert_close(shown.double(), by_hand(INPUTS, MEAN, STD), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(7,), (4, 5), (1, 4, 5), (3, 4, 5), (3, 2, 4, 5)])
+def test_one_number_serves_every_channel_of_any_shape(shape):
+    inputs = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    shown = Normalised(nn.Identity(), mean=[0.25], std=[0.5])(inputs)
+    torch.testing.assert_close(shown, (inputs - 0.25) / 0.5)
+
+
+def test_a_flat_input_may_have_one_mean_for_each_value():
+    shown = Normalised(nn.Identity(), mean=[1.0, 2.0], std=[1.0, 4.0])(torch.tensor([[3.0, 6.0]]))
+    assert shown.tolist() == [[2.0, 1.0]]
+
+
+def test_every_reordering_is_the_same_but_for_rounding():
+    plain = Normalised(nn.Identity(), mean=MEAN, std=STD)
+    others = reorderings(plain)
+    assert set(others) == {"multiply-add", "divide first", "float64 normalisation", "255 first"}
+    wanted = by_hand(INPUTS, MEAN, STD)
+    results = {name: network(INPUTS) for name, network in others.items()}
+    for shown in results.values():
+        assert shown.dtype == torch.float32
+        torch.testing.assert_close(shown.double(), wanted, rtol=1e-5, atol=2e-6)
+    # They would be of no use if they were the same to the bit.
+    assert all(not torch.equal(shown, plain(INPUTS)) for shown in results.values())
+    assert torch.equal(results["float64 normalisation"], wanted.float())
+
+
+def test_reorderings_share_the_inner_network_and_its_mode():
+    inner = nn.Linear(2, 2)
+    others = reorderings(Normalised(inner, mean=[0.0], std=[1.0]).eval())
+    assert all(inner in list(network.modules()) for network in others.values())
+    assert not any(network.training for network in others.values())
+    assert not inner.training
+
+
+def test_a_reordering_can_be_copied():
+    other = reorderings(Normalised(nn.Identity(), mean=MEAN, std=STD))["multiply-add"]
+    assert torch.equal(copy.deepcopy(other)(INPUTS), other(INPUTS))
+
+
+def test_a_network_without_normalisation_has_no_reorderings():
+    assert reorderings(nn.Identity()) == {}
+
+
+@pytest.mark.parametrize(("mean", "std"), [([], []), ([0.0], [1.0, 1.0])])
+def test_mean_and_std_need_as_many_numbers(mean, std):
+    with pytest.raises(InvalidArgumentError, match=f"have {len(mean)} and {len(std)}"):
+        Normalised(nn.Identity(), mean=mean, std=std)
+
+
+@pytest.mark.parametrize(("mean", "std"), [([float("nan")], [1.0]), ([0.0], [0.0])])
+def test_mean_is_finite_and_std_positive(mean, std):
+    with pytest.raises(InvalidArgumentError, match="std positive ones"):
+        Normalised(nn.Identity(), mean=mean, std=std)

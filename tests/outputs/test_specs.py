@@ -1,0 +1,270 @@
+import numpy as np
+import pytest
+import scipy.special
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.outputs.answers import Answers, Kind
+from modelseal.outputs.specs import (
+    OutputSpec,
+    Probabilities,
+    RawScores,
+    TopLabels,
+    TopProbabilities,
+    parse_spec,
+)
+
+CLASSES = 6
+SPECS = [
+    TopLabels(),
+    TopLabels(3),
+    TopLabels(CLASSES),
+    TopProbabilities(1, 2),
+    TopProbabilities(3, 4),
+    Probabilities(2),
+    Probabilities(5),
+    RawScores(0.001),
+    RawScores(2.0),
+]
+every_spec = pytest.mark.parametrize("spec", SPECS, ids=str)
+rows = hnp.arrays(np.float64, (3, CLASSES), elements=st.floats(-12, 12, width=32))
+# No two scores are equal, and no probability is too small to be told from another.
+clear = hnp.arrays(
+    np.float64, (3, CLASSES), elements=st.integers(-400, 400).map(lambda n: n / 100), unique=True
+)
+directions = hnp.arrays(np.float64, (3, CLASSES), elements=st.floats(-1, 1, width=32))
+
+
+def equal(first, second):
+    return first.kind is second.kind and all(
+        (a is None and b is None) or np.array_equal(a, b)
+        for a, b in ((first.labels, second.labels), (first.values, second.values))
+    )
+
+
+@every_spec
+def test_a_spec_is_read_back_from_its_text(spec):
+    assert isinstance(spec, OutputSpec)
+    assert parse_spec(str(spec)) == spec
+
+
+@given(count=st.integers(1, 10**6), digits=st.integers(1, 12), tolerance=st.floats(1e-300, 1e300))
+def test_specs_of_any_parameters_are_read_back_from_their_text(count, digits, tolerance):
+    for spec in (
+        TopLabels(count),
+        TopProbabilities(count, digits),
+        Probabilities(digits),
+        RawScores(tolerance),
+    ):
+        assert parse_spec(str(spec)) == spec
+
+
+@every_spec
+@settings(max_examples=25)
+@given(scores=rows)
+def test_what_was_revealed_is_read_as_it_is(spec, scores):
+    shown = spec.reveal(scores)
+    assert equal(spec.read(shown), shown)
+    assert spec.agree(shown, spec.read(shown)).all()
+
+
+@every_spec
+@settings(max_examples=25)
+@given(scores=clear)
+def test_raw_scores_are_read_as_what_would_be_revealed_of_them(spec, scores):
+    read = spec.read(Answers(kind=Kind.SCORES, values=scores))
+    assert equal(read, spec.reveal(scores))
+
+
+@every_spec
+@settings(max_examples=25)
+@given(scores=rows, direction=directions, size=st.floats(0, 1))
+def test_a_move_below_the_margin_changes_no_answer(spec, scores, direction, size):
+    others = scores + direction * size * spec.margin(scores)[:, None]
+    silent = spec.move(scores, others) < spec.margin(scores)
+    agrees = spec.agree(spec.reveal(scores), spec.reveal(others))
+    assert agrees[silent].all()
+
+
+@every_spec
+@settings(max_examples=25)
+@given(scores=clear, direction=directions)
+def test_scores_within_half_the_margin_give_the_same_answer(spec, scores, direction):
+    # A rounding error of the scores themselves must not count: 1e-15 of at most 12.
+    assume((spec.margin(scores) > 1e-12).all())
+    others = scores + 0.499 * direction * spec.margin(scores)[:, None]
+    assert (spec.move(scores, others) < spec.margin(scores)).all()
+    assert spec.agree(spec.reveal(scores), spec.reveal(others)).all()
+
+
+@every_spec
+@settings(max_examples=25)
+@given(scores=rows, others=rows)
+def test_each_input_is_measured_alone(spec, scores, others):
+    for row in range(len(scores)):
+        one, other = scores[[row]], others[[row]]
+        assert spec.margin(scores)[row] == spec.margin(one)[0]
+        assert spec.move(scores, others)[row] == spec.move(one, other)[0]
+        assert equal(spec.reveal(scores).take(np.array([row])), spec.reveal(one))
+
+
+@every_spec
+@settings(max_examples=25)
+@given(scores=rows)
+def test_what_did_not_move_has_a_move_of_nothing(spec, scores):
+    assert spec.move(scores, scores).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "scores", "change"),
+    [
+        (TopLabels(), [[3.0, 2.5, 0.0]], [[0.0, 1.0, 0.0]]),
+        (TopLabels(2), [[3.0, 2.5, 2.25]], [[0.0, -1.0, 0.0]]),
+        (RawScores(0.5), [[3.0, 2.5, 2.25]], [[0.0, 0.0, 1.0]]),
+    ],
+    ids=str,
+)
+def test_a_change_just_above_the_margin_can_change_the_answer(spec, scores, change):
+    scores, change = np.array(scores), np.array(change)
+    expected, margin = spec.reveal(scores), spec.margin(scores)[:, None]
+    assert spec.agree(expected, spec.reveal(scores + 0.999 * margin * change)).all()
+    assert not spec.agree(expected, spec.reveal(scores + 1.001 * margin * change)).any()
+
+
+@given(rows)
+def test_the_margin_of_probabilities_is_their_distance_to_another_digit(scores):
+    probabilities = scipy.special.softmax(scores, axis=1)
+    margin = Probabilities(3).margin(scores)[:, None]
+    assume((margin > 1e-9).all())
+    for sign in (-1, 1):
+        near = (probabilities + sign * 0.999 * margin).round(3)
+        assert np.array_equal(near, probabilities.round(3))
+    far = [(probabilities + sign * 1.001 * margin).round(3) for sign in (-1, 1)]
+    changed = (far[0] != probabilities.round(3)) | (far[1] != probabilities.round(3))
+    assert changed.any(axis=1).all()
+
+
+@given(rows)
+def test_the_margin_of_top_probabilities_is_the_worse_of_label_and_digit(scores):
+    probabilities = scipy.special.softmax(scores, axis=1)
+    highest = -np.sort(-probabilities, axis=1)
+    gap = highest[:, 0] - highest[:, 1]
+    units = highest[:, 0] * 1000
+    digit = np.abs(units - (np.floor(units) + 0.5)) / 1000
+    margin = TopProbabilities(1, 3).margin(scores)
+    assert np.allclose(margin, np.minimum(gap, digit), rtol=0, atol=1e-12)
+
+
+@given(rows, rows)
+def test_moves_are_the_largest_changes(scores, others):
+    raw = [
+        max(abs(b - a) for a, b in zip(*two, strict=True))
+        for two in zip(scores, others, strict=True)
+    ]
+    assert RawScores(1.0).move(scores, others).tolist() == raw
+    first, second = scipy.special.softmax(scores, axis=1), scipy.special.softmax(others, axis=1)
+    change = np.abs(first - second).max(axis=1)
+    assert np.allclose(Probabilities(3).move(scores, others), change, rtol=0, atol=1e-12)
+    labels = TopLabels(2).move(first, second)
+    assert np.allclose(TopProbabilities(2, 3).move(scores, others), labels, rtol=0, atol=1e-12)
+
+
+PROBABILITIES = np.array([[0.125, 0.5, 0.0625, 0.25, 0.0625, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown", "wanted"),
+    [
+        (TopLabels(), {"kind": Kind.LABELS, "labels": [[1, 3, 0]]}, "1"),
+        (TopLabels(2), {"kind": Kind.LABELS, "labels": [[1, 3, 0]]}, "1, 3"),
+        (TopLabels(2), {"kind": Kind.PROBABILITIES, "values": PROBABILITIES}, "1, 3"),
+        (
+            TopProbabilities(1, 1),
+            {"kind": Kind.LABELS, "labels": [[1, 3]], "values": [[0.49, 0.26]]},
+            "1: 0.5",
+        ),
+        (
+            TopProbabilities(2, 1),
+            {"kind": Kind.PROBABILITIES, "values": PROBABILITIES + 0.001},
+            "1: 0.5, 3: 0.3",
+        ),
+        (
+            Probabilities(1),
+            {"kind": Kind.PROBABILITIES, "values": PROBABILITIES},
+            "0.1, 0.5, 0.1, 0.2, 0.1, 0",
+        ),
+    ],
+)
+def test_an_endpoint_may_show_more_than_is_compared(spec, shown, wanted):
+    parts = {key: value if key == "kind" else np.array(value) for key, value in shown.items()}
+    assert spec.read(Answers(**parts)).describe(0) == wanted
+
+
+def test_digits_of_float32_are_rounded_as_those_of_float64():
+    values = np.array([[0.123456784]], np.float32)
+    answers = Answers(kind=Kind.LABELS, labels=np.array([[1]]), values=values)
+    read = TopProbabilities(1, 8).read(answers)
+    assert read.values.tolist() == values.astype(np.float64).round(8).tolist()
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown", "problem"),
+    [
+        (TopLabels(2), {"kind": Kind.LABELS, "labels": [[1]]}, "2 labels were wanted, but 1"),
+        (TopLabels(2), {"kind": Kind.LABELS, "labels": [[1, 1]]}, "one came twice"),
+        (TopLabels(), {"kind": Kind.PROBABILITIES, "values": [[0.5, 0.5]]}, "share a place"),
+        (TopLabels(2), {"kind": Kind.SCORES, "values": [[3.0, 1.0, 1.0]]}, "share a place"),
+        (TopLabels(), {"kind": Kind.SCORES, "values": [[np.nan, 1.0]]}, "NaN"),
+        (TopLabels(3), {"kind": Kind.SCORES, "values": [[0.0, 1.0]]}, "3 classes were wanted"),
+        (TopProbabilities(1, 2), {"kind": Kind.LABELS, "labels": [[1]]}, "but labels came"),
+        (
+            TopProbabilities(1, 2),
+            {"kind": Kind.LABELS, "labels": [[1]], "values": [[7.0]]},
+            "probabilities from 0 to 1",
+        ),
+        (TopProbabilities(3, 2), {"kind": Kind.SCORES, "values": [[0.0, 1.0]]}, "3 classes"),
+        (Probabilities(2), {"kind": Kind.LABELS, "labels": [[1]]}, "but labels came"),
+        (Probabilities(2), {"kind": Kind.PROBABILITIES, "values": [[0.2, 0.2]]}, "add up to 1"),
+        (RawScores(1.0), {"kind": Kind.LABELS, "labels": [[1]]}, "but labels came"),
+        (
+            RawScores(1.0),
+            {"kind": Kind.PROBABILITIES, "values": [[0.5, 0.5]]},
+            "raw scores were wanted, but probabilities came",
+        ),
+        (RawScores(1.0), {"kind": Kind.SCORES, "values": [[np.inf, 0.5]]}, "infinity"),
+    ],
+)
+def test_an_answer_that_does_not_hold_what_is_compared_is_refused(spec, shown, problem):
+    parts = {key: value if key == "kind" else np.array(value) for key, value in shown.items()}
+    with pytest.raises(EndpointError, match=problem):
+        spec.read(Answers(**parts))
+
+
+def test_one_class_alone_has_no_rival():
+    assert TopLabels().read(Answers(kind=Kind.SCORES, values=np.zeros((1, 1)))).describe(0) == "0"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "an output spec is top1, topk:K"),
+        ("top1:1", "but got 'top1:1'"),
+        ("topk", "but got 'topk'"),
+        ("topk:five", "but got 'topk:five'"),
+        ("topk:0", "a count from 1, but got 0"),
+        ("topprobs:0:3", "a count from 1, but got 0"),
+        ("topprobs:3", "an output spec is"),
+        ("probs:13", "1 to 12 digits, but got 13"),
+        ("topprobs:3:0", "1 to 12 digits, but got 0"),
+        ("probs:4.5", "an output spec is"),
+        ("scores:0", "a positive tolerance, but got 0.0"),
+        ("scores:nan", "a positive tolerance, but got nan"),
+        ("scores:inf", "a positive tolerance, but got inf"),
+        ("scores:-1", "a positive tolerance"),
+    ],
+)
+def test_a_text_that_is_no_spec_is_refused_with_the_forms_that_are(text, problem):
+    with pytest.raises(InvalidArgumentError, match=problem):
+        parse_spec(text)

@@ -1,0 +1,163 @@
+import subprocess
+import sys
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from modelseal.errors import InvalidArgumentError
+from modelseal.selection import cover as module
+from modelseal.selection.cover import Picks, cover, random_picks, smallest_margin
+
+
+@st.composite
+def problems(draw, *, candidates=9, neurons=40):
+    rows, columns = draw(st.integers(1, candidates)), draw(st.integers(1, neurons))
+    active = draw(arrays(bool, (rows, columns)))
+    return active, draw(st.integers(1, rows))
+
+
+def packed(active):
+    return np.packbits(active, axis=1)
+
+
+def eager(active, count):
+    """Greedy without any short cut, one neuron at a time."""
+    left, covered, number, picks = list(range(len(active))), set(), 0, []
+    neurons = [set(np.flatnonzero(row)) for row in active]
+    while len(picks) < count:
+        if not any(neurons[one] - covered for one in left) and any(neurons[one] for one in left):
+            covered, number = set(), number + 1
+        gains = [len(neurons[one] - covered) for one in left]
+        pick = left.pop(gains.index(max(gains)))
+        picks.append((pick, max(gains), number))
+        covered |= neurons[pick]
+    return tuple(zip(*picks, strict=True))
+
+
+@given(problems())
+def test_lazy_picks_are_those_of_the_plain_greedy_rule(problem):
+    picks = cover(packed(problem[0]), problem[1])
+    assert (picks.order, picks.gains, picks.rounds) == eager(*problem)
+
+
+@pytest.mark.parametrize("density", [0.02, 0.3])
+@pytest.mark.parametrize("block_bytes", [1, 64, 2**18])
+def test_the_block_size_changes_nothing(density, block_bytes, monkeypatch):
+    active = np.random.default_rng(1).random((200, 300)) < density
+    monkeypatch.setattr(module, "BLOCK_BYTES", block_bytes)
+    picks = cover(packed(active), 60)
+    assert (picks.order, picks.gains, picks.rounds) == eager(active, 60)
+
+
+@given(problems(candidates=7, neurons=12))
+def test_the_cover_reaches_its_guaranteed_share_of_the_best_choice(problem):
+    active, count = problem
+    best = max(
+        active[list(choice)].any(axis=0).sum() for choice in combinations(range(len(active)), count)
+    )
+    assert cover(packed(active), count).covered >= (1 - 1 / np.e) * best
+
+
+@given(problems())
+def test_every_pick_is_another_candidate_and_the_gains_shrink_within_a_round(problem):
+    active, count = problem
+    picks = cover(packed(active), count)
+    assert len(picks) == len(set(picks.order)) == count
+    for first, second in zip(range(count), range(1, count), strict=False):
+        same_round = picks.rounds[first] == picks.rounds[second]
+        assert picks.gains[first] >= picks.gains[second] or not same_round
+
+
+@given(problems())
+def test_a_short_choice_is_the_beginning_of_a_long_one(problem):
+    active, count = problem
+    whole = cover(packed(active), len(active))
+    assert cover(packed(active), count).order == whole.order[:count]
+
+
+@given(problems())
+def test_covered_counts_the_neurons_that_the_first_round_reaches(problem):
+    active, count = problem
+    picks = cover(packed(active), count)
+    first = [one for one, number in zip(picks.order, picks.rounds, strict=True) if number == 0]
+    assert picks.covered == active[first].any(axis=0).sum()
+
+
+def test_of_equal_candidates_the_lowest_number_comes_first():
+    active = np.array([[0, 1], [1, 0], [1, 0], [0, 1]], dtype=bool)
+    assert cover(packed(active), 4) == Picks(
+        order=(0, 1, 2, 3), gains=(1, 1, 1, 1), rounds=(0, 0, 1, 1)
+    )
+
+
+def test_of_equal_candidates_the_lowest_number_comes_first_even_if_its_bound_was_lower(monkeypatch):
+    monkeypatch.setattr(module, "BLOCK_BYTES", 1)
+    # Once the last is chosen, the first two add 2 neurons each, but the second had added 3.
+    neurons = [{0, 1}, {2, 3, 4}, {4, 5, 6, 7}]
+    active = np.array([[one in row for one in range(8)] for row in neurons])
+    assert cover(packed(active), 3).order == (2, 0, 1)
+
+
+def test_candidates_without_any_active_neuron_come_last_in_their_order():
+    active = np.array([[0, 0], [0, 0], [1, 1], [1, 0]], dtype=bool)
+    picks = cover(packed(active), 4)
+    assert picks == Picks(order=(2, 3, 0, 1), gains=(2, 1, 0, 0), rounds=(0, 1, 1, 1))
+
+
+def test_the_given_bits_are_left_as_they_are():
+    active = packed(np.random.default_rng(2).random((20, 64)) < 0.5)
+    before = active.copy()
+    cover(active, 20)
+    assert (active == before).all()
+
+
+def test_rows_that_do_not_lie_one_after_another_in_memory_are_understood():
+    active = np.random.default_rng(3).random((20, 64)) < 0.2
+    turned = np.asfortranarray(packed(active))
+    assert cover(turned, 5) == cover(packed(active), 5)
+
+
+@pytest.mark.parametrize("count", [-1, 0, 4])
+def test_a_count_that_cannot_be_chosen_is_refused(count):
+    wanted = f"a choice of 1 to 3 among 3 candidates is possible, but {count} were wanted"
+    with pytest.raises(InvalidArgumentError, match=wanted):
+        cover(np.zeros((3, 1), np.uint8), count)
+    with pytest.raises(InvalidArgumentError, match=wanted):
+        random_picks(3, count, np.random.default_rng(0))
+    with pytest.raises(InvalidArgumentError, match=wanted):
+        smallest_margin(np.ones(3), count)
+
+
+@given(st.integers(1, 30), st.integers(0, 2**32 - 1), st.data())
+def test_random_picks_are_distinct_and_repeat_with_the_generator(candidates, seed, data):
+    count = data.draw(st.integers(1, candidates))
+    picks = random_picks(candidates, count, np.random.default_rng(seed))
+    assert len(set(picks)) == count
+    assert set(picks) <= set(range(candidates))
+    assert picks == random_picks(candidates, count, np.random.default_rng(seed))
+
+
+def test_every_candidate_is_picked_by_chance_equally_often():
+    generator = np.random.default_rng(0)
+    counts = np.bincount([pick for _ in range(4000) for pick in random_picks(5, 2, generator)])
+    # Each is picked 1600 times on average with a spread of 31: five spreads.
+    assert (np.abs(counts - 1600) < 155).all()
+
+
+@given(arrays(float, st.integers(1, 20), elements=st.sampled_from([0.1, 0.2, 0.3, 1.0])))
+def test_smallest_margins_come_first_and_equal_ones_by_number(margins):
+    expected = sorted(range(len(margins)), key=lambda one: (margins[one], one))
+    assert smallest_margin(margins, len(margins)) == tuple(expected)
+
+
+def test_a_margin_that_is_not_a_number_is_picked_last():
+    assert smallest_margin(np.array([np.nan, np.inf, 0.5]), 3) == (2, 1, 0)
+
+
+def test_choosing_needs_no_torch():
+    program = "import sys, modelseal.selection.cover; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

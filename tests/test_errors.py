@@ -1,0 +1,66 @@
+import re
+
+import pytest
+
+from modelseal.errors import (
+    BadFileError,
+    EndpointError,
+    InvalidArgumentError,
+    MissingExtraError,
+    ModelsealError,
+    SealingError,
+)
+
+ALL = [
+    BadFileError("a.seal", "it is empty"),
+    EndpointError("no answer came"),
+    InvalidArgumentError("1 was wanted, but 2 came"),
+    MissingExtraError("sealing", "seal"),
+    SealingError("no sample was accepted"),
+]
+
+
+@pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
+def test_one_handler_catches_every_error(error):
+    with pytest.raises(ModelsealError, match=re.escape(str(error))):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "builtin"), [(ALL[2], ValueError), (ALL[3], ImportError)], ids=["value", "import"]
+)
+def test_an_error_is_also_the_builtin_that_its_cause_suggests(error, builtin):
+    assert isinstance(error, builtin)
+
+
+def test_a_bad_file_is_named_with_the_path_to_the_field():
+    error = BadFileError("a.seal", "is missing", field="origin.seed")
+    assert (str(error), error.file, error.field) == (
+        "a.seal: origin.seed: is missing",
+        "a.seal",
+        "origin.seed",
+    )
+
+
+def test_a_bad_file_without_a_field_is_named_alone():
+    assert str(BadFileError("a.seal", "it is empty")) == "a.seal: it is empty"
+
+
+def test_an_invalid_argument_keeps_its_problem_apart_from_the_field():
+    error = InvalidArgumentError("is negative", field="margins[3]")
+    assert (str(error), error.problem, error.field) == (
+        "margins[3]: is negative",
+        "is negative",
+        "margins[3]",
+    )
+
+
+def test_an_invalid_argument_without_a_field_is_its_problem():
+    error = InvalidArgumentError("is negative")
+    assert (str(error), error.problem, error.field) == ("is negative", "is negative", "")
+
+
+def test_a_missing_extra_says_how_to_install_it():
+    error = MissingExtraError("sealing", "seal")
+    assert str(error) == 'sealing needs an extra: pip install "modelseal[seal]"'
+    assert error.extra == "seal"

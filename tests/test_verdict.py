@@ -1,0 +1,84 @@
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelseal.errors import InvalidArgumentError
+from modelseal.verdict import Evidence, Finding, Outcome, Verdict, judge
+
+
+def evidence_of(*findings):
+    return tuple(
+        Evidence(
+            sample=number,
+            finding=finding,
+            expected="3",
+            reason="no answer" if finding is Finding.UNCLEAR else "",
+        )
+        for number, finding in enumerate(findings)
+    )
+
+
+ALL_FINDINGS = [
+    findings for count in range(4) for findings in itertools.product(Finding, repeat=count)
+]
+
+
+@pytest.mark.parametrize("samples", [0, 1, 2, 3])
+@pytest.mark.parametrize("findings", ALL_FINDINGS, ids=lambda f: "-".join(x.value for x in f))
+def test_intact_needs_every_sample_to_agree_and_tampered_one_to_differ(findings, samples):
+    if Finding.DIFFERS in findings:
+        wanted = Outcome.TAMPERED
+    elif findings == (Finding.AGREES,) * samples and samples > 0:
+        wanted = Outcome.INTACT
+    else:
+        wanted = Outcome.UNDECIDED
+    assert judge(evidence_of(*findings), samples=samples) is wanted
+
+
+@given(st.lists(st.sampled_from(Finding), max_size=8), st.randoms())
+def test_the_order_of_asking_changes_no_outcome(findings, random):
+    evidence = list(evidence_of(*findings))
+    outcome = judge(tuple(evidence), samples=8)
+    random.shuffle(evidence)
+    assert judge(tuple(evidence), samples=8) is outcome
+
+
+def test_the_same_sample_asked_often_does_not_stand_for_the_others():
+    once = evidence_of(Finding.AGREES)
+    assert judge(once * 8, samples=8) is Outcome.UNDECIDED
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("findings", ALL_FINDINGS[1:], ids=lambda f: "-".join(x.value for x in f))
+def test_a_verdict_that_its_evidence_does_not_support_cannot_be_made(findings, outcome):
+    arguments = {"samples": 3, "evidence": evidence_of(*findings), "reason": "because"}
+    supported = judge(arguments["evidence"], samples=3)
+    if outcome is supported:
+        assert Verdict(outcome=outcome, **arguments).outcome is outcome
+    else:
+        with pytest.raises(InvalidArgumentError, match=f"supports {supported.value}, not"):
+            Verdict(outcome=outcome, **arguments)
+
+
+@pytest.mark.parametrize("samples", [[0, 0], [2], [-1]])
+def test_a_verdict_on_a_sample_twice_or_on_an_unknown_one_cannot_be_made(samples):
+    evidence = tuple(Evidence(sample=n, finding=Finding.AGREES, expected="3") for n in samples)
+    with pytest.raises(InvalidArgumentError, match="each of 2 samples was wanted once at most"):
+        Verdict(outcome=Outcome.UNDECIDED, samples=2, evidence=evidence, reason="because")
+
+
+def test_a_verdict_counts_its_findings():
+    evidence = evidence_of(Finding.AGREES, Finding.DIFFERS, Finding.AGREES)
+    verdict = Verdict(outcome=Outcome.TAMPERED, samples=3, evidence=evidence, reason="it differs")
+    assert [verdict.count(finding) for finding in Finding] == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("finding", "reason"),
+    [(Finding.UNCLEAR, ""), (Finding.AGREES, "odd"), (Finding.DIFFERS, "odd")],
+)
+def test_a_reason_goes_with_what_is_unclear_and_with_nothing_else(finding, reason):
+    with pytest.raises(InvalidArgumentError, match="a reason is wanted for unclear"):
+        Evidence(sample=0, finding=finding, expected="3", reason=reason)
