@@ -45,4 +45,5 @@ class NetworkRuntime(MLModel):
         except InvalidArgumentError as error:
             raise InferenceError(str(error)) from error
         with torch.no_grad():
-            return self.network(torch.from_numpy(values)).numpy()
+            scores: torch.Tensor = self.network(torch.from_numpy(values))
+        return scores.numpy()

@@ -104,7 +104,7 @@ class serve:  # noqa: N801 (used as a verb)
         """Starts the server as the head of a process group of its own."""
         paths = [str(Path(__file__).resolve().parent), os.environ.get("PYTHONPATH", "")]
         with (self.folder / "server.log").open("wb") as log:
-            return subprocess.Popen(  # noqa: S603 (all parts of the command are our own)
+            return subprocess.Popen(
                 [sys.executable, "-m", "mlserver.cli.main", "start", str(self.folder)],
                 cwd=self.folder,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},

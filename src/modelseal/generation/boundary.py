@@ -3,7 +3,7 @@
 from math import sqrt
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from modelseal.domain import Domain
 from modelseal.generation.gaps import Ranking, differentiate_gaps
@@ -18,8 +18,11 @@ ROUNDING = 1 / sqrt(12)
 # Scores are float32: a gap cannot be brought nearer to its aim than a few units in the last
 # place of scores of size 10 to 100.
 FLOAT_TOLERANCE = 1e-5
-# A regulariser so small that it only matters when two gaps have the same gradient.
-RIDGE = 1e-9
+# A regulariser so small that it only matters when two gaps have the same gradient, and yet above
+# the 1e-7 below which float32 would lose it.
+RIDGE = 1e-6
+# What it is a share of when nothing depends on the input at all: any number that float32 knows.
+SMALLEST = 1e-20
 
 
 def tie(
@@ -71,9 +74,10 @@ def shortest_change(jacobian: Jacobian, residual: Gaps, *, domain: Domain) -> Nu
         A change of every value, laid flat, in the domain's units.
     """
     gram = jacobian @ jacobian.transpose(1, 2)
-    ridge = RIDGE * gram.diagonal(dim1=1, dim2=2).mean(1).clamp(min=RIDGE)
+    ridge = RIDGE * gram.diagonal(dim1=1, dim2=2).mean(1).clamp(min=SMALLEST)
     eye = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
     weights = torch.linalg.solve(gram + ridge[:, None, None] * eye, residual[:, :, None])
-    change = -(jacobian.transpose(1, 2) @ weights).squeeze(2)
+    change: Tensor = -(jacobian.transpose(1, 2) @ weights).squeeze(2)
     trust = TRUST * domain.span * sqrt(change.shape[1])
-    return change * (trust / change.norm(dim=1, keepdim=True).clamp(min=trust))
+    share: Tensor = trust / change.norm(dim=1, keepdim=True).clamp(min=trust)
+    return change * share

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from modelseal.domain import Domain
+from modelseal.errors import InvalidArgumentError
 from modelseal.generation.gaps import Ranking, differentiate_gaps, measure_gaps, score
 from modelseal.generation.shapes import (
     Gaps,
@@ -30,11 +31,11 @@ from modelseal.generation.shapes import (
 )
 
 # The share of a single-level change by which the linear model is wrong, measured on ResNet-20
-# (0.10 to 0.20 for all pixels); it only weighs the terms of the expected residual.
-CURVATURE = 0.1
+# (0.15 to 0.20 for one to eight pixels); it only weighs the terms of the expected residual.
+CURVATURE = 0.2
 # The aim lies this many expected standard deviations above the margin: of several proposals,
 # some then keep all gaps above it.
-SAFETY = 1.5
+SAFETY = 1.25
 # A gap below the margin counts as this many times its squared distance above the margin: a
 # sample without its margin will not be accepted, one with a wide gap is only less sensitive.
 SHORTFALL = 1000.0
@@ -66,7 +67,12 @@ def settle(
 
     Returns:
         Inputs on the levels. Where the search failed some gap is below the margin: measure it.
+
+    Raises:
+        InvalidArgumentError: The domain is continuous.
     """
+    if not domain.levels:
+        raise InvalidArgumentError("a domain with levels is needed, but it is continuous")
     table = torch.from_numpy(domain.table).to(start)
     numbers = ((domain.clamp(start).flatten(1) - domain.bounds[0]) / domain.step).round()
 
@@ -81,15 +87,15 @@ def settle(
         )
         options = torch.cat([numbers[:, None], numbers[:, None] + changes], dim=1)
         scores = score(network, place(options[:, 1:].flatten(0, 1)))
-        found = measure_gaps(scores, ranking.repeat(proposals))
-        every = torch.cat([gaps[:, None], found.view(len(gaps), proposals, -1)], dim=1)
+        found = measure_gaps(scores, ranking.repeat(changes.shape[1]))
+        every = torch.cat([gaps[:, None], found.view(*changes.shape[:2], -1)], dim=1)
         best = measure_loss(every, margin).argmin(dim=1)
         numbers = options[torch.arange(len(options)), best]
     return place(numbers)
 
 
 def measure_loss(gaps: Tensor, margin: PerInput) -> Tensor:
-    """Squared distance of the gaps (batch, proposals, gaps) from the margin, more if one is below."""
+    """Squared distance of gaps (batch, proposals, gaps) to the margin; more if one is below."""
     excess = gaps - margin[:, None, None]
     weight = torch.where((excess < 0).any(dim=2), SHORTFALL, 1.0)
     return weight * excess.square().sum(dim=2)
@@ -156,7 +162,8 @@ def pair_up(jacobian: Jacobian, residual: Gaps, free: Tensor, *, count: int) -> 
     e(a) = 2 r·a + (1 + CURVATURE²) |a|².
 
     Returns:
-        The `count` best, best first, as changes of level numbers.
+        The `count` best, best first, as changes of level numbers; fewer if there are fewer pairs,
+        and no change where no more can be made.
     """
     batch, _, pixels = jacobian.shape
     pool = jacobian.square().sum(dim=1).topk(min(POOL, pixels), largest=False).indices
@@ -172,7 +179,7 @@ def pair_up(jacobian: Jacobian, residual: Gaps, free: Tensor, *, count: int) -> 
     again |= torch.eye(number, device=cost.device).roll(number // 2, 1).bool()
     cost = cost.masked_fill(again, torch.inf)
     cost.diagonal(dim1=1, dim2=2).copy_(price)
-    lowest, chosen = cost.flatten(1).topk(count, largest=False)
+    lowest, chosen = cost.flatten(1).topk(min(count, number**2), largest=False)
     ends = torch.stack([chosen // number, chosen % number], dim=2)
     ends[lowest == torch.inf] = number
     return spell_out(ends, pool, pixels=pixels)

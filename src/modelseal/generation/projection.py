@@ -3,6 +3,8 @@
 The box and the levels are projected onto by `Domain.clamp` and `Domain.snap`.
 """
 
+from torch import Tensor
+
 from modelseal.generation.shapes import Inputs
 
 
@@ -16,8 +18,8 @@ def project_l2(inputs: Inputs, centre: Inputs, *, radius: float) -> Inputs:
     """
     offset = inputs - centre
     length = offset.flatten(1).norm(dim=1).clamp(min=radius)
-    shrink = (radius / length).view(-1, *[1] * (inputs.dim() - 1))
-    return centre + offset * shrink
+    share: Tensor = radius / length
+    return centre + offset * share.view(-1, *[1] * (inputs.dim() - 1))
 
 
 def project_linf(inputs: Inputs, centre: Inputs, *, radius: float) -> Inputs:

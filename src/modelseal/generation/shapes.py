@@ -38,6 +38,9 @@ Jacobian: TypeAlias = Float[Tensor, "batch gaps pixels"]
 Proposals: TypeAlias = Float[Tensor, "batch proposals pixels"]
 """Several changes of level numbers for each input."""
 
+Directions: TypeAlias = Float[Tensor, "batch directions classes"]
+"""Several sums of outputs for each input, each given by its coefficients."""
+
 Objective: TypeAlias = Callable[[Inputs], PerInput]
 """A differentiable number to be made large, for each input by itself."""
 

@@ -1,0 +1,38 @@
+# Every target sets up what it needs in .venv by itself, once.
+
+BIN := .venv/bin
+STAMP := .venv/installed
+ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+
+.PHONY: demo test bench docs clean
+
+demo: $(STAMP)
+	$(BIN)/python demo/demo.py
+
+test: $(STAMP)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report term
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/tables.py
+
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict
+
+# Without a PYTHON of your own it is the first one here that is new enough.
+$(STAMP): pyproject.toml constraints.txt
+	@set -e; for python in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
+		if $$python -c '$(ENOUGH)' 2>/dev/null; then break; fi; \
+	done; \
+	$$python -c '$(ENOUGH)' || { echo "Python 3.11 or newer is needed" >&2; exit 1; }; \
+	set -x; $$python -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf build dist site .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,169 @@
+"""Writes the measured tables into the documents, from results/figures.json.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end: NAME -->`. Run
+`python benchmarks/tables.py` to write them all anew, or with `--check` to learn whether they are
+what the figures say.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FIGURES = ROOT / "benchmarks" / "results" / "figures.json"
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "method.md")
+
+PLACE = re.compile(r"(<!-- table: (?P<name>\S+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
+
+CHANGES = {
+    "sgd_1e-4": "one SGD step on all layers, learning rate 1e-4",
+    "int8": "weights rounded to 8 bits",
+    "prune_5": "the smallest 5 % of weights set to 0",
+    "noise_1e-3": "Gaussian noise, 1e-3 of each layer's spread",
+    "fp16": "weights rounded to 16-bit floats",
+    "mantissa": "the top mantissa bit of one random weight flipped",
+}
+"""The changes that are measured, and what they are called."""
+
+Figures = Mapping[str, float]
+"""Every measured number by its name."""
+
+Show = Callable[[float], str]
+"""Writes one number for people."""
+
+
+def main() -> int:
+    """Writes the tables, or with `--check` only compares; 0 if they are what they should be."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing, only compare")
+    check = parser.parse_args().check
+    figures = read_figures(FIGURES)
+    stale = [path for path in DOCUMENTS if fill(read(path), figures) != read(path)]
+    for path in stale:
+        if check:
+            print(f"{path.name}: its tables are not what {FIGURES.name} says: run make bench")
+        else:
+            path.write_text(fill(read(path), figures), encoding="utf-8")
+    return 1 if check and stale else 0
+
+
+def read(path: Path) -> str:
+    """The text of a document."""
+    return path.read_text(encoding="utf-8")
+
+
+def read_figures(path: Path) -> Figures:
+    """All figures; none if nothing was measured yet."""
+    if not path.is_file():
+        return {}
+    content: dict[str, float] = json.loads(read(path))
+    return content
+
+
+def fill(text: str, figures: Figures) -> str:
+    """A document with all of its tables written anew.
+
+    Raises:
+        KeyError: There is no table of some name.
+    """
+
+    def table(found: re.Match[str]) -> str:
+        return f"{found[1]}{TABLES[found['name']](figures)}{found[3]}"
+
+    return PLACE.sub(table, text)
+
+
+def seal_table(figures: Figures) -> str:
+    """How often single samples of each method notice a change, and eight chosen ones miss it."""
+    methods = ("", "natural.", "ascent.", "legacy.")
+    head = ("change", "this method", "natural images", "ascent", "legacy", "missed by 8 chosen")
+    rows = [
+        (
+            name,
+            *(tell(figures, f"seal.detection.{method}{key}", percent) for method in methods),
+            tell(figures, f"seal.missing_8.{key}", fine_percent),
+        )
+        for key, name in CHANGES.items()
+    ]
+    return markdown(head, rows)
+
+
+def quality_table(figures: Figures) -> str:
+    """How many samples can be made, how close to natural images, and how quiet they are."""
+    return figure_table(
+        figures,
+        {
+            "seal.accepted_share": ("natural images that give a usable sample", percent),
+            "seal.psnr_median_db": ("median PSNR of the samples", unit("dB")),
+            "seal.harmless_answers": ("answers of harmless variants compared", whole),
+            "seal.false_alarms": ("of these, other answers than expected", whole),
+        },
+    )
+
+
+def cost_table(figures: Figures) -> str:
+    """What making, choosing and verifying cost."""
+    return figure_table(
+        figures,
+        {
+            "seal.forward_equivalents": ("forward passes that an accepted sample costs", whole),
+            "seal.work_ratio": ("times fewer forward passes than `legacy`", whole),
+            "seal.seconds_ratio": ("times fewer seconds than `legacy`", whole),
+            "select.seconds": ("seconds to cover 10,000 neurons by 10,000 candidates", unit("s")),
+            "select.peak_gb": ("memory for that", unit("GB")),
+            "verify.installed_mb": ("`pip install modelseal` without extras", unit("MB")),
+            "verify.start_s": ("`modelseal verify --help`", unit("s")),
+        },
+    )
+
+
+def figure_table(figures: Figures, rows: Mapping[str, tuple[str, Show]]) -> str:
+    """A table of a few figures, one a line."""
+    told = [(name, tell(figures, key, show)) for key, (name, show) in rows.items()]
+    return markdown(("what", "measured"), told)
+
+
+def tell(figures: Figures, key: str, show: Show) -> str:
+    """One figure for people."""
+    return show(figures[key]) if key in figures else "not measured"
+
+
+def percent(share: float) -> str:
+    """A share in per cent."""
+    return f"{100 * share:.0f} %"
+
+
+def fine_percent(share: float) -> str:
+    """A small share in per cent."""
+    return f"{100 * share:.2f} %"
+
+
+def whole(number: float) -> str:
+    """A number without a fraction."""
+    return f"{number:,.0f}"
+
+
+def unit(name: str) -> Show:
+    """Shows a number to three digits with its unit."""
+    return lambda number: f"{number:.3g} {name}"
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+TABLES: Mapping[str, Callable[[Figures], str]] = {
+    "seal": seal_table,
+    "quality": quality_table,
+    "cost": cost_table,
+}
+"""The tables by name."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

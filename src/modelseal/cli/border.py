@@ -1,0 +1,45 @@
+"""The border of the program: where an error becomes one sentence and an exit code."""
+
+from collections.abc import Callable
+from enum import IntEnum
+from functools import wraps
+from typing import ParamSpec
+
+import typer
+
+from modelseal.cli.paper import complain
+from modelseal.errors import ModelsealError
+
+Parameters = ParamSpec("Parameters")
+
+
+class Exit(IntEnum):
+    """The exit codes, which are an interface: scripts decide by them."""
+
+    INTACT = 0
+    TAMPERED = 1
+    WRONG_USE = 2
+    UNDECIDED = 3
+    CRASHED = 70
+    """A bug in this program; Python's own code for it is 1, which says tampered here."""
+    INTERRUPTED = 130
+
+
+def guarded(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """Makes one sentence and an exit code of whatever modelseal itself raises, and of Ctrl-C.
+
+    Other exceptions are bugs and pass.
+    """
+
+    @wraps(verb)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        try:
+            verb(*args, **kwargs)
+        except ModelsealError as error:
+            complain(str(error))
+            raise typer.Exit(Exit.WRONG_USE) from error
+        except KeyboardInterrupt as error:
+            complain("interrupted")
+            raise typer.Exit(Exit.INTERRUPTED) from error
+
+    return run

@@ -1,0 +1,105 @@
+"""What machines are told: the documents of `--json`, described in `docs/json.md`."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from modelseal.fingerprint.record import Fingerprint
+from modelseal.shapes import PerInput
+from modelseal.verdict import Evidence, Finding, Verdict
+
+Document = dict[str, object]
+"""Texts, finite numbers, lists and objects, ready for JSON."""
+
+VERDICT = "modelseal.verdict/1"
+"""The schema of what `verify` says."""
+
+INSPECTION = "modelseal.inspection/1"
+"""The schema of what `inspect` says."""
+
+
+def verdict_document(
+    verdict: Verdict, fingerprint: Fingerprint, *, file: Path, endpoint: str
+) -> Document:
+    """The verdict with its evidence.
+
+    Args:
+        verdict: What was found.
+        fingerprint: What was asked.
+        file: The fingerprint's file, as the user gave it.
+        endpoint: What was asked, without secrets.
+    """
+    return {
+        "schema": VERDICT,
+        "modelseal": version("modelseal"),
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "fingerprint": str(file),
+        "endpoint": endpoint,
+        "weights_digest": fingerprint.origin.weights_digest,
+        "false_alarm_bound": fingerprint.false_alarm_bound,
+        "outcome": verdict.outcome.value,
+        "reason": verdict.reason,
+        "samples": verdict.samples,
+        "asked": len(verdict.evidence),
+        **{finding.value: verdict.count(finding) for finding in Finding},
+        "evidence": findings(verdict.evidence),
+    }
+
+
+def findings(evidence: Sequence[Evidence]) -> list[Document]:
+    """What each asked sample showed, in the order of asking."""
+    return [
+        {
+            "sample": entry.sample,
+            "finding": entry.finding.value,
+            "expected": entry.expected,
+            "shown": entry.shown,
+            "reason": entry.reason,
+        }
+        for entry in evidence
+    ]
+
+
+def inspection_document(fingerprint: Fingerprint, *, file: Path) -> Document:
+    """What a fingerprint is for and how it was made; never what its samples are."""
+    domain, origin = fingerprint.domain, fingerprint.origin
+    return {
+        "schema": INSPECTION,
+        "modelseal": version("modelseal"),
+        "fingerprint": str(file),
+        "domain": {
+            "shape": list(domain.shape),
+            "bounds": list(domain.bounds),
+            "levels": domain.levels,
+        },
+        "classes": fingerprint.classes,
+        "names": list(fingerprint.names),
+        "spec": str(fingerprint.spec),
+        "samples": len(fingerprint),
+        "factor": fingerprint.factor,
+        "margins": spread(fingerprint.margins),
+        "moves": spread(fingerprint.moves),
+        "psnr_db": spread(fingerprint.psnr),
+        "false_alarm_bound": fingerprint.false_alarm_bound,
+        "origin": {
+            "method": origin.method,
+            "parameters": dict(origin.parameters),
+            "seed": origin.seed,
+            "variants": list(origin.variants),
+            "harmless_answers": origin.harmless_answers,
+            "weights_digest": origin.weights_digest,
+            "packages": dict(origin.packages),
+            "created": origin.created,
+        },
+    }
+
+
+def spread(values: PerInput) -> Document:
+    """The smallest, the middle and the largest value; nothing in place of an infinity."""
+    numbers = {"min": values.min(), "median": np.median(values), "max": values.max()}
+    return {
+        name: float(number) if np.isfinite(number) else None for name, number in numbers.items()
+    }

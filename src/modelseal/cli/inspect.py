@@ -1,0 +1,25 @@
+"""`modelseal inspect`: shows what a fingerprint is for and how it was made."""
+
+from modelseal.cli.options import FingerprintFile, ImageFolder, JsonFile
+
+
+def inspect(
+    fingerprint: FingerprintFile, *, images: ImageFolder = None, json: JsonFile = None
+) -> None:
+    """Show what a fingerprint is for and how it was made; the samples only when asked."""
+    from modelseal.cli.documents import inspection_document
+    from modelseal.cli.emitting import STANDARD_OUTPUT, check_document, emit
+    from modelseal.cli.paper import Paper, complain
+    from modelseal.cli.telling import tell_inspection
+    from modelseal.fingerprint.codec import read
+    from modelseal.models.images import write_images
+
+    check_document(json, inputs=[fingerprint])
+    sealed = read(fingerprint)
+    if images is not None:
+        files = write_images(images, sealed.samples, sealed.domain)
+        complain(f"{len(files)} samples are in {images}; they are secret, as the fingerprint is")
+    if json != STANDARD_OUTPUT:
+        tell_inspection(Paper(), sealed)
+    if json is not None:
+        emit(inspection_document(sealed, file=fingerprint), json)

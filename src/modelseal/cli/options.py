@@ -1,0 +1,154 @@
+"""The arguments and options of the verbs, and what each of them means.
+
+Typer makes an argument or an option of every parameter of a verb. So verbs, and no other
+functions, may have more than six (PLR0913), and their docstrings, which are the text of the help,
+describe none. Nothing here imports more than typer: the help must come at once.
+"""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+LARGEST_SEED = 2**63 - 1
+"""What fits into a fingerprint file."""
+
+
+class Method(Enum):
+    """How samples are made; the same as `modelseal.sealing.Method`, which needs torch."""
+
+    BOUNDARY = "boundary"
+    ASCENT = "ascent"
+    LEGACY = "legacy"
+    NATURAL = "natural"
+
+
+class Rule(Enum):
+    """How samples are chosen; the same as `modelseal.sealing.Rule`, which needs torch."""
+
+    MANC = "manc"
+    RANDOM = "random"
+    MARGIN = "margin"
+
+
+class Shows(Enum):
+    """What an endpoint's numbers are: two of `modelseal.outputs.answers.Kind`."""
+
+    SCORES = "scores"
+    PROBABILITIES = "probabilities"
+
+
+ModelFile: TypeAlias = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL.TOML", help="Says how to build the network.", show_default=False),
+]
+Images: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        metavar="IMAGES",
+        help="Natural inputs: a folder of PNG or JPEG files, or an .npz file.",
+        show_default=False,
+    ),
+]
+CandidatesFile: TypeAlias = Annotated[
+    Path,
+    typer.Argument(metavar="CANDIDATES", help="What `generate` wrote.", show_default=False),
+]
+FingerprintFile: TypeAlias = Annotated[
+    Path,
+    typer.Argument(metavar="FINGERPRINT", help="What `seal` wrote.", show_default=False),
+]
+EndpointName: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="ENDPOINT",
+        help="http(s)://host/v2/models/NAME, a model.toml, an .onnx file, or a .jsonl file of "
+        "recorded answers.",
+        show_default=False,
+    ),
+]
+Output: TypeAlias = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="FILE", help="The file to write.", show_default=False),
+]
+Samples: TypeAlias = Annotated[int, typer.Option(min=1, help="How many samples are kept.")]
+Candidates: TypeAlias = Annotated[
+    int, typer.Option(min=1, help="Of how many natural inputs samples are made.")
+]
+Spec: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="SPEC",
+        help="What the endpoint shows: top1, topk:K, topprobs:K:DIGITS, probs:DIGITS or "
+        "scores:TOLERANCE.",
+    ),
+]
+MethodOption: TypeAlias = Annotated[Method, typer.Option(help="How samples are made.")]
+Tie: TypeAlias = Annotated[
+    int, typer.Option(min=2, metavar="K", help="How many classes shall tie.")
+]
+Margin: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="M",
+        help="The smallest margin of a sample, above 0; by default ten times what harmless "
+        "re-hosting moves it.",
+        show_default=False,
+    ),
+]
+Seed: TypeAlias = Annotated[
+    int, typer.Option(min=0, max=LARGEST_SEED, help="The seed of all random numbers.")
+]
+RuleOption: TypeAlias = Annotated[
+    Rule,
+    typer.Option(help="By active-neuron cover (manc), at random, or by the smallest margin."),
+]
+Layers: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layers",
+        metavar="NAME",
+        help="A nonlinearity whose neurons count for manc, such as relu_0; may come several "
+        "times; by default all.",
+        show_default=False,
+    ),
+]
+Everything: TypeAlias = Annotated[
+    bool, typer.Option("--all", help="Ask every sample, even after proof of tampering.")
+]
+JsonFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Write the same facts as JSON; - is standard output, in place of the text.",
+        show_default=False,
+    ),
+]
+OrderSeed: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        min=0,
+        help="The seed of the order of asking; by default nobody can foresee it.",
+        show_default=False,
+    ),
+]
+ShowsOption: TypeAlias = Annotated[
+    Shows | None,
+    typer.Option(
+        help="What the numbers of a server or an ONNX file are; by default what the fingerprint "
+        "expects.",
+        show_default=False,
+    ),
+]
+ImageFolder: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--images",
+        metavar="DIR",
+        help="Write the samples as PNG files into this folder. They are secret.",
+        show_default=False,
+    ),
+]

@@ -1,0 +1,48 @@
+"""`modelseal select`: chooses a few samples of many candidates."""
+
+from modelseal.cli.options import (
+    CandidatesFile,
+    Layers,
+    ModelFile,
+    Output,
+    Rule,
+    RuleOption,
+    Samples,
+    Seed,
+)
+
+
+def select(  # noqa: PLR0913 (a verb)
+    model: ModelFile,
+    candidates: CandidatesFile,
+    *,
+    output: Output,
+    samples: Samples = 8,
+    rule: RuleOption = Rule.MANC,
+    layers: Layers = None,
+    seed: Seed = 0,
+) -> None:
+    """Choose a few samples of many candidates: the second half of seal."""
+    from modelseal.cli.emitting import check_output
+    from modelseal.cli.opening import require_torch
+    from modelseal.cli.paper import Paper
+    from modelseal.cli.telling import tell_made
+    from modelseal.fingerprint.codec import read, write
+
+    check_output(output, inputs=[model, candidates])
+    found = read(candidates)
+    require_torch("Selecting samples")
+    from modelseal import sealing
+    from modelseal.models.loading import load
+
+    fingerprint = sealing.select(
+        load(model),
+        found,
+        samples=samples,
+        rule=sealing.Rule(rule.value),
+        layers=layers or None,
+        seed=seed,
+    )
+    write(fingerprint, output)
+    chosen = f"chosen of {len(found)} candidates by the rule {rule.value}"
+    tell_made(Paper(), fingerprint, file=output, chosen=chosen)

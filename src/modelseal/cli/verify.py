@@ -1,0 +1,111 @@
+"""`modelseal verify`: asks an endpoint whether it still serves the sealed model."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from modelseal.cli.border import Exit
+from modelseal.cli.options import (
+    EndpointName,
+    Everything,
+    FingerprintFile,
+    JsonFile,
+    OrderSeed,
+    Shows,
+    ShowsOption,
+)
+from modelseal.errors import EndpointError
+from modelseal.verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from modelseal.fingerprint.record import Fingerprint
+    from modelseal.verifying import Depth
+
+CODES = {
+    Outcome.INTACT: Exit.INTACT,
+    Outcome.TAMPERED: Exit.TAMPERED,
+    Outcome.UNDECIDED: Exit.UNDECIDED,
+}
+"""The exit code of each outcome."""
+
+
+def verify(
+    fingerprint: FingerprintFile,
+    endpoint: EndpointName,
+    *,
+    everything: Everything = False,
+    json: JsonFile = None,
+    shows: ShowsOption = None,
+    seed: OrderSeed = None,
+) -> None:
+    """Ask an endpoint whether it still serves the sealed model.
+
+    Exit codes: 0 intact, 1 tampered, 2 wrong use or bad file, 3 undecided.
+    """
+    from modelseal.cli.documents import verdict_document
+    from modelseal.cli.emitting import STANDARD_OUTPUT, check_document, emit
+    from modelseal.cli.opening import shown_name
+    from modelseal.fingerprint.codec import read
+    from modelseal.verifying import Depth
+
+    check_document(json, inputs=[fingerprint, Path(endpoint)])
+    sealed = read(fingerprint)
+    depth = Depth.ALL if everything else Depth.FIRST_PROOF
+    verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed)
+    if json != STANDARD_OUTPUT:
+        tell(verdict, depth=depth)
+    if json is not None:
+        name = shown_name(endpoint)
+        emit(verdict_document(verdict, sealed, file=fingerprint, endpoint=name), json)
+    raise typer.Exit(CODES[verdict.outcome])
+
+
+def ask(
+    fingerprint: "Fingerprint",
+    endpoint: str,
+    *,
+    shows: Shows | None,
+    depth: "Depth",
+    seed: int | None,
+) -> Verdict:
+    """The verdict on the endpoint of this name; undecided if it cannot even be opened.
+
+    Raises:
+        ModelsealError: The name is none of an endpoint, or the file cannot be used.
+    """
+    import numpy as np
+
+    from modelseal import verifying
+    from modelseal.cli.opening import open_endpoint
+    from modelseal.cli.progress import reporting
+    from modelseal.outputs.answers import Kind
+
+    try:
+        opened = open_endpoint(endpoint, fingerprint, shows=Kind(shows.value) if shows else None)
+        with reporting() as report:
+            return verifying.verify(
+                fingerprint,
+                opened,
+                generator=np.random.default_rng(seed),
+                depth=depth,
+                progress=partial(report, "verify"),
+            )
+    except EndpointError as error:
+        reason = f"the endpoint cannot be asked: {error}"
+        return Verdict(
+            outcome=Outcome.UNDECIDED, samples=len(fingerprint), evidence=(), reason=reason
+        )
+
+
+def tell(verdict: Verdict, *, depth: "Depth") -> None:
+    """Writes the verdict for people; with every finding if they asked for all or need them."""
+    from modelseal.cli.paper import Paper
+    from modelseal.cli.telling import tell_findings, tell_verdict
+    from modelseal.verifying import Depth
+
+    paper = Paper()
+    tell_verdict(paper, verdict)
+    if verdict.evidence and (depth is Depth.ALL or verdict.outcome is not Outcome.INTACT):
+        tell_findings(paper, verdict.evidence)

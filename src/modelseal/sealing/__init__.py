@@ -1,0 +1,42 @@
+"""Makes a fingerprint: generate candidates, calibrate them, select a few."""
+
+from modelseal.fingerprint.record import Fingerprint
+from modelseal.models.loading import Model
+from modelseal.sealing.generating import generate
+from modelseal.sealing.recipe import Method, Progress, Recipe, Rule, ignore
+from modelseal.sealing.selecting import select
+from modelseal.shapes import Codes
+
+__all__ = ["Method", "Progress", "Recipe", "Rule", "generate", "seal", "select"]
+
+
+def seal(
+    model: Model,
+    naturals: Codes,
+    *,
+    recipe: Recipe | None = None,
+    candidates: int = 64,
+    samples: int = 8,
+    progress: Progress = ignore,
+) -> Fingerprint:
+    """Makes a fingerprint of a network.
+
+    Args:
+        model: The owner's network, untampered.
+        naturals: Natural inputs as they are stored.
+        recipe: How samples shall be made; by default ties of ten classes for one shown label.
+        candidates: Of how many natural inputs samples are made.
+        samples: How many are kept, chosen by maximum active-neuron cover.
+        progress: Is told of the stages `generate`, `calibrate` and `select`.
+
+    Raises:
+        InvalidArgumentError: The inputs do not fit the domain, or fewer candidates were accepted
+            than samples are wanted.
+        SealingError: No candidate was accepted, or the network cannot be run.
+    """
+    chosen = recipe or Recipe()
+    found = generate(model, naturals, recipe=chosen, candidates=candidates, progress=progress)
+    progress("select", 0, samples)
+    fingerprint = select(model, found, samples=samples, seed=chosen.seed)
+    progress("select", samples, samples)
+    return fingerprint

@@ -1,0 +1,160 @@
+"""Makes candidates of natural inputs and keeps those that no harmless variant can flip."""
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from modelseal.calibration.noise import Calibration, calibrate
+from modelseal.calibration.running import run_network
+from modelseal.calibration.variants import Replaced, Variant, fp32_variants
+from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.fingerprint.digest import weights_digest
+from modelseal.fingerprint.record import Fingerprint, Origin
+from modelseal.generation.naturalness import measure_psnr
+from modelseal.models.loading import Model
+from modelseal.models.normalising import reorderings
+from modelseal.sealing.making import make_samples
+from modelseal.sealing.recipe import Method, Progress, Recipe, ignore
+from modelseal.shapes import Array, Codes, Mask
+
+# Natural inputs that are worked on together: their Jacobians are in memory at once.
+PIECE = 64
+# A boundary sample whose margin is this many times what it, or half of the others, need has
+# failed to come near its tie.
+WIDE = 10.0
+PACKAGES = ("modelseal", "numpy", "torch")
+
+
+def generate(
+    model: Model,
+    naturals: Codes,
+    *,
+    recipe: Recipe,
+    candidates: int = 64,
+    progress: Progress = ignore,
+) -> Fingerprint:
+    """Makes candidates, calibrates them, and keeps those that hold what the recipe promises.
+
+    Args:
+        model: The owner's network, untampered.
+        naturals: Natural inputs as they are stored.
+        recipe: How samples shall be made.
+        candidates: Of how many natural inputs, drawn at random; of all if there are fewer.
+        progress: Is told of the stages `generate` and `calibrate`.
+
+    Returns:
+        All accepted candidates, as a fingerprint that `select` takes.
+
+    Raises:
+        InvalidArgumentError: The inputs do not fit the domain, or there are none.
+        SealingError: No candidate was accepted, or the network cannot be run.
+    """
+    rows = draw(model, naturals, candidates, recipe.seed)
+    starts = to_tensor(model, naturals[rows])
+    parts = []
+    progress("generate", 0, len(rows))
+    for first, last in pairwise([*range(0, len(rows), PIECE), len(rows)]):
+        parts.append(make_samples(model, starts[first:last], recipe))
+        progress("generate", last, len(rows))
+    codes = model.domain.encode(torch.cat(parts).cpu().numpy())
+    samples = to_tensor(model, codes)
+    calibration = calibrate(
+        model.network,
+        samples,
+        spec=recipe.spec,
+        variants=list_variants(model) if recipe.variants is None else recipe.variants,
+        progress=lambda done, total: progress("calibrate", done, total),
+    )
+    kept = accept(calibration, recipe)
+    psnr = measure_psnr(samples[kept], starts[kept], span=model.domain.span)
+    scores = run_network(model.network, samples[kept])
+    return Fingerprint(
+        domain=model.domain,
+        spec=recipe.spec,
+        classes=scores.shape[1],
+        names=model.names,
+        samples=codes[kept],
+        expected=recipe.spec.reveal(scores),
+        margins=calibration.margins[kept],
+        moves=calibration.moves[kept],
+        factor=recipe.factor,
+        psnr=psnr.double().cpu().numpy(),
+        sources=rows[kept],
+        origin=describe(model, recipe, calibration, len(rows)),
+    )
+
+
+def draw(model: Model, naturals: Codes, candidates: int, seed: int) -> Array:
+    """The numbers of the natural inputs that are used, in random order.
+
+    Raises:
+        InvalidArgumentError: There are none, or they do not fit the domain.
+    """
+    model.domain.check(naturals)
+    if candidates < 1 or not len(naturals):
+        raise InvalidArgumentError(
+            f"at least 1 candidate and 1 natural input are needed, but got {candidates} "
+            f"and {len(naturals)}"
+        )
+    return np.random.default_rng(seed).permutation(len(naturals))[:candidates]
+
+
+def to_tensor(model: Model, codes: Codes) -> Tensor:
+    """Stored inputs as the network takes them, on its device."""
+    anywhere = next(model.network.parameters(), torch.zeros(0))
+    return torch.from_numpy(model.domain.decode(codes)).to(anywhere.device)
+
+
+def list_variants(model: Model) -> tuple[Variant, ...]:
+    """All harmless float32 ways of running this model, its normalisation's orders among them."""
+    orders = (Replaced(name, network) for name, network in reorderings(model.network).items())
+    return (*fp32_variants(), *orders)
+
+
+def accept(calibration: Calibration, recipe: Recipe) -> Mask:
+    """Which candidates have the margin that they need, and not far more.
+
+    Raises:
+        SealingError: None has.
+    """
+    needed = np.maximum(recipe.factor * calibration.moves, recipe.margin or 0.0)
+    kept = calibration.accepted(recipe.factor) & (calibration.margins >= needed)
+    if recipe.method is Method.BOUNDARY:
+        kept &= calibration.margins <= WIDE * np.maximum(needed, np.median(needed))
+    if not kept.any():
+        raise SealingError(
+            f"none of {len(kept)} candidates can be used: a margin of {np.median(needed):.2g} is "
+            f"needed, but the median is {np.median(calibration.margins):.2g}; "
+            "try more candidates, other natural inputs or a smaller tie"
+        )
+    return np.asarray(kept)
+
+
+def describe(model: Model, recipe: Recipe, calibration: Calibration, tried: int) -> Origin:
+    """How the samples of a fingerprint were made."""
+    kept = int(accept(calibration, recipe).sum())
+    return Origin(
+        method=recipe.method.value,
+        parameters={**recipe.parameters, "candidates": tried, "accepted": kept},
+        seed=recipe.seed,
+        weights_digest=digest_network(model.network),
+        packages={name: version(name) for name in PACKAGES},
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        variants=calibration.variants,
+        harmless_answers=len(calibration.variants) * kept,
+    )
+
+
+def digest_network(network: nn.Module) -> str:
+    """Digest of all weights and statistics of a network."""
+    return weights_digest({name: as_array(value) for name, value in network.state_dict().items()})
+
+
+def as_array(tensor: Tensor) -> Array:
+    """A tensor as an array; of a type that numpy lacks, its bits."""
+    plain = tensor.detach().cpu().contiguous()
+    return (plain.view(torch.int16) if plain.dtype is torch.bfloat16 else plain).numpy()

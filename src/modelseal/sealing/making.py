@@ -1,0 +1,140 @@
+"""Makes samples of natural inputs, by each method."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from modelseal.calibration.noise import calibrate
+from modelseal.calibration.variants import ChannelsLast, Float64, Nnpack
+from modelseal.generation.ascent import ascend, sensitivity_objective
+from modelseal.generation.baselines import legacy
+from modelseal.generation.boundary import tie
+from modelseal.generation.gaps import Ranking, measure_gaps, rank, score
+from modelseal.generation.lattice import settle
+from modelseal.generation.sensitivity import Output
+from modelseal.generation.shapes import Inputs, PerInput
+from modelseal.models.loading import Model
+from modelseal.outputs.specs import TopLabels
+from modelseal.sealing.recipe import Method, Recipe
+
+Making: TypeAlias = Callable[[Model, Inputs, Recipe], Inputs]
+"""Makes one sample on the domain's levels of each natural input."""
+
+# The variants that move scores most and cost little: their moves say, before the calibration
+# itself, how large a margin will be needed.
+PROBES = (Nnpack(), Float64(), ChannelsLast())
+# The move of a sample is known only when the sample is: one that came out larger is settled again
+# with the margin that it needs. Each attempt leaves about one of four behind.
+ATTEMPTS = 4
+# A later attempt starts on the levels, beside the window.
+REPAIR = (4, 16)
+# The ascent's steps; the paper takes 1,000 and keeps the last.
+STEPS = 500
+# Values changed, and neighbours tried, to bring shown digits away from where they round.
+CHANGES, NEIGHBOURS = 8, 64
+
+
+def make_samples(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
+    """Makes one sample on the domain's levels of each natural input."""
+    return MAKERS[recipe.method](model, naturals, recipe)
+
+
+def make_boundary(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
+    """Ties on the levels with a margin just above what the harmless variants need."""
+    ranking = rank(
+        score(model.network, naturals), tied=max(recipe.tied, recipe.shown + 1), shown=recipe.shown
+    )
+    aim = torch.zeros(len(naturals), dtype=naturals.dtype, device=naturals.device)
+    near = tie(model.network, naturals, ranking, domain=model.domain, aim=aim)
+    if not isinstance(recipe.spec, TopLabels):
+        return steer(model, model.domain.snap(near), recipe)
+    return widen(model, near, ranking, recipe)
+
+
+def widen(model: Model, near: Inputs, ranking: Ranking, recipe: Recipe) -> Inputs:
+    """Settles ties, again and again with larger margins until each has the one that it needs."""
+    samples = model.domain.snap(near)
+    margin = need_margin(model, samples, recipe)
+    pending = torch.arange(len(samples), device=samples.device)
+    for attempt in range(ATTEMPTS):
+        start, order = (near if not attempt else samples)[pending], ranking.take(pending)
+        samples[pending] = place(model, start, order, margin[pending], repair=attempt > 0)
+        needed = need_margin(model, samples[pending], recipe)
+        gaps = measure_gaps(score(model.network, samples[pending]), order)
+        short = gaps.amin(dim=1) < needed
+        pending, needed = pending[short], needed[short]
+        if not len(pending):
+            break
+        margin[pending] = torch.maximum(margin[pending], needed)
+    return samples
+
+
+def place(
+    model: Model, start: Inputs, ranking: Ranking, margin: PerInput, *, repair: bool
+) -> Inputs:
+    """Moves inputs to where their gaps are the margin: on the levels if there are any."""
+    if not model.domain.levels:
+        return tie(model.network, start, ranking, domain=model.domain, aim=margin)
+    rounds = {"rounds": REPAIR} if repair else {}
+    return settle(model.network, start, ranking, domain=model.domain, margin=margin, **rounds)
+
+
+def need_margin(model: Model, samples: Inputs, recipe: Recipe) -> PerInput:
+    """The margin that each sample needs, as far as a few quick variants tell."""
+    moves = calibrate(model.network, samples, spec=recipe.spec, variants=PROBES).moves
+    return torch.from_numpy(np.maximum(recipe.factor * moves, recipe.margin or 0.0)).to(samples)
+
+
+def steer(model: Model, samples: Inputs, recipe: Recipe) -> Inputs:
+    """Of each sample and its random neighbours on the levels, the one with the largest margin.
+
+    Shown digits have their margin at the nearest place where one of them rounds the other way,
+    which a change of a few values by one level moves far away.
+    """
+    generator = torch.Generator().manual_seed(recipe.seed)
+    best, margins = samples.clone(), measure_margin(model, samples, recipe)
+    for _ in range(NEIGHBOURS):
+        changes = torch.zeros(samples.flatten(1).shape)
+        places = torch.randint(changes.shape[1], (len(samples), CHANGES), generator=generator)
+        signs = torch.randint(2, places.shape, generator=generator) * 2.0 - 1
+        changes = changes.scatter_(1, places, signs).view(samples.shape).to(samples)
+        others = model.domain.snap(samples + changes * model.domain.step)
+        found = measure_margin(model, others, recipe)
+        better = found > margins
+        best[better], margins[better] = others[better], found[better]
+    return best
+
+
+def measure_margin(model: Model, samples: Inputs, recipe: Recipe) -> Tensor:
+    """The margin of each sample in the unit of the spec."""
+    scores = score(model.network, samples).cpu().numpy()
+    return torch.from_numpy(np.asarray(recipe.spec.margin(scores), np.float64))
+
+
+def make_ascent(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
+    """The paper's projected ascent on the sensitivity of the probabilities, rounded."""
+    objective = sensitivity_objective(model.network, output=Output.PROBABILITIES)
+    found = ascend(objective, naturals, project=model.domain.clamp, steps=STEPS)
+    return model.domain.snap(found)
+
+
+def make_legacy(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
+    """The published code's samples, rounded."""
+    return model.domain.snap(legacy(model.network, naturals, domain=model.domain))
+
+
+def make_natural(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
+    """The natural inputs themselves."""
+    return naturals
+
+
+MAKERS: dict[Method, Making] = {
+    Method.BOUNDARY: make_boundary,
+    Method.ASCENT: make_ascent,
+    Method.LEGACY: make_legacy,
+    Method.NATURAL: make_natural,
+}
+"""The maker of each method."""

@@ -1,0 +1,95 @@
+"""How samples shall be made and chosen."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from math import isfinite
+from typing import TypeAlias
+
+from modelseal.calibration.variants import Variant
+from modelseal.errors import InvalidArgumentError
+from modelseal.outputs.specs import OutputSpec, TopLabels
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Is told the name of a stage, how much of it is done, and how much there is."""
+
+
+class Method(Enum):
+    """How samples are made of natural inputs."""
+
+    BOUNDARY = "boundary"
+    """A tie of many classes, exact on the levels, with a margin on purpose."""
+    ASCENT = "ascent"
+    """The ascent of He et al. (CVPR 2019) on the sensitivity of the probabilities."""
+    LEGACY = "legacy"
+    """The published code of that paper, for comparison."""
+    NATURAL = "natural"
+    """The natural inputs themselves, for comparison."""
+
+
+class Rule(Enum):
+    """How few samples are chosen of many candidates."""
+
+    MANC = "manc"
+    """Maximum active-neuron cover."""
+    RANDOM = "random"
+    """By chance."""
+    MARGIN = "margin"
+    """The smallest margins."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How samples shall be made.
+
+    Args:
+        method: How samples are made of natural inputs.
+        spec: What the endpoint shows of its scores.
+        tied: How many classes shall tie, from 2; all classes if there are fewer. With one label
+            shown, a sample can notice at most a share 1 - 1/tied of all changes.
+        margin: The smallest allowed margin, in the unit of the spec's margin, above 0; by default
+            what `factor` asks for.
+        factor: The margin is at least this many times the largest move of any harmless variant,
+            from 1.
+        seed: The seed of all random numbers, from 0.
+        variants: The ways of running the network that count as harmless; by default all float32
+            ways.
+
+    Raises:
+        InvalidArgumentError: A value is out of its range.
+    """
+
+    method: Method = Method.BOUNDARY
+    spec: OutputSpec = field(default_factory=TopLabels)
+    tied: int = 10
+    margin: float | None = None
+    factor: float = 10.0
+    seed: int = 0
+    variants: tuple[Variant, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.tied < 2:
+            raise InvalidArgumentError(f"a tie needs at least 2 classes, but got {self.tied}")
+        if self.margin is not None and not (isfinite(self.margin) and self.margin > 0):
+            raise InvalidArgumentError(f"a margin needs to be above 0, but is {self.margin}")
+        if not (isfinite(self.factor) and self.factor >= 1):
+            raise InvalidArgumentError(
+                f"a safety factor needs to be 1 or more, but is {self.factor}"
+            )
+        if self.seed < 0:
+            raise InvalidArgumentError(f"a seed needs to be 0 or more, but is {self.seed}")
+
+    @property
+    def shown(self) -> int:
+        """How many labels the spec shows in order: as many gaps need a margin of their own."""
+        return self.spec.count if isinstance(self.spec, TopLabels) else 1
+
+    @property
+    def parameters(self) -> dict[str, str | int | float]:
+        """What a fingerprint keeps of it beside the method, the spec and the seed."""
+        margin = "automatic" if self.margin is None else self.margin
+        return {"tied": self.tied, "margin": margin, "factor": self.factor}
+
+
+def ignore(stage: str, done: int, total: int) -> None:
+    """Takes a report of progress and does nothing."""

@@ -1,0 +1,67 @@
+"""Chooses a few samples of many candidates."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from modelseal.errors import InvalidArgumentError
+from modelseal.fingerprint.record import Fingerprint
+from modelseal.models.loading import Model
+from modelseal.sealing.generating import digest_network, to_tensor
+from modelseal.sealing.recipe import Rule
+from modelseal.selection.activation import active_neurons
+from modelseal.selection.cover import cover, random_picks, smallest_margin
+
+
+def select(
+    model: Model,
+    candidates: Fingerprint,
+    *,
+    samples: int = 8,
+    rule: Rule = Rule.MANC,
+    layers: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Fingerprint:
+    """Chooses a few samples of many candidates.
+
+    Args:
+        model: The network that the candidates were made for.
+        candidates: What `generate` gave.
+        samples: How many are wanted, from 1.
+        rule: How they are chosen.
+        layers: For the cover: the nonlinearities whose neurons count; all by default.
+        seed: The seed of a random choice.
+
+    Returns:
+        A fingerprint of the chosen samples, in the order of choice.
+
+    Raises:
+        InvalidArgumentError: There are fewer candidates, they were made for other weights, or a
+            layer is unknown.
+    """
+    if not 1 <= samples <= len(candidates):
+        raise InvalidArgumentError(
+            f"{samples} samples were wanted of {len(candidates)} accepted candidates"
+        )
+    if candidates.origin.weights_digest != digest_network(model.network):
+        raise InvalidArgumentError("these candidates were made for a network of other weights")
+    order = choose(model, candidates, samples=samples, rule=rule, layers=layers, seed=seed)
+    return candidates.take(np.array(order))
+
+
+def choose(
+    model: Model,
+    candidates: Fingerprint,
+    *,
+    samples: int,
+    rule: Rule,
+    layers: Sequence[str] | None,
+    seed: int,
+) -> tuple[int, ...]:
+    """The numbers of the chosen candidates, in the order of choice."""
+    if rule is Rule.RANDOM:
+        return random_picks(len(candidates), samples, np.random.default_rng(seed))
+    if rule is Rule.MARGIN:
+        return smallest_margin(candidates.margins, samples)
+    active = active_neurons(model.network, to_tensor(model, candidates.samples), layers=layers)
+    return cover(active, samples).order

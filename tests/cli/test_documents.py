@@ -1,0 +1,113 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sealed
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelseal.cli.documents import inspection_document, spread, verdict_document
+from modelseal.verdict import Evidence, Finding, Outcome, Verdict
+
+DOCS = Path(__file__).parents[2] / "docs" / "json.md"
+
+
+def example(schema):
+    """The example of a schema in the docs."""
+    blocks = re.findall(r"```json\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    (found,) = (block for block in blocks if f'"schema": "{schema}"' in block)
+    return found
+
+
+def described(schema):
+    """The keys that the docs describe below the schema's heading, with those of its parts."""
+    text = DOCS.read_text(encoding="utf-8")
+    section = text.split(f"## `{schema}`")[1].split("\n## ")[0]
+    return set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+
+
+def keys(document):
+    """All keys of a document and its parts, but for the names that a user or method chose."""
+    found = set(document) if isinstance(document, dict) else set()
+    parts = document.items() if isinstance(document, dict) else enumerate(document)
+    for key, part in parts:
+        if isinstance(part, dict | list) and key not in {"parameters", "packages"}:
+            found |= keys(part)
+    return found
+
+
+def normal(document, **changes):
+    """The document as text, but for what is never the same."""
+    return json.dumps({**document, **changes}, indent=2, sort_keys=True) + "\n"
+
+
+def test_the_verdict_in_the_docs_is_what_the_program_writes(seal_file, run):
+    seal_file(wrong=[1], names=("ant", "bee", "cat", "dog", "elk"))
+    result = run("verify", "out.seal", "answers.jsonl", "--all", "--seed", 0, "--json", "-")
+    document = json.loads(result.stdout)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", document["time"])
+    written = json.loads(example("modelseal.verdict/1"))
+    same = {key: written[key] for key in ("time", "modelseal")}
+    assert example("modelseal.verdict/1") == normal(document, **same)
+
+
+def test_the_inspection_in_the_docs_is_what_the_program_writes(seal_file, run):
+    seal_file(count=8)
+    document = json.loads(run("inspect", "out.seal", "--json", "-").stdout)
+    written = json.loads(example("modelseal.inspection/1"))
+    assert example("modelseal.inspection/1") == normal(document, modelseal=written["modelseal"])
+
+
+@pytest.mark.parametrize("schema", ["modelseal.verdict/1", "modelseal.inspection/1"])
+def test_every_key_is_described_in_the_docs_and_nothing_else(schema):
+    assert described(schema) == keys(json.loads(example(schema)))
+
+
+@settings(deadline=None)
+@given(sealed.parts())
+def test_any_fingerprint_gives_finite_numbers_only(made):
+    document = inspection_document(sealed.assemble(made), file=Path("x.seal"))
+    json.dumps(document, allow_nan=False)
+
+
+@given(st.lists(st.floats(0, 1e30), min_size=1))
+def test_a_spread_is_that_of_the_sorted_values(values):
+    ordered = sorted(values)
+    middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+    expected = {"min": ordered[0], "median": pytest.approx(middle), "max": ordered[-1]}
+    assert spread(np.array(values)) == expected
+
+
+def test_an_infinity_is_nothing_in_json():
+    spreads = spread(np.array([30.0, np.inf, np.inf]))
+    assert spreads == {"min": 30.0, "median": None, "max": None}
+
+
+def test_no_sample_or_expected_answer_is_in_an_inspection():
+    first, second = sealed.fields(), sealed.fields()
+    second["samples"] = second["samples"] // 2
+    second["expected"].labels[:] = second["expected"].labels[::-1].copy()
+    documents = [
+        inspection_document(sealed.Fingerprint(**each), file=Path("x")) for each in (first, second)
+    ]
+    assert documents[0] == documents[1]
+
+
+def test_findings_come_in_the_order_of_asking_with_their_counts():
+    evidence = (
+        Evidence(sample=2, finding=Finding.UNCLEAR, expected="1", reason="no answer came"),
+        Evidence(sample=0, finding=Finding.DIFFERS, expected="1", shown="4"),
+    )
+    verdict = Verdict(outcome=Outcome.TAMPERED, samples=3, evidence=evidence, reason="so it is")
+    document = verdict_document(
+        verdict, sealed.fingerprint(), file=Path("a/x.seal"), endpoint="http://h/v2/models/m"
+    )
+    counts = {key: document[key] for key in ("samples", "asked", "agrees", "differs", "unclear")}
+    assert counts == {"samples": 3, "asked": 2, "agrees": 0, "differs": 1, "unclear": 1}
+    assert [entry["sample"] for entry in document["evidence"]] == [2, 0]
+    assert document["evidence"][0]["reason"] == "no answer came"
+    assert document["outcome"] == "tampered"
+    assert document["fingerprint"] == "a/x.seal"
+    assert document["endpoint"] == "http://h/v2/models/m"

@@ -1,0 +1,48 @@
+import pytest
+
+from modelseal.fingerprint.codec import read
+
+pytestmark = pytest.mark.usefixtures("few_variants")
+
+
+def test_all_accepted_candidates_are_written(model, folder, run):
+    result = run("generate", model(), "images.npz", "-o", "c.safetensors", "--method", "natural")
+    assert result.exit_code == 0, result.stderr
+    found = read(folder / "c.safetensors")
+    accepted = found.origin.parameters["accepted"]
+    assert len(found) == accepted > 0
+    assert result.stdout.splitlines()[:2] == [
+        f"c.safetensors: {accepted} samples",
+        f"{accepted} of 12 candidates passed calibration",
+    ]
+
+
+def test_the_options_reach_the_candidates(model, folder, run):
+    options = ("--candidates", 4, "--tie", 3, "--spec", "top1", "--seed", 5)
+    result = run("generate", model(), "images.npz", "-o", "c.safetensors", *options)
+    assert result.exit_code == 0, result.stderr
+    origin = read(folder / "c.safetensors").origin
+    assert (origin.method, origin.seed) == ("boundary", 5)
+    assert (origin.parameters["candidates"], origin.parameters["tied"]) == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["missing.toml", "images.npz", "-o", "c"], "missing.toml: cannot be read"),
+        (["model.toml", "no", "-o", "c"], "no: a folder of images or an .npz file was wanted"),
+        (["model.toml", "images.npz", "-o", "no/c"], "there is no folder no"),
+        (["model.toml", "images.npz", "-o", "images.npz"], "this one is read as well"),
+        (["model.toml", "images.npz", "-o", "c", "--spec", "x"], "an output spec is top1"),
+    ],
+)
+def test_wrong_use_is_one_sentence_with_exit_code_2_and_no_file(
+    model, folder, run, arguments, problem
+):
+    model()
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    result = run("generate", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert {file: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before

@@ -1,0 +1,98 @@
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from modelseal.cli import main as program
+
+DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
+VERBS = {"seal", "verify", "inspect", "generate", "select"}
+
+
+def test_the_version_is_that_of_the_package(run):
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"modelseal {version('modelseal')}\n")
+
+
+def test_the_help_names_every_verb(run):
+    result = run("--help")
+    assert result.exit_code == 0
+    assert {word for word in result.stdout.split() if word in VERBS} == VERBS
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_every_verb_has_help(run, verb):
+    for option in ("--help", "-h"):
+        result = run(verb, option)
+        assert result.exit_code == 0
+        assert "Usage:" in result.stdout
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS - {"generate"}))
+def test_the_docs_describe_every_option_of_a_verb_with_its_default(verb):
+    text = DOCS.read_text(encoding="utf-8").replace("generate and select", "select")
+    section = text.split(f"\n## {verb}\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    options = [
+        each for each in get_command(program.app).commands[verb].params if each.opts[0][0] == "-"
+    ]
+    assert len(rows) == len(options)
+    for option, row in zip(options, rows, strict=True):
+        assert all(f"`{name}" in row or f"{name} " in row for name in option.opts)
+        if not option.required and option.default not in (None, False):
+            assert str(getattr(option.default, "value", option.default)) in row
+
+
+def test_generate_takes_the_options_of_seal_but_for_the_number_of_samples():
+    commands = get_command(program.app).commands
+    names = {verb: {each.name for each in commands[verb].params} for verb in ("seal", "generate")}
+    assert names["seal"] - names["generate"] == {"samples"}
+    assert names["generate"] < names["seal"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["seel"], ["--unknown"]])
+def test_a_wrong_command_line_is_exit_code_2(run, arguments):
+    assert run(*arguments).exit_code == 2
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed(start):
+    heavy = "{'torch', 'numpy', 'pydantic', 'jaxtyping', 'httpx2', 'safetensors', 'PIL'}"
+    code = f"import sys, modelseal.cli.main; print({heavy} & set(sys.modules))"
+    out, _ = start(program=code).communicate(timeout=60)
+    assert out == "set()\n"
+
+
+def test_the_program_ends_with_the_verb_s_exit_code(seal_file, monkeypatch):
+    seal_file(wrong=[0, 1, 2])
+    monkeypatch.setattr(sys, "argv", ["modelseal", "verify", "out.seal", "answers.jsonl"])
+    with pytest.raises(SystemExit, match=r"^1$"):
+        program.main()
+
+
+def test_a_bug_shows_its_traceback_and_is_never_taken_for_tampering(seal_file, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise ZeroDivisionError("a bug")
+
+    seal_file()
+    monkeypatch.setattr("modelseal.verifying.verify", fail)
+    monkeypatch.setattr(sys, "argv", ["modelseal", "verify", "out.seal", "answers.jsonl"])
+    with pytest.raises(SystemExit, match=r"^70$"):
+        program.main()
+    assert "ZeroDivisionError: a bug" in capsys.readouterr().err
+
+
+def test_names_that_a_terminal_cannot_write_are_escaped(seal_file, start):
+    process = start("inspect", "ä.seal", env={"PYTHONIOENCODING": "ascii"})
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert err == "modelseal: \\xe4.seal: cannot be read: No such file or directory\n"
+
+
+def test_the_exit_code_holds_where_standard_output_is_closed(seal_file, monkeypatch):
+    seal_file(wrong=[0, 1, 2])
+    monkeypatch.setattr(sys, "argv", ["modelseal", "verify", "out.seal", "answers.jsonl"])
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(SystemExit, match=r"^1$"):
+        program.main()

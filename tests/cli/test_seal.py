@@ -1,0 +1,153 @@
+import re
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from modelseal.fingerprint.codec import read
+
+pytestmark = pytest.mark.usefixtures("few_variants")
+
+
+PROGRAM = "from modelseal.cli.main import main; main()"
+QUICK = ("--candidates", 6, "--samples", 2, "--tie", 3)
+
+
+def test_a_sealed_model_is_intact_and_other_weights_are_tampering(model, folder, run):
+    sealed = run("seal", model(), "images.npz", "-o", "out.seal", *QUICK)
+    assert sealed.exit_code == 0, sealed.stderr
+    intact = run("verify", "out.seal", "model.toml")
+    assert (intact.exit_code, intact.stdout[:7]) == (0, "INTACT:")
+    model(seed=1)
+    tampered = run("verify", "out.seal", "model.toml")
+    assert (tampered.exit_code, tampered.stdout[:9]) == (1, "TAMPERED:")
+
+
+def test_what_was_made_is_told_as_it_is_in_the_file(model, folder, run):
+    told = run("seal", model(), "images.npz", "-o", "out.seal", *QUICK).stdout
+    made = read(folder / "out.seal")
+    accepted = made.origin.parameters["accepted"]
+    assert told.splitlines() == [
+        "out.seal: 2 samples",
+        f"{accepted} of 6 candidates passed calibration",
+        f"margin {made.margins.min():.3g} or more, largest harmless move {made.moves.max():.3g}, "
+        f"median PSNR {np.median(made.psnr):.1f} dB",
+    ]
+
+
+def test_the_options_reach_the_fingerprint(model, folder, run):
+    options = ("--method", "natural", "--spec", "topk:2", "--margin", 0.001, "--seed", 5)
+    result = run("seal", model(), "images.npz", "--output", "out.seal", *QUICK, *options)
+    assert result.exit_code == 0, result.stderr
+    made = read(folder / "out.seal")
+    assert (str(made.spec), made.origin.method, made.origin.seed) == ("topk:2", "natural", 5)
+    assert made.origin.parameters["margin"] == 0.001
+    assert made.origin.parameters["tied"] == 3
+
+
+def test_the_same_seed_makes_the_same_samples(model, folder, run):
+    for name in ("a.seal", "b.seal"):
+        run("seal", model(), "images.npz", "-o", name, *QUICK, "--seed", 3)
+    assert np.array_equal(read(folder / "a.seal").samples, read(folder / "b.seal").samples)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--samples", "9", "--candidates", "8"], "--candidates needs to be at least --samples"),
+        (["--spec", "top5"], "an output spec is top1, topk:K, topprobs:K:DIGITS"),
+        (["--margin", "0"], "margin needs to be above 0, but is 0"),
+        (["--margin", "nan"], "margin needs to be above 0, but is nan"),
+        (["--samples", "13"], "at least 13 images were wanted for as many samples, not 12"),
+        (["-o", "no/out.seal"], "no/out.seal: a file to write was wanted, but there is no folder"),
+        (["-o", "model.toml"], "model.toml: a file to write was wanted, but this one is read"),
+        (["--margin", "1e9", "--candidates", "2", "--samples", "1"], "none of 2 candidates"),
+    ],
+)
+def test_wrong_use_is_one_sentence_with_exit_code_2_and_no_file(
+    model, folder, run, options, problem
+):
+    path = model()
+    before = {file: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    result = run("seal", path, "images.npz", "-o", "out.seal", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("modelseal: ")
+    assert problem in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert {file: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--samples", "0"],
+        ["--candidates", "0"],
+        ["--tie", "1"],
+        ["--seed", "-1"],
+        ["--seed", str(2**63)],
+        ["--margin", "x"],
+        ["--method", "magic"],
+    ],
+)
+def test_an_option_out_of_its_range_is_exit_code_2_and_says_which(model, run, options):
+    result = run("seal", model(), "images.npz", "-o", "out.seal", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert options[0] in result.stderr
+
+
+def test_an_output_is_needed(model, run):
+    result = run("seal", model(), "images.npz")
+    assert result.exit_code == 2
+    assert "--output" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["seal", "model.toml", "images.npz", "-o", "x"],
+        ["generate", "model.toml", "images.npz", "-o", "x"],
+        ["select", "model.toml", "out.seal", "-o", "x"],
+        ["verify", "out.seal", "model.toml"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_without_torch_one_sentence_names_the_extra(model, seal_file, run, monkeypatch, arguments):
+    model()
+    seal_file()
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith('needs an extra: pip install "modelseal[seal]"\n')
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_interruption_is_one_line_with_exit_code_130_and_leaves_no_file(model, folder, start):
+    model(factory="slow")
+    process = start("seal", "model.toml", "images.npz", "-o", "out.seal", *QUICK)
+    deadline = time.monotonic() + 60
+    while not (folder / "asleep").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    before = set(folder.iterdir())
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "modelseal: interrupted\n")
+    assert set(folder.iterdir()) == before
+    assert not (folder / "out.seal").exists()
+
+
+def test_a_model_is_sealed_and_verified_by_two_processes_with_one_line_of_progress_a_second(
+    model, folder, start
+):
+    model()
+    # A machine without ONNX Runtime and without a compiler, so that it does not take so long.
+    program = f"import sys; sys.modules['onnxruntime'] = None; {PROGRAM}"
+    for arguments, told in (
+        (("seal", "model.toml", "images.npz", "-o", "out.seal", *QUICK), "out.seal: 2 samples"),
+        (("verify", "out.seal", "model.toml"), "INTACT: 2 of 2 samples"),
+    ):
+        process = start(*arguments, program=program, env={"TORCHDYNAMO_DISABLE": "1"})
+        out, err = process.communicate(timeout=200)
+        assert (process.returncode, out[: len(told)]) == (0, told)
+        assert all(re.fullmatch(r"\w+: \d+ of \d+", line) for line in err.splitlines())

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from modelseal.fingerprint.codec import read
+
+
+@pytest.fixture
+def candidates(model, folder, run, few_variants):
+    """Writes a model and its candidates."""
+    run("generate", model(), "images.npz", "-o", "c.safetensors", "--method", "natural")
+    return read(folder / "c.safetensors")
+
+
+def chosen(folder, run, *options):
+    result = run("select", "model.toml", "c.safetensors", "-o", "out.seal", *options)
+    assert result.exit_code == 0, result.stderr
+    return read(folder / "out.seal")
+
+
+def test_a_few_of_the_candidates_are_written(candidates, folder, run):
+    result = run("select", "model.toml", "c.safetensors", "-o", "out.seal", "--samples", 3)
+    assert (result.exit_code, result.stderr) == (0, "")
+    made = read(folder / "out.seal")
+    assert len(made) == 3
+    assert set(made.sources) <= set(candidates.sources)
+    assert result.stdout.splitlines()[:2] == [
+        "out.seal: 3 samples",
+        f"chosen of {len(candidates)} candidates by the rule manc",
+    ]
+
+
+def test_the_rule_margin_takes_the_smallest_margins(candidates, folder, run):
+    made = chosen(folder, run, "--samples", 4, "--rule", "margin")
+    assert np.array_equal(np.sort(made.margins), np.sort(candidates.margins)[:4])
+
+
+def test_the_rule_random_follows_the_seed(candidates, folder, run):
+    picks = [
+        tuple(chosen(folder, run, "--samples", 4, "--rule", "random", "--seed", seed).sources)
+        for seed in (1, 1, 2, 3, 4)
+    ]
+    assert picks[0] == picks[1]
+    assert len(set(picks)) > 1
+
+
+def test_the_cover_counts_the_layers_that_are_named(candidates, folder, run):
+    made = chosen(folder, run, "--samples", 4, "--layers", "relu_0", "--layers", "relu_0")
+    every = chosen(folder, run, "--samples", 4)
+    assert np.array_equal(made.sources, every.sources)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--layers", "relu_7"], "layers need one or more of relu_0"),
+        (["--samples", "99"], "99 samples were wanted"),
+        (["-o", "c.safetensors"], "c.safetensors: a file to write was wanted, but this one"),
+        (["-o", "no/x"], "there is no folder no"),
+    ],
+)
+def test_wrong_use_is_one_sentence_with_exit_code_2_and_no_file(
+    candidates, folder, run, options, problem
+):
+    before = (folder / "c.safetensors").read_bytes()
+    result = run("select", "model.toml", "c.safetensors", "-o", "out.seal", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (folder / "out.seal").exists()
+    assert (folder / "c.safetensors").read_bytes() == before
+
+
+def test_candidates_of_another_network_are_refused(candidates, model, folder, run):
+    model(seed=1)
+    result = run("select", "model.toml", "c.safetensors", "-o", "out.seal", "--samples", 2)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "made for a network of other weights" in result.stderr

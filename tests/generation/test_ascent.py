@@ -1,0 +1,191 @@
+from math import inf, nan, sqrt
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from modelseal.errors import InvalidArgumentError
+from modelseal.generation import gaps
+from modelseal.generation.ascent import ascend, sensitivity_objective
+from modelseal.generation.naturalness import total_variation
+from modelseal.generation.projection import project_linf
+from modelseal.generation.sensitivity import Output, last_layer_sensitivity
+
+
+def stay(inputs):
+    return inputs
+
+
+def adam(slope, start, *, steps, rate, project=stay):
+    """Adam of Kingma and Ba (2015) by its formulas, one number at a time; every iterate."""
+    x, mean, square, seen = start, 0.0, 0.0, [start]
+    for step in range(1, steps + 1):
+        gradient = slope(x)
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        x += rate * (mean / (1 - 0.9**step)) / (sqrt(square / (1 - 0.999**step)) + 1e-16)
+        x = project(x)
+        seen.append(x)
+    return seen
+
+
+def test_the_best_iterate_is_that_of_adam_by_its_formulas():
+    starts, targets = [0.1, 0.9, 0.5], [0.35, 0.2, 0.45]
+
+    def objective(inputs):
+        return -(inputs[:, 0] - inputs[:, 1]).square()
+
+    def project(inputs):
+        return torch.stack([inputs[:, 0].clamp(max=0.8), torch.tensor(targets).double()], dim=1)
+
+    start = torch.tensor([starts, targets], dtype=torch.float64).T
+    found = ascend(objective, start, project=project, steps=9, learning_rate=0.07)
+    ends = []
+    for one, target, best in zip(starts, targets, found[:, 0].tolist(), strict=True):
+        seen = adam(
+            lambda x, target=target: -2 * (x - target),
+            min(one, 0.8),
+            steps=9,
+            rate=0.07,
+            project=lambda x: min(x, 0.8),
+        )
+        wanted = min(seen, key=lambda x, target=target: abs(x - target))
+        assert best == pytest.approx(wanted, rel=1e-6)
+        ends.append(wanted == seen[-1])
+    assert not all(ends)
+
+
+def test_a_constrained_maximum_is_found():
+    centre = torch.full((2, 3), 0.5)
+    target = torch.tensor([[3.0, 0.52, -4.0], [0.45, 0.6, 0.5]])
+    found = ascend(
+        lambda x: -(x - target).square().sum(1),
+        centre,
+        project=lambda x: project_linf(x, centre, radius=0.1),
+        steps=300,
+        learning_rate=0.01,
+    )
+    # Of its swings around the maximum Adam's best is returned, which are much smaller than a step.
+    torch.testing.assert_close(found, target.clamp(0.4, 0.6), rtol=0.0, atol=1e-3)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0.001, 0.1, 10.0]))
+def test_the_result_is_the_best_of_all_iterates_and_inside(seed, rate):
+    source = torch.Generator().manual_seed(seed)
+    start, phase = torch.rand(3, 5, generator=source), torch.rand(5, generator=source)
+    seen = []
+
+    def objective(inputs):
+        values = (9 * inputs + phase).sin().sum(1)
+        seen.append(values.detach())
+        return values
+
+    found = ascend(objective, start, project=lambda x: x.clamp(0, 1), steps=8, learning_rate=rate)
+    assert torch.equal(objective(found), torch.stack(seen).max(dim=0).values)
+    assert len(seen) == 10
+    assert ((found >= 0) & (found <= 1)).all()
+
+
+def test_each_input_ascends_by_itself(smooth, images):
+    objective = sensitivity_objective(smooth, output=Output.PROBABILITIES)
+
+    def run(inputs):
+        return ascend(objective, inputs, project=lambda x: x.clamp(0, 1), steps=5)
+
+    together = run(images)
+    for number in range(len(images)):
+        torch.testing.assert_close(run(images[number : number + 1])[0], together[number])
+
+
+def test_pieces_change_nothing(smooth, images, monkeypatch):
+    objective = sensitivity_objective(smooth, output=Output.PROBABILITIES, variation=0.1)
+    whole = ascend(objective, images, project=stay, steps=4)
+    monkeypatch.setattr(gaps, "PIECE", 1)
+    torch.testing.assert_close(ascend(objective, images, project=stay, steps=4), whole)
+
+
+@pytest.mark.parametrize(("threshold", "calls"), [(-1.0, 1), (0.25, 4), (0.55, 7), (inf, 11)])
+def test_ascent_ends_when_every_input_has_passed_the_threshold(threshold, calls):
+    # Both climb by 0.1 a step, from 0 and 0.5; the second turns to nothing later on.
+    seen = []
+
+    def objective(inputs):
+        seen.append(inputs[:, 0].tolist())
+        return torch.where(inputs[:, 0] > 0.85, inputs[:, 0] - 9, inputs[:, 0])
+
+    start = torch.tensor([[0.0], [0.5]])
+    ascend(objective, start, project=stay, steps=10, learning_rate=0.1, threshold=threshold)
+    assert len(seen) == calls
+
+
+def test_what_is_no_number_is_never_the_best():
+    def objective(inputs):
+        return torch.where(inputs[:, 0] > 0.3, nan, inputs[:, 0])
+
+    start = torch.tensor([[0.0], [0.5]])
+    found = ascend(objective, start, project=stay, steps=5, learning_rate=0.1)
+    assert 0.15 < found[0, 0] <= 0.3
+    assert found[1, 0] == 0.5
+
+
+def test_without_steps_the_projected_start_is_returned():
+    start = torch.tensor([[-1.0, 0.5, 2.0]])
+    found = ascend(lambda x: x.sum(1), start, project=lambda x: x.clamp(0, 1), steps=0)
+    assert found.tolist() == [[0.0, 0.5, 1.0]]
+
+
+def test_neither_the_start_nor_what_projections_return_is_written_to():
+    start, kept = torch.zeros(1, 2, requires_grad=True), torch.ones(1, 2)
+    found = ascend(lambda x: x.sum(1), start, project=lambda _: kept, steps=3)
+    assert start.tolist() == [[0.0, 0.0]]
+    assert kept.tolist() == found.tolist() == [[1.0, 1.0]]
+    assert not found.requires_grad
+
+
+def test_a_step_is_a_tenth_of_a_grey_level_by_default():
+    found = ascend(lambda x: x.sum(1), torch.zeros(1, 2), project=stay, steps=1)
+    assert found[0].tolist() == pytest.approx([0.1 / 255, 0.1 / 255], rel=1e-5)
+
+
+@pytest.mark.parametrize(("steps", "rate"), [(-1, 0.1), (1, 0.0), (1, -0.1), (1, nan), (1, inf)])
+def test_numbers_out_of_range_are_refused(steps, rate):
+    with pytest.raises(InvalidArgumentError, match=rf"but they are {steps} and {rate}"):
+        ascend(lambda x: x.sum(1), torch.zeros(1, 2), project=stay, steps=steps, learning_rate=rate)
+
+
+@pytest.mark.parametrize("output", list(Output))
+def test_the_objective_is_sensitivity_minus_variation(smooth, images, output):
+    plain = last_layer_sensitivity(smooth, images, output=output)
+    assert torch.equal(sensitivity_objective(smooth, output=output)(images), plain)
+    torch.testing.assert_close(
+        sensitivity_objective(smooth, output=output, variation=0.7)(images),
+        plain - 0.7 * total_variation(images),
+    )
+
+
+def test_only_a_penalty_on_roughness_needs_images():
+    network = nn.Sequential(nn.Linear(4, 3)).eval()
+    inputs = torch.ones(2, 4)
+    assert sensitivity_objective(network, output=Output.LOGITS)(inputs).tolist() == [15.0, 15.0]
+    rough = sensitivity_objective(network, output=Output.LOGITS, variation=0.1)
+    with pytest.raises(InvalidArgumentError, match="total variation needs images"):
+        rough(inputs)
+
+
+@pytest.mark.parametrize("weight", [-0.1, nan, inf])
+def test_a_weight_out_of_range_is_refused(smooth, weight):
+    with pytest.raises(InvalidArgumentError, match=f"finite weight from 0, but is {weight}"):
+        sensitivity_objective(smooth, output=Output.LOGITS, variation=weight)
+
+
+def test_ascent_brings_real_images_near_a_boundary(resnet20, photos):
+    network, start = resnet20.network, photos[0][:4]
+    objective = sensitivity_objective(network, output=Output.PROBABILITIES)
+    found = ascend(objective, start, project=resnet20.domain.clamp, steps=20)
+    with torch.no_grad():
+        before, after = (network(x).softmax(1).amax(1) for x in (start, found))
+    assert (objective(found) >= objective(start)).all()
+    # Certain answers have no sensitivity: its maximum is where two classes share everything.
+    assert (after < 0.8).all()
+    assert (before > 0.8).any()

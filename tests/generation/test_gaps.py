@@ -1,0 +1,108 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from modelseal.errors import InvalidArgumentError
+from modelseal.generation import gaps as module
+from modelseal.generation.gaps import Ranking, cut, differentiate_gaps, measure_gaps, rank, score
+
+
+@st.composite
+def problems(draw):
+    numbers = draw(arrays("float64", (4, 5), elements=st.integers(-50, 50), unique=True))
+    return torch.from_numpy(numbers), draw(st.integers(2, 7)), draw(st.integers(1, 4))
+
+
+@given(problems())
+def test_a_ranking_has_the_highest_classes_best_first(problem):
+    scores, tied, shown = problem
+    ranking = rank(scores, tied=tied, shown=shown)
+    for row, classes in zip(scores.tolist(), ranking.classes.tolist(), strict=True):
+        assert classes == sorted(range(5), key=lambda c: -row[c])[:tied]
+    assert ranking.shown == shown
+
+
+@given(problems())
+def test_gaps_are_the_differences_that_decide_what_is_shown(problem):
+    scores, tied, shown = problem
+    ranking = rank(scores.flip(0), tied=tied, shown=shown)
+    found = measure_gaps(scores, ranking)
+    for row, classes, gaps in zip(
+        scores.tolist(), ranking.classes.tolist(), found.tolist(), strict=True
+    ):
+        z = [row[number] for number in classes]
+        # Every shown class is ahead of the next, the last shown one of all the others.
+        ordered = [z[j - 1] - z[j] for j in range(1, len(z)) if j <= shown]
+        assert gaps == ordered + [z[shown - 1] - other for other in z[shown + 1 :]]
+
+
+@given(problems())
+def test_all_gaps_are_positive_exactly_where_the_ranking_is_what_is_shown(problem):
+    scores, _, shown = problem
+    ranking = rank(scores.flip(0), tied=5, shown=shown)
+    stays = (measure_gaps(scores, ranking) > 0).all(dim=1)
+    for row, classes, stay in zip(
+        scores.tolist(), ranking.classes.tolist(), stays.tolist(), strict=True
+    ):
+        best = sorted(range(5), key=lambda c: -row[c])[:shown]
+        assert stay == (best == classes[:shown])
+
+
+@pytest.mark.parametrize("shown", [1, 2, 3])
+def test_the_jacobian_is_that_of_each_input_and_gap_by_itself(smooth, images, shown):
+    ranking = rank(smooth(images), tied=4, shown=shown)
+    gaps, jacobian = differentiate_gaps(smooth, images, ranking)
+    assert jacobian.shape == (4, 3, 192)
+    for number, image in enumerate(images):
+        alone = ranking.take(torch.tensor([number]))
+        for gap in range(3):
+            variable = image[None].clone().requires_grad_()
+            value = measure_gaps(smooth(variable), alone)[0, gap]
+            slope = torch.autograd.grad(value, variable)[0].flatten()
+            torch.testing.assert_close(jacobian[number, gap], slope)
+            torch.testing.assert_close(gaps[number, gap], value.detach())
+
+
+def test_pieces_change_nothing(smooth, images, monkeypatch):
+    ranking = rank(smooth(images), tied=3)
+    whole = (*differentiate_gaps(smooth, images, ranking), score(smooth, images))
+    monkeypatch.setattr(module, "PIECE", 192 * 3)
+    assert [len(rows) for rows in cut(images)] == [3, 1]
+    pieces = (*differentiate_gaps(smooth, images, ranking), score(smooth, images))
+    for one, other in zip(whole, pieces, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_an_input_larger_than_a_piece_is_a_piece(images, monkeypatch):
+    monkeypatch.setattr(module, "PIECE", 1)
+    assert [rows.tolist() for rows in cut(images)] == [[0], [1], [2], [3]]
+
+
+def test_scores_carry_no_graph_and_weights_get_no_gradients(smooth, images):
+    smooth.requires_grad_()
+    scores = score(smooth, images.requires_grad_())
+    assert not scores.requires_grad
+    torch.testing.assert_close(scores, smooth(images).detach())
+    differentiate_gaps(smooth, images, rank(scores, tied=3))
+    assert all(weight.grad is None for weight in smooth.parameters())
+    assert images.grad is None
+
+
+def test_rows_are_taken_and_repeated_in_order():
+    ranking = Ranking(classes=torch.tensor([[1, 2], [3, 4]]), shown=2)
+    assert ranking.take(torch.tensor([1])).classes.tolist() == [[3, 4]]
+    repeated = ranking.repeat(2)
+    assert repeated.classes.tolist() == [[1, 2], [1, 2], [3, 4], [3, 4]]
+    assert ranking.take(torch.tensor([0])).shown == repeated.shown == 2
+
+
+def test_a_tie_of_one_class_is_refused():
+    with pytest.raises(InvalidArgumentError, match="a tie needs at least 2 classes, but got 1"):
+        Ranking(classes=torch.zeros(3, 1, dtype=torch.int64))
+
+
+def test_a_ranking_that_shows_nothing_is_refused():
+    with pytest.raises(InvalidArgumentError, match="at least 1 label is shown, but got 0"):
+        Ranking(classes=torch.tensor([[0, 1]]), shown=0)

@@ -1,0 +1,262 @@
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from modelseal.domain import Domain
+from modelseal.errors import InvalidArgumentError
+from modelseal.generation import lattice as module
+from modelseal.generation.boundary import tie
+from modelseal.generation.gaps import measure_gaps, rank, score
+from modelseal.generation.lattice import (
+    CURVATURE,
+    SHORTFALL,
+    mark_free,
+    measure_loss,
+    pair_up,
+    propose,
+    pursue,
+    settle,
+)
+
+TOP = 3
+
+
+@st.composite
+def problems(draw, *, pixels=6, batch=2):
+    """A tiny linear problem: Jacobian, residual and level numbers from 0 to 3."""
+    source = np.random.default_rng(draw(st.integers(0, 10**9)))
+    size, gaps = draw(st.integers(1, pixels)), draw(st.integers(1, 3))
+    return (
+        torch.from_numpy(source.normal(size=(batch, gaps, size))),
+        torch.from_numpy(source.normal(size=(batch, gaps)) * draw(st.sampled_from([0.3, 3.0]))),
+        torch.from_numpy(source.integers(0, TOP + 1, size=(batch, size)).astype(float)),
+    )
+
+
+def loss_of(jacobian, residual, changes):
+    """|r + J D|² + CURVATURE² Σ |J_i|² over the changed pixels, for one input."""
+    left = residual + jacobian @ changes
+    price = sum(float(jacobian[:, i] @ jacobian[:, i]) for i in np.flatnonzero(changes))
+    return float(left @ left) + CURVATURE**2 * price
+
+
+def single_changes(numbers, used):
+    """Every allowed change of one more pixel by one level."""
+    for pixel, sign in product(range(len(numbers)), (1, -1)):
+        if 0 <= numbers[pixel] + sign <= TOP and not used[pixel]:
+            yield pixel, sign
+
+
+def greedy(jacobian, residual, numbers, limit):
+    changes = np.zeros(len(numbers))
+    for _ in range(limit):
+        options = []
+        for pixel, sign in single_changes(numbers, changes):
+            option = changes.copy()
+            option[pixel] = sign
+            options.append((loss_of(jacobian, residual, option), option))
+        best = min(options, key=lambda pair: pair[0], default=(np.inf, None))
+        if best[0] >= loss_of(jacobian, residual, changes):
+            break
+        changes = best[1]
+    return changes
+
+
+@given(problems())
+def test_pursuit_takes_the_best_single_change_as_long_as_one_helps(problem):
+    jacobian, residual, numbers = problem
+    changes, left = pursue(jacobian, residual, mark_free(numbers, top=TOP))
+    for row in range(len(numbers)):
+        one = [part[row].numpy() for part in (jacobian, residual, numbers)]
+        np.testing.assert_array_equal(changes[row], greedy(*one, limit=64))
+        np.testing.assert_allclose(left[row], one[1] + one[0] @ changes[row].numpy(), atol=1e-9)
+
+
+def test_a_change_that_the_curvature_makes_worse_is_not_made():
+    # Half a change's size is where it starts to help, and somewhat more if it bends.
+    free = mark_free(torch.ones(2, 1), top=TOP)
+    residual = (1 + CURVATURE**2 * torch.tensor([[0.9], [1.1]])) / 2
+    changes, _ = pursue(torch.ones(2, 1, 1), residual, free)
+    assert changes.tolist() == [[0.0], [-1.0]]
+
+
+def test_pursuit_makes_no_more_changes_than_a_round_may_have(monkeypatch):
+    monkeypatch.setattr(module, "CHANGES", 2)
+    jacobian, residual = torch.ones(1, 1, 9), torch.tensor([[-7.0]])
+    changes, left = pursue(jacobian, residual, mark_free(torch.ones(1, 9), top=TOP))
+    assert changes.abs().sum() == 2
+    assert left.tolist() == [[-5.0]]
+
+
+@given(problems(), st.integers(1, 60))
+@settings(deadline=None)
+def test_the_best_pairs_of_all_are_found_best_first(problem, count):
+    jacobian, residual, numbers = problem
+    proposals = pair_up(jacobian, residual, mark_free(numbers, top=TOP), count=count)
+    for row in range(len(numbers)):
+        matrix, rest, levels = (part[row].numpy() for part in (jacobian, residual, numbers))
+        singles = list(single_changes(levels, np.zeros(len(levels))))
+        pairs = [((a, s), (b, t)) for (a, s), (b, t) in combinations(singles, 2) if a != b]
+        losses = []
+        for chosen in [(one,) for one in singles] + pairs:
+            option = np.zeros(len(levels))
+            for pixel, sign in chosen:
+                option[pixel] = sign
+            losses.append(loss_of(matrix, rest, option))
+        found = [loss_of(matrix, rest, option.numpy()) for option in proposals[row]]
+        wanted = sorted(losses)[: len(found)]
+        np.testing.assert_allclose(found[: len(wanted)], wanted, atol=1e-9)
+        # Where there are no more options nothing is changed.
+        assert not proposals[row][len(wanted) :].any()
+        kinds = {tuple(option.tolist()) for option in proposals[row][: len(wanted)]}
+        assert len(kinds) == len(wanted)
+        moved = levels + proposals[row].numpy()
+        assert moved.min() >= 0
+        assert moved.max() <= TOP
+
+
+def test_only_the_least_influential_pixels_are_paired(monkeypatch):
+    monkeypatch.setattr(module, "POOL", 2)
+    jacobian = torch.tensor([[[5.0, 1.0, 3.0, 2.0]]])
+    free = mark_free(torch.ones(1, 4), top=TOP)
+    proposals = pair_up(jacobian, torch.tensor([[-8.0]]), free, count=3)
+    assert proposals[0].tolist() == [[0, 1, 0, 1], [0, 0, 0, 1], [0, 1, 0, 0]]
+
+
+@given(problems(pixels=9), st.integers(1, 40))
+@settings(deadline=None)
+def test_proposals_are_single_level_changes_that_stay_on_the_levels(problem, count):
+    jacobian, residual, numbers = problem
+    changes = propose(jacobian, residual, numbers, top=TOP, count=count)
+    assert changes.shape[0] == len(numbers)
+    assert 1 <= changes.shape[1] <= count
+    assert set(changes.unique().tolist()) <= {-1.0, 0.0, 1.0}
+    moved = numbers[:, None] + changes
+    assert moved.min() >= 0
+    assert moved.max() <= TOP
+
+
+@given(problems())
+@settings(deadline=None)
+def test_further_proposals_add_one_or_two_changes_to_the_first(problem):
+    changes = propose(*problem, top=TOP, count=12)
+    added = changes[:, 1:] - changes[:, :1]
+    assert (added.abs().sum(2) <= 2).all()
+    # A pixel that the first proposal has moved is not moved again.
+    assert not (added * (changes[:, :1] != 0)).any()
+
+
+def test_proposals_aim_above_the_margin():
+    # One pixel would settle the margin exactly, but half of all errors would end below it.
+    jacobian = torch.tensor([[[1.0] + [0.05] * 20]])
+    changes = propose(jacobian, torch.tensor([[-1.0]]), torch.ones(1, 21), top=TOP, count=1)
+    assert (-1.0 + jacobian[0] @ changes[0, 0]).item() > 0.05
+
+
+@given(problems())
+def test_the_loss_is_the_squared_distance_and_more_below_the_margin(problem):
+    gaps, margin = problem[0], problem[1][:, 0].abs()
+    found = measure_loss(gaps, margin)
+    for row, option in product(range(gaps.shape[0]), range(gaps.shape[1])):
+        excess = [gap - float(margin[row]) for gap in gaps[row, option].tolist()]
+        wanted = sum(value**2 for value in excess) * (SHORTFALL if min(excess) < 0 else 1)
+        assert float(found[row, option]) == pytest.approx(wanted)
+
+
+@pytest.fixture
+def near(smooth, images, domain):
+    """Inputs near a tie, their ranking, and the margin that is wanted."""
+    ranking = rank(score(smooth, images), tied=5)
+    margin = torch.tensor([1e-3, 2e-3, 4e-3, 8e-3])
+    return tie(smooth, images, ranking, domain=domain, aim=margin), ranking, margin
+
+
+def losses(network, inputs, ranking, margin):
+    gaps = measure_gaps(score(network, inputs), ranking)
+    return measure_loss(gaps[:, None], margin)[:, 0]
+
+
+@pytest.mark.parametrize("rounds", [(1,), (16,), (1, 4), (4, 4, 4)])
+def test_results_are_on_the_levels_a_few_single_levels_from_rounding(smooth, near, domain, rounds):
+    start, ranking, margin = near
+    found = settle(smooth, start, ranking, domain=domain, margin=margin, rounds=rounds)
+    assert domain.contains(found.numpy()).all()
+    assert found.shape == start.shape
+    moved = domain.encode(found.numpy()).astype(int) - domain.encode(start.numpy()).astype(int)
+    assert 1 <= np.abs(moved).max() <= len(rounds)
+
+
+@pytest.mark.parametrize("rounds", [(1,), (4, 4)])
+def test_no_result_is_worse_than_rounding(smooth, near, domain, rounds):
+    start, ranking, margin = near
+    found = settle(smooth, start, ranking, domain=domain, margin=margin, rounds=rounds)
+    after = losses(smooth, found, ranking, margin)
+    before = losses(smooth, domain.snap(start), ranking, margin)
+    # Scores of another batch differ in their last bits.
+    assert (after <= before + 1e-6).all()
+    assert (after < 0.5 * before).all()
+
+
+def test_without_rounds_inputs_are_only_rounded(smooth, near, domain):
+    start, ranking, margin = near
+    found = settle(smooth, start, ranking, domain=domain, margin=margin, rounds=())
+    torch.testing.assert_close(found, domain.snap(start), rtol=0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("shown", [1, 2, 3])
+def test_all_gaps_end_just_above_their_margin(smooth, images, domain, shown):
+    ranking = rank(score(smooth, images), tied=4, shown=shown)
+    margin = torch.tensor([1e-3, 2e-3, 4e-3, 8e-3])
+    start = tie(smooth, images, ranking, domain=domain, aim=margin)
+    found = settle(smooth, start, ranking, domain=domain, margin=margin)
+    gaps = measure_gaps(score(smooth, found), ranking)
+    assert (gaps >= margin[:, None]).all()
+    assert (gaps <= margin[:, None] + 0.01).all()
+
+
+@pytest.mark.parametrize("levels", [2, 16])
+def test_few_levels_are_kept_at_both_ends(smooth, images, levels):
+    domain = Domain(shape=(3, 8, 8), bounds=(-0.5, 1.5), levels=levels)
+    start = domain.clamp(4 * images - 1.5)
+    ranking = rank(score(smooth, start), tied=4)
+    margin = torch.full((4,), 1e-3)
+    found = settle(smooth, start, ranking, domain=domain, margin=margin)
+    assert domain.contains(found.numpy()).all()
+    assert not torch.equal(found, domain.snap(start))
+
+
+def test_more_proposals_than_there_are_options_do_no_harm():
+    network = nn.Linear(1, 2, bias=False).requires_grad_(requires_grad=False)
+    network.weight.data = torch.tensor([[1.0], [0.0]])
+    domain = Domain(shape=(1,), bounds=(0.0, 10.0), levels=11)
+    start = torch.tensor([[2.0], [10.0], [0.0]])
+    ranking = rank(torch.tensor([[1.0, 0.0]] * 3), tied=2)
+    margin = torch.tensor([3.5, 20.0, 0.5])
+    found = settle(network, start, ranking, domain=domain, margin=margin, rounds=(50, 50, 50))
+    assert found.tolist() == [[4.0], [10.0], [1.0]]
+
+
+def test_a_continuous_domain_is_refused(smooth, near):
+    start, ranking, margin = near
+    domain = Domain(shape=(3, 8, 8), bounds=(0.0, 1.0), levels=0)
+    with pytest.raises(InvalidArgumentError, match="a domain with levels is needed"):
+        settle(smooth, start, ranking, domain=domain, margin=margin)
+
+
+def test_most_real_images_get_their_margin_on_the_levels(resnet20, photos):
+    network, domain = resnet20.network, resnet20.domain
+    start = photos[0][:8]
+    ranking = rank(score(network, start), tied=10)
+    margin = torch.full((8,), 1e-3)
+    near = tie(network, start, ranking, domain=domain, aim=margin)
+    found = settle(network, near, ranking, domain=domain, margin=margin)
+    assert domain.contains(found.numpy()).all()
+    gaps = measure_gaps(score(network, found), ranking)
+    assert (gaps.amin(1) >= margin).sum() >= 6
+    # Rounding alone leaves gaps of tenths.
+    assert gaps.abs().amax(1).median() < 0.03
