@@ -4,6 +4,9 @@ BIN := .venv/bin
 STAMP := .venv/installed
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
+# Material for MkDocs would advertise another program.
+export NO_MKDOCS_2_WARNING := 1
+
 .PHONY: demo test bench docs clean
 
 demo: $(STAMP)

@@ -51,9 +51,18 @@ def resnet(depth: Literal[20, 32]) -> Model:
         FileNotFoundError: The data is missing.
     """
     network = cifar_resnet(depth)
-    put_weights(network, read_weights(_folder() / f"cifar10_resnet{depth}.safetensors"))
+    put_weights(network, read_weights(weights_file(depth)))
     whole = Normalised(network, mean=MEAN, std=STD).eval().requires_grad_(requires_grad=False)
     return Model(network=whole, domain=DOMAIN, names=classes())
+
+
+def weights_file(depth: Literal[20, 32]) -> Path:
+    """The file with the weights of a trained network.
+
+    Raises:
+        FileNotFoundError: The data is missing.
+    """
+    return _folder() / f"cifar10_resnet{depth}.safetensors"
 
 
 def classes() -> tuple[str, ...]:

@@ -3,22 +3,20 @@
 Run `python benchmarks/selection.py`. The memory is that of the whole process, so torch stays out.
 """
 
-import json
 import resource
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 from modelseal.selection.cover import Picks, cover
+from results_file import write
 
 CANDIDATES = 10_000
 NEURONS = 10_000
 PICKS = 100
 DENSITIES = (0.01, 0.1, 0.5)
 REPEATS = 3
-RESULTS = Path(__file__).parent / "results" / "selection.json"
 
 # ru_maxrss counts bytes on macOS and kibibytes elsewhere.
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -30,13 +28,9 @@ def main() -> None:
     figures = {
         "select.seconds": max(entry["seconds"] for entry in details),
         "select.peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT / 1e9,
-        "select.candidates": CANDIDATES,
-        "select.neurons": NEURONS,
-        "select.picks": PICKS,
-        "select.densities": details,
     }
-    write(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures, indent=2))
+    sizes = {"candidates": CANDIDATES, "neurons": NEURONS, "picks": PICKS}
+    write("selection", {"figures": figures, "details": {**sizes, "densities": details}})
 
 
 def measure(density: float) -> dict[str, float]:
@@ -62,14 +56,6 @@ def random_bits(density: float) -> np.ndarray:
 def describe(picks: Picks) -> dict[str, float]:
     """What the cover reached."""
     return {"covered": picks.covered, "rounds": picks.rounds[-1] + 1}
-
-
-def write(text: str) -> None:
-    """Writes the results whole or not at all."""
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    part = RESULTS.with_suffix(".part")
-    part.write_text(text)
-    part.replace(RESULTS)
 
 
 if __name__ == "__main__":

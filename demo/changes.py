@@ -34,7 +34,7 @@ def list_changes(network: nn.Module, train: Scans, test: Scans) -> dict[str, Tam
     step = SgdSteps(learning_rate=1e-4, steps=1, inputs=train.inputs, labels=train.labels)
     return {
         "8-bit weights": Quantised(8),
-        "one SGD step (1e-4)": step,
+        "one SGD step": step,
         "backdoor patch": backdoor(train),
         "one flipped bit": choose_bit(network, test, DRAWS),
     }

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from asking import Row, ask, modelseal
-from changes import backdoor, list_changes
+from asking import Row, ask, modelseal, show
+from changes import DRAWS, backdoor, list_changes
 from deploying import deploy
 from learning import accuracy, learn
 from picture import draw
@@ -47,6 +47,8 @@ def main() -> int:
     if modelseal("seal", options.folder / "model.toml", images, "-o", seal, console=console):
         return 1
     changes = list_changes(network, train, test)
+    for name, change in changes.items():
+        show(f"A changed copy: {name}, by {change!r}", console)
     copies = {SEALED: network, **{name: change(network) for name, change in changes.items()}}
     rows = [verify(name, copy, seal, test=test, console=console) for name, copy in copies.items()]
     console.print(tabulate(rows))
@@ -55,7 +57,7 @@ def main() -> int:
     draw(read(seal), test.codes[:NATURALS], rows, picture)
     if options.picture:
         shutil.copyfile(picture, options.picture)
-    console.print(f"Picture: {picture}. It took {time.monotonic() - started:.0f} seconds.")
+    show(f"Picture: {picture}. It took {time.monotonic() - started:.0f} seconds.", console)
     return 0 if as_claimed(rows) else 1
 
 
@@ -72,16 +74,17 @@ def prepare(folder: Path, train: Scans, test: Scans, console: Console) -> nn.Mod
     network = learn(train)
     model = deploy(network, folder)
     np.savez_compressed(folder / "images.npz", images=test.codes[:NATURALS])
-    console.print(
+    show(
         f"Trained {model} on {len(train.codes)} scans of digits: "
-        f"reads {accuracy(network, test):.1%} of {len(test.codes)} other scans right."
+        f"reads {accuracy(network, test):.1%} of {len(test.codes)} other scans right.",
+        console,
     )
     return network
 
 
 def verify(name: str, network: nn.Module, seal: Path, *, test: Scans, console: Console) -> Row:
     """Serves a network by a real server in its own process, and verifies it there."""
-    console.print(f"\nServing {name} ...")
+    show(f"\nServing: {name}", console)
     with tempfile.TemporaryDirectory(prefix="modelseal-demo-") as folder:
         model = deploy(network, Path(folder))
         with serve(model, folder=Path(folder) / "server", name="digits") as url:
@@ -91,11 +94,11 @@ def verify(name: str, network: nn.Module, seal: Path, *, test: Scans, console: C
 
 def tabulate(rows: list[Row]) -> Table:
     """One line for each served network."""
-    columns = "served model", "accuracy", "verdict", "noticed by samples", "exit", "seconds"
+    columns = "served model", "accuracy", "verdict", "noticed by", "exit", "seconds"
     table = Table(*columns, title="Verified over HTTP by the top label alone")
     for row in rows:
         verdict = f"[{COLOURS[row.outcome]}]{row.outcome}[/]"
-        noticed = f"{len(row.noticed)} of {row.verdict['samples']}"
+        noticed = f"{len(row.noticed)} of {row.verdict['samples']} samples"
         facts = f"{row.accuracy:.1%}", verdict, noticed, str(row.exit_code), f"{row.seconds:.1f}"
         table.add_row(row.name, *facts)
     return table
@@ -113,13 +116,19 @@ def explain(
         patch.success_rate(network, test.inputs, test.labels)
         for network in (copies[SEALED], copies["backdoor patch"])
     ]
-    console.print(
+    show(
         f"With the patch, digits other than {patch.target} are taken for {patch.target}: "
-        f"{rates[0]:.1%} by the sealed model, {rates[1]:.1%} by the one with the backdoor."
+        f"{rates[0]:.1%} by the sealed model, {rates[1]:.1%} by the one with the backdoor.",
+        console,
+    )
+    show(
+        f"The flipped bit is in that of {len(DRAWS)} randomly drawn weights which moves the "
+        "scores of natural digits most.",
+        console,
     )
     for row in rows[1:]:
         if row.outcome != "tampered":
-            console.print(f"Unnoticed: {row.name} ({row.outcome}).", style="bold red")
+            show(f"Unnoticed: {row.name} ({row.outcome}).", console, style="bold red")
 
 
 def as_claimed(rows: list[Row]) -> bool:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from modelseal.calibration.noise import Calibration, calibrate
-from modelseal.calibration.running import run_network
+from modelseal.calibration.running import foreign_errors, run_network
 from modelseal.calibration.variants import Replaced, Variant, fp32_variants
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.fingerprint.digest import weights_digest
@@ -17,12 +17,13 @@ from modelseal.fingerprint.record import Fingerprint, Origin
 from modelseal.generation.naturalness import measure_psnr
 from modelseal.models.loading import Model
 from modelseal.models.normalising import reorderings
+from modelseal.outputs.specs import TopLabels
 from modelseal.sealing.making import make_samples
 from modelseal.sealing.recipe import Method, Progress, Recipe, ignore
 from modelseal.shapes import Array, Codes, Mask
 
 # Natural inputs that are worked on together: their Jacobians are in memory at once.
-PIECE = 64
+PIECE = 32
 # A boundary sample whose margin is this many times what it, or half of the others, need has
 # failed to come near its tie.
 WIDE = 10.0
@@ -58,7 +59,8 @@ def generate(
     parts = []
     progress("generate", 0, len(rows))
     for first, last in pairwise([*range(0, len(rows), PIECE), len(rows)]):
-        parts.append(make_samples(model, starts[first:last], recipe))
+        with foreign_errors():
+            parts.append(make_samples(model, starts[first:last], recipe))
         progress("generate", last, len(rows))
     codes = model.domain.encode(torch.cat(parts).cpu().numpy())
     samples = to_tensor(model, codes)
@@ -122,13 +124,16 @@ def accept(calibration: Calibration, recipe: Recipe) -> Mask:
         SealingError: None has.
     """
     needed = np.maximum(recipe.factor * calibration.moves, recipe.margin or 0.0)
+    if not np.isfinite(needed).any():
+        raise SealingError(f"finite scores were wanted, but none of {len(needed)} candidates has")
     kept = calibration.accepted(recipe.factor) & (calibration.margins >= needed)
-    if recipe.method is Method.BOUNDARY:
-        kept &= calibration.margins <= WIDE * np.maximum(needed, np.median(needed))
+    # Digits and tolerances bound the margin themselves: there a wide one says nothing of the tie.
+    if recipe.method is Method.BOUNDARY and isinstance(recipe.spec, TopLabels) and kept.any():
+        kept &= calibration.margins <= WIDE * np.maximum(needed, np.median(needed[kept]))
     if not kept.any():
         raise SealingError(
-            f"none of {len(kept)} candidates can be used: a margin of {np.median(needed):.2g} is "
-            f"needed, but the median is {np.median(calibration.margins):.2g}; "
+            f"none of {len(kept)} candidates can be used: a margin of {np.nanmedian(needed):.2g} is "
+            f"needed, but the median is {np.nanmedian(calibration.margins):.2g}; "
             "try more candidates, other natural inputs or a smaller tie"
         )
     return np.asarray(kept)
@@ -150,8 +155,11 @@ def describe(model: Model, recipe: Recipe, calibration: Calibration, tried: int)
 
 
 def digest_network(network: nn.Module) -> str:
-    """Digest of all weights and statistics of a network."""
-    return weights_digest({name: as_array(value) for name, value in network.state_dict().items()})
+    """Digest of all weights and statistics of a network, without extra state that is no tensor."""
+    tensors = {
+        name: each for name, each in network.state_dict().items() if isinstance(each, Tensor)
+    }
+    return weights_digest({name: as_array(each) for name, each in tensors.items()})
 
 
 def as_array(tensor: Tensor) -> Array:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from modelseal.calibration.noise import calibrate
 from modelseal.calibration.variants import ChannelsLast, Float64, Nnpack
-from modelseal.generation.ascent import ascend, sensitivity_objective
+from modelseal.generation.ascent import LEARNING_RATE, ascend, sensitivity_objective
 from modelseal.generation.baselines import legacy
-from modelseal.generation.boundary import tie
+from modelseal.generation.boundary import FLOAT_TOLERANCE, tie
 from modelseal.generation.gaps import Ranking, measure_gaps, rank, score
 from modelseal.generation.lattice import settle
 from modelseal.generation.sensitivity import Output
@@ -35,6 +35,8 @@ REPAIR = (4, 16)
 STEPS = 500
 # Values changed, and neighbours tried, to bring shown digits away from where they round.
 CHANGES, NEIGHBOURS = 8, 64
+# What a value is changed by where there are no levels, in shares of the span: a grey level.
+NUDGE = 1 / 255
 
 
 def make_samples(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
@@ -77,7 +79,9 @@ def place(
 ) -> Inputs:
     """Moves inputs to where their gaps are the margin: on the levels if there are any."""
     if not model.domain.levels:
-        return tie(model.network, start, ranking, domain=model.domain, aim=margin)
+        # Newton's steps end within a tolerance of the aim, on either side.
+        aim = margin + margin.clamp(max=FLOAT_TOLERANCE)
+        return tie(model.network, start, ranking, domain=model.domain, aim=aim)
     rounds = {"rounds": REPAIR} if repair else {}
     return settle(model.network, start, ranking, domain=model.domain, margin=margin, **rounds)
 
@@ -96,12 +100,13 @@ def steer(model: Model, samples: Inputs, recipe: Recipe) -> Inputs:
     """
     generator = torch.Generator().manual_seed(recipe.seed)
     best, margins = samples.clone(), measure_margin(model, samples, recipe)
+    step = model.domain.step or NUDGE * model.domain.span
     for _ in range(NEIGHBOURS):
         changes = torch.zeros(samples.flatten(1).shape)
         places = torch.randint(changes.shape[1], (len(samples), CHANGES), generator=generator)
         signs = torch.randint(2, places.shape, generator=generator) * 2.0 - 1
         changes = changes.scatter_(1, places, signs).view(samples.shape).to(samples)
-        others = model.domain.snap(samples + changes * model.domain.step)
+        others = model.domain.snap(samples + changes * step)
         found = measure_margin(model, others, recipe)
         better = found > margins
         best[better], margins[better] = others[better], found[better]
@@ -111,13 +116,16 @@ def steer(model: Model, samples: Inputs, recipe: Recipe) -> Inputs:
 def measure_margin(model: Model, samples: Inputs, recipe: Recipe) -> Tensor:
     """The margin of each sample in the unit of the spec."""
     scores = score(model.network, samples).cpu().numpy()
-    return torch.from_numpy(np.asarray(recipe.spec.margin(scores), np.float64))
+    # Scores that are not finite give NaN, which is never better.
+    with np.errstate(invalid="ignore", over="ignore"):
+        return torch.from_numpy(np.asarray(recipe.spec.margin(scores), np.float64))
 
 
 def make_ascent(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
     """The paper's projected ascent on the sensitivity of the probabilities, rounded."""
     objective = sensitivity_objective(model.network, output=Output.PROBABILITIES)
-    found = ascend(objective, naturals, project=model.domain.clamp, steps=STEPS)
+    rate = LEARNING_RATE * model.domain.span
+    found = ascend(objective, naturals, project=model.domain.clamp, steps=STEPS, learning_rate=rate)
     return model.domain.snap(found)
 
 

@@ -51,7 +51,7 @@ class Recipe:
             what `factor` asks for.
         factor: The margin is at least this many times the largest move of any harmless variant,
             from 1.
-        seed: The seed of all random numbers, from 0.
+        seed: The seed of all random numbers, from 0 and below 2^63.
         variants: The ways of running the network that count as harmless; by default all float32
             ways.
 
@@ -76,8 +76,8 @@ class Recipe:
             raise InvalidArgumentError(
                 f"a safety factor needs to be 1 or more, but is {self.factor}"
             )
-        if self.seed < 0:
-            raise InvalidArgumentError(f"a seed needs to be 0 or more, but is {self.seed}")
+        if not 0 <= self.seed < 2**63:
+            raise InvalidArgumentError(f"a seed needs to be 0 to 2^63 - 1, but is {self.seed}")
 
     @property
     def shown(self) -> int:

@@ -1,0 +1,157 @@
+"""Sealing ResNet-20 on CIFAR-10 test images: what is accepted, noticed, missed, and what it costs.
+
+Top-1 labels and 8-bit samples throughout; costs are measured with one thread.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from serving import serve
+from torch import Tensor
+
+from cifar import images, resnet, weights_file
+from cost import backward_cost, measure_boundary, measure_legacy
+from detection import choose_sets, detect, miss, notice, spread
+from modelseal.calibration.noise import calibrate
+from modelseal.calibration.onnx import export
+from modelseal.endpoints.base import Endpoint
+from modelseal.endpoints.oip import OipEndpoint
+from modelseal.endpoints.onnx import OnnxEndpoint
+from modelseal.fingerprint.record import Fingerprint
+from modelseal.models.loading import Model
+from modelseal.sealing import Method, Recipe, generate
+from modelseal.sealing.generating import accept, list_variants, to_tensor
+from modelseal.sealing.making import make_samples
+from modelseal.selection.activation import active_neurons
+from modelseal.verdict import Finding
+from modelseal.verifying import Depth, verify
+from results_file import write
+
+NATURALS = 256
+# The published loop takes about ten seconds an image.
+LEGACY_IMAGES = 16
+ASCENT_IMAGES = 64
+
+MODEL = """
+[model]
+factory = "modelseal.models.cifar_resnet:cifar_resnet"
+weights = "{weights}"
+[input]
+shape = [3, 32, 32]
+bounds = [0, 1]
+levels = 256
+mean = [0.485, 0.456, 0.406]
+std = [0.229, 0.224, 0.225]
+"""
+
+
+def main() -> None:
+    """Runs all parts and writes their figures."""
+    torch.set_num_threads(1)
+    model = resnet(20)
+    codes, _ = images("test", NATURALS)
+    starts = to_tensor(model, codes)
+    costs, legacy_samples = measure_cost(model, starts)
+    torch.set_num_threads(2)
+    fingerprint = generate(model, codes, recipe=Recipe(), candidates=NATURALS)
+    samples = to_tensor(model, fingerprint.samples)
+    figures = {
+        "seal.accepted_share": len(fingerprint) / NATURALS,
+        "seal.psnr_median_db": float(np.median(fingerprint.psnr)),
+        **costs,
+        **measure_alarms(model, fingerprint),
+    }
+    others = {
+        "natural": starts[: NATURALS // 2],
+        "legacy": legacy_samples,
+        "ascent": make_samples(model, starts[:ASCENT_IMAGES], Recipe(method=Method.ASCENT)),
+    }
+    figures |= measure_detection(model, samples, others)
+    details = {
+        "margins": sorted(fingerprint.margins.tolist()),
+        "moves": sorted(fingerprint.moves.tolist()),
+        "psnr": sorted(fingerprint.psnr.tolist()),
+        "variants": list(fingerprint.origin.variants),
+        "torch": torch.__version__,
+    }
+    write("seal", {"figures": figures, "details": details})
+
+
+def measure_cost(model: Model, starts: Tensor) -> tuple[dict[str, float], Tensor]:
+    """Cost of an accepted sample and of one of the published loop's, on the same images."""
+    few = starts[:LEGACY_IMAGES]
+    recipe = Recipe()
+    made, seconds, counter = measure_boundary(model, few, recipe)
+    kept = accept(
+        calibrate(model.network, made, spec=recipe.spec, variants=list_variants(model)), recipe
+    )
+    backward = backward_cost(model.network, few)
+    work = (counter.forward + backward * counter.backward) / kept.sum()
+    samples, legacy_seconds, legacy_work = measure_legacy(model, few)
+    each = seconds / kept.sum()
+    figures = {
+        "seal.seconds": each,
+        "seal.legacy_seconds": legacy_seconds,
+        "seal.seconds_ratio": legacy_seconds / each,
+        "seal.backward_cost": backward,
+        "seal.forward_equivalents": work,
+        "seal.legacy_forward_equivalents": legacy_work,
+        "seal.work_ratio": legacy_work / work,
+        "seal.cost_images": float(len(few)),
+    }
+    return {name: float(value) for name, value in figures.items()}, model.domain.snap(samples)
+
+
+def measure_alarms(model: Model, fingerprint: Fingerprint) -> dict[str, float]:
+    """Runs every harmless variant anew, and asks ONNX Runtime and a real server."""
+    again = calibrate(
+        model.network,
+        to_tensor(model, fingerprint.samples),
+        spec=fingerprint.spec,
+        variants=list_variants(model),
+    )
+    answers, alarms = again.answers, int((~again.silent).sum())
+    with tempfile.TemporaryDirectory() as folder:
+        for endpoint in serve_elsewhere(model, Path(folder)):
+            verdict = verify(
+                fingerprint, endpoint, generator=np.random.default_rng(0), depth=Depth.ALL
+            )
+            answers += len(verdict.evidence)
+            alarms += len(verdict.evidence) - verdict.count(Finding.AGREES)
+    return {"seal.harmless_answers": answers, "seal.false_alarms": alarms}
+
+
+def serve_elsewhere(model: Model, folder: Path) -> Iterator[Endpoint]:
+    """The same weights as an ONNX file and behind an HTTP server."""
+    program = folder / "model.onnx"
+    program.write_bytes(export(model.network, torch.zeros(1, *model.domain.shape)))
+    yield OnnxEndpoint(program, model.domain)
+    declared = folder / "model.toml"
+    declared.write_text(MODEL.format(weights=weights_file(20)), encoding="utf-8")
+    with serve(declared, folder=folder / "server") as url:
+        yield OipEndpoint(url, model.domain)
+
+
+def measure_detection(model: Model, samples: Tensor, others: dict[str, Tensor]) -> dict[str, float]:
+    """How often single samples notice each change, and how often eight chosen ones miss it."""
+    every = {"boundary": samples, **others}
+    noticed, effects = notice(model.network, every, spread(others["natural"]))
+    sets = choose_sets(active_neurons(model.network, samples), np.random.default_rng(0))
+    figures: dict[str, float] = {}
+    for change, rows in noticed.items():
+        figures[f"seal.detection.{change}"] = detect(rows["boundary"], change)
+        for name in others:
+            figures[f"seal.detection.{name}.{change}"] = detect(rows[name], change)
+        figures[f"seal.missing_8.{change}"] = miss(rows["boundary"], sets)
+        if change in effects:
+            alive = effects[change]
+            figures[f"seal.no_effect.{change}"] = float(1 - alive.mean())
+            figures[f"seal.missing_8_of_effective.{change}"] = miss(rows["boundary"][alive], sets)
+    return figures
+
+
+if __name__ == "__main__":
+    main()

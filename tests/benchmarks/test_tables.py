@@ -1,0 +1,97 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tables
+
+FIGURES = {
+    "seal.detection.sgd_1e-4": 0.8765,
+    "seal.detection.natural.sgd_1e-4": 0.0,
+    "seal.missing_8.sgd_1e-4": 0.00234,
+    "seal.harmless_answers": 12345,
+    "verify.start_s": 0.31234,
+}
+DOCUMENT = "before\n<!-- table: {0} -->\nold\n<!-- end: {0} -->\nafter\n"
+
+
+def test_the_tables_of_the_documents_are_what_the_figures_say():
+    script = Path(tables.__file__)
+    ended = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "")
+
+
+def test_every_table_is_in_a_document_and_every_place_has_its_table():
+    found = {
+        name
+        for path in tables.DOCUMENTS
+        for name in (match["name"] for match in tables.PLACE.finditer(tables.read(path)))
+    }
+    assert found == set(tables.TABLES)
+    for path in tables.DOCUMENTS:
+        text = tables.read(path)
+        assert text.count("<!-- table: ") == len(tables.PLACE.findall(text)) > 0
+
+
+def test_a_table_is_replaced_and_what_is_around_it_stays():
+    filled = tables.fill(DOCUMENT.format("seal"), FIGURES)
+    assert filled.startswith("before\n<!-- table: seal -->\n| change |")
+    assert filled.endswith("|\n<!-- end: seal -->\nafter\n")
+    assert "old" not in filled
+    assert tables.fill(filled, FIGURES) == filled
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_what_was_not_measured_is_said_to_be_so(name):
+    table = tables.TABLES[name]({})
+    numbers = [cell for line in table.splitlines()[2:] for cell in line.split(" | ")[1:]]
+    assert {cell.removesuffix(" |") for cell in numbers} == {"not measured"}
+
+
+def test_a_figure_stands_in_the_row_of_its_change_and_the_column_of_its_method():
+    line = tables.seal_table(FIGURES).splitlines()[2]
+    assert line == (
+        "| one SGD step on all layers, learning rate 1e-4 | 88 % | 0 % | not measured "
+        "| not measured | 0.23 % |"
+    )
+
+
+def test_figures_have_their_units():
+    assert "| 12,345 |" in tables.quality_table(FIGURES)
+    assert "| `modelseal verify --help` | 0.312 s |" in tables.cost_table(FIGURES)
+
+
+def test_a_place_for_an_unknown_table_is_an_error():
+    with pytest.raises(KeyError, match="speed"):
+        tables.fill(DOCUMENT.format("speed"), FIGURES)
+
+
+@pytest.fixture
+def documents(tmp_path, monkeypatch):
+    """A document with a stale table, and figures."""
+    page, figures = tmp_path / "page.md", tmp_path / "figures.json"
+    page.write_text(DOCUMENT.format("cost"))
+    figures.write_text('{"verify.start_s": 0.25}')
+    monkeypatch.setattr(tables, "DOCUMENTS", (page,))
+    monkeypatch.setattr(tables, "FIGURES", figures)
+    return page
+
+
+def test_checking_a_stale_table_changes_nothing_and_fails(documents, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tables.py", "--check"])
+    assert tables.main() == 1
+    assert "page.md: its tables are not what figures.json says" in capsys.readouterr().out
+    assert documents.read_text() == DOCUMENT.format("cost")
+
+
+def test_writing_the_tables_makes_the_check_pass(documents, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["tables.py"])
+    assert tables.main() == 0
+    assert "| 0.25 s |" in documents.read_text()
+    monkeypatch.setattr(sys, "argv", ["tables.py", "--check"])
+    assert tables.main() == 0
+
+
+def test_without_figures_nothing_is_measured(tmp_path):
+    assert tables.read_figures(tmp_path / "figures.json") == {}

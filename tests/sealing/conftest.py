@@ -1,0 +1,78 @@
+"""A tiny model with natural inputs for it, and a few harmless variants that take no time."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from modelseal.calibration.variants import BatchSize, ChannelsLast, Float64, Nnpack, OneDnnOff
+from modelseal.domain import Domain
+from modelseal.models.loading import Model
+from modelseal.sealing import Recipe, generate
+
+SHAPE = (3, 8, 8)
+NAMES = ("ant", "bee", "cow", "dog", "elk")
+
+
+def small(*, seed=0, last=()):
+    """An untrained network of five classes; always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 5), *last
+        )
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+@pytest.fixture
+def network():
+    """Builds a tiny untrained network; other seeds give other weights."""
+    return small
+
+
+@pytest.fixture
+def quick():
+    """Harmless variants that need no compiler and no exporter."""
+    return (
+        BatchSize(1),
+        BatchSize(7, 3),
+        BatchSize(32, 16),
+        ChannelsLast(),
+        OneDnnOff(),
+        Nnpack(),
+        Float64(),
+    )
+
+
+@pytest.fixture
+def build():
+    """Builds a model of five classes for images of shape (3, 8, 8)."""
+
+    def put_together(*, network=None, bounds=(0.0, 1.0), levels=256):
+        domain = Domain(shape=SHAPE, bounds=bounds, levels=levels)
+        return Model(network=network or small(), domain=domain, names=NAMES)
+
+    return put_together
+
+
+@pytest.fixture
+def model(build):
+    return build()
+
+
+@pytest.fixture
+def naturals():
+    """Makes stored natural inputs of any domain: 16 by default, always the same."""
+
+    def draw(domain, count=16):
+        values = np.random.default_rng(0).uniform(*domain.bounds, (count, *domain.shape))
+        return domain.encode(values)
+
+    return draw
+
+
+@pytest.fixture
+def found(model, naturals, quick):
+    """Twelve candidates of the tiny model."""
+    recipe = Recipe(variants=quick, seed=4)
+    return generate(model, naturals(model.domain), recipe=recipe, candidates=12)

@@ -1,0 +1,248 @@
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from modelseal.calibration.running import run_network
+from modelseal.errors import InvalidArgumentError
+from modelseal.generation.baselines import LegacySettings, legacy
+from modelseal.generation.sensitivity import Output, last_layer_sensitivity
+from modelseal.outputs.specs import TopLabels, parse_spec
+from modelseal.sealing import making
+from modelseal.sealing.making import MAKERS, NEIGHBOURS, make_samples, need_margin, steer
+from modelseal.sealing.recipe import Method, Recipe
+
+
+@pytest.fixture
+def starts(naturals):
+    """Natural inputs as the network takes them."""
+
+    def place(domain, count=8):
+        return torch.from_numpy(domain.decode(naturals(domain, count)))
+
+    return place
+
+
+@pytest.fixture
+def few_steps(monkeypatch):
+    """The ascent with few steps, and the published loop with few iterations."""
+    monkeypatch.setattr(making, "STEPS", 25)
+    short = partial(legacy, settings=LegacySettings(iterations=5))
+    monkeypatch.setattr(making, "legacy", short)
+    return short
+
+
+def exact_scores(network, samples):
+    """The scores in double precision, best first."""
+    with torch.no_grad():
+        scores = network.double()(samples.double())
+    network.float()
+    return scores.numpy(), -np.sort(-scores.numpy(), axis=1)
+
+
+def levels_apart(samples, starts, domain):
+    """By how many levels each value was moved."""
+    return ((samples - starts) / domain.step).abs()
+
+
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("levels", [0, 256])
+@pytest.mark.usefixtures("few_steps")
+def test_every_method_makes_one_valid_sample_of_each_natural_input(build, starts, method, levels):
+    model = build(levels=levels, bounds=(-1.0, 3.0))
+    inputs = starts(model.domain)
+    before = inputs.clone()
+    samples = make_samples(model, inputs, Recipe(method=method))
+    assert samples.shape == inputs.shape
+    assert model.domain.contains(samples.numpy()).all()
+    assert torch.equal(inputs, before)
+
+
+def test_every_method_has_its_maker():
+    assert set(MAKERS) == set(Method)
+
+
+def test_a_natural_sample_is_the_natural_input(model, starts):
+    inputs = starts(model.domain)
+    assert torch.equal(make_samples(model, inputs, Recipe(method=Method.NATURAL)), inputs)
+
+
+@pytest.mark.parametrize("levels", [0, 256])
+def test_all_classes_tie_just_above_the_wanted_margin(build, starts, levels):
+    model = build(levels=levels)
+    samples = make_samples(model, starts(model.domain), Recipe(margin=1e-3))
+    _, ordered = exact_scores(model.network, samples)
+    leads = ordered[:, :1] - ordered[:, 1:]
+    assert leads.min() > 0.999e-3
+    # The tie is one of scores that lay this far apart in the natural inputs.
+    assert np.median(leads.max(axis=1)) < 5e-3
+    _, natural = exact_scores(model.network, starts(model.domain))
+    assert np.median(natural[:, 0] - natural[:, -1]) > 0.1
+
+
+def test_only_as_many_classes_tie_as_the_recipe_says(model, starts):
+    inputs = starts(model.domain)
+    samples = make_samples(model, inputs, Recipe(margin=1e-3, tied=2))
+    _, ordered = exact_scores(model.network, samples)
+    _, natural = exact_scores(model.network, inputs)
+    assert (ordered[:, 0] - ordered[:, 1]).max() < 5e-3
+    leads, before = (scores[:, 0] - scores[:, -1] for scores in (ordered, natural))
+    assert (leads > 0.5 * before).all()
+
+
+@pytest.mark.parametrize("levels", [0, 256])
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_every_shown_label_is_ahead_of_the_next_by_the_margin(build, starts, count, levels):
+    model = build(levels=levels)
+    inputs = starts(model.domain)
+    recipe = Recipe(margin=1e-3, tied=2, spec=TopLabels(count))
+    _, ordered = exact_scores(model.network, make_samples(model, inputs, recipe))
+    gaps = ordered[:, :count] - ordered[:, 1 : count + 1] if count < 5 else -np.diff(ordered)
+    assert gaps.min() > 0.999e-3
+    # More classes are shown than the recipe lets tie: one more of them ties all the same.
+    assert np.median(gaps.max(axis=1)) < 5e-3
+
+
+def test_later_attempts_leave_fewer_samples_without_their_margin(model, starts, monkeypatch):
+    inputs, recipe = starts(model.domain, 48), Recipe()
+    missing = {}
+    for attempts in (1, 4):
+        monkeypatch.setattr(making, "ATTEMPTS", attempts)
+        samples = make_samples(model, inputs, recipe)
+        margins = recipe.spec.margin(run_network(model.network, samples))
+        missing[attempts] = int((margins < need_margin(model, samples, recipe).numpy()).sum())
+    assert missing[1] > missing[4]
+
+
+def test_a_margin_that_is_out_of_reach_is_given_up_on_the_levels(model, starts):
+    samples = make_samples(model, starts(model.domain, 4), Recipe(margin=1e3))
+    assert model.domain.contains(samples.numpy()).all()
+    assert (need_margin(model, samples, Recipe(margin=1e3)) == 1e3).all()
+
+
+@pytest.mark.parametrize("margin", [None, 2.5e-6])
+def test_the_needed_margin_is_the_factor_times_the_largest_move_of_any_probe(model, starts, margin):
+    inputs = starts(model.domain)
+    scores = run_network(model.network, inputs).astype(np.float64)
+    needed = need_margin(model, inputs, Recipe(margin=margin, factor=12.0)).numpy()
+    for row, own in enumerate(scores):
+        winner = int(own.argmax())
+        moves = [float(np.spacing(np.float32(np.abs(own).max())))]
+        for probe in making.PROBES:
+            change = probe(model.network, inputs)[row].astype(np.float64) - own
+            moves += [abs(change[winner] - change[other]) for other in range(len(own))]
+        assert needed[row] == pytest.approx(max(12 * max(moves), margin or 0.0), rel=1e-6)
+    assert (needed == np.float32(margin or 0)).any() == (margin is not None)
+
+
+@pytest.mark.parametrize("spec", ["probs:3", "topprobs:2:4"])
+@pytest.mark.parametrize("levels", [0, 256])
+def test_steering_moves_a_few_values_by_one_level_to_a_larger_margin(build, starts, spec, levels):
+    model = build(levels=levels, bounds=(-1.0, 3.0))
+    inputs, recipe = starts(model.domain), Recipe(spec=parse_spec(spec))
+    steered = steer(model, inputs, recipe)
+    moved = levels_apart(
+        steered, inputs, model.domain if levels else build(bounds=(-1.0, 3.0)).domain
+    )
+    assert moved.max() == pytest.approx(1, abs=1e-3)
+    assert (moved.flatten(1) > 0.5).sum(dim=1).max() <= making.CHANGES
+    before, after = (
+        recipe.spec.margin(run_network(model.network, each)) for each in (inputs, steered)
+    )
+    same = (moved.flatten(1) == 0).all(dim=1).numpy()
+    assert (after[~same] > before[~same]).all()
+    assert (~same).sum() >= len(inputs) // 2
+
+
+def test_steering_takes_the_best_of_all_neighbours(model, starts, monkeypatch):
+    inputs, recipe = starts(model.domain, 2), Recipe(spec=parse_spec("probs:3"), seed=9)
+    tried = []
+    true = making.measure_margin
+
+    def measure(model, samples, recipe):
+        tried.append(samples)
+        return true(model, samples, recipe)
+
+    monkeypatch.setattr(making, "measure_margin", measure)
+    steered = steer(model, inputs, recipe)
+    assert len(tried) == NEIGHBOURS + 1
+    for row, one in enumerate(steered):
+        options = [samples[row] for samples in tried]
+        margins = [float(true(model, each[None], recipe)[0]) for each in options]
+        assert torch.equal(one, options[int(np.argmax(margins))])
+
+
+def test_steering_passes_over_scores_that_are_no_numbers(build, starts):
+    class Broken(nn.Module):
+        """Gives infinities for the first input, whatever its neighbours are."""
+
+        def forward(self, inputs):
+            scores = inputs.flatten(1)[:, :3].clone()
+            scores[0] = torch.inf
+            return scores
+
+    model = build(network=Broken())
+    inputs = starts(model.domain, 3)
+    steered = steer(model, inputs, Recipe(spec=parse_spec("probs:3")))
+    assert torch.equal(steered[0], inputs[0])
+    assert not torch.equal(steered[1:], inputs[1:])
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_the_ascent_raises_the_sensitivity_of_the_probabilities(model, starts):
+    inputs = starts(model.domain)
+    samples = make_samples(model, inputs, Recipe(method=Method.ASCENT))
+    before, after = (
+        last_layer_sensitivity(model.network, each, output=Output.PROBABILITIES)
+        for each in (inputs, samples)
+    )
+    assert (after > before).all()
+    # Each of 25 steps moves a value by about a tenth of a level.
+    assert 1 <= levels_apart(samples, inputs, model.domain).max() < 4
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_the_ascent_takes_the_same_way_whatever_the_unit_of_the_inputs(build, network, naturals):
+    class Scaled(nn.Module):
+        """The same network for inputs from -1 to 3."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = network()
+
+        def forward(self, inputs):
+            return self.inner((inputs + 1) / 4)
+
+    models = (build(), build(network=Scaled(), bounds=(-1.0, 3.0)))
+    codes = naturals(models[0].domain, 4)
+    one, other = (
+        model.domain.encode(
+            make_samples(
+                model, torch.from_numpy(model.domain.decode(codes)), Recipe(method=Method.ASCENT)
+            ).numpy()
+        )
+        for model in models
+    )
+    assert (one != codes).mean() > 0.5
+    assert (one == other).mean() > 0.97
+
+
+def test_a_legacy_sample_is_what_the_published_loop_gives_rounded(model, starts, few_steps):
+    inputs = starts(model.domain, 2)
+    samples = make_samples(model, inputs, Recipe(method=Method.LEGACY))
+    unrounded = few_steps(model.network, inputs, domain=model.domain)
+    assert levels_apart(samples, unrounded, model.domain).max() < 0.501
+    assert levels_apart(samples, inputs, model.domain).max() > 1
+
+
+def test_more_shown_labels_than_classes_are_refused(model, starts):
+    with pytest.raises(InvalidArgumentError, match=r"^6 labels need as many classes, not 5$"):
+        make_samples(model, starts(model.domain), Recipe(spec=TopLabels(6)))
+
+
+def test_a_network_of_one_class_has_nothing_that_could_tie(build, starts):
+    model = build(network=nn.Sequential(nn.Flatten(), nn.Linear(192, 1)))
+    with pytest.raises(InvalidArgumentError, match=r"^a tie needs at least 2 classes, but got 1$"):
+        make_samples(model, starts(model.domain), Recipe())

@@ -1,0 +1,203 @@
+"""Whatever README.md and the documents tell to do is done here, and works."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import save_file
+from serving import serve
+from torch import nn
+
+from modelseal.endpoints.recorded import read_line
+from modelseal.models.loading import load
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+ADDRESS = "http://127.0.0.1:8080/v2/models/NAME"
+LAYERS = "nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(1800, 10)"
+NETWORKS = f"from torch import nn\n\ndef resnet20():\n    return nn.Sequential({LAYERS})\n"
+
+
+def pages_with(pattern):
+    """A test is run once for each page that has what it is about."""
+    found = [page for page in PAGES if re.search(pattern, page.read_text("utf-8"), re.MULTILINE)]
+    return pytest.mark.parametrize("page", found, ids=lambda page: page.name)
+
+
+def blocks(page, *languages):
+    """The fenced blocks of some languages, each with its language."""
+    fence = rf"^```({'|'.join(languages)})\n(.*?)^```$"
+    return re.findall(fence, page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def statements(block):
+    """The lines of a shell block without comments; the whole block if it is one statement."""
+    if block.startswith("if "):
+        return [block.strip()]
+    return [line.partition(" #")[0].strip() for line in block.splitlines() if line.strip()]
+
+
+def commands(page):
+    """Every line of shell on a page, those of continuous integration among them."""
+    lines = [line for _, block in blocks(page, "sh") for line in statements(block)]
+    for _, block in blocks(page, "yaml"):
+        jobs = yaml.safe_load(block)["jobs"].values()
+        lines += [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+    return lines
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory):
+    """A folder as the documents assume it."""
+    folder = tmp_path_factory.mktemp("documents")
+    (folder / "mypackage").mkdir()
+    (folder / "mypackage" / "networks.py").write_text(NETWORKS)
+    (folder / "names.txt").write_text("\n".join(f"class {number}" for number in range(10)))
+    random = torch.Generator().manual_seed(0)
+    shapes = {"0.weight": (8, 3, 3, 3), "0.bias": (8,), "3.weight": (10, 1800), "3.bias": (10,)}
+    weights = {name: torch.randn(shape, generator=random) for name, shape in shapes.items()}
+    save_file(weights, folder / "resnet20.safetensors")
+    (folder / "images").mkdir()
+    for number, pixels in enumerate(np.random.default_rng(0).integers(40, 215, (10, 4, 4, 3))):
+        image = Image.fromarray(pixels.astype(np.uint8)).resize((32, 32))
+        image.save(folder / "images" / f"{number}.png")
+    ((_, model),) = blocks(ROOT / "README.md", "toml")
+    (folder / "model.toml").write_text(model)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def url(place):
+    """The model of the documents, served."""
+    with serve(place / "model.toml", folder=place / "server", name="NAME") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def run(place, url):
+    """Runs a statement of the documents in the folder, once; gives its exit code and output."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+    @cache
+    def run_once(statement):
+        ended = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", statement.replace(ADDRESS, url)],
+            cwd=place,
+            env={**os.environ, "PATH": path, "ENDPOINT": url},
+            capture_output=True,
+            text=True,
+        )
+        return ended.returncode, ended.stdout + ended.stderr
+
+    return run_once
+
+
+@pytest.fixture(scope="session")
+def sealed(run):
+    """The fingerprint that the documents speak of, made as they say."""
+    code, output = run("modelseal seal model.toml images/ -o out.seal")
+    assert code == 0, output
+
+
+@pytest.mark.real
+@pytest.mark.usefixtures("sealed")
+@pages_with("^```(sh|python)$")
+def test_what_a_page_tells_to_do_works_in_its_order(page, place, run, url, monkeypatch):
+    monkeypatch.chdir(place)
+    names = {"__name__": "document"}
+    for language, block in blocks(page, "sh", "python"):
+        if language == "python":
+            exec(compile(block.replace(ADDRESS, url), page.name, "exec"), names)
+            continue
+        for statement in statements(block):
+            if statement.startswith(("modelseal ", "if modelseal ")):
+                code, output = run(statement)
+                assert code == 0, output
+                assert "not known to be intact" not in output
+
+
+@pytest.mark.real
+@pytest.mark.usefixtures("sealed")
+def test_the_steps_of_continuous_integration_find_the_served_model_intact(run, place):
+    (step,) = [line for line in commands(ROOT / "docs" / "guide.md") if '"$ENDPOINT"' in line]
+    assert run(step) == (0, "")
+    assert (place / "verdict.txt").read_text().startswith("INTACT: ")
+
+
+@pytest.mark.real
+@pytest.mark.usefixtures("sealed")
+def test_the_example_of_an_unreachable_service_is_undecided(place, url, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    (_, service), (_, change), _ = blocks(ROOT / "docs" / "extending.md", "python")
+    exec(service, {"__name__": "document"})
+    assert capsys.readouterr().out == "undecided\n"
+    names = {"__name__": "document"}
+    exec(change, names)
+    assert capsys.readouterr().out == "Scaled(factor=1.01)\n"
+    network = nn.Linear(2, 2)
+    assert torch.equal(names["Scaled"](2.0)(network).weight, 2 * network.weight)
+
+
+@pages_with("pip install|make [a-z]+")
+def test_whatever_is_told_to_install_or_make_is_there(page):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = page.read_text("utf-8")
+    extras = set(re.findall(r"pip install \"(?:modelseal|\.)\[(\w+)\]\"", text))
+    assert extras <= set(project["optional-dependencies"])
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)) <= targets
+
+
+@pages_with("^```(sh|yaml)$")
+def test_every_command_is_one_that_the_tests_run_or_know_to_install_something(page):
+    known = ("modelseal ", "if modelseal ", "pip install ", "make ", 'echo "$SEAL" | base64')
+    assert [line for line in commands(page) if not line.startswith(known)] == []
+
+
+@pages_with("^```toml$")
+def test_every_model_file_on_a_page_can_be_loaded(page, place):
+    for _, block in blocks(page, "toml"):
+        (place / "again.toml").write_text(block)
+        assert load(place / "again.toml").domain.shape == (3, 32, 32)
+
+
+def test_the_recorded_answers_of_the_readme_can_be_read():
+    ((_, lines),) = blocks(ROOT / "README.md", "jsonl")
+    samples = [read_line(line.encode(), 8)[0] for line in lines.splitlines()]
+    assert samples == [0, 1]
+
+
+def anchors(page):
+    """What the headings of a page can be linked by."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pages_with(r"\]\((?!http)")
+def test_every_link_leads_to_a_file_and_a_heading_that_is_there(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if link.startswith(("http://", "https://")):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file) if file else page
+        assert target.is_file(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_documents_are_built_without_a_warning(tmp_path):
+    subprocess.run(
+        [Path(sys.executable).with_name("mkdocs"), "build", "--strict", "--site-dir", tmp_path],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    assert (tmp_path / "guide" / "index.html").is_file()
