@@ -65,3 +65,20 @@ class SealingError(ModelsealError):
 
 class EndpointError(ModelsealError):
     """An endpoint gave no usable answer: unreachable, malformed, of another shape, not finite."""
+
+
+FOREIGN_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What the owner's code, which we do not know, usually raises."""

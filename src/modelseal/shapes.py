@@ -17,7 +17,7 @@ Inputs: TypeAlias = Float[np.ndarray, "batch *shape"]
 """Inputs as the network takes them, inside the domain's bounds."""
 
 Scores: TypeAlias = Float[np.ndarray, "batch classes"]
-"""What a network says of every class: logits or probabilities."""
+"""What a network says of every class: logits (raw scores)."""
 
 Labels: TypeAlias = Int[np.ndarray, "batch shown"]
 """Class numbers, best first."""

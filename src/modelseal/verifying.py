@@ -188,15 +188,14 @@ def conclude(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> Verdic
 
 
 def intact(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:
-    """Why a model is intact, and how sure it is that an intact one is called so."""
+    """Why a model is intact, and what is known of how its answers vary."""
     answers = fingerprint.origin.harmless_answers
-    bound = (
-        f"harmless differences change fewer than {fingerprint.false_alarm_bound:.2g} of all "
-        f"answers, at 95 % confidence: none of {answers} in calibration"
+    known = (
+        f"none of {answers} answers of harmless variants differed at sealing"
         if answers
         else "how many answers harmless differences change was never measured"
     )
-    return f"{of(len(evidence), fingerprint)} answered as expected ({bound})"
+    return f"{of(len(evidence), fingerprint)} answered as expected ({known})"
 
 
 def tampered(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:

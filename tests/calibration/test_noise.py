@@ -212,8 +212,8 @@ def test_the_real_network_is_silent_in_every_quick_variant(resnet20, photos):
     result = calibrate(resnet20.network, photos[0][:24], spec=TopLabels(), variants=quick)
     assert result.skipped == ()
     assert result.silent.all()
-    # Rounding of scores up to 30 through 20 layers: measured at 2e-5.
-    assert 0 < result.moves.max() < 1e-4
+    # Rounding of scores up to 30 through 20 layers: measured at 2e-5, and at 1.7e-4 by NNPACK.
+    assert 0 < result.moves.max() < 1e-3
     assert (result.accepted(10.0) == (result.margins >= 10 * result.moves)).all()
 
 

@@ -1,7 +1,10 @@
+import errno
 import inspect
 
 import pytest
 import typer
+from click import Abort, ClickException
+from typer.testing import CliRunner
 
 from modelseal.cli.border import Exit, guarded
 from modelseal.errors import (
@@ -11,6 +14,21 @@ from modelseal.errors import (
     MissingExtraError,
     SealingError,
 )
+
+
+@pytest.fixture
+def run_alone():
+    """Runs a program whose only verb raises, as click runs it."""
+
+    def invoke(raised):
+        def verb():
+            raise raised
+
+        app = typer.Typer(pretty_exceptions_enable=False)
+        app.command()(guarded(verb))
+        return CliRunner().invoke(app, [])
+
+    return invoke
 
 
 @pytest.mark.parametrize(
@@ -46,13 +64,29 @@ def test_an_interruption_becomes_one_line_and_exit_code_130(capsys):
     assert capsys.readouterr().err == "modelseal: interrupted\n"
 
 
-def test_a_bug_passes_as_it_is():
-    @guarded
-    def verb():
-        raise ZeroDivisionError("a bug")
+@pytest.mark.parametrize(
+    "escape",
+    [
+        ZeroDivisionError("a bug"),
+        SystemExit(0),
+        SystemExit(1),
+        EOFError("nothing to read"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        ClickException("one of another program"),
+        Abort(),
+        GeneratorExit("left"),
+    ],
+    ids=repr,
+)
+def test_whatever_else_leaves_a_verb_is_exit_code_70_with_its_traceback(run_alone, escape):
+    result = run_alone(escape)
+    assert result.exit_code == 70
+    assert type(escape).__name__ in result.stderr
+    assert "Traceback" in result.stderr
 
-    with pytest.raises(ZeroDivisionError, match="a bug"):
-        verb()
+
+def test_a_verb_s_own_exit_code_passes(run_alone):
+    assert [run_alone(typer.Exit(code)).exit_code for code in (0, 1, 3)] == [0, 1, 3]
 
 
 def test_a_guarded_verb_keeps_its_name_parameters_and_help():

@@ -18,10 +18,12 @@ def test_all_accepted_candidates_are_written(model, folder, run):
 
 
 def test_the_options_reach_the_candidates(model, folder, run):
-    options = ("--candidates", 4, "--tie", 3, "--spec", "top1", "--seed", 5)
+    options = ("--candidates", 4, "--tie", 3, "--factor", 20, "--seed", 5)
     result = run("generate", model(), "images.npz", "-o", "c.safetensors", *options)
     assert result.exit_code == 0, result.stderr
-    origin = read(folder / "c.safetensors").origin
+    found = read(folder / "c.safetensors")
+    origin = found.origin
+    assert found.factor == 20
     assert (origin.method, origin.seed) == ("boundary", 5)
     assert (origin.parameters["candidates"], origin.parameters["tied"]) == (4, 3)
 
@@ -33,6 +35,7 @@ def test_the_options_reach_the_candidates(model, folder, run):
         (["model.toml", "no", "-o", "c"], "no: a folder of images or an .npz file was wanted"),
         (["model.toml", "images.npz", "-o", "no/c"], "there is no folder no"),
         (["model.toml", "images.npz", "-o", "images.npz"], "this one is read as well"),
+        (["model.toml", "images.npz", "-o", "weights0.safetensors"], "this one is read as well"),
         (["model.toml", "images.npz", "-o", "c", "--spec", "x"], "an output spec is top1"),
     ],
 )

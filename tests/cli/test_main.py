@@ -83,6 +83,16 @@ def test_a_bug_shows_its_traceback_and_is_never_taken_for_tampering(seal_file, m
     assert "ZeroDivisionError: a bug" in capsys.readouterr().err
 
 
+def test_a_bug_outside_of_a_verb_is_never_taken_for_tampering_either(monkeypatch, capsys):
+    def fail():
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(program, "app", fail)
+    with pytest.raises(SystemExit, match=r"^70$"):
+        program.main()
+    assert "ZeroDivisionError: a bug" in capsys.readouterr().err
+
+
 def test_names_that_a_terminal_cannot_write_are_escaped(seal_file, start):
     process = start("inspect", "ä.seal", env={"PYTHONIOENCODING": "ascii"})
     _, err = process.communicate(timeout=60)

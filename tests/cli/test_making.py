@@ -9,13 +9,20 @@ from modelseal.outputs.specs import TopLabels
 from modelseal.sealing import Method as SealingMethod
 from modelseal.sealing import Recipe
 
-OPTIONS = {"spec": "topk:2", "method": Method.ASCENT, "tie": 4, "margin": 0.5, "seed": 3}
+OPTIONS = {
+    "spec": "topk:2",
+    "method": Method.ASCENT,
+    "tie": 4,
+    "margin": 0.5,
+    "factor": 20.0,
+    "seed": 3,
+}
 
 
 def test_the_options_become_a_recipe():
     recipe = make_recipe(**OPTIONS)
     assert recipe == Recipe(
-        method=SealingMethod.ASCENT, spec=TopLabels(2), tied=4, margin=0.5, seed=3
+        method=SealingMethod.ASCENT, spec=TopLabels(2), tied=4, margin=0.5, factor=20.0, seed=3
     )
 
 
@@ -23,6 +30,12 @@ def test_the_options_become_a_recipe():
 def test_a_margin_that_is_not_above_0_is_refused(margin):
     with pytest.raises(InvalidArgumentError, match=f"margin needs .*{margin}"):
         make_recipe(**{**OPTIONS, "margin": margin})
+
+
+@pytest.mark.parametrize("factor", [0.5, float("nan"), float("inf")])
+def test_a_factor_below_1_or_without_end_is_refused(factor):
+    with pytest.raises(InvalidArgumentError, match=f"factor needs .*{factor}"):
+        make_recipe(**{**OPTIONS, "factor": factor})
 
 
 @pytest.mark.parametrize("spec", ["top5", "topk:0", "probs:x", ""])

@@ -1,17 +1,29 @@
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import sealed
+import torch
 from onnx import TensorProto, helper, save
+from torch import nn
 
-from modelseal.cli.opening import expected_kind, open_endpoint, require_torch, shown_name
+from modelseal.cli.opening import (
+    expected_kind,
+    list_files,
+    open_endpoint,
+    open_model,
+    require_torch,
+    shown_name,
+)
 from modelseal.domain import Domain
 from modelseal.endpoints.local import LocalEndpoint
 from modelseal.endpoints.oip import OipEndpoint
 from modelseal.endpoints.onnx import OnnxEndpoint
 from modelseal.endpoints.recorded import RecordedEndpoint
-from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
+from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, MissingExtraError
+from modelseal.models import loading
+from modelseal.models.loading import Model
 from modelseal.outputs.answers import Kind
 from modelseal.outputs.specs import Probabilities, RawScores, TopLabels, TopProbabilities
 
@@ -131,3 +143,57 @@ def test_a_model_without_torch_asks_for_the_extra(model, monkeypatch):
 
 def test_torch_is_not_missed_where_it_is():
     require_torch("This test")
+
+
+class Odd(nn.Module):
+    """Gives scores of a type, or fails."""
+
+    def __init__(self, result):
+        super().__init__()
+        self.result = result
+
+    def forward(self, inputs):
+        if isinstance(self.result, torch.dtype):
+            return inputs.flatten(1)[:, :5].to(self.result)
+        if isinstance(self.result, BaseException):
+            raise self.result
+        return self.result
+
+
+def odd_endpoint(result, monkeypatch):
+    made = Model(network=Odd(result), domain=IMAGES)
+    monkeypatch.setattr(loading, "load", lambda path: made)
+    return open_model(Path("m.toml"), IMAGES)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_scores_of_every_floating_type_are_answers(kind, monkeypatch):
+    codes = sealed.fingerprint(domain=IMAGES, count=2).samples
+    shown = odd_endpoint(kind, monkeypatch).ask(codes).values
+    wanted = torch.from_numpy(IMAGES.decode(codes)).flatten(1)[:, :5].to(kind).double()
+    assert shown.dtype == (np.float64 if kind is torch.float64 else np.float32)
+    assert np.array_equal(shown, wanted.numpy())
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        TypeError("odd"),
+        IndexError("odd"),
+        AssertionError(),
+        EOFError("odd"),
+        SystemExit(0),
+        None,
+        torch.zeros(1, 5).to_sparse(),
+    ],
+    ids=repr,
+)
+def test_a_network_that_fails_gives_no_answer(result, monkeypatch):
+    codes = sealed.fingerprint(domain=IMAGES, count=1).samples
+    with pytest.raises(EndpointError, match=r"the network failed: \w+"):
+        odd_endpoint(result, monkeypatch).ask(codes)
+
+
+def test_a_server_reads_no_file_and_another_endpoint_its_own():
+    assert list_files("http://host/v2/models/m") == ()
+    assert list_files("m.onnx") == (Path("m.onnx"),)

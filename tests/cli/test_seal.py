@@ -39,11 +39,13 @@ def test_what_was_made_is_told_as_it_is_in_the_file(model, folder, run):
 
 def test_the_options_reach_the_fingerprint(model, folder, run):
     options = ("--method", "natural", "--spec", "topk:2", "--margin", 0.001, "--seed", 5)
+    options += ("--factor", 20)
     result = run("seal", model(), "images.npz", "--output", "out.seal", *QUICK, *options)
     assert result.exit_code == 0, result.stderr
     made = read(folder / "out.seal")
     assert (str(made.spec), made.origin.method, made.origin.seed) == ("topk:2", "natural", 5)
     assert made.origin.parameters["margin"] == 0.001
+    assert made.factor == made.origin.parameters["factor"] == 20
     assert made.origin.parameters["tied"] == 3
 
 
@@ -63,6 +65,9 @@ def test_the_same_seed_makes_the_same_samples(model, folder, run):
         (["--samples", "13"], "at least 13 images were wanted for as many samples, not 12"),
         (["-o", "no/out.seal"], "no/out.seal: a file to write was wanted, but there is no folder"),
         (["-o", "model.toml"], "model.toml: a file to write was wanted, but this one is read"),
+        (["-o", "weights0.safetensors"], "weights0.safetensors: a file to write was wanted, but"),
+        (["-o", "network_of_cli_tests.py"], "this one is read as well"),
+        (["--factor", "inf"], "factor needs to be 1 or more, but is inf"),
         (["--margin", "1e9", "--candidates", "2", "--samples", "1"], "none of 2 candidates"),
     ],
 )
@@ -79,6 +84,16 @@ def test_wrong_use_is_one_sentence_with_exit_code_2_and_no_file(
     assert {file: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
 
 
+def test_an_image_of_the_folder_is_never_replaced(model, folder, run):
+    (folder / "images").mkdir()
+    (folder / "images" / "a.png").write_bytes(b"precious")
+    for output in ("images/a.png", "images"):
+        result = run("seal", model(), "images", "-o", output, *QUICK)
+        assert result.exit_code == 2
+        assert "a file to write was wanted, but this" in result.stderr
+    assert (folder / "images" / "a.png").read_bytes() == b"precious"
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -88,6 +103,8 @@ def test_wrong_use_is_one_sentence_with_exit_code_2_and_no_file(
         ["--seed", "-1"],
         ["--seed", str(2**63)],
         ["--margin", "x"],
+        ["--factor", "0.5"],
+        ["--factor", "nan"],
         ["--method", "magic"],
     ],
 )

@@ -55,6 +55,7 @@ def test_the_cover_counts_the_layers_that_are_named(candidates, folder, run):
         (["--layers", "relu_7"], "layers need one or more of relu_0"),
         (["--samples", "99"], "99 samples were wanted"),
         (["-o", "c.safetensors"], "c.safetensors: a file to write was wanted, but this one"),
+        (["-o", "weights0.safetensors"], "this one is read as well"),
         (["-o", "no/x"], "there is no folder no"),
     ],
 )

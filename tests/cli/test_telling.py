@@ -91,12 +91,23 @@ def test_an_inspection_has_one_line_for_each_fact(capsys):
         "moves: 0 to 0.01, median 0.005; a margin is at least 10 moves",
         "PSNR: 41.2 to inf, median 48.5, in dB",
         "variants: batch 7, threads 2",
-        "false alarms: none in 3000 harmless answers, so below 0.001 of all answers at 95 % "
-        "confidence",
+        "false alarms: none in 3000 harmless answers; rule-of-three bound 0.001 for re-hostings "
+        "like those tried",
         f"weights: sha256:{'0123456789abcdef' * 4}",
         "packages: modelseal 0.1.0, numpy 2.4.6",
         "made: 2026-11-23T10:00:00Z",
     ]
+
+
+def test_variants_that_could_not_be_tried_are_told_beside_the_others_and_not_as_a_setting(capsys):
+    origin = sealed.origin(parameters={"margin": 0.001, "skipped": "nnpack, compile"})
+    made = sealed.fingerprint(origin=origin)
+    tell_inspection(Paper(), made)
+    told = capsys.readouterr().out.splitlines()
+    assert told[told.index("variants: batch 7, threads 2") + 1] == "not tried: nnpack, compile"
+    assert "parameters: margin 0.001" in told
+    tell_made(Paper(), made, file=Path("out.seal"), chosen="")
+    assert capsys.readouterr().out.splitlines()[-1] == "not tried: nnpack, compile"
 
 
 def test_an_inspection_fits_a_terminal(capsys, terminal):

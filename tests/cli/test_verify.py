@@ -1,10 +1,14 @@
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
 import sealed
+import torch
+from safetensors.torch import save_file
 
+from modelseal.domain import Domain
 from modelseal.fingerprint.codec import write
 from modelseal.outputs.specs import Probabilities
 
@@ -20,6 +24,25 @@ finally:
 """
 
 
+ENDING = """
+from torch import nn
+
+class Ending(nn.Linear):
+    calls = 0
+    def forward(self, inputs):
+        Ending.calls += 1
+        if Ending.calls > 2:
+            raise SystemExit(0)
+        return super().forward(inputs)
+
+def early():
+    raise SystemExit(0)
+
+def late():
+    return nn.Sequential(nn.Flatten(), Ending(6, 5))
+"""
+
+
 def record_lines(path, *lines):
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
 
@@ -29,8 +52,8 @@ def test_a_model_that_answers_as_expected_is_intact_with_exit_code_0(seal_file, 
     result = run("verify", "out.seal", "answers.jsonl")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
-        "INTACT: 3 of 3 samples answered as expected (harmless differences change fewer than "
-        "0.001 of all answers, at 95 % confidence: none of 3000 in calibration)",
+        "INTACT: 3 of 3 samples answered as expected (none of 3000 answers of harmless variants "
+        "differed at sealing)",
         "3 of 3 samples asked: 3 agree, 0 differ, 0 are unclear",
     ]
 
@@ -223,3 +246,27 @@ def test_the_exit_code_holds_where_a_class_name_cannot_be_written(seal_file, sta
     assert (process.returncode, err) == (1, "")
     assert r"differs | \u" in out
     assert out.isascii()
+
+
+@pytest.mark.parametrize(("factory", "code"), [("early", 2), ("late", 3)])
+def test_a_network_that_ends_the_program_is_never_intact(seal_file, folder, run, factory, code):
+    seal_file()
+    (folder / "ending_of_cli_tests.py").write_text(ENDING, encoding="utf-8")
+    weights = {"1.weight": torch.zeros(5, 6), "1.bias": torch.zeros(5)}
+    save_file(weights, folder / "w.safetensors")
+    text = f'factory = "ending_of_cli_tests:{factory}"\nweights = "w.safetensors"'
+    (folder / "m.toml").write_text(f"[model]\n{text}\n[input]\nshape = [2, 3]\n")
+    sys.modules.pop("ending_of_cli_tests", None)
+    result = run("verify", "out.seal", "m.toml")
+    assert result.exit_code == code
+    assert "SystemExit: 0" in result.stdout + result.stderr
+
+
+def test_a_document_never_replaces_a_file_that_the_endpoint_s_model_names(model, folder, run):
+    model()
+    write(sealed.fingerprint(domain=Domain(shape=(1, 8, 8))), folder / "out.seal")
+    before = (folder / "weights0.safetensors").read_bytes()
+    result = run("verify", "out.seal", "model.toml", "--json", "weights0.safetensors")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "this one is read as well" in result.stderr
+    assert (folder / "weights0.safetensors").read_bytes() == before

@@ -15,9 +15,10 @@ def reply(body: object, *, status: int = 200, **headers: str) -> bytes:
     """A whole HTTP answer; a body that is not bytes becomes JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     fields = {"Content-Type": "application/json", "Content-Length": str(len(content))}
+    fields["Connection"] = "close"
     fields |= {key.replace("_", "-"): value for key, value in headers.items()}
     lines = [f"HTTP/1.1 {status} X", *(f"{key}: {value}" for key, value in fields.items())]
-    return "\r\n".join(lines).encode() + b"\r\nConnection: close\r\n\r\n" + content
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -26,8 +27,10 @@ class Handler(BaseHTTPRequestHandler):
         headers, body = dict(self.headers.items()), self.rfile.read(size)
         self.server.asked.append((self.command, self.path, headers, body))
         canned = self.server.routes.get((self.command, self.path), reply({}, status=404))
-        self.wfile.write(canned(headers, body) if callable(canned) else canned)
-        self.close_connection = True
+        answer = canned(headers, body) if callable(canned) else canned
+        self.server.clients.append(self.client_address)
+        self.wfile.write(answer)
+        self.close_connection = b"Connection: keep-alive" not in answer
 
     do_GET = do_POST = answer  # noqa: N815
 
@@ -40,6 +43,7 @@ class CannedServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.routes: dict[tuple[str, str], Reply] = {}
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.clients: list[tuple[str, int]] = []
         self.ended = threading.Event()
         self.root = f"http://127.0.0.1:{self.server_port}"
         self.url = f"{self.root}/v2/models/m"

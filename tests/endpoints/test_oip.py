@@ -1,5 +1,7 @@
+import gc
 import json
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -227,6 +229,62 @@ def test_wrong_inputs_are_the_callers_mistake_and_nobody_is_asked(canned, reply)
     assert canned.asked == []
     with pytest.raises(InvalidArgumentError, match="at least one input is needed"):
         endpoint.ask(CODES[:0])
+
+
+def kept(reply, infer):
+    """The answers of a server that keeps its connections, metadata first."""
+    keep = partial(reply, Connection="keep-alive")
+    return keep(METADATA), infer(keep)
+
+
+def test_one_connection_is_kept_for_all_questions_until_it_is_closed(canned, reply):
+    metadata, infer = kept(reply, served)
+    with OipEndpoint(canned.serves(metadata, infer), DOMAIN) as endpoint:
+        canned.routes[("GET", "/v2")] = reply({}, Connection="keep-alive")
+        endpoint.ask(CODES)
+        endpoint.ask(CODES)
+        assert len(canned.clients) == 4
+        assert len(set(canned.clients)) == 1
+    assert endpoint.connection is None
+    endpoint.close()
+    endpoint.ask(CODES)
+    assert len(set(canned.clients)) == 2
+
+
+def test_a_kept_connection_that_breaks_is_opened_anew(canned, reply):
+    answers = []
+
+    def infer(headers, body):
+        answers.append(b"" if len(answers) in {1, 3, 4} else served(keep)(headers, body))
+        return answers[-1]
+
+    keep = partial(reply, Connection="keep-alive")
+    endpoint = OipEndpoint(canned.serves(keep(METADATA), infer), DOMAIN)
+    endpoint.ask(CODES)
+    assert len(endpoint.ask(CODES)) == 2
+    assert canned.clients[-3] == canned.clients[-2] != canned.clients[-1]
+    with pytest.raises(EndpointError, match="no answer came"):
+        endpoint.ask(CODES)
+    assert len(endpoint.ask(CODES)) == 2
+
+
+def test_a_connection_that_nobody_closes_ends_with_its_endpoint(canned, reply):
+    metadata, infer = kept(reply, served)
+    endpoint = OipEndpoint(canned.serves(metadata, infer), DOMAIN)
+    endpoint.ask(CODES)
+    client = endpoint.connection.client
+    assert not client.is_closed
+    del endpoint
+    gc.collect()
+    assert client.is_closed
+
+
+def test_an_output_that_was_not_declared_is_not_taken_for_the_answer(canned, reply):
+    declared = METADATA | {"outputs": [{"name": "scores"}]}
+    output = {"name": "time", "datatype": "INT64", "shape": [2], "data": [3, 4]}
+    url = canned.serves(declared, reply({"outputs": [output]}))
+    with pytest.raises(EndpointError, match='outputs: "scores" was wanted, but "time" came'):
+        OipEndpoint(url, DOMAIN).ask(CODES)
 
 
 @pytest.mark.parametrize(

@@ -103,12 +103,15 @@ def test_half_precision_becomes_float32_with_the_same_values(binary):
     assert np.array_equal(output, values)
 
 
-def test_the_declared_output_is_taken_and_else_the_first():
+def test_the_declared_output_is_taken_and_the_first_if_none_is_declared():
     outputs = [OUTPUT | {"name": "a"}, OUTPUT | {"name": "b", "data": [9, 8, 7, 6]}]
     assert read({"outputs": outputs}, output="b").output[0, 0] == 9
     assert read({"outputs": outputs}, output="a").output[0, 0] == 1
     assert read({"outputs": outputs}, output="").output[0, 0] == 1
-    assert read({"outputs": outputs}, output="c").output[0, 0] == 1
+    with pytest.raises(EndpointError, match='outputs: "c" was wanted, but "a", "b" came'):
+        read({"outputs": outputs}, output="c")
+    with pytest.raises(EndpointError, match='outputs: "y" was wanted, but nothing, a list came'):
+        read({"outputs": [{}, {"name": ["y"]}]}, output="y")
 
 
 def test_the_bytes_of_several_outputs_stand_one_after_another():
@@ -201,7 +204,7 @@ def test_bytes_of_another_number_are_refused(size, data, message):
         read({"outputs": [tensor | {"parameters": {"binary_data_size": size}}]}, data)
 
 
-@pytest.mark.parametrize("length", ["x", "-1", "1.0", "99999", "9" * 5000, "²", "1 "])
+@pytest.mark.parametrize("length", ["x", "-1", "1.0", "99999", "9" * 5000, "0" * 5000, "²", "1 "])
 def test_a_length_that_is_no_length_is_refused(length):
     with pytest.raises(EndpointError, match=f"{JSON_LENGTH}: a length up to .* was wanted"):
         read({"outputs": [OUTPUT]}, length=length)

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +192,19 @@ def test_recording_replaces_a_file_and_leaves_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_an_interrupted_recording_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    def interrupt(descriptor):
+        raise KeyboardInterrupt("now")
+
+    path = tmp_path / "a.jsonl"
+    path.write_text("old", encoding="utf-8")
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt, match="now"):
+        record(Answers(kind=Kind.LABELS, labels=np.array([[3]])), path)
+    assert path.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_what_is_not_finite_is_not_recorded(tmp_path):
     answers = Answers(kind=Kind.SCORES, values=np.array([[1.0], [np.nan]]))
     with pytest.raises(EndpointError, match="finite numbers were wanted"):
@@ -207,6 +221,6 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path, name):
 
 def test_a_folder_in_the_files_place_is_kept_and_no_part_is_left(tmp_path: Path):
     (tmp_path / "a.jsonl").mkdir()
-    with pytest.raises(BadFileError, match="cannot be written"):
+    with pytest.raises(BadFileError, match="this is something else"):
         record(Answers(kind=Kind.LABELS, labels=np.array([[3]])), tmp_path / "a.jsonl")
     assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]

@@ -111,6 +111,16 @@ def test_a_factory_that_fails_is_quoted_in_one_line(tmp_path):
         build_network("owners_net:make", {"depth": 2}, folder=tmp_path)
 
 
+@pytest.mark.parametrize("raised", ["SystemExit(0)", "EOFError()"])
+def test_a_factory_cannot_end_the_program(tmp_path, raised):
+    folder = written(tmp_path, f"def make():\n    raise {raised}\n")
+    with pytest.raises(InvalidArgumentError, match=r"owners_net:make failed: (System|EOF)E"):
+        build_network("owners_net:make", {}, folder=folder)
+    written(tmp_path, f"raise {raised}\n", name="owners_end.py")
+    with pytest.raises(InvalidArgumentError, match=r"owners_end cannot be imported: (System|EOF)E"):
+        build_network("owners_end:make", {}, folder=folder)
+
+
 def test_a_factory_that_returns_no_module_is_refused(tmp_path):
     folder = written(tmp_path, "def make():\n    return {}\n")
     with pytest.raises(InvalidArgumentError, match=r"torch\.nn\.Module, but returned dict"):

@@ -1,7 +1,7 @@
 import pytest
 
 from modelseal.errors import BadFileError
-from modelseal.models.declaration import read_declaration
+from modelseal.models.declaration import list_model_files, read_declaration
 
 SMALLEST = """
 [model]
@@ -105,3 +105,19 @@ def test_what_is_no_toml_is_said(tmp_path, content):
     (tmp_path / "model.toml").write_bytes(content)
     with pytest.raises(BadFileError, match="is no TOML"):
         read_declaration(tmp_path / "model.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        (
+            '[model]\nfactory = "a.b:make"\nweights = "in/w.pt"\n'
+            '[input]\nshape = [1]\n[output]\nclasses = "names.txt"\n',
+            {"m.toml", "in/w.pt", "names.txt", "a/b.py", "a/b/__init__.py"},
+        ),
+        ('[model]\nprogram = "p.pt2"\n[input]\nshape = [1]\n', {"m.toml", "p.pt2"}),
+    ],
+)
+def test_every_file_that_is_read_is_listed(tmp_path, text, files):
+    (tmp_path / "m.toml").write_text(text, encoding="utf-8")
+    assert set(list_model_files(tmp_path / "m.toml")) == {tmp_path / file for file in files}

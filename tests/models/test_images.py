@@ -1,7 +1,10 @@
+import os
 import struct
 import subprocess
 import sys
+import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -225,12 +228,45 @@ def damaged(tmp_path):
     return bytes(content)
 
 
+def inflated(tmp_path):
+    np.savez_compressed(tmp_path / "whole.npz", np.zeros((5, 4, 6), np.uint8))
+    content = bytearray((tmp_path / "whole.npz").read_bytes())
+    start = 30 + int.from_bytes(content[26:28], "little") + int.from_bytes(content[28:30], "little")
+    content[start : start + 4] = b"\xff" * 4  # no deflated data begins so
+    return bytes(content)
+
+
+def locked(tmp_path):
+    np.savez(tmp_path / "whole.npz", pixels(5, 4, 6))
+    content = bytearray((tmp_path / "whole.npz").read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # wants a password
+    content[6] |= 1
+    return bytes(content)
+
+
+def no_array(tmp_path):
+    with zipfile.ZipFile(tmp_path / "whole.npz", "w") as archive:
+        archive.writestr("a.txt", "text")
+    return (tmp_path / "whole.npz").read_bytes()
+
+
+def endless(tmp_path):
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 1000000, 1000), }\n"
+    with zipfile.ZipFile(tmp_path / "whole.npz", "w") as archive:
+        start = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header))
+        archive.writestr("a.npy", start + header)
+    return (tmp_path / "whole.npz").read_bytes()
+
+
 def one_array(tmp_path):
     np.save(tmp_path / "one.npy", pixels(5, 4, 6))
     return (tmp_path / "one.npy").read_bytes()
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04junk", damaged, one_array])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"junk", b"PK\x03\x04junk", damaged, inflated, locked, no_array, endless, one_array],
+)
 def test_a_file_that_holds_no_arrays_is_refused(tmp_path, content):
     (tmp_path / "a.npz").write_bytes(content(tmp_path) if callable(content) else content)
     with pytest.raises(BadFileError, match=r"a\.npz: cannot be read as arrays"):
@@ -278,9 +314,34 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
 
 def test_images_that_were_written_before_a_failure_do_not_stay(tmp_path):
     (tmp_path / "001.png").mkdir()
-    with pytest.raises(BadFileError, match="cannot be written to: Is a directory"):
+    with pytest.raises(BadFileError, match=r"001.png: a file to write was wanted, but this is so"):
         write_images(tmp_path, pixels(3, 4, 6), FLAT)
     assert [file.name for file in tmp_path.iterdir()] == ["001.png"]
+
+
+def test_an_interruption_leaves_no_image_and_nothing_half_written(tmp_path, monkeypatch):
+    def interrupt(descriptor):
+        if (tmp_path / "001.png").exists():
+            raise KeyboardInterrupt("now")
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt, match="now"):
+        write_images(tmp_path, pixels(3, 4, 6), FLAT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_written_images_are_for_their_owner_alone(tmp_path):
+    (file,) = write_images(tmp_path, pixels(1, 4, 6), FLAT)
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_cannot_be_read_is_said(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(BadFileError, match="cannot be read: Permission denied"):
+        read_images(tmp_path, COLOUR)
 
 
 def test_images_are_read_without_torch():

@@ -13,17 +13,22 @@ from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.comparing import (
     all_probabilities,
     best,
+    check_detail,
     check_digits,
     comparable,
+    decimal_digits,
+    fewer_digits,
     finite,
     label_margin,
     label_move,
+    like_probabilities,
     many_enough,
     rounding_margin,
     same_digits,
     same_labels,
     shares,
     softmax,
+    untied,
     wide_enough,
 )
 
@@ -105,6 +110,79 @@ def test_digits_are_the_same_exactly_if_the_rounded_numbers_are(numbers, digits,
         for n in (numbers, others)
     )
     assert same_digits(first, second, digits).tolist() == (numbers == others).all(axis=1).tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@given(hnp.arrays(np.int64, 3, elements=st.integers(0, 10**4)))
+def test_values_have_as_many_digits_as_their_longest_decimal_form(dtype, numbers):
+    texts = [str(Decimal(int(number)).scaleb(-4).normalize()) for number in numbers]
+    places = [-Decimal(text).as_tuple().exponent for text in texts]
+    values = np.array([[float(text) for text in texts]], dtype)
+    wanted = max(1, *places)
+    assert decimal_digits(values, below=9) == wanted
+    assert decimal_digits(values, below=wanted) is None
+
+
+@pytest.mark.parametrize("values", [[0.12340001, 0.5], [1 / 3, 0.5], [0.5, 1e-9]])
+def test_values_in_full_have_no_few_digits_even_close_to_round_numbers(values):
+    assert decimal_digits(np.array([values]), below=7) is None
+
+
+def test_float32_holds_no_more_than_its_own_digits():
+    assert decimal_digits(np.array([[0.7071068]], np.float32), below=12) == 7
+
+
+def test_probabilities_of_shown_scores_have_all_their_digits():
+    values = np.array([[0.5, 0.25, 0.25]])
+    assert fewer_digits(Answers(kind=Kind.SCORES, values=values), 4) is None
+    assert fewer_digits(Answers(kind=Kind.PROBABILITIES, values=values), 4) == 2
+
+
+@pytest.mark.parametrize(
+    ("shown", "digits", "where", "doubtful"),
+    [
+        ([0.12, 0.88], 2, True, True),  # rounded
+        ([0.12, 0.87], 2, True, True),  # cut
+        ([0.12, 0.87], 2, False, False),
+        ([0.12, 0.87], None, True, False),
+        ([0.11, 0.88], 2, True, False),  # more than a unit away
+        ([0.11, 0.88], 1, True, True),
+    ],
+)
+def test_only_a_difference_that_fewer_digits_can_make_is_doubtful(shown, digits, where, doubtful):
+    expected = Answers(kind=Kind.PROBABILITIES, values=np.array([[0.1234, 0.8766]]))
+    came = Answers(kind=Kind.PROBABILITIES, values=np.array([shown]), digits=digits)
+    if not doubtful:
+        check_detail(expected, came, 4, where=np.array([where]))
+        return
+    with pytest.raises(EndpointError, match=f"4 digits were wanted, but {digits} came"):
+        check_detail(expected, came, 4, where=np.array([where]))
+
+
+def test_equal_values_leave_the_best_undecided():
+    values = np.array([[0.5, 0.25, 0.25]])
+    assert untied(values, 1) is values
+    with pytest.raises(EndpointError, match="two classes share a place"):
+        untied(values, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@given(rows=scores)
+def test_every_softmax_looks_like_probabilities(dtype, rows):
+    assert like_probabilities(softmax(rows).astype(dtype)).all()
+
+
+@pytest.mark.parametrize("digits", [2, 3, 4])
+@given(rows=scores)
+def test_every_rounded_softmax_looks_like_probabilities(digits, rows):
+    assert like_probabilities(softmax(rows).round(digits)).all()
+
+
+def test_scores_do_not_look_like_probabilities():
+    rows = [[0.6, 0.5, -0.1], [1.2, 0.0, 0.0], [0.5123, 0.2, 0.2], [0.0, 0.0, 0.0], [1e308] * 3]
+    for row in rows:
+        assert not like_probabilities(np.array([row])).any()
+    assert like_probabilities(np.array([[0.25, 0.25, 0.5], *rows]))[0]
 
 
 def test_values_of_two_shapes_cannot_be_compared():

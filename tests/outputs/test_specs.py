@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import scipy.special
@@ -7,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers, Kind
+from modelseal.outputs.comparing import like_probabilities
 from modelseal.outputs.specs import (
     OutputSpec,
     Probabilities,
@@ -65,6 +68,7 @@ def test_specs_of_any_parameters_are_read_back_from_their_text(count, digits, to
 @settings(max_examples=25)
 @given(scores=rows)
 def test_what_was_revealed_is_read_as_it_is(spec, scores):
+    assume(isinstance(spec, TopLabels) or not like_probabilities(scores).any())
     shown = spec.reveal(scores)
     assert equal(spec.read(shown), shown)
     assert spec.agree(shown, spec.read(shown)).all()
@@ -74,6 +78,7 @@ def test_what_was_revealed_is_read_as_it_is(spec, scores):
 @settings(max_examples=25)
 @given(scores=clear)
 def test_raw_scores_are_read_as_what_would_be_revealed_of_them(spec, scores):
+    assume(not like_probabilities(scores).any())
     read = spec.read(Answers(kind=Kind.SCORES, values=scores))
     assert equal(read, spec.reveal(scores))
 
@@ -202,6 +207,72 @@ def test_an_endpoint_may_show_more_than_is_compared(spec, shown, wanted):
     assert spec.read(Answers(**parts)).describe(0) == wanted
 
 
+def shorter(answers, digits, *, cut):
+    """What an endpoint that prints fewer digits shows in the place of these answers."""
+    values = answers.values.round(digits)
+    if cut:
+        values = np.floor(answers.values * 10**digits + 1e-9) / 10**digits
+    return Answers(kind=answers.kind, labels=answers.labels, values=values)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("spec", [Probabilities(4), TopProbabilities(1, 4), TopProbabilities(3, 4)])
+@settings(max_examples=50)
+@given(scores=clear, digits=st.integers(1, 3))
+def test_an_endpoint_that_shows_fewer_digits_never_differs(spec, cut, dtype, scores, digits):
+    expected = spec.reveal(scores[:1])
+    for whole in (expected, Probabilities(8).reveal(scores[:1])):
+        came = shorter(whole, digits, cut=cut)
+        came = Answers(kind=came.kind, labels=came.labels, values=came.values.astype(dtype))
+        with suppress(EndpointError):
+            assert spec.agree(expected, spec.read(came)).all()
+
+
+@pytest.mark.parametrize("spec", [Probabilities(4), TopProbabilities(2, 4)])
+def test_fewer_digits_than_are_compared_decide_nothing_if_they_fit(spec):
+    expected = spec.reveal(np.log([[0.6234, 0.2345, 0.1421]]))
+    for shown in ([[0.623, 0.235, 0.142]], [[0.62, 0.23, 0.14]]):
+        read = spec.read(Answers(kind=Kind.PROBABILITIES, values=np.array(shown)))
+        with pytest.raises(EndpointError, match=r"4 digits were wanted, but [23] came"):
+            spec.agree(expected, read)
+        assert read.take(np.array([0])).digits == read.digits
+
+
+@pytest.mark.parametrize("spec", [Probabilities(4), TopProbabilities(2, 4)])
+@pytest.mark.parametrize(
+    "shown",
+    [
+        [[0.613, 0.245, 0.142]],  # few digits, but too far away for these
+        [[0.6235, 0.2344, 0.1421]],
+        [[0.62299999, 0.235, 0.14200001]],  # all digits
+        [[1.0, 0.0, 0.0]],
+        [[0.235, 0.623, 0.142]],
+    ],
+)
+def test_an_answer_that_fewer_digits_do_not_explain_differs(spec, shown):
+    expected = spec.reveal(np.log([[0.6234, 0.2345, 0.1421]]))
+    every = Answers(kind=Kind.PROBABILITIES, values=np.array(shown))
+    labels = np.argsort(-every.values, axis=1)
+    best = np.take_along_axis(every.values, labels, axis=1)
+    came = Answers(kind=Kind.LABELS, labels=labels, values=best)
+    shows_labels = isinstance(spec, TopProbabilities)
+    assert not spec.agree(expected, spec.read(came if shows_labels else every)).any()
+
+
+def test_another_label_differs_however_few_digits_came():
+    spec = TopProbabilities(1, 4)
+    expected = spec.reveal(np.log([[0.5012, 0.4988]]))
+    came = Answers(kind=Kind.LABELS, labels=np.array([[1]]), values=np.array([[0.5]]))
+    assert not spec.agree(expected, spec.read(came)).any()
+
+
+def test_a_round_expected_answer_agrees_with_itself():
+    for spec in (Probabilities(4), TopProbabilities(1, 4)):
+        expected = spec.reveal(np.log([[0.5, 0.3, 0.2]]))
+        assert spec.agree(expected, spec.read(expected)).all()
+
+
 def test_digits_of_float32_are_rounded_as_those_of_float64():
     values = np.array([[0.123456784]], np.float32)
     answers = Answers(kind=Kind.LABELS, labels=np.array([[1]]), values=values)
@@ -234,6 +305,16 @@ def test_digits_of_float32_are_rounded_as_those_of_float64():
             "raw scores were wanted, but probabilities came",
         ),
         (RawScores(1.0), {"kind": Kind.SCORES, "values": [[np.inf, 0.5]]}, "infinity"),
+        (
+            RawScores(1.0),
+            {"kind": Kind.SCORES, "values": [[0.7, 0.2, 0.1]]},
+            "raw scores were wanted, but the numbers look like probabilities",
+        ),
+        (
+            TopProbabilities(1, 2),
+            {"kind": Kind.PROBABILITIES, "values": [[0.4, 0.4, 0.2]]},
+            "share a place",
+        ),
     ],
 )
 def test_an_answer_that_does_not_hold_what_is_compared_is_refused(spec, shown, problem):

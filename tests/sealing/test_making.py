@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -6,8 +7,11 @@ import torch
 from torch import nn
 
 from modelseal.calibration.running import run_network
+from modelseal.calibration.variants import Compiled
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.baselines import LegacySettings, legacy
+from modelseal.generation.boundary import tie
+from modelseal.generation.gaps import rank, score
 from modelseal.generation.sensitivity import Output, last_layer_sensitivity
 from modelseal.outputs.specs import TopLabels, parse_spec
 from modelseal.sealing import making
@@ -137,6 +141,55 @@ def test_the_needed_margin_is_the_factor_times_the_largest_move_of_any_probe(mod
     assert (needed == np.float32(margin or 0)).any() == (margin is not None)
 
 
+@dataclass(frozen=True)
+class Moving(Compiled):
+    """Moves the first score; a slow variant, by its type."""
+
+    by: float
+
+    @property
+    def name(self):
+        return f"moving-{self.by}"
+
+    def __call__(self, network, inputs):
+        change = np.array([self.by, 0, 0, 0, 0], np.float32)
+        return run_network(network, inputs) + change
+
+
+class Quick:
+    """The same, not slow."""
+
+    def __init__(self, by):
+        self.inner = Moving(by)
+        self.name = f"quick-{by}"
+
+    def __call__(self, network, inputs):
+        return self.inner(network, inputs)
+
+
+@pytest.mark.parametrize(
+    ("variants", "move"),
+    [
+        ((Quick(0.25), Quick(0.5)), 0.5),
+        ((Quick(0.25), Moving(0.5)), 0.25),
+        ((Moving(0.5), Moving(0.75)), 0.75),
+    ],
+)
+def test_of_its_own_variants_a_recipe_probes_the_quick_ones_and_slow_ones_if_there_is_no_other(
+    model, starts, variants, move
+):
+    needed = need_margin(model, starts(model.domain), Recipe(variants=variants))
+    assert needed.numpy() == pytest.approx(10 * move, rel=1e-4)
+
+
+def test_raw_scores_take_the_tie_as_it_is_since_their_margin_is_the_tolerance(model, starts):
+    inputs = starts(model.domain)
+    samples = make_samples(model, inputs, Recipe(spec=parse_spec("scores:0.01")))
+    ranking, aim = rank(score(model.network, inputs), tied=5), torch.zeros(len(inputs))
+    exact = tie(model.network, inputs, ranking, domain=model.domain, aim=aim)
+    assert levels_apart(samples, exact, model.domain).max() < 0.501
+
+
 @pytest.mark.parametrize("spec", ["probs:3", "topprobs:2:4"])
 @pytest.mark.parametrize("levels", [0, 256])
 def test_steering_moves_a_few_values_by_one_level_to_a_larger_margin(build, starts, spec, levels):
@@ -194,10 +247,8 @@ def test_steering_passes_over_scores_that_are_no_numbers(build, starts):
 def test_the_ascent_raises_the_sensitivity_of_the_probabilities(model, starts):
     inputs = starts(model.domain)
     samples = make_samples(model, inputs, Recipe(method=Method.ASCENT))
-    before, after = (
-        last_layer_sensitivity(model.network, each, output=Output.PROBABILITIES)
-        for each in (inputs, samples)
-    )
+    measure = partial(last_layer_sensitivity, model.network, output=Output.PROBABILITIES)
+    before, after = measure(inputs), measure(samples)
     assert (after > before).all()
     # Each of 25 steps moves a value by about a tenth of a level.
     assert 1 <= levels_apart(samples, inputs, model.domain).max() < 4

@@ -11,7 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.errors import (
+    FOREIGN_ERRORS,
+    InvalidArgumentError,
+    ModelsealError,
+    SealingError,
+)
 from modelseal.shapes import Scores
 
 Inputs: TypeAlias = Float[Tensor, "batch *shape"]
@@ -77,14 +82,16 @@ def foreign_errors(*others: type[Exception]) -> Iterator[None]:
     """Turns what torch raises into one sentence.
 
     Args:
-        *others: More kinds of exceptions to turn, beside RuntimeError.
+        *others: More kinds of exceptions to turn, beside FOREIGN_ERRORS.
 
     Raises:
         SealingError: Instead of any of them.
     """
-    kinds: tuple[type[Exception], ...] = (RuntimeError, *others)
+    kinds: tuple[type[Exception], ...] = (*FOREIGN_ERRORS, *others)
     try:
         yield
+    except (ModelsealError, ImportError):
+        raise
     except kinds as problem:
         lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
         said = lines[0] if lines else type(problem).__name__

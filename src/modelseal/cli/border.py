@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from enum import IntEnum
 from functools import wraps
+from traceback import print_exception
 from typing import ParamSpec
 
 import typer
@@ -28,18 +29,25 @@ class Exit(IntEnum):
 def guarded(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
     """Makes one sentence and an exit code of whatever modelseal itself raises, and of Ctrl-C.
 
-    Other exceptions are bugs and pass.
+    All else is a bug, or an escape of the owner's code: it ends with its traceback and the code of
+    a crash. If it passed, then SystemExit(0) would say intact, and click would make tampered of
+    EOFError or a broken pipe.
     """
 
     @wraps(verb)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
         try:
             verb(*args, **kwargs)
+        except typer.Exit:
+            raise
         except ModelsealError as error:
             complain(str(error))
             raise typer.Exit(Exit.WRONG_USE) from error
         except KeyboardInterrupt as error:
             complain("interrupted")
             raise typer.Exit(Exit.INTERRUPTED) from error
+        except BaseException as error:
+            print_exception(error)
+            raise typer.Exit(Exit.CRASHED) from error
 
     return run

@@ -66,7 +66,7 @@ def emit(document: Mapping[str, object], path: Path) -> None:
     Raises:
         BadFileError: The file cannot be written.
     """
-    from modelseal.fingerprint.writing import write_atomically
+    from modelseal.writing import write_atomically
 
     text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False)
     if path == STANDARD_OUTPUT:

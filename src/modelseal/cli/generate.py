@@ -2,6 +2,7 @@
 
 from modelseal.cli.options import (
     Candidates,
+    Factor,
     Images,
     Margin,
     Method,
@@ -24,18 +25,19 @@ def generate(  # noqa: PLR0913 (a verb)
     method: MethodOption = Method.BOUNDARY,
     tie: Tie = 10,
     margin: Margin = None,
+    factor: Factor = 10.0,
     seed: Seed = 0,
 ) -> None:
     """Make candidates and calibrate them: the first half of seal."""
     from modelseal.cli.emitting import check_output
-    from modelseal.cli.making import load_inputs, make_recipe
+    from modelseal.cli.making import list_inputs, load_inputs, make_recipe
     from modelseal.cli.paper import Paper
     from modelseal.cli.progress import reporting
     from modelseal.cli.telling import tell_accepted, tell_made
     from modelseal.fingerprint.codec import write
 
-    check_output(output, inputs=[model, images])
-    recipe = make_recipe(spec=spec, method=method, tie=tie, margin=margin, seed=seed)
+    check_output(output, inputs=list_inputs(model, images))
+    recipe = make_recipe(spec=spec, method=method, tie=tie, margin=margin, factor=factor, seed=seed)
     network, naturals = load_inputs(model, images)
     from modelseal import sealing
 

@@ -27,7 +27,7 @@ def check_counts(*, samples: int, candidates: int) -> None:
 
 
 def make_recipe(
-    *, spec: str, method: Method, tie: int, margin: float | None, seed: int
+    *, spec: str, method: Method, tie: int, margin: float | None, factor: float, seed: int
 ) -> "Recipe":
     """How samples shall be made.
 
@@ -40,8 +40,26 @@ def make_recipe(
     from modelseal import sealing
 
     return sealing.Recipe(
-        method=sealing.Method(method.value), spec=shown, tied=tie, margin=margin, seed=seed
+        method=sealing.Method(method.value),
+        spec=shown,
+        tied=tie,
+        margin=margin,
+        factor=factor,
+        seed=seed,
     )
+
+
+def list_inputs(model: Path, images: Path) -> tuple[Path, ...]:
+    """Every file that is read for samples, so that none is replaced by what is made of it.
+
+    Raises:
+        BadFileError: The model.toml or the folder of images cannot be read.
+    """
+    from modelseal.models.declaration import list_model_files
+    from modelseal.models.images import list_images
+
+    found = list_images(images) if images.is_dir() else (images,)
+    return (*list_model_files(model), *found)
 
 
 def load_inputs(model: Path, images: Path, *, samples: int = 1) -> tuple["Model", Codes]:

@@ -8,7 +8,7 @@ from modelseal.cli.telling import tell_domain
 from modelseal.domain import Domain
 from modelseal.endpoints.base import Endpoint
 from modelseal.endpoints.local import LocalEndpoint
-from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
+from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, MissingExtraError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Kind
 from modelseal.outputs.specs import Probabilities, TopProbabilities
@@ -61,6 +61,22 @@ def expected_kind(fingerprint: Fingerprint) -> Kind:
     return Kind.PROBABILITIES if probable else Kind.SCORES
 
 
+def list_files(text: str) -> tuple[Path, ...]:
+    """The files that an endpoint of this name reads, of which some may be missing.
+
+    Raises:
+        BadFileError: It is a model.toml that cannot be used.
+    """
+    if text.startswith(SERVERS):
+        return ()
+    path = Path(text)
+    if path.suffix.lower() != ".toml":
+        return (path,)
+    from modelseal.models.declaration import list_model_files
+
+    return list_model_files(path)
+
+
 def shown_name(text: str) -> str:
     """What an endpoint is called where others read it: an address without user and password.
 
@@ -99,16 +115,22 @@ def open_model(path: Path, domain: Domain) -> LocalEndpoint:
     require_torch("Running a model.toml")
     import torch
 
+    from modelseal.models.building import ESCAPES, first_line
     from modelseal.models.loading import load
 
     model = load(path)
-
     if model.domain != domain:
         wanted, came = tell_domain(domain), tell_domain(model.domain)
         raise BadFileError(path, f"{wanted} were wanted, as sealed, but it takes {came}")
 
     def run(inputs: Inputs) -> Scores:
-        with torch.no_grad():
-            return cast(Scores, model.network(torch.from_numpy(inputs)).numpy())
+        try:
+            with torch.no_grad():
+                scores = model.network(torch.from_numpy(inputs))
+            # numpy lacks some of torch's types, such as bfloat16; float32 holds all but float64.
+            wide = scores if scores.dtype == torch.float64 else scores.float()
+            return cast(Scores, wide.numpy())
+        except ESCAPES as error:
+            raise EndpointError(f"the network failed: {first_line(error)}") from error
 
     return LocalEndpoint(run, domain)

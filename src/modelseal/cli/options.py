@@ -92,9 +92,17 @@ Margin: TypeAlias = Annotated[
     float | None,
     typer.Option(
         metavar="M",
-        help="The smallest margin of a sample, above 0; by default ten times what harmless "
+        help="The smallest margin of a sample, above 0; by default --factor times what harmless "
         "re-hosting moves it.",
         show_default=False,
+    ),
+]
+Factor: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        min=1.0,
+        metavar="F",
+        help="Every margin is at least this many times what harmless re-hosting moves the sample.",
     ),
 ]
 Seed: TypeAlias = Annotated[

@@ -2,6 +2,7 @@
 
 from modelseal.cli.options import (
     Candidates,
+    Factor,
     Images,
     Margin,
     Method,
@@ -26,19 +27,20 @@ def seal(  # noqa: PLR0913 (a verb)
     method: MethodOption = Method.BOUNDARY,
     tie: Tie = 10,
     margin: Margin = None,
+    factor: Factor = 10.0,
     seed: Seed = 0,
 ) -> None:
     """Make a fingerprint: generate candidates, calibrate them, select a few."""
     from modelseal.cli.emitting import check_output
-    from modelseal.cli.making import check_counts, load_inputs, make_recipe
+    from modelseal.cli.making import check_counts, list_inputs, load_inputs, make_recipe
     from modelseal.cli.paper import Paper
     from modelseal.cli.progress import reporting
     from modelseal.cli.telling import tell_accepted, tell_made
     from modelseal.fingerprint.codec import write
 
-    check_output(output, inputs=[model, images])
+    check_output(output, inputs=list_inputs(model, images))
     check_counts(samples=samples, candidates=candidates)
-    recipe = make_recipe(spec=spec, method=method, tie=tie, margin=margin, seed=seed)
+    recipe = make_recipe(spec=spec, method=method, tie=tie, margin=margin, factor=factor, seed=seed)
     network, naturals = load_inputs(model, images, samples=samples)
     from modelseal import sealing
 

@@ -28,8 +28,9 @@ def select(  # noqa: PLR0913 (a verb)
     from modelseal.cli.paper import Paper
     from modelseal.cli.telling import tell_made
     from modelseal.fingerprint.codec import read, write
+    from modelseal.models.declaration import list_model_files
 
-    check_output(output, inputs=[model, candidates])
+    check_output(output, inputs=[*list_model_files(model), candidates])
     found = read(candidates)
     require_torch("Selecting samples")
     from modelseal import sealing

@@ -25,6 +25,9 @@ COLOURS = {
 COUNTED = {Finding.AGREES: "agree", Finding.DIFFERS: "differ", Finding.UNCLEAR: "are unclear"}
 """What is said of so many samples."""
 
+SKIPPED = "skipped"
+"""The parameter under which sealing notes the harmless variants that could not be tried."""
+
 
 def tell_verdict(paper: Paper, verdict: Verdict) -> None:
     """Writes the verdict, its reason and how many samples led to which finding."""
@@ -65,17 +68,19 @@ def tell_inspection(paper: Paper, fingerprint: Fingerprint) -> None:
 def facts(fingerprint: Fingerprint) -> Mapping[str, str]:
     """What can be said of a fingerprint, by name."""
     origin = fingerprint.origin
+    settings = {name: value for name, value in origin.parameters.items() if name != SKIPPED}
     return {
         "for": tell_domain(fingerprint.domain),
         "classes": tell_classes(fingerprint),
         "shown": str(fingerprint.spec),
         "samples": str(len(fingerprint)),
         "method": f"{origin.method}, seed {origin.seed}",
-        "parameters": pairs(origin.parameters),
+        "parameters": pairs(settings),
         "margins": spread(fingerprint.margins),
         "moves": f"{spread(fingerprint.moves)}; a margin is at least {fingerprint.factor:g} moves",
         "PSNR": f"{spread(fingerprint.psnr)}, in dB",
         "variants": ", ".join(origin.variants) or "none",
+        **not_tried(fingerprint),
         "false alarms": tell_alarms(fingerprint),
         "weights": origin.weights_digest,
         "packages": pairs(origin.packages),
@@ -98,12 +103,18 @@ def tell_classes(fingerprint: Fingerprint) -> str:
 
 
 def tell_alarms(fingerprint: Fingerprint) -> str:
-    """How sure it is that a harmless difference raises no alarm."""
+    """What is known of how often a harmless difference raises an alarm."""
     answers = fingerprint.origin.harmless_answers
     if not answers:
         return "never measured"
-    bound = f"below {fingerprint.false_alarm_bound:.2g} of all answers at 95 % confidence"
-    return f"none in {answers} harmless answers, so {bound}"
+    bound = f"{fingerprint.false_alarm_bound:.2g} for re-hostings like those tried"
+    return f"none in {answers} harmless answers; rule-of-three bound {bound}"
+
+
+def not_tried(fingerprint: Fingerprint) -> Mapping[str, str]:
+    """The harmless variants that could not be tried, by what they are called; empty if none."""
+    skipped = fingerprint.origin.parameters.get(SKIPPED)
+    return {} if skipped is None else {"not tried": str(skipped)}
 
 
 def pairs(values: Mapping[str, str | int | float]) -> str:
@@ -131,6 +142,8 @@ def tell_made(paper: Paper, fingerprint: Fingerprint, *, file: Path, chosen: str
         f"margin {fingerprint.margins.min():.3g} or more, largest harmless move "
         f"{fingerprint.moves.max():.3g}, median PSNR {np.median(fingerprint.psnr):.1f} dB"
     )
+    for name, value in not_tried(fingerprint).items():
+        paper.write(f"{name}: {value}")
 
 
 def tell_accepted(fingerprint: Fingerprint) -> str:

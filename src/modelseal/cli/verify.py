@@ -1,7 +1,6 @@
 """`modelseal verify`: asks an endpoint whether it still serves the sealed model."""
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -46,11 +45,11 @@ def verify(
     """
     from modelseal.cli.documents import verdict_document
     from modelseal.cli.emitting import STANDARD_OUTPUT, check_document, emit
-    from modelseal.cli.opening import shown_name
+    from modelseal.cli.opening import list_files, shown_name
     from modelseal.fingerprint.codec import read
     from modelseal.verifying import Depth
 
-    check_document(json, inputs=[fingerprint, Path(endpoint)])
+    check_document(json, inputs=[fingerprint, *list_files(endpoint)])
     sealed = read(fingerprint)
     depth = Depth.ALL if everything else Depth.FIRST_PROOF
     verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed)

@@ -5,9 +5,9 @@ the HTTP client.
 """
 
 import re
-from contextlib import closing
 from functools import partial
 from math import isfinite
+from types import TracebackType
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -36,6 +36,9 @@ class OipEndpoint:
     any or of a fixed size) or the same with channels last. A model that declares no inputs, as
     KServe's often do, is asked with FP32 under the name `input`. Tensors travel as JSON, or as
     bytes where the metadata list the extension `binary_tensor_data`.
+
+    One connection is kept for all questions, and opened anew where it breaks. `close` gives it
+    up, as does the end of a `with` block or of the endpoint itself.
 
     Args:
         url: `http(s)://host/v2/models/NAME` or the same with `/versions/VERSION`; a prefix before
@@ -70,6 +73,7 @@ class OipEndpoint:
         self.shows = shows
         self.timeout = timeout
         self.contract: Contract | None = None
+        self.connection: Connection | None = None
         self.model_version = found["version"] or ""
         """The version that answered last, or the one asked for; empty if neither is known."""
 
@@ -83,12 +87,39 @@ class OipEndpoint:
         """
         self.domain.check(codes)
         try:
-            with closing(Connection(self.url, seconds=self.timeout)) as connection:
-                contract = self.learn(connection)
-                ask = partial(self.ask_once, connection, contract)
-                return ask_in_groups(ask, codes, size=contract.form.batch)
+            connection = self.connect()
+            contract = self.learn(connection)
+            ask = partial(self.ask_once, connection, contract)
+            return ask_in_groups(ask, codes, size=contract.form.batch)
         except EndpointError as error:
             raise EndpointError(f"{self.shown_url}: {error}") from error
+
+    def connect(self) -> Connection:
+        """The connection that is kept, or a new one.
+
+        Raises:
+            EndpointError: The environment names proxies or certificates that cannot be used.
+        """
+        if self.connection is None:
+            self.connection = Connection(self.url, seconds=self.timeout)
+        return self.connection
+
+    def close(self) -> None:
+        """Gives the connection up; a later question opens a new one."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def __enter__(self) -> "OipEndpoint":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def learn(self, connection: Connection) -> Contract:
         """Reads the metadata, once.

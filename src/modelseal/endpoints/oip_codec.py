@@ -29,6 +29,9 @@ from modelseal.shapes import Array
 JSON_LENGTH = "Inference-Header-Content-Length"
 """The header that says where the JSON ends and the bytes begin."""
 
+LONGEST = 19
+"""The most digits that a length is read with: no body is longer than 64 bits can count."""
+
 DTYPES: dict[str, np.dtype[np.generic]] = {
     "FP16": np.dtype("<f2"),
     "FP32": np.dtype("<f4"),
@@ -103,25 +106,38 @@ def decode(body: bytes, *, length: str, request: str, output: str) -> Response:
         body: JSON, with bytes behind it if `length` says so.
         length: How many bytes of the body are JSON, as the header says; empty for all.
         request: The name of the request that is answered.
-        output: The output to take; the first one if it is empty or not there.
+        output: The name of the output to take; empty for the first one.
 
     Raises:
-        EndpointError: The response is malformed, or answers another request.
+        EndpointError: The response is malformed, lacks the output, or answers another request.
     """
     head, data = split(body, length)
     content = read_object(head)
     if (answered := content.get("id")) not in (None, "", request):
         raise EndpointError(f"id: {request} was wanted, but {name_of(answered)} came")
     tensors = objects_at(content, "outputs")
-    if not tensors:
-        raise EndpointError("outputs: at least one was wanted, but none came")
-    number = next((n for n, tensor in enumerate(tensors) if tensor.get("name") == output), 0)
+    number = find(tensors, output)
     try:
         array = read_tensor(tensors[number], behind(tensors, data)[number])
     except EndpointError as error:
         raise EndpointError(f"outputs[{number}]: {error}") from error
     version = content.get("model_version")
     return Response(output=array, version="" if version is None else shorten(str(version)))
+
+
+def find(tensors: Sequence[JsonObject], output: str) -> int:
+    """The number of the output of this name; of the first one if the name is empty.
+
+    Raises:
+        EndpointError: There is none.
+    """
+    if not tensors:
+        raise EndpointError("outputs: at least one was wanted, but none came")
+    names = [tensor.get("name") for tensor in tensors]
+    if output and output not in names:
+        came = shorten(", ".join(map(name_of, names)))
+        raise EndpointError(f"outputs: {name_of(output)} was wanted, but {came} came")
+    return names.index(output) if output else 0
 
 
 def split(body: bytes, length: str) -> tuple[bytes, bytes]:
@@ -132,10 +148,12 @@ def split(body: bytes, length: str) -> tuple[bytes, bytes]:
     """
     if not length:
         return body, b""
-    if not (length.isascii() and length.isdigit() and int(length[:19]) <= len(body)):
+    readable = length.isascii() and length.isdigit() and len(length) <= LONGEST
+    end = int(length) if readable else -1
+    if not 0 <= end <= len(body):
         wanted = f"a length up to {len(body)}"
         raise EndpointError(f"{JSON_LENGTH}: {wanted} was wanted, but {shorten(length)} came")
-    return body[: int(length)], body[int(length) :]
+    return body[:end], body[end:]
 
 
 def behind(tensors: Sequence[JsonObject], data: bytes) -> list[bytes | None]:

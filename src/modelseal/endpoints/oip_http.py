@@ -1,10 +1,11 @@
 """One HTTP exchange, in which every fault becomes an EndpointError."""
 
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from time import monotonic
+from weakref import finalize
 
 import httpx2
 
@@ -13,6 +14,9 @@ from modelseal.errors import EndpointError, InvalidArgumentError
 
 LARGEST = 64 * 2**20
 """The largest body that is read, in bytes."""
+
+DROPPED = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
+"""What comes of a kept connection that the server has dropped meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +32,8 @@ class Connection:
 
     It follows no redirects, since another server than the one that was named would answer, and
     asks for no compression, so that a small body cannot become a large one. Proxies and
-    certificates come from the environment, as they do for other programs.
+    certificates come from the environment, as they do for other programs. If it is never closed,
+    it closes itself with its last use.
 
     Args:
         url: An address of the server.
@@ -41,6 +46,7 @@ class Connection:
 
     def __init__(self, url: str, *, seconds: float) -> None:
         self.seconds = seconds
+        self.kept = False
         # Reading all certificates takes longer than a question; without TLS none are needed.
         certificates = url.startswith("https:") or SSLContext(PROTOCOL_TLS_CLIENT)
         try:
@@ -50,10 +56,11 @@ class Connection:
         except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
             reason = f"the environment's proxies or certificates cannot be used: {error}"
             raise EndpointError(reason) from error
+        self.release = finalize(self, self.client.close)
 
     def close(self) -> None:
         """Gives the connection up."""
-        self.client.close()
+        self.release()
 
     def get(self, url: str) -> Reply:
         """Fetches an address.
@@ -84,10 +91,9 @@ class Connection:
         Raises:
             EndpointError: Nothing came in time, or too much, or not a success.
         """
-        deadline = monotonic() + self.seconds
         try:
-            with self.client.stream(method, url, content=content, headers=headers) as response:
-                body = read_body(response, deadline=deadline)
+            request = self.client.build_request(method, url, content=content, headers=headers)
+            response, body = self.send(request)
         except httpx2.TimeoutException as error:
             raise EndpointError(f"no answer came within {self.seconds:g} seconds") from error
         # A host's name that the resolver cannot spell is a UnicodeError.
@@ -97,6 +103,24 @@ class Connection:
         return Reply(
             body=body, headers={key.lower(): text for key, text in response.headers.items()}
         )
+
+    def send(self, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
+        """Sends a request; once more if it was lost with a connection that had been kept."""
+        try:
+            return self.send_once(request)
+        except DROPPED:
+            if not self.kept:
+                raise
+            self.kept = False
+            return self.send_once(request)
+
+    def send_once(self, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
+        """Sends a request, on the connection that was kept if there is one."""
+        deadline = monotonic() + self.seconds
+        with closing(self.client.send(request, stream=True)) as response:
+            body = read_body(response, deadline=deadline)
+        self.kept = True
+        return response, body
 
 
 def check_address(url: str) -> None:

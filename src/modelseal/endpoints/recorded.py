@@ -2,7 +2,6 @@
 
 import json
 from collections import defaultdict
-from contextlib import suppress
 from itertools import starmap
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from modelseal.errors import BadFileError, EndpointError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.comparing import finite
 from modelseal.shapes import Array, Codes
+from modelseal.writing import write_atomically
 
 LARGEST = 64 * 2**20
 """The largest file that is read, in bytes: 1,000 samples of 1,000 scores take a third of it."""
@@ -77,22 +77,15 @@ def record(answers: Answers, path: Path) -> None:
 
     Args:
         answers: One answer for each sample, in the samples' order.
-        path: The file, which is replaced as a whole if it exists.
+        path: The file, which is replaced as a whole if it exists; a new one can be read by its
+            owner alone.
 
     Raises:
         EndpointError: A number is an infinity or NaN.
         BadFileError: The file cannot be written.
     """
     lines = [f"{to_line(answers, row)}\n" for row in range(len(answers))]
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        partial.write_text("".join(lines), encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise BadFileError(path, f"cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):  # gone if all went well, and never there if nothing did
-            partial.unlink()
+    write_atomically(path, "".join(lines).encode())
 
 
 def to_line(answers: Answers, row: int) -> str:

@@ -15,9 +15,9 @@ from modelseal.fingerprint.digest import content_digest
 from modelseal.fingerprint.parsing import FORMAT, Header, parse_header
 from modelseal.fingerprint.record import Fingerprint, Origin
 from modelseal.fingerprint.tensors import expected_answers, load, pack
-from modelseal.fingerprint.writing import explain, write_atomically
 from modelseal.outputs.specs import parse_spec
 from modelseal.shapes import Array
+from modelseal.writing import explain, write_atomically
 
 MAX_BYTES = 2**31
 """The largest file that is written or read."""
@@ -72,7 +72,7 @@ def decode(data: bytes, *, name: str) -> Fingerprint:
 
 
 def write(fingerprint: Fingerprint, path: Path) -> None:
-    """Writes a fingerprint to a file, whole or not at all.
+    """Writes a fingerprint to a file, whole or not at all; a new one is for its owner alone.
 
     Raises:
         BadFileError: The file cannot be written.

@@ -131,10 +131,13 @@ class Fingerprint:
 
     @property
     def false_alarm_bound(self) -> float:
-        """The share of harmless answers that may differ, at 95 % confidence.
+        """The rule-of-three bound 3 / n on the share of harmless answers that differ.
 
-        None of n did in calibration, so the share is below 3 / n (the rule of three:
-        (1 - 3/n)^n is about e^-3, which is 5 %); 1 if nothing was measured.
+        None of n answers differed in calibration; if they were independent draws, the share would
+        be below 3 / n at 95 % confidence, since (1 - 3/n)^n is about e^-3, which is 5 %. They are
+        not: the samples were kept because none of their answers differed, and the variants are
+        those of one machine. So the number speaks of re-hostings like those tried and promises
+        nothing of others. At most 1, and 1 if nothing was measured.
         """
         return min(1.0, 3 / self.origin.harmless_answers) if self.origin.harmless_answers else 1.0
 

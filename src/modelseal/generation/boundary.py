@@ -16,8 +16,9 @@ TRUST = 4 / 255
 # standard deviation of a uniform error): to be nearer to the tie than that moves it is wasted.
 ROUNDING = 1 / sqrt(12)
 # Scores are float32: a gap cannot be brought nearer to its aim than a few units in the last
-# place of scores of size 10 to 100.
+# place of scores of size 10 to 100. A small aim needs to be met to a share of itself all the same.
 FLOAT_TOLERANCE = 1e-5
+AIM_SHARE = 0.25
 # A regulariser so small that it only matters when two gaps have the same gradient, and yet above
 # the 1e-7 below which float32 would lose it.
 RIDGE = 1e-6
@@ -53,18 +54,33 @@ def tie(
         Inputs inside the bounds, not yet on the levels.
     """
     inputs = start.clone()
+    near = torch.where(aim > 0, AIM_SHARE * aim, FLOAT_TOLERANCE).clamp(max=FLOAT_TOLERANCE)
     active = torch.arange(len(inputs), device=inputs.device)
     for _ in range(steps):
         gaps, jacobian = differentiate_gaps(network, inputs[active], ranking.take(active))
         residual = gaps - aim[active, None]
-        reach = domain.step * ROUNDING * jacobian.norm(dim=2) + FLOAT_TOLERANCE
+        reach = domain.step * ROUNDING * jacobian.norm(dim=2) + near[active, None]
         moving = (residual.abs() > reach).any(dim=1)
         active = active[moving]
         if not len(active):
             break
-        change = shortest_change(jacobian[moving], residual[moving], domain=domain)
-        inputs[active] = domain.clamp(inputs[active] + change.view_as(inputs[active]))
+        inputs[active] = step_towards(
+            inputs[active], jacobian[moving], residual[moving], domain=domain
+        )
     return inputs
+
+
+def step_towards(inputs: Inputs, jacobian: Jacobian, residual: Gaps, *, domain: Domain) -> Inputs:
+    """One Newton step inside the bounds.
+
+    Values that a step would push out of the bounds stay where they are, and the step is computed
+    anew without them: an image with white ground would else lose most of every step.
+    """
+    flat = inputs.flatten(1)
+    change = shortest_change(jacobian, residual, domain=domain)
+    held = (domain.clamp(flat + change) == flat) & (change != 0)
+    change = shortest_change(jacobian * ~held[:, None], residual, domain=domain)
+    return domain.clamp(flat + change).view_as(inputs)
 
 
 def shortest_change(jacobian: Jacobian, residual: Gaps, *, domain: Domain) -> Numbers:

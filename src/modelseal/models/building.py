@@ -15,22 +15,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from modelseal.errors import InvalidArgumentError
+from modelseal.errors import FOREIGN_ERRORS, InvalidArgumentError
 
-FOREIGN_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    NameError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
-"""What code that we do not know usually raises."""
+ESCAPES = (*FOREIGN_ERRORS, SystemExit)
+"""What the owner's code usually raises, and its end of the program, which is not its to end."""
 
 
 def first_line(error: BaseException) -> str:
@@ -76,7 +64,7 @@ def read_program(path: Path) -> nn.Module:
     try:
         with _silent(logging.getLogger("torch.export")):
             return Program(cast(nn.Module, torch.export.load(path).module()))
-    except FOREIGN_ERRORS as error:
+    except ESCAPES as error:
         raise InvalidArgumentError(problem) from error
 
 
@@ -115,7 +103,7 @@ class Program(nn.Module):
 def _find(module: str, name: str) -> Callable[..., object]:
     try:
         found = importlib.import_module(module)
-    except FOREIGN_ERRORS as error:
+    except ESCAPES as error:
         raise InvalidArgumentError(f"{module} cannot be imported: {first_line(error)}") from error
     called = getattr(found, name, None)
     if not callable(called):
@@ -126,7 +114,7 @@ def _find(module: str, name: str) -> Callable[..., object]:
 def _call(called: Callable[..., object], arguments: Mapping[str, Any], factory: str) -> object:
     try:
         return called(**arguments)
-    except FOREIGN_ERRORS as error:
+    except ESCAPES as error:
         raise InvalidArgumentError(f"{factory} failed: {first_line(error)}") from error
 
 

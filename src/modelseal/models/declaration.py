@@ -96,6 +96,21 @@ def read_declaration(path: Path) -> Declaration:
         raise BadFileError(path, f"is no TOML: {error}") from error
 
 
+def list_model_files(path: Path) -> tuple[Path, ...]:
+    """A model.toml, the files that it names and its factory's module; some may be missing.
+
+    Raises:
+        BadFileError: It cannot be read, or a key or value is wrong.
+    """
+    declaration = read_declaration(path)
+    model = declaration.model
+    named = (model.program, model.weights, declaration.output.classes)
+    module = (model.factory or "").partition(":")[0]
+    code = path.parent.joinpath(*module.split("."))
+    beside = (code.with_name(f"{code.name}.py"), code / "__init__.py") if module else ()
+    return (path, *(path.parent / name for name in named if name is not None), *beside)
+
+
 def _first_problem(error: ValidationError) -> tuple[str, str]:
     """One sentence and the path of its key."""
     # A misspelt key is both unknown and missing: the spelling says more.

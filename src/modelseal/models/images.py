@@ -4,9 +4,11 @@ This module needs no torch: looking into a fingerprint uses it too.
 """
 
 import io
+import lzma
 import struct
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +18,7 @@ from PIL import Image, ImageOps
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.shapes import Array, Codes
+from modelseal.writing import explain, write_atomically
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 GREY_LEVELS = 256
@@ -29,6 +32,20 @@ BROKEN_IMAGE = (
     struct.error,
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
+)
+# What numpy and zipfile raise for broken files; a RuntimeError is one about a password, and memory
+# ends where a header promises too much.
+BROKEN_ARRAYS = (
+    EOFError,
+    KeyError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
 )
 
 
@@ -64,7 +81,8 @@ def read_images(
 def write_images(folder: Path, codes: Codes, domain: Domain) -> tuple[Path, ...]:
     """Writes inputs as lossless images 000.png, 001.png and so on.
 
-    Files of these names are replaced. If one cannot be written, none of the new ones stays.
+    Files of these names are replaced, each as a whole. If one cannot be written, or the work is
+    interrupted, those that were written before it are removed.
 
     Args:
         folder: Made if it is missing.
@@ -86,17 +104,40 @@ def write_images(folder: Path, codes: Codes, domain: Domain) -> tuple[Path, ...]
         )
     domain.check(codes)
     files = {folder / f"{row:03}.png": _png(code) for row, code in enumerate(codes)}
-    written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise BadFileError(folder, f"cannot be written to: {explain(error)}") from error
+    written: list[Path] = []
+    try:
         for file, content in files.items():
+            write_atomically(file, content)
             written.append(file)
-            file.write_bytes(content)
-    except OSError as error:
-        for file in filter(Path.is_file, written):
-            file.unlink()
-        raise BadFileError(folder, f"cannot be written to: {error.strerror}") from error
+    except BaseException:
+        for file in written:
+            file.unlink(missing_ok=True)
+        raise
     return tuple(files)
+
+
+def list_images(folder: Path) -> tuple[Path, ...]:
+    """The PNG and JPEG files of a folder, in order of their names.
+
+    Raises:
+        BadFileError: The folder cannot be read.
+    """
+    try:
+        return tuple(
+            sorted(
+                file
+                for file in folder.iterdir()
+                if file.suffix.lower() in SUFFIXES
+                and file.is_file()
+                and not file.name.startswith(".")
+            )
+        )
+    except OSError as error:
+        raise BadFileError(folder, f"cannot be read: {explain(error)}") from error
 
 
 def _read_folder(folder: Path, domain: Domain, limit: int | None) -> tuple[Codes, tuple[str, ...]]:
@@ -106,11 +147,7 @@ def _read_folder(folder: Path, domain: Domain, limit: int | None) -> tuple[Codes
             "images need inputs of shape (height, width), (1, height, width) or "
             f"(3, height, width), but the model takes {list(domain.shape)}; an .npz file will do",
         )
-    files = sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
-    )
+    files = list_images(folder)
     if not files:
         raise BadFileError(folder, "needs PNG or JPEG files, but has none")
     grey = np.stack([_read_image(file, domain) for file in files[:limit]])
@@ -158,8 +195,10 @@ def _read_array(file: Path) -> Array:
             if "images" not in names and len(names) != 1:
                 raise BadFileError(file, f"needs an array named images, but has {names}")
             found = arrays["images" if "images" in names else names[0]]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except BROKEN_ARRAYS as error:
         raise BadFileError(file, f"cannot be read as arrays: {error}") from error
+    if not isinstance(found, np.ndarray):
+        raise BadFileError(file, "cannot be read as arrays: what it holds is something else")
     array = cast(Array, found)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise BadFileError(file, f"needs uint8 or floating numbers, but has {array.dtype}")

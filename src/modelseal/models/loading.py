@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.models.building import (
-    FOREIGN_ERRORS,
+    ESCAPES,
     Program,
     build_network,
     first_line,
@@ -117,7 +117,7 @@ def _run(network: nn.Module, inputs: Tensor) -> Tensor:
     try:
         with torch.no_grad():
             scores: object = network(inputs)
-    except FOREIGN_ERRORS as error:
+    except ESCAPES as error:
         hint = "; an exported program needs a dynamic batch axis" if len(inputs) > 1 else ""
         raise InvalidArgumentError(
             f"{wanted}, but failed with {first_line(error)}{hint}"

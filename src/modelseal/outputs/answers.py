@@ -25,6 +25,7 @@ class Answers:
         labels: Class numbers, best first; only for labels.
         values: For labels, nothing or the probability of each label; otherwise the score or
             probability of every class.
+        digits: With how many decimal digits the values came, if these are fewer than are compared.
 
     Raises:
         InvalidArgumentError: The parts do not fit the kind or one another.
@@ -33,6 +34,7 @@ class Answers:
     kind: Kind
     labels: Labels | None = None
     values: Values | Scores | None = None
+    digits: int | None = None
 
     def __post_init__(self) -> None:
         if (self.labels is not None) != (self.kind is Kind.LABELS):
@@ -52,6 +54,7 @@ class Answers:
             kind=self.kind,
             labels=None if self.labels is None else self.labels[rows],
             values=None if self.values is None else self.values[rows],
+            digits=self.digits,
         )
 
     def describe(self, row: int) -> str:

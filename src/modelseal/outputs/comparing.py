@@ -11,6 +11,10 @@ from modelseal.shapes import Array, Labels, Mask, PerInput, Scores, Values
 # A row may miss 1 by half a unit of the last digit that is compared for each class, and by this
 # much more: some servers print fewer digits.
 SUM_TOLERANCE = 0.05
+# Softmax in float32 adds up to 1 within 1e-6, in half precision within 1e-3.
+SOFTMAX_TOLERANCE = 1e-3
+# More decimal digits than a float32 below 1 has need not be looked for.
+FLOAT32_DIGITS = 7
 
 
 def softmax(scores: Scores) -> Scores:
@@ -64,6 +68,28 @@ def same_digits(expected: Answers, shown: Answers, digits: int) -> Mask:
     return cast(Mask, (np.abs(first - second) < 0.5 * 10.0**-digits).all(axis=1))
 
 
+def check_detail(expected: Answers, shown: Answers, digits: int, *, where: Mask) -> None:
+    """Makes sure that values differ because they do, not because fewer digits came.
+
+    Args:
+        expected: The expected answer.
+        shown: The answer that came, with the number of its digits if these are fewer.
+        digits: How many digits are compared.
+        where: The inputs whose values alone make the difference.
+
+    Raises:
+        EndpointError: An answer may be the expected one, rounded or cut to fewer digits.
+    """
+    if shown.digits is None:
+        return
+    first, second = comparable(expected, shown)
+    # Cutting loses up to a unit of the shown digits, and what was expected is rounded itself.
+    widest = 10.0**-shown.digits + 0.75 * 10.0**-digits
+    near = (np.abs(first - second) < widest).all(axis=1)
+    if (near & where).any():
+        raise EndpointError(f"{digits} digits were wanted, but {shown.digits} came")
+
+
 def comparable(expected: Answers, shown: Answers) -> tuple[Array, Array]:
     """The values of two answers as float64, of one shape.
 
@@ -99,6 +125,17 @@ def many_enough(values: Scores, count: int) -> Scores:
     """
     if values.shape[1] < count:
         raise EndpointError(f"{count} classes were wanted, but {values.shape[1]} came")
+    return values
+
+
+def untied(values: Scores, count: int) -> Scores:
+    """The values themselves.
+
+    Raises:
+        EndpointError: Two of the best count + 1 are equal.
+    """
+    if not (label_margin(values, count) > 0).all():
+        raise EndpointError("two classes share a place: their shown scores are equal")
     return values
 
 
@@ -140,6 +177,40 @@ def shares(values: Values) -> Values:
     if (exact < 0).any() or (exact > 1 + SUM_TOLERANCE).any():
         raise EndpointError("probabilities from 0 to 1 were wanted, but other numbers came")
     return exact
+
+
+def fewer_digits(answers: Answers, digits: int) -> int | None:
+    """With how many digits shown probabilities came; nothing if there may be `digits` or more.
+
+    Probabilities that are made of shown scores have all their digits.
+    """
+    if answers.kind is Kind.SCORES:
+        return None
+    return decimal_digits(cast(Array, answers.values), below=digits)
+
+
+def decimal_digits(values: Array, *, below: int) -> int | None:
+    """The smallest number of decimal digits, from 1, that holds all values; nothing if none does.
+
+    Args:
+        values: Numbers from 0 to 1.
+        below: Only fewer digits are tried.
+    """
+    exact = values.astype(np.float64)
+    # A decimal number is off by half a place of the values' own type, or by one if computed.
+    slack = 2.0 * np.spacing(values).astype(np.float64)
+    fitting = (n for n in range(1, below) if (np.abs(exact - exact.round(n)) <= slack).all())
+    return next(fitting, None)
+
+
+def like_probabilities(values: Scores) -> Mask:
+    """Whether numbers are from 0 to 1 and add up to 1, as far as their digits allow."""
+    within = values.clip(0.0, 1.0)
+    digits = decimal_digits(within, below=FLOAT32_DIGITS)
+    rounding = 0.0 if digits is None else values.shape[1] * 0.5 * 10.0**-digits
+    missing = np.abs(within.sum(axis=1, dtype=np.float64) - 1)
+    sums = missing <= min(SOFTMAX_TOLERANCE + rounding, SUM_TOLERANCE)
+    return cast(Mask, (within == values).all(axis=1) & sums)
 
 
 def check_digits(digits: int) -> None:

@@ -15,17 +15,21 @@ from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.comparing import (
     all_probabilities,
     best,
+    check_detail,
     check_digits,
     comparable,
+    fewer_digits,
     finite,
     label_margin,
     label_move,
+    like_probabilities,
     many_enough,
     rounding_margin,
     same_digits,
     same_labels,
     shares,
     softmax,
+    untied,
     wide_enough,
 )
 from modelseal.shapes import Mask, PerInput, Scores
@@ -48,7 +52,11 @@ class OutputSpec(Protocol):
         ...
 
     def agree(self, expected: Answers, shown: Answers) -> Mask:
-        """Whether two answers in the form of `reveal` are the same, for each input."""
+        """Whether two answers in the form of `reveal` are the same, for each input.
+
+        Raises:
+            EndpointError: What was shown does not tell: too few classes or digits came.
+        """
         ...
 
     def margin(self, scores: Scores) -> PerInput:
@@ -87,9 +95,7 @@ class TopLabels:
             wanted = wide_enough(answers.labels, self.count)
             return Answers(kind=Kind.LABELS, labels=wanted)
         values = many_enough(finite(cast(Scores, answers.values)), self.count)
-        if values.shape[1] > 1 and not (label_margin(values, self.count) > 0).all():
-            raise EndpointError("two classes share a place: their shown scores are equal")
-        return Answers(kind=Kind.LABELS, labels=best(values, self.count))
+        return Answers(kind=Kind.LABELS, labels=best(untied(values, self.count), self.count))
 
     def agree(self, expected: Answers, shown: Answers) -> Mask:
         """Whether all labels are the same, in the same order."""
@@ -132,19 +138,23 @@ class TopProbabilities:
         if answers.labels is not None and answers.values is not None:
             labels = wide_enough(answers.labels, self.count)
             values = shares(answers.values)[:, : self.count].round(self.digits)
-            return Answers(kind=Kind.LABELS, labels=labels, values=values)
-        return self.shorten(many_enough(all_probabilities(answers, self.digits), self.count))
+            digits = fewer_digits(answers, self.digits)
+            return Answers(kind=Kind.LABELS, labels=labels, values=values, digits=digits)
+        every = many_enough(all_probabilities(answers, self.digits), self.count)
+        return self.shorten(untied(every, self.count), digits=fewer_digits(answers, self.digits))
 
-    def shorten(self, probabilities: Scores) -> Answers:
+    def shorten(self, probabilities: Scores, *, digits: int | None = None) -> Answers:
         """The highest labels and their rounded probabilities."""
         labels = best(probabilities, self.count)
         values = np.take_along_axis(probabilities, labels, axis=1).round(self.digits)
-        return Answers(kind=Kind.LABELS, labels=labels, values=values)
+        return Answers(kind=Kind.LABELS, labels=labels, values=values, digits=digits)
 
     def agree(self, expected: Answers, shown: Answers) -> Mask:
         """Whether labels and rounded probabilities are the same."""
+        labels = same_labels(expected, shown)
         digits = same_digits(expected, shown, self.digits)
-        return cast(Mask, np.logical_and(same_labels(expected, shown), digits))
+        check_detail(expected, shown, self.digits, where=labels & ~digits)
+        return cast(Mask, np.logical_and(labels, digits))
 
     def margin(self, scores: Scores) -> PerInput:
         """The nearer of the two: another label, another last digit."""
@@ -181,11 +191,14 @@ class Probabilities:
     def read(self, answers: Answers) -> Answers:
         """Takes shown probabilities, rounded to this spec's digits."""
         values = all_probabilities(answers, self.digits).round(self.digits)
-        return Answers(kind=Kind.PROBABILITIES, values=values)
+        digits = fewer_digits(answers, self.digits)
+        return Answers(kind=Kind.PROBABILITIES, values=values, digits=digits)
 
     def agree(self, expected: Answers, shown: Answers) -> Mask:
         """Whether all rounded probabilities are the same."""
-        return same_digits(expected, shown, self.digits)
+        same = same_digits(expected, shown, self.digits)
+        check_detail(expected, shown, self.digits, where=~same)
+        return same
 
     def margin(self, scores: Scores) -> PerInput:
         """The distance of the nearest probability to where its last digit changes."""
@@ -222,7 +235,10 @@ class RawScores:
         """Takes shown scores; labels or probabilities do not hold them."""
         if answers.kind is not Kind.SCORES:
             raise EndpointError(f"raw scores were wanted, but {answers.kind.value} came")
-        return Answers(kind=Kind.SCORES, values=finite(cast(Scores, answers.values)))
+        values = finite(cast(Scores, answers.values))
+        if like_probabilities(values).any():
+            raise EndpointError("raw scores were wanted, but the numbers look like probabilities")
+        return Answers(kind=Kind.SCORES, values=values)
 
     def agree(self, expected: Answers, shown: Answers) -> Mask:
         """Whether no score differs by more than the tolerance."""

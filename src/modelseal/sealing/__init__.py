@@ -4,7 +4,7 @@ from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loading import Model
 from modelseal.sealing.generating import generate
 from modelseal.sealing.recipe import Method, Progress, Recipe, Rule, ignore
-from modelseal.sealing.selecting import select
+from modelseal.sealing.selecting import has_neurons, select
 from modelseal.shapes import Codes
 
 __all__ = ["Method", "Progress", "Recipe", "Rule", "generate", "seal", "select"]
@@ -26,7 +26,8 @@ def seal(
         naturals: Natural inputs as they are stored.
         recipe: How samples shall be made; by default ties of ten classes for one shown label.
         candidates: Of how many natural inputs samples are made.
-        samples: How many are kept, chosen by maximum active-neuron cover.
+        samples: How many are kept, chosen by maximum active-neuron cover; in a network without
+            a nonlinearity, those of the smallest margins.
         progress: Is told of the stages `generate`, `calibrate` and `select`.
 
     Raises:
@@ -37,6 +38,7 @@ def seal(
     chosen = recipe or Recipe()
     found = generate(model, naturals, recipe=chosen, candidates=candidates, progress=progress)
     progress("select", 0, samples)
-    fingerprint = select(model, found, samples=samples, seed=chosen.seed)
+    rule = Rule.MANC if has_neurons(model, found) else Rule.MARGIN
+    fingerprint = select(model, found, samples=samples, rule=rule, seed=chosen.seed)
     progress("select", samples, samples)
     return fingerprint

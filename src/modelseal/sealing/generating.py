@@ -20,13 +20,15 @@ from modelseal.models.normalising import reorderings
 from modelseal.outputs.specs import TopLabels
 from modelseal.sealing.making import make_samples
 from modelseal.sealing.recipe import Method, Progress, Recipe, ignore
-from modelseal.shapes import Array, Codes, Mask
+from modelseal.shapes import Array, Codes, Mask, Scores
 
 # Natural inputs that are worked on together: their Jacobians are in memory at once.
 PIECE = 32
 # A boundary sample whose margin is this many times what it, or half of the others, need has
 # failed to come near its tie.
 WIDE = 10.0
+# Softmax in float32 adds up to 1 within 1e-6, in half precision within 1e-3.
+PROBABILITY_TOLERANCE = 1e-3
 PACKAGES = ("modelseal", "numpy", "torch")
 
 
@@ -72,8 +74,10 @@ def generate(
         progress=lambda done, total: progress("calibrate", done, total),
     )
     kept = accept(calibration, recipe)
+    origin = describe(model, recipe, calibration, kept)
     psnr = measure_psnr(samples[kept], starts[kept], span=model.domain.span)
     scores = run_network(model.network, samples[kept])
+    check_logits(scores, recipe)
     return Fingerprint(
         domain=model.domain,
         spec=recipe.spec,
@@ -86,7 +90,7 @@ def generate(
         factor=recipe.factor,
         psnr=psnr.double().cpu().numpy(),
         sources=rows[kept],
-        origin=describe(model, recipe, calibration, len(rows)),
+        origin=origin,
     )
 
 
@@ -127,30 +131,54 @@ def accept(calibration: Calibration, recipe: Recipe) -> Mask:
     if not np.isfinite(needed).any():
         raise SealingError(f"finite scores were wanted, but none of {len(needed)} candidates has")
     kept = calibration.accepted(recipe.factor) & (calibration.margins >= needed)
-    # Digits and tolerances bound the margin themselves: there a wide one says nothing of the tie.
-    if recipe.method is Method.BOUNDARY and isinstance(recipe.spec, TopLabels) and kept.any():
-        kept &= calibration.margins <= WIDE * np.maximum(needed, np.median(needed[kept]))
     if not kept.any():
         raise SealingError(
-            f"none of {len(kept)} candidates can be used: a margin of {np.nanmedian(needed):.2g} is "
-            f"needed, but the median is {np.nanmedian(calibration.margins):.2g}; "
-            "try more candidates, other natural inputs or a smaller tie"
+            f"none of {len(kept)} candidates can be used: a margin of "
+            f"{np.nanmedian(needed):.2g} is needed, but the median is "
+            f"{np.nanmedian(calibration.margins):.2g}; try more candidates or other natural inputs"
         )
+    # Digits and tolerances bound the margin themselves: there a wide one says nothing of the tie.
+    if recipe.method is Method.BOUNDARY and isinstance(recipe.spec, TopLabels):
+        widest = WIDE * np.maximum(needed, np.median(needed[kept]))
+        kept &= calibration.margins <= widest
+        if not kept.any():
+            raise SealingError(
+                f"none of {len(kept)} candidates came near a tie of {recipe.tied} classes: "
+                f"a margin of at most {np.nanmedian(widest):.2g} was wanted, but the median is "
+                f"{np.nanmedian(calibration.margins):.2g}; try a tie of fewer classes"
+            )
     return np.asarray(kept)
 
 
-def describe(model: Model, recipe: Recipe, calibration: Calibration, tried: int) -> Origin:
+def check_logits(scores: Scores, recipe: Recipe) -> None:
+    """Makes sure that shown numbers can be told: of probabilities none can be made again.
+
+    Raises:
+        SealingError: The spec shows numbers, and the network gives probabilities already.
+    """
+    sums = scores.astype(np.float64).sum(axis=1)
+    if isinstance(recipe.spec, TopLabels) or (scores < 0).any():
+        return
+    if (np.abs(sums - 1) < PROBABILITY_TOLERANCE).all():
+        raise SealingError(
+            f"raw scores (logits) were wanted for {recipe.spec}, but the network gives "
+            "probabilities; leave its softmax out, or show labels only"
+        )
+
+
+def describe(model: Model, recipe: Recipe, calibration: Calibration, kept: Mask) -> Origin:
     """How the samples of a fingerprint were made."""
-    kept = int(accept(calibration, recipe).sum())
+    counts = {"candidates": len(kept), "accepted": int(kept.sum())}
+    skipped = ", ".join(each.name for each in calibration.skipped)
     return Origin(
         method=recipe.method.value,
-        parameters={**recipe.parameters, "candidates": tried, "accepted": kept},
+        parameters={**recipe.parameters, **counts, **({"skipped": skipped} if skipped else {})},
         seed=recipe.seed,
         weights_digest=digest_network(model.network),
         packages={name: version(name) for name in PACKAGES},
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         variants=calibration.variants,
-        harmless_answers=len(calibration.variants) * kept,
+        harmless_answers=len(calibration.variants) * counts["accepted"],
     )
 
 

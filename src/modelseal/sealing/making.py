@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from modelseal.calibration.noise import calibrate
-from modelseal.calibration.variants import ChannelsLast, Float64, Nnpack
+from modelseal.calibration.onnx import OnnxRuntime
+from modelseal.calibration.variants import ChannelsLast, Compiled, Float64, Nnpack
 from modelseal.generation.ascent import LEARNING_RATE, ascend, sensitivity_objective
 from modelseal.generation.baselines import legacy
 from modelseal.generation.boundary import FLOAT_TOLERANCE, tie
@@ -17,7 +18,7 @@ from modelseal.generation.lattice import settle
 from modelseal.generation.sensitivity import Output
 from modelseal.generation.shapes import Inputs, PerInput
 from modelseal.models.loading import Model
-from modelseal.outputs.specs import TopLabels
+from modelseal.outputs.specs import RawScores, TopLabels
 from modelseal.sealing.recipe import Method, Recipe
 
 Making: TypeAlias = Callable[[Model, Inputs, Recipe], Inputs]
@@ -29,6 +30,8 @@ PROBES = (Nnpack(), Float64(), ChannelsLast())
 # The move of a sample is known only when the sample is: one that came out larger is settled again
 # with the margin that it needs. Each attempt leaves about one of four behind.
 ATTEMPTS = 4
+# A margin of this many times what is needed is settled again, too.
+LOOSE = 3.0
 # A later attempt starts on the levels, beside the window.
 REPAIR = (4, 16)
 # The ascent's steps; the paper takes 1,000 and keeps the last.
@@ -51,13 +54,15 @@ def make_boundary(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
     )
     aim = torch.zeros(len(naturals), dtype=naturals.dtype, device=naturals.device)
     near = tie(model.network, naturals, ranking, domain=model.domain, aim=aim)
+    if isinstance(recipe.spec, RawScores):
+        return model.domain.snap(near)
     if not isinstance(recipe.spec, TopLabels):
         return steer(model, model.domain.snap(near), recipe)
     return widen(model, near, ranking, recipe)
 
 
 def widen(model: Model, near: Inputs, ranking: Ranking, recipe: Recipe) -> Inputs:
-    """Settles ties, again and again with larger margins until each has the one that it needs."""
+    """Settles ties, again and again until each has the margin that it needs and not far more."""
     samples = model.domain.snap(near)
     margin = need_margin(model, samples, recipe)
     pending = torch.arange(len(samples), device=samples.device)
@@ -66,8 +71,9 @@ def widen(model: Model, near: Inputs, ranking: Ranking, recipe: Recipe) -> Input
         samples[pending] = place(model, start, order, margin[pending], repair=attempt > 0)
         needed = need_margin(model, samples[pending], recipe)
         gaps = measure_gaps(score(model.network, samples[pending]), order)
-        short = gaps.amin(dim=1) < needed
-        pending, needed = pending[short], needed[short]
+        lead = gaps.amin(dim=1)
+        again = (lead < needed) | (lead > LOOSE * needed)
+        pending, needed = pending[again], needed[again]
         if not len(pending):
             break
         margin[pending] = torch.maximum(margin[pending], needed)
@@ -87,8 +93,11 @@ def place(
 
 
 def need_margin(model: Model, samples: Inputs, recipe: Recipe) -> PerInput:
-    """The margin that each sample needs, as far as a few quick variants tell."""
-    moves = calibrate(model.network, samples, spec=recipe.spec, variants=PROBES).moves
+    """The margin that each sample needs, as far as quick variants tell."""
+    own = recipe.variants or ()
+    quick = [each for each in own if not isinstance(each, Compiled | OnnxRuntime)]
+    variants = quick or own or PROBES
+    moves = calibrate(model.network, samples, spec=recipe.spec, variants=variants).moves
     return torch.from_numpy(np.maximum(recipe.factor * moves, recipe.margin or 0.0)).to(samples)
 
 

@@ -9,7 +9,7 @@ from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loading import Model
 from modelseal.sealing.generating import digest_network, to_tensor
 from modelseal.sealing.recipe import Rule
-from modelseal.selection.activation import active_neurons
+from modelseal.selection.activation import active_neurons, list_layers
 from modelseal.selection.cover import cover, random_picks, smallest_margin
 
 
@@ -65,3 +65,12 @@ def choose(
         return smallest_margin(candidates.margins, samples)
     active = active_neurons(model.network, to_tensor(model, candidates.samples), layers=layers)
     return cover(active, samples).order
+
+
+def has_neurons(model: Model, candidates: Fingerprint) -> bool:
+    """Whether the network has a nonlinearity whose neurons can be covered."""
+    try:
+        list_layers(model.network, to_tensor(model, candidates.samples[:1]))
+    except InvalidArgumentError:
+        return False
+    return True

@@ -2,16 +2,21 @@
 
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from modelseal.errors import BadFileError
+
+PRIVATE = 0o600
+"""The mode of a new file: only its owner reads it, since samples are secrets."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Writes a file so that nobody ever sees half of it.
 
     The bytes go to a temporary file beside it, which takes the file's place once they are on the
-    disk. Whatever happens before that, the old file stays and the temporary one is removed.
+    disk. Whatever happens before that, the old file stays and the temporary one is removed. A file
+    that is replaced keeps its mode; a new one can be read and written by its owner alone.
 
     Args:
         path: The file, new or to be replaced; what a symbolic link points to is replaced.
@@ -34,10 +39,13 @@ def replace(target: Path, data: bytes) -> None:
     """Puts new bytes in the place of a file, by way of a temporary one in the same folder."""
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("xb") as file:
+        temporary.touch(PRIVATE, exist_ok=False)
+        with temporary.open("r+b") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if target.exists():
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from modelseal.errors import BadFileError
-from modelseal.fingerprint.writing import explain, write_atomically
+from modelseal.writing import explain, write_atomically
 
 
 @pytest.mark.parametrize("before", [None, b"old"], ids=["new", "replaced"])
@@ -35,6 +35,28 @@ def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o444])
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path, mode):
+    path = tmp_path / "a.seal"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    write_atomically(path, b"new")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", mode)
+
+
+def test_a_new_file_and_its_temporary_one_are_for_their_owner_alone(tmp_path, monkeypatch):
+    modes = []
+    fsync = os.fsync
+
+    def look(descriptor):
+        modes.append(os.fstat(descriptor).st_mode & 0o777)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", look)
+    write_atomically(tmp_path / "a.seal", b"new")
+    assert [*modes, (tmp_path / "a.seal").stat().st_mode & 0o777] == [0o600, 0o600]
+
+
 def test_what_a_link_points_to_is_replaced_and_the_link_stays(tmp_path):
     target, link = tmp_path / "folder" / "a.seal", tmp_path / "link.seal"
     target.parent.mkdir()
@@ -56,7 +78,7 @@ def test_a_folder_that_may_not_be_written_to_is_one_sentence(tmp_path, monkeypat
     def refuse(*arguments, **settings):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "touch", refuse)
     with pytest.raises(BadFileError, match=r"cannot be written: Permission denied$"):
         write_atomically(tmp_path / "a.seal", b"new")
 
