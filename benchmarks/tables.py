@@ -100,6 +100,11 @@ def quality_table(figures: Figures) -> str:
             "seal.psnr_median_db": ("median PSNR of the samples", unit("dB")),
             "seal.harmless_answers": ("answers of harmless variants compared", whole),
             "seal.false_alarms": ("of these, other answers than expected", whole),
+            "seal.no_effect.mantissa": ("flipped bits that change no score at all", percent),
+            "seal.missing_8_of_effective.mantissa": (
+                "of the other flipped bits, missed by 8 chosen samples",
+                percent,
+            ),
         },
     )
 

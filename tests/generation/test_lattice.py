@@ -15,6 +15,7 @@ from modelseal.generation.gaps import measure_gaps, rank, score
 from modelseal.generation.lattice import (
     CURVATURE,
     SHORTFALL,
+    halve,
     mark_free,
     measure_loss,
     pair_up,
@@ -132,7 +133,7 @@ def test_only_the_least_influential_pixels_are_paired(monkeypatch):
 @settings(deadline=None)
 def test_proposals_are_single_level_changes_that_stay_on_the_levels(problem, count):
     jacobian, residual, numbers = problem
-    changes = propose(jacobian, residual, numbers, top=TOP, count=count)
+    changes = propose(jacobian, residual, mark_free(numbers, top=TOP), count=count)
     assert changes.shape[0] == len(numbers)
     assert 1 <= changes.shape[1] <= count
     assert set(changes.unique().tolist()) <= {-1.0, 0.0, 1.0}
@@ -144,7 +145,8 @@ def test_proposals_are_single_level_changes_that_stay_on_the_levels(problem, cou
 @given(problems())
 @settings(deadline=None)
 def test_further_proposals_add_one_or_two_changes_to_the_first(problem):
-    changes = propose(*problem, top=TOP, count=12)
+    jacobian, residual, numbers = problem
+    changes = propose(jacobian, residual, mark_free(numbers, top=TOP), count=12)
     added = changes[:, 1:] - changes[:, :1]
     assert (added.abs().sum(2) <= 2).all()
     # A pixel that the first proposal has moved is not moved again.
@@ -154,7 +156,9 @@ def test_further_proposals_add_one_or_two_changes_to_the_first(problem):
 def test_proposals_aim_above_the_margin():
     # One pixel would settle the margin exactly, but half of all errors would end below it.
     jacobian = torch.tensor([[[1.0] + [0.05] * 20]])
-    changes = propose(jacobian, torch.tensor([[-1.0]]), torch.ones(1, 21), top=TOP, count=1)
+    changes = propose(
+        jacobian, torch.tensor([[-1.0]]), mark_free(torch.ones(1, 21), top=TOP), count=1
+    )
     assert (-1.0 + jacobian[0] @ changes[0, 0]).item() > 0.05
 
 
@@ -164,8 +168,17 @@ def test_the_loss_is_the_squared_distance_and_more_below_the_margin(problem):
     found = measure_loss(gaps, margin)
     for row, option in product(range(gaps.shape[0]), range(gaps.shape[1])):
         excess = [gap - float(margin[row]) for gap in gaps[row, option].tolist()]
-        wanted = sum(value**2 for value in excess) * (SHORTFALL if min(excess) < 0 else 1)
+        penalty = len(excess) * (SHORTFALL * float(margin[row])) ** 2
+        wanted = sum(value**2 for value in excess) + (penalty if min(excess) < 0 else 0)
         assert float(found[row, option]) == pytest.approx(wanted)
+
+
+def test_an_input_that_is_stuck_may_change_every_other_pixel_in_turn():
+    numbers, stuck = torch.ones(2, 4), torch.tensor([False, True])
+    for turn in range(3):
+        free = halve(numbers, stuck, turn=turn).expand(2, 2, 4)
+        assert free[0].all()
+        assert free[1].tolist() == [[(pixel + turn) % 2 == 0 for pixel in range(4)]] * 2
 
 
 @pytest.fixture

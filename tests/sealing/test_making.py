@@ -109,15 +109,16 @@ def test_every_shown_label_is_ahead_of_the_next_by_the_margin(build, starts, cou
     assert np.median(gaps.max(axis=1)) < 5e-3
 
 
-def test_later_attempts_leave_fewer_samples_without_their_margin(model, starts, monkeypatch):
+def test_later_attempts_bring_margins_nearer_to_what_is_needed(model, starts, monkeypatch):
     inputs, recipe = starts(model.domain, 48), Recipe()
-    missing = {}
+    off = {}
     for attempts in (1, 4):
         monkeypatch.setattr(making, "ATTEMPTS", attempts)
         samples = make_samples(model, inputs, recipe)
-        margins = recipe.spec.margin(run_network(model.network, samples))
-        missing[attempts] = int((margins < need_margin(model, samples, recipe).numpy()).sum())
-    assert missing[1] > missing[4]
+        ratio = recipe.spec.margin(run_network(model.network, samples))
+        ratio /= need_margin(model, samples, recipe).numpy()
+        off[attempts] = int(((ratio < 1) | (ratio > making.LOOSE)).sum())
+    assert off[1] > off[4]
 
 
 def test_a_margin_that_is_out_of_reach_is_given_up_on_the_levels(model, starts):

@@ -36,9 +36,10 @@ CURVATURE = 0.2
 # The aim lies this many expected standard deviations above the margin: of several proposals,
 # some then keep all gaps above it.
 SAFETY = 1.25
-# A gap below the margin counts as this many times its squared distance above the margin: a
-# sample without its margin will not be accepted, one with a wide gap is only less sensitive.
-SHORTFALL = 1000.0
+# An input with any gap below the margin counts as if every gap were also this many margins too
+# wide: it will not be accepted as it is, but it is a better place to go on from than one whose
+# gaps are far wider.
+SHORTFALL = 5.0
 # How many of the least influential pixels take part in the fine adjustment: their pairs are
 # weighed all at once, in 4 MB for each input.
 POOL = 256
@@ -79,41 +80,37 @@ def settle(
     def place(flat: Numbers) -> Inputs:
         return table[flat.long()].view(-1, *start.shape[1:])
 
-    for proposals in rounds:
+    stuck = torch.zeros(len(start), dtype=torch.bool, device=start.device)
+    for number, proposals in enumerate(rounds):
         gaps, jacobian = differentiate_gaps(network, place(numbers), ranking)
         jacobian = jacobian * domain.step
-        changes = propose(
-            jacobian, gaps - margin[:, None], numbers, top=domain.levels - 1, count=proposals
-        )
+        free = mark_free(numbers, top=domain.levels - 1) & halve(numbers, stuck, turn=number)
+        changes = propose(jacobian, gaps - margin[:, None], free, count=proposals)
         options = torch.cat([numbers[:, None], numbers[:, None] + changes], dim=1)
         scores = score(network, place(options[:, 1:].flatten(0, 1)))
         found = measure_gaps(scores, ranking.repeat(changes.shape[1]))
         every = torch.cat([gaps[:, None], found.view(*changes.shape[:2], -1)], dim=1)
         best = measure_loss(every, margin).argmin(dim=1)
-        numbers = options[torch.arange(len(options)), best]
+        numbers, stuck = options[torch.arange(len(options)), best], best == 0
     return place(numbers)
 
 
 def measure_loss(gaps: Tensor, margin: PerInput) -> Tensor:
     """Squared distance of gaps (batch, proposals, gaps) to the margin; more if one is below."""
     excess = gaps - margin[:, None, None]
-    weight = torch.where((excess < 0).any(dim=2), SHORTFALL, 1.0)
-    return weight * excess.square().sum(dim=2)
+    penalty = gaps.shape[2] * (SHORTFALL * margin[:, None]).square()
+    return excess.square().sum(dim=2) + (excess < 0).any(dim=2) * penalty
 
 
-def propose(
-    jacobian: Jacobian, residual: Gaps, numbers: Numbers, *, top: int, count: int
-) -> Proposals:
+def propose(jacobian: Jacobian, residual: Gaps, free: Tensor, *, count: int) -> Proposals:
     """Changes of single levels that the linear model says bring all gaps just above the margin.
 
     Args:
         jacobian: Change of each gap for one level of each pixel.
         residual: The gaps minus the margin.
-        numbers: The present level numbers.
-        top: The highest level number.
+        free: Whether each pixel may go up and down: (batch, 2, pixels).
         count: How many proposals are wanted for each input.
     """
-    free = mark_free(numbers, top=top)
     influence = jacobian.square().sum(dim=1)
     rough, left = pursue(jacobian, residual, free)
     used = (rough != 0).to(influence.dtype)
@@ -129,6 +126,15 @@ def propose(
 def mark_free(numbers: Numbers, *, top: int) -> Tensor:
     """Whether each pixel can go one level up (row 0) and down (row 1): (batch, 2, pixels)."""
     return torch.stack([numbers < top, numbers > 0], dim=1)
+
+
+def halve(numbers: Numbers, stuck: Tensor, *, turn: int) -> Tensor:
+    """Which pixels may change: all, or every other one, in turn, of inputs that are stuck.
+
+    An input that nothing improved would get the same proposals again.
+    """
+    pixel = torch.arange(numbers.shape[1], device=numbers.device)
+    return ((pixel + turn) % 2 == 0)[None, None] | ~stuck[:, None, None]
 
 
 def pursue(jacobian: Jacobian, residual: Gaps, free: Tensor) -> tuple[Numbers, Gaps]:

@@ -30,10 +30,10 @@ PROBES = (Nnpack(), Float64(), ChannelsLast())
 # The move of a sample is known only when the sample is: one that came out larger is settled again
 # with the margin that it needs. Each attempt leaves about one of four behind.
 ATTEMPTS = 4
-# A margin of this many times what is needed is settled again, too.
+# A sample whose margin is this many times what it needs is settled again, too.
 LOOSE = 3.0
 # A later attempt starts on the levels, beside the window.
-REPAIR = (4, 16)
+REPAIR = (4, 16, 16)
 # The ascent's steps; the paper takes 1,000 and keeps the last.
 STEPS = 500
 # Values changed, and neighbours tried, to bring shown digits away from where they round.
@@ -63,20 +63,21 @@ def make_boundary(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
 
 def widen(model: Model, near: Inputs, ranking: Ranking, recipe: Recipe) -> Inputs:
     """Settles ties, again and again until each has the margin that it needs and not far more."""
-    samples = model.domain.snap(near)
-    margin = need_margin(model, samples, recipe)
-    pending = torch.arange(len(samples), device=samples.device)
+    samples, least = model.domain.snap(near), torch.full((len(near),), torch.inf).to(near)
+    state, margin = near.clone(), need_margin(model, samples, recipe)
+    pending = torch.arange(len(near), device=near.device)
     for attempt in range(ATTEMPTS):
-        start, order = (near if not attempt else samples)[pending], ranking.take(pending)
-        samples[pending] = place(model, start, order, margin[pending], repair=attempt > 0)
-        needed = need_margin(model, samples[pending], recipe)
-        gaps = measure_gaps(score(model.network, samples[pending]), order)
-        lead = gaps.amin(dim=1)
-        again = (lead < needed) | (lead > LOOSE * needed)
-        pending, needed = pending[again], needed[again]
+        order = ranking.take(pending)
+        found = place(model, state[pending], order, margin[pending], repair=attempt > 0)
+        needed = need_margin(model, found, recipe)
+        lead = measure_gaps(score(model.network, found), order).amin(dim=1)
+        better = (lead >= needed) & (lead < least[pending])
+        samples[pending[better]], least[pending[better]] = found[better], lead[better]
+        state[pending] = found
+        margin[pending] = torch.maximum(margin[pending], needed)
+        pending = pending[(lead < needed) | (lead > LOOSE * needed)]
         if not len(pending):
             break
-        margin[pending] = torch.maximum(margin[pending], needed)
     return samples
 
 
