@@ -24,7 +24,7 @@ from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loading import Model
 from modelseal.sealing import Method, Recipe, generate
 from modelseal.sealing.generating import accept, list_variants, to_tensor
-from modelseal.sealing.making import make_samples
+from modelseal.sealing.making import make_samples, measure_margin
 from modelseal.selection.activation import active_neurons
 from modelseal.verdict import Finding
 from modelseal.verifying import Depth, verify
@@ -85,9 +85,8 @@ def measure_cost(model: Model, starts: Tensor) -> tuple[dict[str, float], Tensor
     few = starts[:LEGACY_IMAGES]
     recipe = Recipe()
     made, seconds, counter = measure_boundary(model, few, recipe)
-    kept = accept(
-        calibrate(model.network, made, spec=recipe.spec, variants=list_variants(model)), recipe
-    )
+    calibration = calibrate(model.network, made, spec=recipe.spec, variants=list_variants(model))
+    kept = accept(calibration, recipe, naturals=measure_margin(model, few, recipe).numpy())
     backward = backward_cost(model.network, few)
     work = (counter.forward + backward * counter.backward) / kept.sum()
     samples, legacy_seconds, legacy_work = measure_legacy(model, few)

@@ -4,12 +4,19 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from torch import Tensor, nn
 
 import cifar
 from modelseal.models.loading import Model
 
 torch.set_num_threads(1)
+
+# How long an example takes to draw says more of the machine than of the code.
+settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any-machine")
 
 
 @pytest.fixture

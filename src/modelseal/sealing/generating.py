@@ -18,15 +18,15 @@ from modelseal.generation.naturalness import measure_psnr
 from modelseal.models.loading import Model
 from modelseal.models.normalising import reorderings
 from modelseal.outputs.specs import TopLabels
-from modelseal.sealing.making import make_samples
+from modelseal.sealing.making import make_samples, measure_margin
 from modelseal.sealing.recipe import Method, Progress, Recipe, ignore
-from modelseal.shapes import Array, Codes, Mask, Scores
+from modelseal.shapes import Array, Codes, Mask, PerInput, Scores
 
 # Natural inputs that are worked on together: their Jacobians are in memory at once.
 PIECE = 32
 # A boundary sample whose margin is this many times what it, or half of the others, need has
-# failed to come near its tie.
-WIDE = 10.0
+# failed to come near its tie, unless it is this share of its natural input's margin at the most.
+WIDE, SHARE = 10.0, 0.01
 # Softmax in float32 adds up to 1 within 1e-6, in half precision within 1e-3.
 PROBABILITY_TOLERANCE = 1e-3
 PACKAGES = ("modelseal", "numpy", "torch")
@@ -73,7 +73,7 @@ def generate(
         variants=list_variants(model) if recipe.variants is None else recipe.variants,
         progress=lambda done, total: progress("calibrate", done, total),
     )
-    kept = accept(calibration, recipe)
+    kept = accept(calibration, recipe, naturals=measure_margin(model, starts, recipe).numpy())
     origin = describe(model, recipe, calibration, kept)
     psnr = measure_psnr(samples[kept], starts[kept], span=model.domain.span)
     scores = run_network(model.network, samples[kept])
@@ -121,8 +121,13 @@ def list_variants(model: Model) -> tuple[Variant, ...]:
     return (*fp32_variants(), *orders)
 
 
-def accept(calibration: Calibration, recipe: Recipe) -> Mask:
+def accept(calibration: Calibration, recipe: Recipe, *, naturals: PerInput) -> Mask:
     """Which candidates have the margin that they need, and not far more.
+
+    Args:
+        calibration: What harmless variants did to the candidates.
+        recipe: How they were made.
+        naturals: The margins of the natural inputs that they were made from.
 
     Raises:
         SealingError: None has.
@@ -140,6 +145,7 @@ def accept(calibration: Calibration, recipe: Recipe) -> Mask:
     # Digits and tolerances bound the margin themselves: there a wide one says nothing of the tie.
     if recipe.method is Method.BOUNDARY and isinstance(recipe.spec, TopLabels):
         widest = WIDE * np.maximum(needed, np.median(needed[kept]))
+        widest = np.fmax(widest, SHARE * naturals)
         kept &= calibration.margins <= widest
         if not kept.any():
             raise SealingError(
