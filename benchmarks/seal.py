@@ -1,6 +1,6 @@
-"""Sealing ResNet-20 on CIFAR-10 test images: what is accepted, noticed, missed, and what it costs.
+"""Sealing ResNet-20 on CIFAR-10 test images: what is accepted, noticed and missed.
 
-Top-1 labels and 8-bit samples throughout; costs are measured with one thread.
+Top-1 labels and 8-bit samples throughout.
 """
 
 import tempfile
@@ -13,7 +13,7 @@ from serving import serve
 from torch import Tensor
 
 from cifar import images, resnet, weights_file
-from cost import backward_cost, measure_boundary, measure_legacy
+from cost import measure_legacy
 from detection import choose_sets, detect, miss, notice, spread
 from modelseal.calibration.noise import calibrate
 from modelseal.calibration.onnx import export
@@ -23,8 +23,8 @@ from modelseal.endpoints.onnx import OnnxEndpoint
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loading import Model
 from modelseal.sealing import Method, Recipe, generate
-from modelseal.sealing.generating import accept, list_variants, to_tensor
-from modelseal.sealing.making import make_samples, measure_margin
+from modelseal.sealing.generating import list_variants, to_tensor
+from modelseal.sealing.making import make_samples
 from modelseal.selection.activation import active_neurons
 from modelseal.verdict import Finding
 from modelseal.verifying import Depth, verify
@@ -50,23 +50,20 @@ std = [0.229, 0.224, 0.225]
 
 def main() -> None:
     """Runs all parts and writes their figures."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(2)
     model = resnet(20)
     codes, _ = images("test", NATURALS)
     starts = to_tensor(model, codes)
-    costs, legacy_samples = measure_cost(model, starts)
-    torch.set_num_threads(2)
     fingerprint = generate(model, codes, recipe=Recipe(), candidates=NATURALS)
     samples = to_tensor(model, fingerprint.samples)
     figures = {
         "seal.accepted_share": len(fingerprint) / NATURALS,
         "seal.psnr_median_db": float(np.median(fingerprint.psnr)),
-        **costs,
         **measure_alarms(model, fingerprint),
     }
     others = {
         "natural": starts[: NATURALS // 2],
-        "legacy": legacy_samples,
+        "legacy": model.domain.snap(measure_legacy(model, starts[:LEGACY_IMAGES])[0]),
         "ascent": make_samples(model, starts[:ASCENT_IMAGES], Recipe(method=Method.ASCENT)),
     }
     figures |= measure_detection(model, samples, others)
@@ -78,30 +75,6 @@ def main() -> None:
         "torch": torch.__version__,
     }
     write("seal", {"figures": figures, "details": details})
-
-
-def measure_cost(model: Model, starts: Tensor) -> tuple[dict[str, float], Tensor]:
-    """Cost of an accepted sample and of one of the published loop's, on the same images."""
-    few = starts[:LEGACY_IMAGES]
-    recipe = Recipe()
-    made, seconds, counter = measure_boundary(model, few, recipe)
-    calibration = calibrate(model.network, made, spec=recipe.spec, variants=list_variants(model))
-    kept = accept(calibration, recipe, naturals=measure_margin(model, few, recipe).numpy())
-    backward = backward_cost(model.network, few)
-    work = (counter.forward + backward * counter.backward) / kept.sum()
-    samples, legacy_seconds, legacy_work = measure_legacy(model, few)
-    each = seconds / kept.sum()
-    figures = {
-        "seal.seconds": each,
-        "seal.legacy_seconds": legacy_seconds,
-        "seal.seconds_ratio": legacy_seconds / each,
-        "seal.backward_cost": backward,
-        "seal.forward_equivalents": work,
-        "seal.legacy_forward_equivalents": legacy_work,
-        "seal.work_ratio": legacy_work / work,
-        "seal.cost_images": float(len(few)),
-    }
-    return {name: float(value) for name, value in figures.items()}, model.domain.snap(samples)
 
 
 def measure_alarms(model: Model, fingerprint: Fingerprint) -> dict[str, float]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from modelseal.calibration.noise import calibrate
 from modelseal.calibration.onnx import OnnxRuntime
-from modelseal.calibration.variants import ChannelsLast, Compiled, Float64, Nnpack
+from modelseal.calibration.variants import Compiled, Float64, Nnpack
 from modelseal.generation.ascent import LEARNING_RATE, ascend, sensitivity_objective
 from modelseal.generation.baselines import legacy
 from modelseal.generation.boundary import FLOAT_TOLERANCE, tie
@@ -26,7 +26,7 @@ Making: TypeAlias = Callable[[Model, Inputs, Recipe], Inputs]
 
 # The variants that move scores most and cost little: their moves say, before the calibration
 # itself, how large a margin will be needed.
-PROBES = (Nnpack(), Float64(), ChannelsLast())
+PROBES = (Nnpack(), Float64())
 # The move of a sample is known only when the sample is: one that came out larger is settled again
 # with the margin that it needs. Each attempt leaves about one of four behind.
 ATTEMPTS = 4
