@@ -6,6 +6,7 @@ ModelsealError
 ├── BadFileError            a file is not what it should be; carries the file and the field
 ├── MissingExtraError       a part that was not installed is needed; also an ImportError
 ├── SealingError            no fingerprint could be made that would keep its promise
+├── NotAppliedError         a tampering recipe did not reach its own goal on a network
 └── EndpointError           an endpoint gave no usable answer: a verdict of undecided
 ```
 
@@ -61,6 +62,10 @@ class MissingExtraError(ModelsealError, ImportError):
 
 class SealingError(ModelsealError):
     """No fingerprint could be made that would keep its promise."""
+
+
+class NotAppliedError(ModelsealError):
+    """A tampering recipe did not reach its own goal: a backdoor that did not take."""
 
 
 class EndpointError(ModelsealError):

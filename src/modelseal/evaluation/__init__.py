@@ -1,0 +1,1 @@
+"""Runs samples of every method against changed and harmless networks."""

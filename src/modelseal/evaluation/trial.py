@@ -1,0 +1,75 @@
+"""What an evaluation leaves behind: sets of samples, and what each changed network did to them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Picks: TypeAlias = tuple[tuple[int, ...], ...]
+"""For each bag of candidates the numbers of the chosen samples, in the order of choice."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Subject:
+    """What is on trial: one method's samples for one network behind one kind of endpoint.
+
+    Args:
+        network: The network's name in the plan.
+        method: The method's name, such as `boundary`, or `ibsf:float` for samples off the levels.
+        spec: What the endpoint shows, such as `top1`.
+    """
+
+    network: str
+    method: str
+    spec: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleSet:
+    """The samples of one subject.
+
+    Args:
+        subject: Whose they are.
+        psnr: Of each sample against its natural input, in dB; infinite for the input itself.
+        margins: How far each sample's scores are from another shown answer.
+        moves: How far harmless variants moved them towards one, at the most.
+        picks: By rule (`manc`, `detection`, `random`), the chosen of each bag. Bags are disjoint.
+        alarms: By harmless variant, how many samples answered otherwise than the sealed network;
+            each variant was asked every sample once.
+        work: What one sample cost, in forward passes of one input; a backward pass counts two.
+    """
+
+    subject: Subject
+    psnr: tuple[float, ...]
+    margins: tuple[float, ...]
+    moves: tuple[float, ...]
+    picks: Mapping[str, Picks]
+    alarms: Mapping[str, int]
+    work: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """What one changed network did to the samples of one subject.
+
+    Args:
+        subject: Whose samples were asked.
+        tampering: The recipe's `repr`.
+        name: The row that it belongs to, such as `ftal` or `noise`.
+        level: Where it stands in a graded family; None for a family of one.
+        seed: Of the recipe.
+        reason: Why the recipe was not applied: it did not reach its own goal on this network.
+            Empty if it was.
+        changed: Whether each sample was answered otherwise; empty if the recipe was not applied.
+        effect: The largest change of any score of natural and noise inputs; 0 means that the
+            function is the same to the bit wherever it was looked at, infinite that a score is
+            not finite any more. 0 if the recipe was not applied.
+    """
+
+    subject: Subject
+    tampering: str
+    name: str
+    level: float | None
+    seed: int
+    reason: str
+    changed: tuple[bool, ...]
+    effect: float
