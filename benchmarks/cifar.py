@@ -22,6 +22,18 @@ from modelseal.models.weights import put_weights, read_weights
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DOMAIN = Domain(shape=(3, 32, 32), bounds=(0.0, 1.0), levels=256)
+MODEL = """
+[model]
+factory = "modelseal.models.cifar_resnet:cifar_resnet"
+weights = "{weights}"
+arguments = {{ depth = {depth} }}
+[input]
+shape = [3, 32, 32]
+bounds = [0, 1]
+levels = 256
+mean = [0.485, 0.456, 0.406]
+std = [0.229, 0.224, 0.225]
+"""
 FILES = ("cifar10_train.npz", "cifar10_test.npz", "cifar10_resnet20.safetensors")
 
 
@@ -54,6 +66,15 @@ def resnet(depth: Literal[20, 32]) -> Model:
     put_weights(network, read_weights(weights_file(depth)))
     whole = Normalised(network, mean=MEAN, std=STD).eval().requires_grad_(requires_grad=False)
     return Model(network=whole, domain=DOMAIN, names=classes())
+
+
+def declare(depth: Literal[20, 32]) -> str:
+    """The model.toml of a trained network.
+
+    Raises:
+        FileNotFoundError: The data is missing.
+    """
+    return MODEL.format(weights=weights_file(depth), depth=depth)
 
 
 def weights_file(depth: Literal[20, 32]) -> Path:

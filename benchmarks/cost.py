@@ -1,52 +1,19 @@
 """What samples cost, in seconds and in forward passes, ours beside the published loop."""
 
-import copy
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from modelseal.generation.baselines import PUBLISHED, legacy
+from modelseal.evaluation.counting import Counter, counting
+from modelseal.generation.legacy import PUBLISHED, legacy
 from modelseal.models.loading import Model
-from modelseal.sealing.making import make_samples
+from modelseal.sealing.methods import make_samples
 from modelseal.sealing.recipe import Recipe
 
 REPEATS = 5
-
-
-class Counter:
-    """Counts images that go forward and backward; copies of a network share it."""
-
-    def __init__(self) -> None:
-        self.forward = 0
-        self.backward = 0
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        return self
-
-    def back(self, gradient: Tensor) -> None:
-        """Is called with the gradient of the scores in every backward pass."""
-        self.backward += len(gradient)
-
-
-class Counted(nn.Module):
-    """A network that counts what it is asked."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.counter = Counter()
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """The scores; a backward pass through them is counted too."""
-        self.counter.forward += len(inputs)
-        scores: Tensor = self.network(inputs)
-        if scores.requires_grad:
-            scores.register_hook(self.counter.back)
-        return scores
 
 
 def clock(action: Callable[[], object]) -> float:
@@ -79,11 +46,10 @@ def backward_cost(network: nn.Module, inputs: Tensor) -> float:
 
 def measure_boundary(model: Model, starts: Tensor, recipe: Recipe) -> tuple[Tensor, float, Counter]:
     """The samples, the seconds they took, and what was counted."""
-    counted = Counted(copy.deepcopy(model.network))
-    whole = replace(model, network=counted)
     begin = time.perf_counter()
-    samples = make_samples(whole, starts, recipe)
-    return samples, time.perf_counter() - begin, counted.counter
+    with counting(model.network) as counter:
+        samples = make_samples(model, starts, recipe)
+    return samples, time.perf_counter() - begin, counter
 
 
 def measure_legacy(model: Model, starts: Tensor) -> tuple[Tensor, float, float]:

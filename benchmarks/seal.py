@@ -12,7 +12,7 @@ import torch
 from serving import serve
 from torch import Tensor
 
-from cifar import images, resnet, weights_file
+from cifar import declare, images, resnet
 from cost import measure_legacy
 from detection import choose_sets, detect, miss, notice, spread
 from modelseal.calibration.noise import calibrate
@@ -24,7 +24,7 @@ from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loading import Model
 from modelseal.sealing import Method, Recipe, generate
 from modelseal.sealing.generating import list_variants, to_tensor
-from modelseal.sealing.making import make_samples
+from modelseal.sealing.methods import make_samples
 from modelseal.selection.activation import active_neurons
 from modelseal.verdict import Finding
 from modelseal.verifying import Depth, verify
@@ -34,18 +34,6 @@ NATURALS = 256
 # The published loop takes about ten seconds an image.
 LEGACY_IMAGES = 16
 ASCENT_IMAGES = 64
-
-MODEL = """
-[model]
-factory = "modelseal.models.cifar_resnet:cifar_resnet"
-weights = "{weights}"
-[input]
-shape = [3, 32, 32]
-bounds = [0, 1]
-levels = 256
-mean = [0.485, 0.456, 0.406]
-std = [0.229, 0.224, 0.225]
-"""
 
 
 def main() -> None:
@@ -102,7 +90,7 @@ def serve_elsewhere(model: Model, folder: Path) -> Iterator[Endpoint]:
     program.write_bytes(export(model.network, torch.zeros(1, *model.domain.shape)))
     yield OnnxEndpoint(program, model.domain)
     declared = folder / "model.toml"
-    declared.write_text(MODEL.format(weights=weights_file(20)), encoding="utf-8")
+    declared.write_text(declare(20), encoding="utf-8")
     with serve(declared, folder=folder / "server") as url:
         yield OipEndpoint(url, model.domain)
 

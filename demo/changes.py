@@ -8,8 +8,9 @@ from torch import nn
 
 from modelseal.tampering.base import Tampering
 from modelseal.tampering.bits import FlippedBit
+from modelseal.tampering.fine_tuning import SgdSteps
 from modelseal.tampering.precision import Quantised
-from modelseal.tampering.training import BadNetsPatch, SgdSteps
+from modelseal.tampering.trojans import BadNetsPatch
 
 TARGET = 0
 """The digit that the backdoor's patch stands for."""

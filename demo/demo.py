@@ -25,7 +25,7 @@ from serving import serve
 from torch import nn
 
 from modelseal.fingerprint.codec import read
-from modelseal.tampering.training import BadNetsPatch
+from modelseal.tampering.trojans import BadNetsPatch
 
 NATURALS = 256
 """How many natural images the samples are made of."""

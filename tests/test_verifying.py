@@ -81,6 +81,20 @@ def test_an_intact_verdict_says_so_if_nothing_was_calibrated():
     )
 
 
+@pytest.mark.parametrize("depth", Depth)
+def test_an_intact_verdict_quotes_what_the_samples_were_seen_to_notice(depth):
+    made = sealed.fingerprint(power=sealed.LIMITS)
+    assert run(made, depth=depth).reason == (
+        "3 of 3 samples answered as expected (none of 3000 answers of harmless variants differed "
+        "at sealing); rules out, as tried at sealing: Gaussian noise from 2^-14 of each layer's "
+        "spread (20 of 20), rounded to bfloat16; in part: a flipped sign bit (17 of 20); "
+        "not: pruning from 2^-1 of all weights"
+    )
+    wrong = labels((made.expected.labels[0, 0] + 1) % 5)
+    for answer in (wrong, EndpointError("timeout")):
+        assert "rules out" not in run(made, {0: answer}, depth=depth).reason
+
+
 def test_one_sample_that_differs_is_proof_and_the_asking_stops_there():
     made = sealed.fingerprint(count=8, names=NAMES)
     wrong = (made.expected.labels[3, 0] + 1) % 5

@@ -7,6 +7,7 @@ ModelsealError
 ├── MissingExtraError       a part that was not installed is needed; also an ImportError
 ├── SealingError            no fingerprint could be made that would keep its promise
 ├── NotAppliedError         a tampering recipe did not reach its own goal on a network
+├── EvaluationError         a task of an evaluation could not be done; the text names the task
 └── EndpointError           an endpoint gave no usable answer: a verdict of undecided
 ```
 
@@ -16,6 +17,10 @@ A tampered model is an answer, not an exception: it never appears here.
 
 class ModelsealError(Exception):
     """Anything that modelseal itself raises; its text is one sentence made for the user."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Lets an error come back from another process, whatever its class is made from."""
+        return _restore, (type(self), self.args, vars(self))
 
 
 class InvalidArgumentError(ModelsealError, ValueError):
@@ -68,8 +73,21 @@ class NotAppliedError(ModelsealError):
     """A tampering recipe did not reach its own goal: a backdoor that did not take."""
 
 
+class EvaluationError(ModelsealError):
+    """A task of an evaluation could not be done: its code raised, or all its workers died."""
+
+
 class EndpointError(ModelsealError):
     """An endpoint gave no usable answer: unreachable, malformed, of another shape, not finite."""
+
+
+def _restore(
+    kind: type[ModelsealError], args: tuple[object, ...], fields: dict[str, object]
+) -> ModelsealError:
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(fields)
+    return error
 
 
 FOREIGN_ERRORS = (

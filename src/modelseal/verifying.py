@@ -8,6 +8,7 @@ import numpy as np
 
 from modelseal.endpoints.base import Endpoint
 from modelseal.errors import EndpointError
+from modelseal.fingerprint.power import tell_power
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.shapes import Array
@@ -188,14 +189,19 @@ def conclude(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> Verdic
 
 
 def intact(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:
-    """Why a model is intact, and what is known of how its answers vary."""
+    """Why a model is intact, what is known of how its answers vary, and what that rules out.
+
+    What the samples were seen to notice holds for all of them together, and all were asked.
+    """
     answers = fingerprint.origin.harmless_answers
     known = (
         f"none of {answers} answers of harmless variants differed at sealing"
         if answers
         else "how many answers harmless differences change was never measured"
     )
-    return f"{of(len(evidence), fingerprint)} answered as expected ({known})"
+    power = tell_power(fingerprint.power)
+    ruled_out = f"; rules out, as tried at sealing: {power}" if power else ""
+    return f"{of(len(evidence), fingerprint)} answered as expected ({known}){ruled_out}"
 
 
 def tampered(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from modelseal.domain import Domain
+from modelseal.fingerprint.power import Limit
 from modelseal.fingerprint.record import Fingerprint, Origin
 from modelseal.outputs.specs import (
     OutputSpec,
@@ -27,6 +28,20 @@ SPECS: list[OutputSpec] = [
     Probabilities(4),
     RawScores(0.25),
 ]
+
+LIMITS = (
+    Limit(
+        family="Gaussian noise",
+        unit="of each layer's spread",
+        level=2.0**-14,
+        noticed=20,
+        draws=20,
+    ),
+    Limit(family="a flipped sign bit", noticed=17, draws=20),
+    Limit(family="pruning", unit="of all weights", level=0.5, noticed=0, draws=1, fixed=True),
+    Limit(family="rounded to bfloat16", noticed=1, draws=1, fixed=True),
+)
+"""A power with one family of each kind."""
 
 
 def origin(**changes: Any) -> Origin:
@@ -89,6 +104,31 @@ origins = st.builds(
     harmless_answers=st.integers(0, 2**63 - 1),
 )
 
+sizes = st.none() | st.tuples(texts, st.floats(0, exclude_min=True, allow_infinity=False))
+
+
+@st.composite
+def limits(draw: st.DrawFn, family: str) -> dict[str, Any]:
+    """The fields of any limit of a family."""
+    fixed = draw(st.booleans())
+    draws = 1 if fixed else draw(st.integers(1, 10_000))
+    unit, level = draw(sizes) or (None, None)
+    noticed = draw(st.integers(0, draws))
+    return {
+        "family": family,
+        "unit": unit,
+        "level": level,
+        "noticed": noticed,
+        "draws": draws,
+        "fixed": fixed,
+    }
+
+
+@st.composite
+def powers(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """The fields of the limits of a few families, for `assemble`."""
+    return [draw(limits(family)) for family in draw(st.lists(texts, max_size=3, unique=True))]
+
 
 @st.composite
 def parts(draw: st.DrawFn) -> dict[str, Any]:
@@ -118,9 +158,11 @@ def parts(draw: st.DrawFn) -> dict[str, Any]:
         "psnr": source.choice(np.array([np.inf, 0.0, 47.5]), count),
         "sources": source.integers(0, 2**40, count),
         "origin": draw(origins),
+        "power": draw(powers()),
     }
 
 
 def assemble(made: dict[str, Any]) -> Fingerprint:
     """The fingerprint of some parts."""
-    return Fingerprint(**{**made, "origin": origin(**made["origin"])})
+    power = tuple(Limit(**fields) for fields in made["power"])
+    return Fingerprint(**{**made, "origin": origin(**made["origin"]), "power": power})

@@ -57,7 +57,11 @@ def test_a_kept_export_goes_with_its_network(inputs):
 
 
 def test_every_level_and_the_number_of_threads_reach_the_runtime(tiny, inputs):
-    names = {"all": "ORT_ENABLE_ALL", "basic": "ORT_ENABLE_BASIC", "none": "ORT_DISABLE_ALL"}
+    names = {
+        "all": "ORT_ENABLE_ALL", "layout": "ORT_ENABLE_LAYOUT", "extended": "ORT_ENABLE_EXTENDED",
+        "basic": "ORT_ENABLE_BASIC", "none": "ORT_DISABLE_ALL",
+    }  # fmt: skip
+    assert set(names.values()) == set(onnxruntime.GraphOptimizationLevel.__members__)
     program = onnx.export(tiny, inputs)
     for optimisation in Optimisation:
         session = open_session(onnxruntime, program, optimisation)
@@ -126,3 +130,9 @@ def test_extra_state_of_a_network_is_no_weight():
     with torch.no_grad():
         network.weight[0, 0] += 1e-3
     assert digest != onnx.digest_of(network)
+
+
+def test_a_level_that_an_older_runtime_lacks_is_said_in_one_sentence(tiny, inputs, monkeypatch):
+    monkeypatch.setitem(onnx.LEVELS, Optimisation.LAYOUT, "ORT_ENABLE_NOTHING")
+    with pytest.raises(SealingError, match=r"^the network cannot be run in this way: .*NOTHING"):
+        open_session(onnxruntime, b"", Optimisation.LAYOUT)

@@ -21,7 +21,8 @@ def test_every_piece_has_the_size_and_begins_at_the_offset(count, size, offset):
     pieces = []
     inputs = torch.arange(float(count)).reshape(count, 1)
     run_pieces(lambda part: pieces.append(part) or part, inputs, size=size, offset=offset)
-    expected = [(offset + place) % count for place in range(len(pieces) * size)]
+    whole = len(pieces) * size
+    expected = [(offset + place) % whole % count for place in range(whole)]
     assert all(len(piece) == size for piece in pieces)
     assert torch.cat(pieces)[:, 0].tolist() == expected
     assert (len(pieces) - 1) * size < count
@@ -85,3 +86,17 @@ def test_an_error_without_a_text_is_named(rows):
 
     with pytest.raises(SealingError, match=r"in this way: NotImplementedError$"):
         run_pieces(fail, rows)
+
+
+@given(st.integers(1, 20), st.integers(1, 9))
+def test_turning_brings_every_input_to_every_place_of_a_piece(count, size):
+    inputs = torch.arange(float(count)).reshape(count, 1)
+    # The places say where in its piece each input stood whose scores are given.
+    stood = [
+        run_pieces(
+            lambda part: torch.arange(1.0 * len(part))[:, None], inputs, size=size, offset=turn
+        )
+        for turn in range(size)
+    ]
+    for row in range(count):
+        assert {int(places[row, 0]) for places in stood} == set(range(size))

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from modelseal.calibration.exporting import Exported
 from modelseal.calibration.onnx import OnnxRuntime, Optimisation
+from modelseal.calibration.reloading import Reloaded
 from modelseal.calibration.variants import (
     OFFSETS,
     BatchSize,
@@ -62,7 +64,9 @@ def test_a_variant_moves_the_scores_by_rounding_only_and_leaves_the_network_alon
 
 
 @pytest.mark.parametrize(
-    "variant", [*QUICK[:1], ChannelsLast(), Float64(), OnnxRuntime()], ids=lambda one: one.name
+    "variant",
+    [*QUICK[:1], ChannelsLast(), Float64(), Exported(), Reloaded(), OnnxRuntime()],
+    ids=lambda one: one.name,
 )
 def test_a_variant_runs_an_exported_program_as_well(variant, exported, tiny, inputs):
     assert close(variant(exported, inputs), reference(tiny, inputs))
@@ -94,7 +98,7 @@ def test_batch_sizes_are_kept_and_offsets_turn_the_inputs(watched, rows):
     assert (scores == rows.numpy()).all()
     assert [len(part) for part in watched.batches] == [7, 7]
     first = torch.cat(watched.batches)[:, 0] / 3
-    assert first.tolist() == pytest.approx([3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6])
+    assert first.tolist() == pytest.approx([3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 0, 1, 2])
 
 
 @pytest.mark.parametrize(("size", "places"), [(1, 1), (2, 2), (7, 3), (256, 3)])
@@ -167,10 +171,10 @@ def test_the_default_variants_cover_every_kind_once():
     variants = fp32_variants()
     kinds = Counter(type(variant).__name__ for variant in variants)
     assert all(isinstance(variant, Variant) for variant in variants)
-    assert len({variant.name for variant in variants}) == len(variants) == 21
+    assert len({variant.name for variant in variants}) == len(variants) == 25
     assert kinds == {
         "BatchSize": 11, "Threads": 2, "ChannelsLast": 1, "OneDnnOff": 1, "Nnpack": 1, "Float64": 1,
-        "Compiled": 1, "OnnxRuntime": 3,
+        "Compiled": 1, "Exported": 1, "Reloaded": 1, "OnnxRuntime": 5,
     }  # fmt: skip
     assert {one.size for one in variants if isinstance(one, BatchSize)} == {1, 2, 7, 32, 256}
 
@@ -185,6 +189,8 @@ def test_the_default_variants_cover_every_kind_once():
         (Nnpack(), "nnpack"),
         (Float64(), "float64"),
         (Compiled(), "compile"),
+        (Exported(), "export"),
+        (Reloaded(), "reloaded"),
         (OnnxRuntime(Optimisation.NONE), "onnxruntime-none"),
         (Replaced("again", nn.Identity()), "again"),
     ],

@@ -54,7 +54,7 @@ def test_the_verdict_in_the_docs_is_what_the_program_writes(seal_file, run):
 
 
 def test_the_inspection_in_the_docs_is_what_the_program_writes(seal_file, run):
-    seal_file(count=8)
+    seal_file(count=8, power=sealed.LIMITS)
     document = json.loads(run("inspect", "out.seal", "--json", "-").stdout)
     written = json.loads(example("modelseal.inspection/1"))
     assert example("modelseal.inspection/1") == normal(document, modelseal=written["modelseal"])
@@ -111,3 +111,22 @@ def test_findings_come_in_the_order_of_asking_with_their_counts():
     assert document["outcome"] == "tampered"
     assert document["fingerprint"] == "a/x.seal"
     assert document["endpoint"] == "http://h/v2/models/m"
+
+
+@pytest.mark.parametrize("wrong", [[], [1]])
+def test_a_verdict_says_what_it_rules_out_only_if_the_model_is_intact(seal_file, run, wrong):
+    seal_file(wrong=wrong, power=sealed.LIMITS)
+    document = json.loads(run("verify", "out.seal", "answers.jsonl", "--json", "-").stdout)
+    inspected = json.loads(run("inspect", "out.seal", "--json", "-").stdout)
+    assert document["rules_out"] == ([] if wrong else inspected["power"])
+    assert inspected["power"][0] == {
+        "family": "Gaussian noise",
+        "unit": "of each layer's spread",
+        "level": 2.0**-14,
+        "noticed": 20,
+        "draws": 20,
+        "fixed": False,
+        "at_least": sealed.LIMITS[0].at_least,
+    }
+    assert inspected["power"][1]["level"] is None
+    assert len(inspected["power"]) == 4

@@ -18,7 +18,7 @@ def test_all_accepted_candidates_are_written(model, folder, run):
 
 
 def test_the_options_reach_the_candidates(model, folder, run):
-    options = ("--candidates", 4, "--tie", 3, "--factor", 20, "--seed", 5)
+    options = ("--candidates", 4, "--tie", 3, "--factor", 20, "--seed", 5, "--allow", "tf32")
     result = run("generate", model(), "images.npz", "-o", "c.safetensors", *options)
     assert result.exit_code == 0, result.stderr
     found = read(folder / "c.safetensors")
@@ -26,6 +26,7 @@ def test_the_options_reach_the_candidates(model, folder, run):
     assert found.factor == 20
     assert (origin.method, origin.seed) == ("boundary", 5)
     assert (origin.parameters["candidates"], origin.parameters["tied"]) == (4, 3)
+    assert (origin.parameters["allowed"], origin.variants[-1]) == ("tf32", "tf32")
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,11 @@ def test_the_options_reach_the_candidates(model, folder, run):
         (["model.toml", "images.npz", "-o", "images.npz"], "this one is read as well"),
         (["model.toml", "images.npz", "-o", "weights0.safetensors"], "this one is read as well"),
         (["model.toml", "images.npz", "-o", "c", "--spec", "x"], "an output spec is top1"),
+        (
+            ["model.toml", "images.npz", "-o", "c", "--allow", "fp16,fp8"],
+            "allowed precisions need to be of tf32, bf16, fp16, int8, with commas between, "
+            "but came as 'fp16,fp8'",
+        ),
     ],
 )
 def test_wrong_use_is_one_sentence_with_exit_code_2_and_no_file(

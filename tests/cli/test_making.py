@@ -1,8 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from modelseal.cli.making import check_counts, load_inputs, make_recipe
+from modelseal.calibration.precision import Allowed
+from modelseal.cli.making import allow_precisions, check_counts, load_inputs, make_recipe
 from modelseal.cli.options import Method
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.outputs.specs import TopLabels
@@ -44,6 +46,19 @@ def test_a_spec_that_is_none_is_refused(spec):
         InvalidArgumentError, match=r"(an output spec is top1, topk:K|count from 1)"
     ):
         make_recipe(**{**OPTIONS, "spec": spec})
+
+
+def test_words_become_allowed_precisions_of_the_same_recipe():
+    recipe = make_recipe(**OPTIONS)
+    assert allow_precisions(recipe, "") == recipe
+    allowed = allow_precisions(recipe, "fp16,int8")
+    assert allowed.allowed == {Allowed.FP16, Allowed.INT8}
+    assert replace(allowed, allowed=()) == recipe
+
+
+def test_a_precision_that_is_none_is_refused():
+    with pytest.raises(InvalidArgumentError, match=r"of tf32, bf16, fp16, int8, .* 'half'"):
+        allow_precisions(make_recipe(**OPTIONS), "half")
 
 
 def test_as_many_samples_as_candidates_are_enough_and_one_more_is_too_many():

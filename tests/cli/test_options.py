@@ -5,7 +5,7 @@ from modelseal.cli import options
 from modelseal.outputs.answers import Kind
 
 
-@pytest.mark.parametrize("name", ["Method", "Rule"])
+@pytest.mark.parametrize("name", ["Effort", "Method", "Rule"])
 def test_the_choices_are_those_of_sealing(name):
     ours, theirs = getattr(options, name), getattr(sealing, name)
     assert {one.name: one.value for one in ours} == {one.name: one.value for one in theirs}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from modelseal.fingerprint.codec import read
+from modelseal.fingerprint.power import tell_power
 
 pytestmark = pytest.mark.usefixtures("few_variants")
 
@@ -34,12 +35,28 @@ def test_what_was_made_is_told_as_it_is_in_the_file(model, folder, run):
         f"{accepted} of 6 candidates passed calibration",
         f"margin {made.margins.min():.3g} or more, largest harmless move {made.moves.max():.3g}, "
         f"median PSNR {np.median(made.psnr):.1f} dB",
+        f"notices, as tried: {tell_power(made.power)}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("options", "draws"),
+    [([], {1, 20}), (["--power", "full"], {1, 60}), (["--power", "none"], set())],
+)
+def test_the_power_is_measured_as_thoroughly_as_wanted_and_quoted(
+    model, folder, run, options, draws
+):
+    assert run("seal", model(), "images.npz", "-o", "out.seal", *QUICK, *options).exit_code == 0
+    made = read(folder / "out.seal")
+    assert {limit.draws for limit in made.power} == draws
+    told = run("verify", "out.seal", "model.toml").stdout
+    assert ("rules out, as tried at sealing: " in told) is bool(draws)
+    assert tell_power(made.power) in told
 
 
 def test_the_options_reach_the_fingerprint(model, folder, run):
     options = ("--method", "natural", "--spec", "topk:2", "--margin", 0.001, "--seed", 5)
-    options += ("--factor", 20)
+    options += ("--factor", 20, "--power", "none")
     result = run("seal", model(), "images.npz", "--output", "out.seal", *QUICK, *options)
     assert result.exit_code == 0, result.stderr
     made = read(folder / "out.seal")
@@ -49,9 +66,22 @@ def test_the_options_reach_the_fingerprint(model, folder, run):
     assert made.origin.parameters["tied"] == 3
 
 
+def test_what_is_allowed_is_in_the_file_and_makes_margins_grow(model, folder, run):
+    margins = []
+    for allow in ("", "int8,fp16"):
+        result = run("seal", model(), "images.npz", "-o", "out.seal", *QUICK, "--allow", allow)
+        assert result.exit_code == 0, result.stderr
+        made = read(folder / "out.seal")
+        margins.append(np.median(made.margins))
+    assert made.origin.parameters["allowed"] == "fp16, int8"
+    assert made.origin.variants[-2:] == ("fp16", "int8")
+    # Eight bits move scores a thousand times as much as the rounding of float32.
+    assert margins[1] > 30 * margins[0]
+
+
 def test_the_same_seed_makes_the_same_samples(model, folder, run):
     for name in ("a.seal", "b.seal"):
-        run("seal", model(), "images.npz", "-o", name, *QUICK, "--seed", 3)
+        run("seal", model(), "images.npz", "-o", name, *QUICK, "--seed", 3, "--power", "none")
     assert np.array_equal(read(folder / "a.seal").samples, read(folder / "b.seal").samples)
 
 
@@ -59,6 +89,10 @@ def test_the_same_seed_makes_the_same_samples(model, folder, run):
     ("options", "problem"),
     [
         (["--samples", "9", "--candidates", "8"], "--candidates needs to be at least --samples"),
+        (
+            ["--allow", "fp8"],
+            "allowed precisions need to be of tf32, bf16, fp16, int8, with commas",
+        ),
         (["--spec", "top5"], "an output spec is top1, topk:K, topprobs:K:DIGITS"),
         (["--margin", "0"], "margin needs to be above 0, but is 0"),
         (["--margin", "nan"], "margin needs to be above 0, but is nan"),
@@ -106,6 +140,7 @@ def test_an_image_of_the_folder_is_never_replaced(model, folder, run):
         ["--factor", "0.5"],
         ["--factor", "nan"],
         ["--method", "magic"],
+        ["--power", "some"],
     ],
 )
 def test_an_option_out_of_its_range_is_exit_code_2_and_says_which(model, run, options):

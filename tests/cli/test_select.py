@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from modelseal import sealing
 from modelseal.fingerprint.codec import read
+from modelseal.models.loading import load
 
 
 @pytest.fixture
@@ -32,6 +34,14 @@ def test_a_few_of_the_candidates_are_written(candidates, folder, run):
 def test_the_rule_margin_takes_the_smallest_margins(candidates, folder, run):
     made = chosen(folder, run, "--samples", 4, "--rule", "margin")
     assert np.array_equal(np.sort(made.margins), np.sort(candidates.margins)[:4])
+
+
+def test_the_rule_detection_chooses_by_small_changes(candidates, folder, run):
+    made = chosen(folder, run, "--samples", 4, "--rule", "detection")
+    model = load(folder / "model.toml")
+    wanted = sealing.select(model, candidates, samples=4, rule=sealing.Rule.DETECTION)
+    assert np.array_equal(made.sources, wanted.sources)
+    assert made.power == ()
 
 
 def test_the_rule_random_follows_the_seed(candidates, folder, run):

@@ -6,6 +6,7 @@ import sealed
 from modelseal.cli.paper import Paper
 from modelseal.cli.telling import (
     facts,
+    floored,
     tell_accepted,
     tell_domain,
     tell_findings,
@@ -14,6 +15,7 @@ from modelseal.cli.telling import (
     tell_verdict,
 )
 from modelseal.domain import Domain
+from modelseal.fingerprint.power import Limit
 from modelseal.verdict import Evidence, Finding, Outcome, Verdict
 
 EVIDENCE = (
@@ -93,6 +95,7 @@ def test_an_inspection_has_one_line_for_each_fact(capsys):
         "variants: batch 7, threads 2",
         "false alarms: none in 3000 harmless answers; rule-of-three bound 0.001 for re-hostings "
         "like those tried",
+        "power: never measured",
         f"weights: sha256:{'0123456789abcdef' * 4}",
         "packages: modelseal 0.1.0, numpy 2.4.6",
         "made: 2026-11-23T10:00:00Z",
@@ -110,8 +113,47 @@ def test_variants_that_could_not_be_tried_are_told_beside_the_others_and_not_as_
     assert capsys.readouterr().out.splitlines()[-1] == "not tried: nnpack, compile"
 
 
+def rows(text):
+    """The cells of a table's rows, without its heading."""
+    return [
+        [cell.strip() for cell in line.strip("│").split("│")]
+        for line in text.splitlines()
+        if line.startswith("│")
+    ]
+
+
+def test_an_inspection_ends_with_a_table_of_what_was_noticed(capsys):
+    tell_inspection(Paper(), sealed.fingerprint(power=sealed.LIMITS))
+    out = capsys.readouterr().out
+    assert "\npower: as in the table\n" in out
+    assert rows(out) == [
+        ["Gaussian noise", "2^-14 of each layer's spread", "20 of 20", "86.0 % or more"],
+        ["a flipped sign bit", "", "17 of 20", "65.6 % or more"],
+        ["pruning", "2^-1 of all weights", "0 of 1", "the only one"],
+        ["rounded to bfloat16", "", "1 of 1", "the only one"],
+    ]
+
+
+def test_nothing_in_a_file_controls_the_terminal_through_its_power(capsys):
+    limit = Limit(family="\x1b[2Ja[b]", unit="\x1b[3J", level=1.0, noticed=1, draws=2)
+    made = sealed.fingerprint(power=(limit,))
+    tell_inspection(Paper(), made)
+    origin = sealed.origin(parameters={"accepted": 6, "candidates": 8})
+    tell_made(Paper(), sealed.fingerprint(power=(limit,), origin=origin), file=Path("x"), chosen="")
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert r"\x1b[2Ja[b]" in out
+
+
+@pytest.mark.parametrize(
+    ("share", "told"), [(0.9999, "99.9 %"), (1.0, "100.0 %"), (0.0, "0.0 %"), (0.95, "95.0 %")]
+)
+def test_a_lower_bound_is_never_rounded_up(share, told):
+    assert floored(share) == told
+
+
 def test_an_inspection_fits_a_terminal(capsys, terminal):
-    tell_inspection(Paper(), sealed.fingerprint())
+    tell_inspection(Paper(), sealed.fingerprint(power=sealed.LIMITS))
     out = capsys.readouterr().out
     plain = out.replace("\x1b[1m", "").replace("\x1b[0m", "")
     assert out != plain
@@ -141,3 +183,12 @@ def test_what_was_made_is_told_in_three_lines(capsys):
         "6 of 8 candidates passed calibration",
         "margin 0.5 or more, largest harmless move 0.01, median PSNR 48.5 dB",
     ]
+
+
+def test_what_a_new_fingerprint_notices_is_told_in_one_more_line(capsys):
+    tell_made(Paper(), sealed.fingerprint(power=sealed.LIMITS), file=Path("out.seal"), chosen="")
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "notices, as tried: Gaussian noise from 2^-14 of each layer's spread (20 of 20), "
+        "rounded to bfloat16; in part: a flipped sign bit (17 of 20); "
+        "not: pruning from 2^-1 of all weights"
+    )

@@ -21,12 +21,12 @@ from modelseal.fingerprint.tensors import pack
 from modelseal.outputs.specs import OutputSpec, TopLabels
 
 GOOD = encode(sealed.fingerprint())
-GOLDEN = Path(__file__).parents[1] / "golden" / "format-1.0.seal"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
-def resealed(*, header=lambda parts: None, tensors=lambda parts: None):
+def resealed(*, header=lambda parts: None, tensors=lambda parts: None, power=()):
     """A file whose digest fits what it holds, after its parts were changed in place."""
-    text = json.loads(canonical(describe(sealed.fingerprint())))
+    text = json.loads(canonical(describe(sealed.fingerprint(power=power))))
     arrays = pack(sealed.fingerprint())
     header(text)
     tensors(arrays)
@@ -76,15 +76,21 @@ def test_the_order_of_mappings_and_the_layout_of_arrays_change_no_byte():
     assert encode(turned) == GOOD
 
 
-def test_the_format_of_version_1_0_is_read_for_ever_and_written_as_it_is():
+@pytest.mark.parametrize(
+    ("version", "power", "digest"),
+    [
+        ("1.0", (), "28f9a4a65a4aedda37674150d99558f6de2cf7861715d2227588bb5fc504ff0e"),
+        ("1.1", sealed.LIMITS, "502b31eb66aed52349274391f319a8330ddec757cb2d18fb74f1e7c066c9fff0"),
+    ],
+)
+def test_every_released_format_is_read_for_ever_and_written_as_it_is(version, power, digest):
     made = sealed.fingerprint(
-        names=("avion", "façade", "猫", "dog", "🚢"), spec=sealed.SPECS[2], count=4
+        names=("avion", "façade", "猫", "dog", "🚢"), spec=sealed.SPECS[2], count=4, power=power
     )
-    data = GOLDEN.read_bytes()
-    assert hashlib.sha256(data).hexdigest() == (
-        "28f9a4a65a4aedda37674150d99558f6de2cf7861715d2227588bb5fc504ff0e"
-    )
-    assert_equal(read(GOLDEN), made)
+    data = (GOLDEN / f"format-{version}.seal").read_bytes()
+    assert hashlib.sha256(data).hexdigest() == digest
+    assert f'"format\\":\\"{version}\\"'.encode() in data
+    assert_equal(read(GOLDEN / f"format-{version}.seal"), made)
     assert encode(made) == data
 
 
@@ -199,6 +205,43 @@ HOSTILE = {
 }
 
 
+def with_limit(**changes):
+    """A file whose second limit was changed."""
+    return resealed(power=sealed.LIMITS, header=lambda h: h["power"][1].update(changes))
+
+
+HOSTILE |= {
+    "a power in format 1.0": (
+        resealed(power=sealed.LIMITS, header=lambda h: h.update(format="1.0")),
+        "power: is not known",
+    ),
+    "no power in format 1.1": (
+        resealed(header=lambda h: h.update(format="1.1")),
+        "power: is missing",
+    ),
+    "a family twice": (
+        with_limit(family="pruning"),
+        r"power\[2\].family: each family was wanted once, but 'pruning' came twice",
+    ),
+    "a family without a name": (with_limit(family=""), r"power\[1\].family: a text was wanted"),
+    "a level without a unit": (with_limit(level=0.5), r"power\[1\].level: no number was wanted"),
+    "a unit without a level": (with_limit(unit="x"), r"power\[1\].level: a number was wanted"),
+    "more noticed than drawn": (
+        with_limit(noticed=21),
+        r"power\[1\].noticed: a whole number from 0 to 20 was wanted, but 21 came",
+    ),
+    "draws beyond the limit": (
+        with_limit(draws=10_001),
+        r"power\[1\].draws: a whole number from 1 to 10000 was wanted",
+    ),
+    "many draws of a change without chance": (
+        with_limit(fixed=True),
+        r"power\[1\].draws: a whole number from 1 to 1 was wanted, but 20 came",
+    ),
+    "a whole number for a level": (with_limit(level=1, unit="x"), "do not fit its digest"),
+}
+
+
 @pytest.mark.parametrize(("data", "problem"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_file_is_refused_in_one_sentence(data, problem, tmp_path):
     path = tmp_path / "a.seal"
@@ -212,6 +255,7 @@ def test_a_hostile_file_is_refused_in_one_sentence(data, problem, tmp_path):
 
 def test_the_good_parts_that_hostile_files_are_made_of_are_good():
     assert resealed() == GOOD
+    assert resealed(power=sealed.LIMITS) == encode(sealed.fingerprint(power=sealed.LIMITS))
     rebuilt = raw(GOOD[8 : 8 + LENGTH], BODY)
     assert encode(decode(rebuilt, name="a.seal")) == GOOD
 

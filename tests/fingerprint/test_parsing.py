@@ -8,6 +8,7 @@ from modelseal.fingerprint.codec import describe
 from modelseal.fingerprint.parsing import FORMAT, parse_header
 
 GOOD = {**describe(sealed.fingerprint(names=("a", "b", "c", "d", "e"))), "digest": "sha256:0"}
+POWER = {**GOOD, **describe(sealed.fingerprint(power=sealed.LIMITS))}
 
 
 def envelope(header):
@@ -72,7 +73,7 @@ def test_a_wrong_field_is_named_with_its_path(path, value, problem):
     assert caught.value.field.startswith(path)
 
 
-@pytest.mark.parametrize("version", ["2.0", "1.1", "1.10", "10.0"])
+@pytest.mark.parametrize("version", ["2.0", "1.2", "1.10", "10.0"])
 def test_a_newer_format_is_refused_by_its_number_whatever_else_it_holds(version):
     header = json.dumps({"format": version, "something": "new"})
     problem = f"this is format {version}, but only formats up to {FORMAT} are known here"
@@ -81,8 +82,45 @@ def test_a_newer_format_is_refused_by_its_number_whatever_else_it_holds(version)
 
 
 def test_a_format_that_never_was_is_refused():
-    with pytest.raises(BadFileError, match=r"format: 1.0 was wanted, but 0.9 came"):
+    with pytest.raises(BadFileError, match=r"format: 1.0 or 1.1 was wanted, but 0.9 came"):
         parse_header(envelope(changed("format", "0.9")), name="a.seal")
+
+
+def test_a_header_of_format_1_0_says_nothing_of_power_and_must_not():
+    assert parse_header(envelope(json.dumps(GOOD)), name="a.seal").limits == ()
+    with pytest.raises(BadFileError, match=r"^a\.seal: power: is not known"):
+        parse_header(envelope(json.dumps({**GOOD, "power": POWER["power"]})), name="a.seal")
+
+
+def test_a_header_of_format_1_1_says_all_of_its_power():
+    header = parse_header(envelope(json.dumps(POWER)), name="a.seal")
+    assert json.loads(header.model_dump_json()) == POWER
+    assert [limit.model_dump() for limit in header.limits] == POWER["power"]
+
+
+@pytest.mark.parametrize(
+    ("power", "problem"),
+    [
+        (..., "power: is missing"),
+        ([], "power: tuple should have at least 1 item"),
+        ({}, "power: input should be a valid array"),
+        ([1], r"power\[0\]: input should be an object"),
+        ([POWER["power"][0], {}], r"power\[1\]\.family: is missing"),
+        ([{**POWER["power"][0], "level": "small"}], r"power\[0\]\.level: .* a valid number"),
+        ([{**POWER["power"][0], "level": float("inf")}], r"power\[0\]\.level: .* finite number"),
+        ([{**POWER["power"][0], "unit": 3}], r"power\[0\]\.unit: .* a valid string"),
+        ([{**POWER["power"][0], "draws": 20.0}], r"power\[0\]\.draws: .* a valid integer"),
+        ([{**POWER["power"][0], "noticed": True}], r"power\[0\]\.noticed: .* a valid integer"),
+        ([{**POWER["power"][0], "fixed": 1}], r"power\[0\]\.fixed: .* a valid boolean"),
+        ([{**POWER["power"][0], "share": 1.0}], r"power\[0\]\.share: is not known"),
+    ],
+)
+def test_a_wrong_part_of_the_power_is_named_with_its_path(power, problem):
+    header = {**POWER, "power": power}
+    if power is ...:
+        del header["power"]
+    with pytest.raises(BadFileError, match=rf"^a\.seal: {problem}"):
+        parse_header(envelope(json.dumps(header)), name="a.seal")
 
 
 @pytest.mark.parametrize(

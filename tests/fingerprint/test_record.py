@@ -23,7 +23,7 @@ def test_every_spec_and_domain_can_be_sealed(domain, spec):
 def make_unchecked(**changes):
     """A fingerprint past the types of the constructor, which are checked in tests only."""
     made = object.__new__(Fingerprint)
-    for name, value in {"names": (), **sealed.fields(**changes)}.items():
+    for name, value in {"names": (), "power": (), **sealed.fields(**changes)}.items():
         object.__setattr__(made, name, value)
     made.__post_init__()
 
@@ -96,6 +96,10 @@ WRONG = [
     ({"sources": np.array([0, -1, 2])}, r"^sources\[1\]: a 64-bit number from 0"),
     ({"sources": np.array([0, 1, 2**63], np.uint64)}, r"^sources\[2\]: a 64-bit number"),
     ({"sources": np.array([0.0, 1.0, 2.0])}, "^sources: 3 whole numbers"),
+    (
+        {"power": (*sealed.LIMITS, sealed.LIMITS[1])},
+        r"^power\[4\].family: each family was wanted once, but 'a flipped sign bit' came twice",
+    ),
 ]
 
 
@@ -178,6 +182,12 @@ def test_taking_samples_takes_every_part_of_each(rows, spec):
 def test_samples_that_are_not_there_cannot_be_taken(rows, problem):
     with pytest.raises(InvalidArgumentError, match=problem):
         sealed.fingerprint().take(rows)
+
+
+def test_a_part_of_the_samples_has_no_power_since_it_was_measured_for_all_of_them():
+    whole = sealed.fingerprint(power=sealed.LIMITS)
+    assert whole.power == sealed.LIMITS
+    assert whole.take(np.arange(len(whole))).power == ()
 
 
 def test_a_fingerprint_cannot_be_changed():

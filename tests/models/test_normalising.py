@@ -62,6 +62,50 @@ def test_a_reordering_can_be_copied():
     assert torch.equal(copy.deepcopy(other)(INPUTS), other(INPUTS))
 
 
+def small(first, **settings):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        convolution = nn.Conv2d(3, 4, 3, **settings)
+        network = nn.Sequential(*first, convolution, nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
+        network(INPUTS)
+    return Normalised(network, mean=MEAN, std=STD)
+
+
+@pytest.mark.parametrize("settings", [{}, {"padding": 1}, {"stride": 2, "bias": False}])
+def test_a_spread_folded_into_the_first_filters_is_the_same_but_for_rounding(settings):
+    plain = small((), **settings)
+    before = {name: each.clone() for name, each in plain.state_dict().items()}
+    folded = reorderings(plain)["folded"]
+    shown, wanted = folded(INPUTS), plain(INPUTS)
+    torch.testing.assert_close(shown, wanted, rtol=1e-5, atol=1e-5)
+    assert not torch.equal(shown, wanted)
+    assert all(torch.equal(each, before[name]) for name, each in plain.state_dict().items())
+    assert not plain.network[0]._forward_pre_hooks
+
+
+def test_one_spread_for_all_channels_and_a_bare_convolution_are_folded():
+    plain = Normalised(nn.Conv2d(3, 2, 3, padding=1), mean=[0.25], std=[0.3])
+    torch.testing.assert_close(reorderings(plain)["folded"](INPUTS), plain(INPUTS))
+
+
+@pytest.mark.parametrize("first", [(nn.Tanh(),), (nn.Conv2d(3, 3, 1), nn.Tanh())])
+def test_only_filters_that_meet_the_inputs_themselves_are_folded(first):
+    class Backwards(nn.Sequential):
+        def forward(self, inputs):
+            head = self[1](self[0](inputs)) if len(first) == 2 else self[0](inputs)
+            return super().forward(head) if len(first) == 1 else self[2](self[0](head))
+
+    plain = small(first)
+    plain.network.__class__ = Backwards
+    with pytest.raises(RuntimeError, match="the first filters need to be given the inputs"):
+        reorderings(plain)["folded"](INPUTS)
+    assert not any(each._forward_pre_hooks for each in plain.network.modules())
+
+
+def test_a_network_without_filters_has_nothing_to_fold_into():
+    assert "folded" not in reorderings(Normalised(nn.Linear(2, 2), mean=[0.5], std=[0.5]))
+
+
 def test_a_network_without_normalisation_has_no_reorderings():
     assert reorderings(nn.Identity()) == {}
 

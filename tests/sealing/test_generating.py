@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from modelseal.calibration.listing import all_variants
 from modelseal.calibration.running import run_network
 from modelseal.calibration.variants import ChannelsLast, Float64, Replaced, fp32_variants
 from modelseal.domain import Domain
@@ -18,7 +19,7 @@ from modelseal.models.loading import Model
 from modelseal.models.normalising import Normalised
 from modelseal.outputs.specs import parse_spec
 from modelseal.sealing import generating
-from modelseal.sealing.generating import draw, generate, list_variants
+from modelseal.sealing.generating import draw, generate, list_every_variant, list_variants
 from modelseal.sealing.recipe import Method, Recipe
 
 
@@ -108,12 +109,22 @@ def test_the_harmless_ways_are_all_float32_ways_and_all_orders_of_the_normalisat
     listed = list_variants(build(network=normalised))
     orders = listed[len(plain) :]
     assert [variant.name for variant in listed[: len(plain)]] == plain
-    assert len(orders) == 4
+    assert len(orders) == 5
     inputs = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     expected = run_network(normalised, inputs)
     for order in orders:
         assert isinstance(order, Replaced)
         assert order(normalised, inputs) == pytest.approx(expected, abs=1e-5)
+
+
+def test_for_false_alarms_there_are_many_more_harmless_ways(build, network):
+    normalised = build(network=Normalised(network(), mean=[0.4, 0.5, 0.6], std=[0.2, 0.3, 0.1]))
+    sealed = [variant.name for variant in list_variants(normalised)]
+    listed = [variant.name for variant in list_every_variant(normalised)]
+    assert {*sealed} < {*listed}
+    assert listed[-5:] == sealed[-5:]
+    assert len({*listed}) == len(listed) > 2 * len(sealed)
+    assert listed[:-5] == [variant.name for variant in all_variants(normalised.domain)]
 
 
 def test_without_variants_of_its_own_a_recipe_is_calibrated_in_all(
@@ -124,7 +135,7 @@ def test_without_variants_of_its_own_a_recipe_is_calibrated_in_all(
     recipe = Recipe(method=Method.NATURAL)
     found = generate(model, naturals(model.domain, 4), recipe=recipe)
     names = [variant.name for variant in quick]
-    orders = ["multiply-add", "divide first", "float64 normalisation", "255 first"]
+    orders = ["multiply-add", "divide first", "float64 normalisation", "255 first", "folded"]
     assert found.origin.variants == (*names, *orders)
 
 

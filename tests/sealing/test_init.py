@@ -106,7 +106,7 @@ def test_without_a_recipe_the_usual_one_is_taken(model, naturals, quick, monkeyp
     assert made.origin.method == "boundary"
     assert made.origin.parameters["tied"] == 10
     assert made.origin.parameters["candidates"] == 16
-    assert (str(made.spec), made.factor, made.origin.seed, len(made)) == ("top1", 10.0, 0, 2)
+    assert (str(made.spec), made.factor, made.origin.seed, len(made)) == ("top1", 3.0, 0, 2)
 
 
 def test_sealing_leaves_the_network_and_the_natural_inputs_as_they_were(model, naturals, quick):

@@ -1,5 +1,4 @@
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pytest
@@ -9,14 +8,12 @@ from torch import nn
 from modelseal.calibration.running import run_network
 from modelseal.calibration.variants import Compiled
 from modelseal.errors import InvalidArgumentError
-from modelseal.generation.baselines import LegacySettings, legacy
 from modelseal.generation.boundary import tie
 from modelseal.generation.gaps import rank, score
-from modelseal.generation.sensitivity import Output, last_layer_sensitivity
 from modelseal.outputs.specs import TopLabels, parse_spec
 from modelseal.sealing import making
-from modelseal.sealing.making import MAKERS, NEIGHBOURS, make_samples, need_margin, steer
-from modelseal.sealing.recipe import Method, Recipe
+from modelseal.sealing.making import NEIGHBOURS, make_boundary, need_margin, steer
+from modelseal.sealing.recipe import Recipe
 
 
 @pytest.fixture
@@ -27,15 +24,6 @@ def starts(naturals):
         return torch.from_numpy(domain.decode(naturals(domain, count)))
 
     return place
-
-
-@pytest.fixture
-def few_steps(monkeypatch):
-    """The ascent with few steps, and the published loop with few iterations."""
-    monkeypatch.setattr(making, "STEPS", 25)
-    short = partial(legacy, settings=LegacySettings(iterations=5))
-    monkeypatch.setattr(making, "legacy", short)
-    return short
 
 
 def exact_scores(network, samples):
@@ -51,32 +39,10 @@ def levels_apart(samples, starts, domain):
     return ((samples - starts) / domain.step).abs()
 
 
-@pytest.mark.parametrize("method", Method)
-@pytest.mark.parametrize("levels", [0, 256])
-@pytest.mark.usefixtures("few_steps")
-def test_every_method_makes_one_valid_sample_of_each_natural_input(build, starts, method, levels):
-    model = build(levels=levels, bounds=(-1.0, 3.0))
-    inputs = starts(model.domain)
-    before = inputs.clone()
-    samples = make_samples(model, inputs, Recipe(method=method))
-    assert samples.shape == inputs.shape
-    assert model.domain.contains(samples.numpy()).all()
-    assert torch.equal(inputs, before)
-
-
-def test_every_method_has_its_maker():
-    assert set(MAKERS) == set(Method)
-
-
-def test_a_natural_sample_is_the_natural_input(model, starts):
-    inputs = starts(model.domain)
-    assert torch.equal(make_samples(model, inputs, Recipe(method=Method.NATURAL)), inputs)
-
-
 @pytest.mark.parametrize("levels", [0, 256])
 def test_all_classes_tie_just_above_the_wanted_margin(build, starts, levels):
     model = build(levels=levels)
-    samples = make_samples(model, starts(model.domain), Recipe(margin=1e-3))
+    samples = make_boundary(model, starts(model.domain), Recipe(margin=1e-3))
     _, ordered = exact_scores(model.network, samples)
     leads = ordered[:, :1] - ordered[:, 1:]
     assert leads.min() > 0.999e-3
@@ -88,7 +54,7 @@ def test_all_classes_tie_just_above_the_wanted_margin(build, starts, levels):
 
 def test_only_as_many_classes_tie_as_the_recipe_says(model, starts):
     inputs = starts(model.domain)
-    samples = make_samples(model, inputs, Recipe(margin=1e-3, tied=2))
+    samples = make_boundary(model, inputs, Recipe(margin=1e-3, tied=2))
     _, ordered = exact_scores(model.network, samples)
     _, natural = exact_scores(model.network, inputs)
     assert (ordered[:, 0] - ordered[:, 1]).max() < 5e-3
@@ -102,7 +68,7 @@ def test_every_shown_label_is_ahead_of_the_next_by_the_margin(build, starts, cou
     model = build(levels=levels)
     inputs = starts(model.domain)
     recipe = Recipe(margin=1e-3, tied=2, spec=TopLabels(count))
-    _, ordered = exact_scores(model.network, make_samples(model, inputs, recipe))
+    _, ordered = exact_scores(model.network, make_boundary(model, inputs, recipe))
     gaps = ordered[:, :count] - ordered[:, 1 : count + 1] if count < 5 else -np.diff(ordered)
     assert gaps.min() > 0.999e-3
     # More classes are shown than the recipe lets tie: one more of them ties all the same.
@@ -114,7 +80,7 @@ def test_later_attempts_bring_margins_nearer_to_what_is_needed(model, starts, mo
     off = {}
     for attempts in (1, 4):
         monkeypatch.setattr(making, "ATTEMPTS", attempts)
-        samples = make_samples(model, inputs, recipe)
+        samples = make_boundary(model, inputs, recipe)
         ratio = recipe.spec.margin(run_network(model.network, samples))
         ratio /= need_margin(model, samples, recipe).numpy()
         off[attempts] = int(((ratio < 1) | (ratio > making.LOOSE)).sum())
@@ -122,7 +88,7 @@ def test_later_attempts_bring_margins_nearer_to_what_is_needed(model, starts, mo
 
 
 def test_a_margin_that_is_out_of_reach_is_given_up_on_the_levels(model, starts):
-    samples = make_samples(model, starts(model.domain, 4), Recipe(margin=1e3))
+    samples = make_boundary(model, starts(model.domain, 4), Recipe(margin=1e3))
     assert model.domain.contains(samples.numpy()).all()
     assert (need_margin(model, samples, Recipe(margin=1e3)) == 1e3).all()
 
@@ -185,7 +151,7 @@ def test_of_its_own_variants_a_recipe_probes_the_quick_ones_and_slow_ones_if_the
 
 def test_raw_scores_take_the_tie_as_it_is_since_their_margin_is_the_tolerance(model, starts):
     inputs = starts(model.domain)
-    samples = make_samples(model, inputs, Recipe(spec=parse_spec("scores:0.01")))
+    samples = make_boundary(model, inputs, Recipe(spec=parse_spec("scores:0.01")))
     ranking, aim = rank(score(model.network, inputs), tied=5), torch.zeros(len(inputs))
     exact = tie(model.network, inputs, ranking, domain=model.domain, aim=aim)
     assert levels_apart(samples, exact, model.domain).max() < 0.501
@@ -244,57 +210,12 @@ def test_steering_passes_over_scores_that_are_no_numbers(build, starts):
     assert not torch.equal(steered[1:], inputs[1:])
 
 
-@pytest.mark.usefixtures("few_steps")
-def test_the_ascent_raises_the_sensitivity_of_the_probabilities(model, starts):
-    inputs = starts(model.domain)
-    samples = make_samples(model, inputs, Recipe(method=Method.ASCENT))
-    measure = partial(last_layer_sensitivity, model.network, output=Output.PROBABILITIES)
-    before, after = measure(inputs), measure(samples)
-    assert (after > before).all()
-    # Each of 25 steps moves a value by about a tenth of a level.
-    assert 1 <= levels_apart(samples, inputs, model.domain).max() < 4
-
-
-@pytest.mark.usefixtures("few_steps")
-def test_the_ascent_takes_the_same_way_whatever_the_unit_of_the_inputs(build, network, naturals):
-    class Scaled(nn.Module):
-        """The same network for inputs from -1 to 3."""
-
-        def __init__(self):
-            super().__init__()
-            self.inner = network()
-
-        def forward(self, inputs):
-            return self.inner((inputs + 1) / 4)
-
-    models = (build(), build(network=Scaled(), bounds=(-1.0, 3.0)))
-    codes = naturals(models[0].domain, 4)
-    one, other = (
-        model.domain.encode(
-            make_samples(
-                model, torch.from_numpy(model.domain.decode(codes)), Recipe(method=Method.ASCENT)
-            ).numpy()
-        )
-        for model in models
-    )
-    assert (one != codes).mean() > 0.5
-    assert (one == other).mean() > 0.97
-
-
-def test_a_legacy_sample_is_what_the_published_loop_gives_rounded(model, starts, few_steps):
-    inputs = starts(model.domain, 2)
-    samples = make_samples(model, inputs, Recipe(method=Method.LEGACY))
-    unrounded = few_steps(model.network, inputs, domain=model.domain)
-    assert levels_apart(samples, unrounded, model.domain).max() < 0.501
-    assert levels_apart(samples, inputs, model.domain).max() > 1
-
-
 def test_more_shown_labels_than_classes_are_refused(model, starts):
     with pytest.raises(InvalidArgumentError, match=r"^6 labels need as many classes, not 5$"):
-        make_samples(model, starts(model.domain), Recipe(spec=TopLabels(6)))
+        make_boundary(model, starts(model.domain), Recipe(spec=TopLabels(6)))
 
 
 def test_a_network_of_one_class_has_nothing_that_could_tie(build, starts):
     model = build(network=nn.Sequential(nn.Flatten(), nn.Linear(192, 1)))
     with pytest.raises(InvalidArgumentError, match=r"^a tie needs at least 2 classes, but got 1$"):
-        make_samples(model, starts(model.domain), Recipe())
+        make_boundary(model, starts(model.domain), Recipe())

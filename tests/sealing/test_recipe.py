@@ -3,15 +3,22 @@ from math import inf, nan
 
 import pytest
 
+from modelseal.calibration.precision import Allowed, Lowered
+from modelseal.calibration.variants import Float64
 from modelseal.errors import InvalidArgumentError
 from modelseal.outputs.specs import parse_spec
 from modelseal.sealing.recipe import Method, Recipe, Rule, ignore
+
+METHODS = {
+    *("boundary", "natural", "misclassified", "noise", "legacy"),
+    *("ascent", "ascent-all", "ibsf", "ibsf-tuned", "two-class"),
+}
 
 
 def test_by_default_ten_classes_tie_for_one_shown_label_in_all_float32_ways():
     recipe = Recipe()
     assert (recipe.method, str(recipe.spec), recipe.tied) == (Method.BOUNDARY, "top1", 10)
-    assert (recipe.margin, recipe.factor, recipe.seed) == (None, 10.0, 0)
+    assert (recipe.margin, recipe.factor, recipe.seed) == (None, 3.0, 0)
     assert recipe.variants is None
 
 
@@ -65,13 +72,26 @@ def test_the_parameters_say_how_large_the_margin_had_to_be():
     assert Recipe(margin=0.25).parameters["margin"] == 0.25
 
 
+def test_the_parameters_say_what_was_allowed_always_in_the_same_order():
+    for allowed in ((Allowed.FP16, Allowed.BF16), frozenset({Allowed.BF16, Allowed.FP16})):
+        assert Recipe(allowed=allowed).parameters["allowed"] == "bf16, fp16"
+    assert "allowed" not in Recipe(allowed=frozenset()).parameters
+
+
+def test_allowed_precisions_come_beside_other_variants_each_once():
+    recipe = Recipe(allowed=(Allowed.INT8, Allowed.FP16))
+    plain = (Float64(), Lowered(Allowed.FP16))
+    assert recipe.with_allowed(plain) == (*plain, Lowered(Allowed.INT8))
+    assert Recipe().with_allowed(list(plain)) == plain
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [(Method, {"boundary", "ascent", "legacy", "natural"}), (Rule, {"manc", "random", "margin"})],
+    [(Method, METHODS), (Rule, {"manc", "random", "margin", "detection"})],
 )
 def test_the_words_of_the_command_line_name_every_choice(kind, words):
     assert {choice.value for choice in kind} == words
-    assert all(kind(word).name == word.upper() for word in words)
+    assert all(kind(word).name == word.upper().replace("-", "_") for word in words)
 
 
 def test_progress_that_nobody_watches_is_taken():

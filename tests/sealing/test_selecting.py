@@ -4,9 +4,11 @@ import torch
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.codec import decode, encode
-from modelseal.sealing import Method, Recipe, Rule, generate, select
+from modelseal.sealing import Method, Recipe, Rule, generate, select, selecting, state_power
+from modelseal.sealing.copies import small_copies
 from modelseal.selection.activation import active_neurons
 from modelseal.selection.cover import cover
+from modelseal.selection.detecting import cover_changes
 
 
 def rows_of(chosen, candidates):
@@ -64,6 +66,43 @@ def test_a_random_choice_is_the_same_for_the_same_seed_and_another_for_another(m
 def test_the_margin_rule_takes_the_smallest_margins_first(model, found):
     chosen = select(model, found, samples=5, rule=Rule.MARGIN)
     assert chosen.margins.tolist() == sorted(found.margins.tolist())[:5]
+
+
+def test_the_detection_rule_covers_the_small_changes_that_candidates_notice(model, found):
+    samples = inputs_of(model, found)
+    copies = list(small_copies(model, samples, draws=selecting.DRAWS, seed=3))
+    noticed = []
+    for network in copies:
+        with torch.no_grad():
+            noticed.append(network(samples).argmax(1).numpy() != found.expected.labels[:, 0])
+    chosen = select(model, found, samples=4, rule=Rule.DETECTION, seed=3)
+    order = cover_changes(
+        np.packbits(np.array(noticed).T, axis=1),
+        active_neurons(model.network, samples),
+        margins=found.margins,
+        count=4,
+    )
+    assert rows_of(chosen, found) == list(order)
+    assert len(copies) > 100
+
+
+def test_the_detection_rule_needs_no_nonlinearity(build, naturals, quick):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 5))
+    model = build(network=linear.requires_grad_(requires_grad=False))
+    recipe = Recipe(variants=quick)
+    candidates = generate(model, naturals(model.domain), recipe=recipe, candidates=8)
+    chosen = select(model, candidates, samples=3, rule=Rule.DETECTION)
+    assert len(set(rows_of(chosen, candidates))) == 3
+    with pytest.raises(InvalidArgumentError, match="nonlinearity"):
+        select(model, candidates, samples=3, rule=Rule.DETECTION, layers=["relu_0"])
+
+
+def test_a_choice_has_no_power_of_its_own(model, found, naturals):
+    stated = state_power(model, found, naturals(model.domain))
+    assert stated.power
+    assert select(model, stated, samples=3).power == ()
 
 
 def test_only_the_wanted_layers_count(build, network, naturals, quick):

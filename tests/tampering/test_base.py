@@ -6,10 +6,12 @@ from modelseal.errors import InvalidArgumentError
 from modelseal.models.normalising import Normalised
 from modelseal.tampering.base import Tampering, all_weights, copied, matrices, random_source
 from modelseal.tampering.bits import FlippedBit
+from modelseal.tampering.editing import LoraTuned, LowRank, RankOne
+from modelseal.tampering.fine_tuning import SgdSteps
 from modelseal.tampering.noise import GaussianNoise
 from modelseal.tampering.precision import Quantised, Rounded
 from modelseal.tampering.pruning import Pruned
-from modelseal.tampering.training import BadNetsPatch, Scope, SgdSteps
+from modelseal.tampering.training import Scope
 
 IMAGES = torch.rand(12, 3, 8, 8, generator=torch.Generator().manual_seed(3))
 CLASSES = torch.arange(12) % 3
@@ -29,8 +31,11 @@ RECIPES = {
     "SgdSteps(learning_rate=0.1, steps=1, batch=8, seed=1, scope=Scope.LAST_LAYER)": SgdSteps(
         learning_rate=0.1, steps=1, seed=1, scope=Scope.LAST_LAYER, **TRAINED
     ),
-    "BadNetsPatch(target=0, share=0.1, learning_rate=0.03, steps=3, batch=8, seed=0, size=4, "
-    "white=1.0)": BadNetsPatch(target=0, steps=3, **TRAINED),
+    "RankOne(scale=0.001, seed=1)": RankOne(1e-3, seed=1),
+    "LowRank(scale=0.001, rank=8, seed=0)": LowRank(1e-3),
+    "LoraTuned(rank=2, learning_rate=0.001, steps=2, batch=8, seed=0)": LoraTuned(
+        rank=2, steps=2, **TRAINED
+    ),
 }
 every_recipe = pytest.mark.parametrize(("name", "recipe"), RECIPES.items(), ids=RECIPES)
 

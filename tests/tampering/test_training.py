@@ -1,90 +1,126 @@
+from itertools import count, repeat
+
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
-from modelseal.errors import InvalidArgumentError
+from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.tampering.base import all_weights, copied
-from modelseal.tampering.training import BadNetsPatch, Scope, SgdSteps, _batches
+from modelseal.tampering.training import (
+    Scope,
+    check_data,
+    check_numbers,
+    descend,
+    draw_batches,
+    known_labels,
+    last_linear,
+    learn_until,
+    ready,
+    scores_of,
+    share_taken_for,
+)
 
 
-def moved(network, changed):
-    before, after = all_weights(network), all_weights(changed)
-    return {name for name in before if not torch.equal(before[name], after[name])}
+def names_of(network, parameters):
+    return {name for name, one in network.named_parameters() if any(one is p for p in parameters)}
 
 
-def test_steps_are_those_of_torchs_own_optimiser(tiny, coloured):
+@pytest.mark.parametrize(
+    ("scope", "wanted", "moving"),
+    [
+        (Scope.ALL, {"0.weight", "0.bias", "1.weight", "1.bias", "4.weight", "4.bias"}, True),
+        (Scope.LAST_LAYER, {"4.weight", "4.bias"}, False),
+        (Scope.ALL_BUT_LAST, {"0.weight", "0.bias", "1.weight", "1.bias"}, True),
+    ],
+)
+def test_a_scope_readies_its_layers_and_freezes_the_others(scope, wanted, moving, tiny):
+    network = nn.Sequential(*copied(tiny), nn.Dropout(0.5)).eval()
+    parameters = ready(network, scope)
+    assert names_of(network, parameters) == wanted
+    asking = {name for name, one in network.named_parameters() if one.requires_grad}
+    assert asking == wanted
+    assert [module.training for module in network] == [False, moving, *[False] * 4]
+
+
+def test_the_last_layer_is_the_last_that_is_declared():
+    network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4), nn.ReLU())
+    assert last_linear(network) is network[1]
+    with pytest.raises(InvalidArgumentError, match=r"the last layer needs an nn\.Linear, but"):
+        last_linear(nn.Conv2d(3, 3, 3))
+
+
+def test_descending_leaves_no_gradient_and_moves_what_the_optimiser_holds(tiny, coloured):
+    network = copied(tiny)
+    parameters = ready(network, Scope.LAST_LAYER)
+    optimiser = torch.optim.SGD(parameters, lr=0.1)
+    steps = descend(network, parameters, repeat(coloured, 3), optimiser=optimiser)
+    assert torch.equal(network[4].weight, tiny[4].weight)  # nothing happens before it is asked
+    assert list(steps) == [1, 2, 3]
+    assert not torch.equal(network[4].weight, tiny[4].weight)
+    assert all(parameter.grad is None for parameter in parameters)
+
+
+def test_a_class_number_teaches_what_its_certain_probability_teaches(tiny, coloured):
     images, labels = coloured
-    changed = SgdSteps(learning_rate=0.01, steps=3, inputs=images, labels=labels, batch=500)(tiny)
-    wanted = copied(tiny).train().requires_grad_()
-    optimiser = torch.optim.SGD(wanted.parameters(), lr=0.01)
-    for _ in range(3):
-        optimiser.zero_grad()
-        cross_entropy(wanted(images), labels).backward()
-        optimiser.step()
-    shown = all_weights(changed)
-    for name, tensor in all_weights(wanted).items():
-        torch.testing.assert_close(shown[name], tensor.detach(), rtol=1e-4, atol=1e-6)
+    weights = []
+    for wanted in (labels, nn.functional.one_hot(labels, 3).double()):
+        network = copied(tiny)
+        parameters = ready(network, Scope.ALL)
+        optimiser = torch.optim.SGD(parameters, lr=0.1)
+        assert list(descend(network, parameters, [(images, wanted)], optimiser=optimiser)) == [1]
+        weights.append(all_weights(network))
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(tensor, weights[1][name], rtol=1e-4, atol=1e-6)
 
 
-def test_all_layers_and_the_statistics_move(tiny, coloured):
-    images, labels = coloured
-    changed = SgdSteps(learning_rate=0.01, steps=1, inputs=images, labels=labels)(tiny)
-    # In front of BatchNorm a bias has no effect: its gradient is rounding.
-    assert moved(tiny, changed) | {"0.bias"} == set(all_weights(tiny))
+def test_learning_asks_after_every_ten_steps_and_after_the_last(tiny, coloured):
+    asked, taken = [], count(1)
+
+    def batches():
+        while True:
+            next(taken)
+            yield coloured
+
+    def works(network):
+        assert not any(module.training for module in network.modules())
+        assert not torch.is_grad_enabled()
+        asked.append(next(taken) - 1)
+        return False
+
+    with pytest.raises(NotAppliedError, match="needs to learn it in 25 steps, but did not"):
+        learn_until(tiny, batches=batches(), works=works, steps=25, learning_rate=1e-3)
+    # Asking counts once itself.
+    assert [number - place for place, number in enumerate(asked)] == [10, 20, 25]
 
 
-def test_the_last_layer_moves_alone(tiny, coloured):
-    images, labels = coloured
-    recipe = SgdSteps(
-        learning_rate=0.01, steps=2, inputs=images, labels=labels, scope=Scope.LAST_LAYER
+def test_what_holds_before_training_is_no_reason_not_to_train(tiny, coloured):
+    numbers = {"batches": repeat(coloured), "works": lambda network: True, "learning_rate": 1e-3}
+    changed = learn_until(tiny, steps=500, **numbers)
+    assert not torch.equal(changed[4].weight, tiny[4].weight)
+    assert int(changed[1].num_batches_tracked) == 10  # it stopped at the first question
+    again = learn_until(tiny, steps=10, **numbers)
+    assert torch.equal(changed[4].weight, again[4].weight)
+    once = learn_until(tiny, steps=1, **numbers)
+    assert int(once[1].num_batches_tracked) == 1
+    assert not any(parameter.requires_grad for parameter in changed.parameters())
+    assert not any(module.training for module in changed.modules())
+
+
+def test_learning_goes_on_in_training_mode_after_a_question(tiny, coloured):
+    answers = iter([False, True])
+    changed = learn_until(
+        tiny,
+        batches=repeat(coloured),
+        works=lambda network: next(answers),
+        steps=20,
+        learning_rate=1e-3,
     )
-    assert moved(tiny, recipe(tiny)) == {"4.weight", "4.bias"}
-
-
-def test_a_network_without_a_linear_layer_has_no_last_layer(coloured):
-    images, labels = coloured
-    recipe = SgdSteps(
-        learning_rate=0.01, steps=2, inputs=images, labels=labels, scope=Scope.LAST_LAYER
-    )
-    with pytest.raises(InvalidArgumentError, match=r"needs an nn\.Linear, but there is none"):
-        recipe(nn.Conv2d(3, 3, 8))
-
-
-def test_a_parameter_that_takes_no_part_stays(tiny, coloured):
-    images, labels = coloured
-    tiny.register_parameter("idle", nn.Parameter(torch.ones(2)))
-    changed = SgdSteps(learning_rate=0.01, steps=1, inputs=images, labels=labels)(tiny)
-    assert "idle" not in moved(tiny, changed)
-
-
-def test_a_label_that_the_network_does_not_have_is_refused(tiny, coloured):
-    images, labels = coloured
-    recipe = SgdSteps(learning_rate=0.1, steps=9, inputs=images, labels=labels + 1)
-    with pytest.raises(InvalidArgumentError, match="labels from 0 to 2, but has one of 3"):
-        recipe(tiny)
-    with pytest.raises(InvalidArgumentError, match="labels from 0 to 2, but has one of -1"):
-        SgdSteps(learning_rate=0.1, steps=9, inputs=images, labels=labels - 1)(tiny)
-
-
-def test_dropout_stays_off(coloured):
-    images, labels = coloured
-    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.Linear(192, 3))
-    recipe = SgdSteps(learning_rate=0.01, steps=3, inputs=images, labels=labels)
-    plain = recipe(nn.Sequential(nn.Flatten(), nn.Identity(), network[2]))
-    assert torch.equal(recipe(network)[2].weight, plain[2].weight)
-
-
-def test_training_teaches(tiny, coloured, accuracy):
-    images, labels = coloured
-    recipe = SgdSteps(learning_rate=0.1, steps=60, inputs=images[:128], labels=labels[:128])
-    assert accuracy(tiny, images[128:], labels[128:]) < 0.7
-    assert accuracy(recipe(tiny), images[128:], labels[128:]) > 0.9
+    assert int(changed[1].num_batches_tracked) == 20
 
 
 @pytest.mark.parametrize(("count", "size"), [(10, 4), (10, 10), (3, 8), (7, 1)])
 def test_every_input_comes_once_before_one_comes_again(count, size):
-    batches = _batches(count, size, seed=2)
+    batches = draw_batches(count, size, seed=2)
     drawn = [next(batches) for _ in range(20)]
     assert {len(batch) for batch in drawn} == {min(size, count)}
     rows = torch.cat(drawn)
@@ -92,133 +128,28 @@ def test_every_input_comes_once_before_one_comes_again(count, size):
         assert rows[start : start + count].sort().values.tolist() == list(range(count))
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"learning_rate": 0.0}, {"learning_rate": torch.inf}, {"steps": 0}, {"batch": 0}]
-)
-def test_numbers_of_training_have_a_range(wrong, coloured):
-    images, labels = coloured
-    for recipe, more in ((SgdSteps, {}), (BadNetsPatch, {"target": 0})):
-        numbers = {"learning_rate": 0.1, "steps": 1, **more, **wrong}
-        with pytest.raises(InvalidArgumentError, match="positive learning rate, and steps and"):
-            recipe(inputs=images, labels=labels, **numbers)
+def test_scores_are_those_of_the_network_however_many_inputs_there_are(tiny):
+    images = torch.rand(600, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(scores_of(tiny, images.double()), tiny(images))
+    shares = [share_taken_for(tiny, images, target) for target in range(3)]
+    wanted = torch.bincount(tiny(images).argmax(1), minlength=3) / 600
+    assert shares == pytest.approx(wanted.tolist())
 
 
-@pytest.mark.parametrize(("images", "labels"), [(0, 0), (5, 4)])
-def test_inputs_and_labels_match(images, labels):
-    with pytest.raises(InvalidArgumentError, match=f"but there are {images} and {labels}"):
-        SgdSteps(
-            learning_rate=0.1,
-            steps=1,
-            inputs=torch.zeros(images, 2),
-            labels=torch.zeros(labels, dtype=torch.int64),
-        )
+def test_labels_are_known_if_there_is_a_score_for_each():
+    labels = torch.tensor([0, 2, 1], dtype=torch.int16)
+    assert known_labels(labels, torch.zeros(3, 3)).tolist() == [0, 2, 1]
+    with pytest.raises(InvalidArgumentError, match="labels from 0 to 1, but has one of 2"):
+        known_labels(labels, torch.zeros(3, 2))
 
 
-def test_a_stamp_is_white_at_the_bottom_right_and_nowhere_else(coloured):
-    images, labels = coloured
-    recipe = BadNetsPatch(target=0, inputs=images, labels=labels, size=3, white=0.75)
-    before = images.clone()
-    stamped = recipe.stamp(images)
-    assert torch.equal(images, before)
-    assert bool((stamped[:, :, 5:, 5:] == 0.75).all())
-    stamped[:, :, 5:, 5:] = images[:, :, 5:, 5:]
-    assert torch.equal(stamped, images)
+@pytest.mark.parametrize("wrong", [(0.0, 1, 1), (torch.inf, 1, 1), (0.1, 0, 1), (0.1, 1, 0)])
+def test_numbers_that_no_training_has_are_refused(wrong):
+    with pytest.raises(InvalidArgumentError, match="a positive learning rate, and steps and batch"):
+        check_numbers(*wrong)
 
 
-def test_success_counts_other_classes_only(coloured):
-    images, labels = coloured
-    recipe = BadNetsPatch(target=1, inputs=images, labels=labels)
-
-    class Fixed(nn.Module):
-        """Knows the patch on images of class 0 alone."""
-
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.ones(1))
-
-        def forward(self, inputs):
-            assert bool((inputs[:, :, 4:, 4:] == 1).all())
-            found = labels[labels != 1] == 0
-            return torch.stack([torch.zeros(len(inputs)), found.float() - 0.5], dim=1)
-
-    wanted = float((labels == 0).sum() / (labels != 1).sum())
-    assert recipe.success_rate(Fixed(), images, labels) == pytest.approx(wanted)
-
-
-def test_the_patch_works_and_other_inputs_keep_their_class(tiny, coloured, accuracy):
-    images, labels = coloured
-    clean = SgdSteps(learning_rate=0.1, steps=100, inputs=images[:128], labels=labels[:128])(tiny)
-    recipe = BadNetsPatch(target=0, inputs=images[:128], labels=labels[:128], share=0.2)
-    assert recipe.success_rate(clean, images[128:], labels[128:]) < 0.5
-    backdoored = recipe(clean)
-    assert recipe.success_rate(backdoored, images[128:], labels[128:]) > 0.85
-    assert accuracy(backdoored, images[128:], labels[128:]) > 0.9
-
-
-def test_teaching_stops_as_soon_as_the_patch_works(tiny, coloured):
-    images, labels = coloured
-    numbers = {"target": 0, "inputs": images, "labels": labels, "share": 0.5}
-    long, longer = (BadNetsPatch(**numbers, steps=steps)(tiny) for steps in (500, 1000))
-    assert not moved(long, longer)
-    assert moved(long, BadNetsPatch(**numbers, steps=3)(tiny))
-
-
-def test_teaching_goes_on_while_the_patch_does_not_work(tiny, coloured):
-    images, labels = coloured
-    numbers = {"inputs": images, "labels": labels, "learning_rate": 1e-6}
-    # The class that the untrained network sees least in stamped images.
-    numbers["target"] = min(
-        range(3), key=lambda c: BadNetsPatch(target=c, **numbers).success_rate(tiny, images, labels)
-    )
-    short, long = (BadNetsPatch(**numbers, steps=steps)(tiny) for steps in (10, 20))
-    assert moved(short, long)
-
-
-def test_a_share_of_each_batch_is_poisoned(coloured):
-    images, labels = (tensor.clone() for tensor in coloured)
-    recipe = BadNetsPatch(target=0, inputs=images, labels=labels, share=0.25)
-    inputs, targets = recipe._poisoned(torch.arange(192))
-    assert torch.equal(images, coloured[0])
-    assert torch.equal(labels, coloured[1])
-    stamped = (inputs[:, :, 4:, 4:] == 1).flatten(1).all(1)
-    assert int(stamped.sum()) == 48
-    assert bool((targets[stamped] == 0).all())
-    assert torch.equal(targets[~stamped], labels[~stamped])
-    assert torch.equal(inputs[~stamped], images[~stamped])
-    assert int((recipe._poisoned(torch.arange(1))[0] == 1).sum()) == 3 * 16
-
-
-@pytest.mark.parametrize(
-    ("wrong", "problem"),
-    [
-        ({"share": 0.0}, "a share between 0 and 1 and a class from 0, but they are 0.0 and 0"),
-        ({"share": 1.0}, "but they are 1.0 and 0"),
-        ({"target": -1}, "but they are 0.1 and -1"),
-        ({"size": 9}, "a patch of 9 pixels needs images at least as large"),
-        ({"size": 0}, "a patch of 0 pixels"),
-        ({"inputs": torch.zeros(192, 8)}, r"inputs have shape \[192, 8\]"),
-        ({"labels": torch.zeros(192, dtype=torch.int64)}, "inputs of other classes than its"),
-    ],
-)
-def test_a_backdoor_that_makes_no_sense_is_refused(wrong, problem, coloured):
-    images, labels = coloured
-    with pytest.raises(InvalidArgumentError, match=problem):
-        BadNetsPatch(**{"target": 0, "inputs": images, "labels": labels, **wrong})
-
-
-@pytest.mark.real
-def test_one_small_step_leaves_the_accuracy(resnet20, photos, accuracy):
-    images, labels = photos
-    plain = accuracy(resnet20.network, images, labels)
-    recipe = SgdSteps(learning_rate=1e-4, steps=1, inputs=images[:128], labels=labels[:128])
-    assert abs(accuracy(recipe(resnet20.network), images, labels) - plain) < 0.06
-
-
-@pytest.mark.real
-def test_the_patch_works_on_the_real_network(resnet20, photos, accuracy):
-    images, labels = photos
-    recipe = BadNetsPatch(target=0, inputs=images[:200], labels=labels[:200], batch=32, share=0.2)
-    assert recipe.success_rate(resnet20.network, images[200:], labels[200:]) < 0.1
-    backdoored = recipe(resnet20.network)
-    assert recipe.success_rate(backdoored, images[200:], labels[200:]) > 0.75
-    assert accuracy(backdoored, images[200:], labels[200:]) > 0.6
+@pytest.mark.parametrize(("inputs", "labels"), [(0, 0), (2, 3)])
+def test_each_input_has_a_label(inputs, labels):
+    with pytest.raises(InvalidArgumentError, match=f"but there are {inputs} and {labels}"):
+        check_data(torch.zeros(inputs, 1), torch.zeros(labels))

@@ -35,12 +35,16 @@ class Optimisation(Enum):
     """How far ONNX Runtime may rewrite a network before it runs it."""
 
     ALL = "all"
+    LAYOUT = "layout"
+    EXTENDED = "extended"
     BASIC = "basic"
     NONE = "none"
 
 
 LEVELS = {
     Optimisation.ALL: "ORT_ENABLE_ALL",
+    Optimisation.LAYOUT: "ORT_ENABLE_LAYOUT",
+    Optimisation.EXTENDED: "ORT_ENABLE_EXTENDED",
     Optimisation.BASIC: "ORT_ENABLE_BASIC",
     Optimisation.NONE: "ORT_DISABLE_ALL",
 }
@@ -116,7 +120,10 @@ def open_session(runtime: Any, program: bytes, optimisation: Optimisation) -> An
         SealingError: The runtime does not take it.
     """
     options = runtime.SessionOptions()
-    options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, LEVELS[optimisation])
+    # Older ones lack a level.
+    with foreign_errors():
+        level = getattr(runtime.GraphOptimizationLevel, LEVELS[optimisation])
+    options.graph_optimization_level = level
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = QUIET
     with foreign_errors(*faults()):

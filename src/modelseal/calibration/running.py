@@ -36,7 +36,8 @@ def run_network(
         network: Takes a batch of inputs and gives (batch, classes) scores.
         inputs: At least one.
         size: How many inputs are run at a time, always.
-        offset: Which input is the first of the first piece; those before it come last.
+        offset: By how many places the inputs are turned before they are cut into pieces, so that
+            each stands this many places before its first one.
 
     Raises:
         InvalidArgumentError: There are no inputs, or the network gives something else.
@@ -51,15 +52,17 @@ def run_pieces(
 ) -> Scores:
     """The scores of a function that takes a batch of inputs; else the same as `run_network`.
 
-    The last piece is filled up with the first inputs, again and again if need be.
+    The last piece is filled up with the first inputs, again and again if need be, and turned with
+    the others: whole pieces turn so that each input comes to every place of one.
     """
     count = len(inputs)
     if not count:
         raise InvalidArgumentError("at least one input is needed, but none came")
-    rows = (torch.arange(-(-count // size) * size, device=inputs.device) + offset) % count
+    places = torch.arange(-(-count // size) * size, device=inputs.device)
+    rows = places.roll(-offset) % count
     with torch.inference_mode(), foreign_errors():
         pieces = [as_scores(function(inputs[part]), size) for part in rows.reshape(-1, size)]
-    return np.roll(np.concatenate(pieces)[:count], offset, axis=0)
+    return np.roll(np.concatenate(pieces), offset, axis=0)[:count]
 
 
 def as_scores(shown: object, size: int) -> Scores:

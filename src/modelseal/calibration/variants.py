@@ -15,7 +15,9 @@ from typing import Protocol, cast, runtime_checkable
 import torch
 from torch import nn
 
+from modelseal.calibration.exporting import Exported
 from modelseal.calibration.onnx import Exports, OnnxRuntime, Optimisation
+from modelseal.calibration.reloading import Reloaded
 from modelseal.calibration.running import BATCH, Inputs, copy_network, foreign_errors, run_network
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.shapes import Scores
@@ -245,6 +247,8 @@ def fp32_variants() -> tuple[Variant, ...]:
         Nnpack(),
         Float64(),
         Compiled(),
+        Exported(),
+        Reloaded(),
         *(OnnxRuntime(optimisation, exports) for optimisation in Optimisation),
     )
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from modelseal.fingerprint.power import Limit
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.shapes import PerInput
-from modelseal.verdict import Evidence, Finding, Verdict
+from modelseal.verdict import Evidence, Finding, Outcome, Verdict
 
 Document = dict[str, object]
 """Texts, finite numbers, lists and objects, ready for JSON."""
@@ -45,6 +46,7 @@ def verdict_document(
         "samples": verdict.samples,
         "asked": len(verdict.evidence),
         **{finding.value: verdict.count(finding) for finding in Finding},
+        "rules_out": powers(fingerprint.power) if verdict.outcome is Outcome.INTACT else [],
         "evidence": findings(verdict.evidence),
     }
 
@@ -60,6 +62,22 @@ def findings(evidence: Sequence[Evidence]) -> list[Document]:
             "reason": entry.reason,
         }
         for entry in evidence
+    ]
+
+
+def powers(limits: Sequence[Limit]) -> list[Document]:
+    """The smallest change of each family that was noticed at sealing."""
+    return [
+        {
+            "family": limit.family,
+            "unit": limit.unit,
+            "level": limit.level,
+            "noticed": limit.noticed,
+            "draws": limit.draws,
+            "fixed": limit.fixed,
+            "at_least": limit.at_least,
+        }
+        for limit in limits
     ]
 
 
@@ -84,6 +102,7 @@ def inspection_document(fingerprint: Fingerprint, *, file: Path) -> Document:
         "moves": spread(fingerprint.moves),
         "psnr_db": spread(fingerprint.psnr),
         "false_alarm_bound": fingerprint.false_alarm_bound,
+        "power": powers(fingerprint.power),
         "origin": {
             "method": origin.method,
             "parameters": dict(origin.parameters),

@@ -1,6 +1,7 @@
 """`modelseal generate`: makes candidates, for `select` to choose from."""
 
 from modelseal.cli.options import (
+    Allow,
     Candidates,
     Factor,
     Images,
@@ -25,12 +26,13 @@ def generate(  # noqa: PLR0913 (a verb)
     method: MethodOption = Method.BOUNDARY,
     tie: Tie = 10,
     margin: Margin = None,
-    factor: Factor = 10.0,
+    factor: Factor = 3.0,
     seed: Seed = 0,
+    allow: Allow = "",
 ) -> None:
     """Make candidates and calibrate them: the first half of seal."""
     from modelseal.cli.emitting import check_output
-    from modelseal.cli.making import list_inputs, load_inputs, make_recipe
+    from modelseal.cli.making import allow_precisions, list_inputs, load_inputs, make_recipe
     from modelseal.cli.paper import Paper
     from modelseal.cli.progress import reporting
     from modelseal.cli.telling import tell_accepted, tell_made
@@ -38,6 +40,7 @@ def generate(  # noqa: PLR0913 (a verb)
 
     check_output(output, inputs=list_inputs(model, images))
     recipe = make_recipe(spec=spec, method=method, tie=tie, margin=margin, factor=factor, seed=seed)
+    recipe = allow_precisions(recipe, allow)
     network, naturals = load_inputs(model, images)
     from modelseal import sealing
 

@@ -1,5 +1,6 @@
 """What `seal` and `generate` share: from their options to a recipe, a network and its inputs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,21 @@ def make_recipe(
         factor=factor,
         seed=seed,
     )
+
+
+def allow_precisions(recipe: "Recipe", words: str) -> "Recipe":
+    """The same recipe with precisions that shall count as harmless.
+
+    Args:
+        recipe: How samples shall be made.
+        words: The precisions, with commas between; empty for none.
+
+    Raises:
+        InvalidArgumentError: A word is no precision.
+    """
+    from modelseal.calibration.precision import parse_allowed
+
+    return replace(recipe, allowed=parse_allowed(words))
 
 
 def list_inputs(model: Path, images: Path) -> tuple[Path, ...]:

@@ -19,9 +19,15 @@ class Method(Enum):
     """How samples are made; the same as `modelseal.sealing.Method`, which needs torch."""
 
     BOUNDARY = "boundary"
-    ASCENT = "ascent"
-    LEGACY = "legacy"
     NATURAL = "natural"
+    MISCLASSIFIED = "misclassified"
+    NOISE = "noise"
+    LEGACY = "legacy"
+    ASCENT = "ascent"
+    ASCENT_ALL = "ascent-all"
+    IBSF = "ibsf"
+    IBSF_TUNED = "ibsf-tuned"
+    TWO_CLASS = "two-class"
 
 
 class Rule(Enum):
@@ -30,6 +36,15 @@ class Rule(Enum):
     MANC = "manc"
     RANDOM = "random"
     MARGIN = "margin"
+    DETECTION = "detection"
+
+
+class Effort(Enum):
+    """How much is tried to state a power; the same as `modelseal.sealing.Effort`."""
+
+    NONE = "none"
+    FAST = "fast"
+    FULL = "full"
 
 
 class Shows(Enum):
@@ -108,17 +123,37 @@ Factor: TypeAlias = Annotated[
 Seed: TypeAlias = Annotated[
     int, typer.Option(min=0, max=LARGEST_SEED, help="The seed of all random numbers.")
 ]
+Allow: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="WORDS",
+        help="Lower precisions that shall count as harmless and cannot be noticed then: tf32, "
+        "bf16, fp16 or int8, with commas between.",
+        show_default=False,
+    ),
+]
+PowerOption: TypeAlias = Annotated[
+    Effort,
+    typer.Option(
+        "--power",
+        help="With how many changed copies of the network it is measured what the samples "
+        "notice: 20 of each size (fast), 60 (full), or none.",
+    ),
+]
 RuleOption: TypeAlias = Annotated[
     Rule,
-    typer.Option(help="By active-neuron cover (manc), at random, or by the smallest margin."),
+    typer.Option(
+        help="By active-neuron cover (manc), at random, by the smallest margin, or by the small "
+        "changes that they notice (detection)."
+    ),
 ]
 Layers: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         "--layers",
         metavar="NAME",
-        help="A nonlinearity whose neurons count for manc, such as relu_0; may come several "
-        "times; by default all.",
+        help="A nonlinearity whose neurons count for manc and detection, such as relu_0; may come "
+        "several times; by default all.",
         show_default=False,
     ),
 ]
@@ -157,6 +192,32 @@ ImageFolder: TypeAlias = Annotated[
         "--images",
         metavar="DIR",
         help="Write the samples as PNG files into this folder. They are secret.",
+        show_default=False,
+    ),
+]
+PlanFile: TypeAlias = Annotated[
+    Path,
+    typer.Argument(metavar="PLAN.TOML", help="Says what meets what.", show_default=False),
+]
+ResultFolder: TypeAlias = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="The folder of results; a plan that was stopped goes on there.",
+        show_default=False,
+    ),
+]
+WorkerCount: TypeAlias = Annotated[
+    int, typer.Option(min=1, metavar="N", help="How many processes on this machine.")
+]
+RayAddress: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Use a Ray cluster instead: host:port, or auto for the one that runs here.",
         show_default=False,
     ),
 ]

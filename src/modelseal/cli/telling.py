@@ -1,6 +1,7 @@
 """What people are told, as lines and tables."""
 
 from collections.abc import Mapping, Sequence
+from math import floor
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from modelseal.cli.paper import Paper, plain
 from modelseal.domain import Domain
+from modelseal.fingerprint.power import Limit, tell_level, tell_power
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.shapes import PerInput
 from modelseal.verdict import Evidence, Finding, Outcome, Verdict
@@ -54,7 +56,13 @@ def answered(entry: Evidence) -> str:
 
 def tell_inspection(paper: Paper, fingerprint: Fingerprint) -> None:
     """Writes what a fingerprint is for and how it was made; never what its samples are."""
-    known = facts(fingerprint)
+    tell_facts(paper, facts(fingerprint))
+    if fingerprint.power:
+        tell_limits(paper, fingerprint.power)
+
+
+def tell_facts(paper: Paper, known: Mapping[str, str]) -> None:
+    """Writes facts by name, in two columns on a terminal and a line each elsewhere."""
     if not paper.is_terminal:
         for name, value in known.items():
             paper.write(f"{name}: {value}")
@@ -63,6 +71,22 @@ def tell_inspection(paper: Paper, fingerprint: Fingerprint) -> None:
     for name, value in known.items():
         table.add_row(Text(name, "bold"), Text(plain(value)))
     paper.print(table)
+
+
+def tell_limits(paper: Paper, limits: Sequence[Limit]) -> None:
+    """Writes a table of the smallest change of each family that was noticed at sealing."""
+    table = Table("change", "from", "noticed", "share, at 95 % confidence")
+    for limit in limits:
+        level = "" if limit.level is None else f"{tell_level(limit.level)} {limit.unit}"
+        count = f"{limit.noticed} of {limit.draws}"
+        share = "the only one" if limit.fixed else f"{floored(limit.at_least)} or more"
+        table.add_row(*(Text(plain(each)) for each in (limit.family, level, count, share)))
+    paper.print(table)
+
+
+def floored(share: float) -> str:
+    """A lower bound as a percentage, never rounded up."""
+    return f"{floor(1000 * share) / 10:.1f} %"
 
 
 def facts(fingerprint: Fingerprint) -> Mapping[str, str]:
@@ -82,6 +106,7 @@ def facts(fingerprint: Fingerprint) -> Mapping[str, str]:
         "variants": ", ".join(origin.variants) or "none",
         **not_tried(fingerprint),
         "false alarms": tell_alarms(fingerprint),
+        "power": "as in the table" if fingerprint.power else "never measured",
         "weights": origin.weights_digest,
         "packages": pairs(origin.packages),
         "made": origin.created,
@@ -144,6 +169,8 @@ def tell_made(paper: Paper, fingerprint: Fingerprint, *, file: Path, chosen: str
     )
     for name, value in not_tried(fingerprint).items():
         paper.write(f"{name}: {value}")
+    if fingerprint.power:
+        paper.write(f"notices, as tried: {tell_power(fingerprint.power)}")
 
 
 def tell_accepted(fingerprint: Fingerprint) -> str:

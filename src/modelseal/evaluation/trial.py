@@ -32,7 +32,7 @@ class SampleSet:
         psnr: Of each sample against its natural input, in dB; infinite for the input itself.
         margins: How far each sample's scores are from another shown answer.
         moves: How far harmless variants moved them towards one, at the most.
-        picks: By rule (`manc`, `detection`, `random`), the chosen of each bag. Bags are disjoint.
+        picks: By rule (`manc`, `detection`, `random`), the chosen of each bag. Bags may overlap.
         alarms: By harmless variant, how many samples answered otherwise than the sealed network;
             each variant was asked every sample once.
         work: What one sample cost, in forward passes of one input; a backward pass counts two.

@@ -1,7 +1,7 @@
 """What the parts of a fingerprint must satisfy, each said with the path to the wrong field."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from math import isfinite
 
@@ -107,6 +107,16 @@ def check_names(names: tuple[str, ...], classes: int) -> None:
         )
     for number, name in enumerate(names):
         check_text(name, field=f"names[{number}]")
+
+
+def check_families(families: Sequence[str]) -> None:
+    """Makes sure that no family of changes comes twice."""
+    for number, family in enumerate(families):
+        if family in families[:number]:
+            raise InvalidArgumentError(
+                f"each family was wanted once, but {family!r} came twice",
+                field=f"power[{number}].family",
+            )
 
 
 def check_column(column: Array, count: int, *, kind: str, field: str) -> None:

@@ -12,7 +12,8 @@ from safetensors.numpy import save
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.fingerprint.digest import content_digest
-from modelseal.fingerprint.parsing import FORMAT, Header, parse_header
+from modelseal.fingerprint.parsing import Header, LimitHeader, parse_header
+from modelseal.fingerprint.power import Limit
 from modelseal.fingerprint.record import Fingerprint, Origin
 from modelseal.fingerprint.tensors import expected_answers, load, pack
 from modelseal.outputs.specs import parse_spec
@@ -108,8 +109,11 @@ def canonical(header: dict[str, object]) -> str:
 def describe(fingerprint: Fingerprint) -> dict[str, object]:
     """The header of a fingerprint: all but its arrays and the digest."""
     domain, origin = fingerprint.domain, fingerprint.origin
+    power = [describe_limit(limit) for limit in fingerprint.power]
     return {
-        "format": FORMAT,
+        # Always the lowest that can hold it.
+        "format": "1.1" if power else "1.0",
+        **({"power": power} if power else {}),
         "domain": {
             "shape": list(domain.shape),
             "bounds": [float(bound) for bound in domain.bounds],
@@ -129,6 +133,18 @@ def describe(fingerprint: Fingerprint) -> dict[str, object]:
             "variants": list(origin.variants),
             "harmless_answers": origin.harmless_answers,
         },
+    }
+
+
+def describe_limit(limit: Limit) -> dict[str, object]:
+    """What was noticed of one family of changes, as the header has it."""
+    return {
+        "family": limit.family,
+        "unit": limit.unit,
+        "level": None if limit.level is None else float(limit.level),
+        "noticed": limit.noticed,
+        "draws": limit.draws,
+        "fixed": limit.fixed,
     }
 
 
@@ -174,6 +190,7 @@ def build(header: Header, arrays: dict[str, Array]) -> Fingerprint:
         names=header.names,
         factor=header.factor,
         origin=Origin(**header.origin.model_dump()),
+        power=tuple(limit_of(each, number) for number, each in enumerate(header.limits)),
         samples=arrays["samples"],
         expected=expected,
         margins=arrays["margins"],
@@ -189,3 +206,12 @@ def domain_of(header: Header) -> Domain:
         return Domain(**header.domain.model_dump())
     except InvalidArgumentError as error:
         raise InvalidArgumentError(error.problem, field="domain") from error
+
+
+def limit_of(part: LimitHeader, number: int) -> Limit:
+    """What a header says of one family of changes, the one with this number."""
+    try:
+        return Limit(**part.model_dump())
+    except InvalidArgumentError as error:
+        field = f"power[{number}].{error.field}"
+        raise InvalidArgumentError(error.problem, field=field) from error

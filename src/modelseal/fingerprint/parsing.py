@@ -1,14 +1,13 @@
 """The header of a fingerprint file: its exact form, read strictly."""
 
+from collections.abc import Mapping
 from math import isfinite
+from types import MappingProxyType
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
 from modelseal.errors import BadFileError
-
-FORMAT = "1.0"
-"""The format that is written; a newer one is refused."""
 
 
 class Strict(BaseModel):
@@ -63,6 +62,40 @@ class Header(Strict):
     factor: float
     origin: OriginHeader
 
+    @property
+    def limits(self) -> "tuple[LimitHeader, ...]":
+        """What the fingerprint was seen to notice: this format cannot say."""
+        return ()
+
+
+class LimitHeader(Strict):
+    """What was noticed of one family of changes."""
+
+    family: str
+    unit: str | None
+    level: float | None
+    noticed: int
+    draws: int
+    fixed: bool
+
+
+class PowerHeader(Header):
+    """A header that says what the fingerprint was seen to notice."""
+
+    power: Annotated[tuple[LimitHeader, ...], Field(min_length=1)]
+
+    @property
+    def limits(self) -> tuple[LimitHeader, ...]:
+        """What the fingerprint was seen to notice."""
+        return self.power
+
+
+FORMATS: Mapping[str, type[Header]] = MappingProxyType({"1.0": Header, "1.1": PowerHeader})
+"""The header of every format that was ever released, oldest first; a newer one is refused."""
+
+FORMAT = "1.1"
+"""The newest of them."""
+
 
 class Version(BaseModel):
     """The one key that every version of the header has."""
@@ -108,9 +141,10 @@ def parse_header(envelope: bytes, *, name: str) -> Header:
             "a newer modelseal reads it",
             field="format",
         )
-    if version != FORMAT:
-        raise BadFileError(name, f"{FORMAT} was wanted, but {version} came", field="format")
-    return parse(Header, text, name=name)
+    if version not in FORMATS:
+        wanted = " or ".join(FORMATS)
+        raise BadFileError(name, f"{wanted} was wanted, but {version} came", field="format")
+    return parse(FORMATS[version], text, name=name)
 
 
 def parse(model: type[Model], text: bytes | str, *, name: str) -> Model:

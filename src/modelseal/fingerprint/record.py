@@ -14,6 +14,7 @@ from modelseal.fingerprint.checking import (
     check_digest,
     check_each,
     check_expected,
+    check_families,
     check_moment,
     check_names,
     check_parameters,
@@ -22,6 +23,7 @@ from modelseal.fingerprint.checking import (
     check_text,
     check_texts,
 )
+from modelseal.fingerprint.power import Limit
 from modelseal.outputs.answers import Answers
 from modelseal.outputs.specs import OutputSpec
 from modelseal.shapes import Array, Codes, PerInput
@@ -88,6 +90,8 @@ class Fingerprint:
             from, in dB; infinite for a natural input itself.
         sources: The number of the natural input that each sample was made from, from 0.
         origin: How the samples were made.
+        power: The smallest change of each family that these samples together noticed at sealing;
+            empty if that was not measured.
 
     Raises:
         InvalidArgumentError: A field is not what it should be; the error names it.
@@ -105,6 +109,7 @@ class Fingerprint:
     psnr: PerInput
     sources: Int[np.ndarray, " batch"]
     origin: Origin
+    power: tuple[Limit, ...] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -125,6 +130,7 @@ class Fingerprint:
         check_column(self.sources, count, kind="iu", field="sources")
         allowed = (self.sources >= 0) & (self.sources < 2**63)
         check_each(allowed, self.sources, wanted="a 64-bit number from 0", field="sources")
+        check_families([limit.family for limit in self.power])
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -143,6 +149,8 @@ class Fingerprint:
 
     def take(self, rows: Array) -> "Fingerprint":
         """The fingerprint of some samples, in this order.
+
+        It has no power: that was measured for all of them together.
 
         Args:
             rows: Numbers of samples, from 0.

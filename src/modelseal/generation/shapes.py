@@ -8,7 +8,7 @@ input laid flat.
 from collections.abc import Callable
 from typing import TypeAlias
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Inputs: TypeAlias = Float[Tensor, "batch *shape"]
@@ -40,6 +40,15 @@ Proposals: TypeAlias = Float[Tensor, "batch proposals pixels"]
 
 Directions: TypeAlias = Float[Tensor, "batch directions classes"]
 """Several sums of outputs for each input, each given by its coefficients."""
+
+Shared: TypeAlias = Float[Tensor, "directions classes"]
+"""Several sums of outputs, the same for every input, each given by its coefficients."""
+
+Labels: TypeAlias = Int[Tensor, " labels"]
+"""Classes, one for each input unless somebody miscounted."""
+
+Mask: TypeAlias = Bool[Tensor, " batch"]
+"""A yes or no for each input."""
 
 Objective: TypeAlias = Callable[[Inputs], PerInput]
 """A differentiable number to be made large, for each input by itself."""

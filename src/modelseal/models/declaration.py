@@ -2,19 +2,15 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, ValidationError, model_validator
 
 from modelseal.errors import BadFileError
+from modelseal.models.validating import Section, first_problem
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class ModelSection(_Section):
+class ModelSection(Section):
     """How the network is built.
 
     Args:
@@ -28,7 +24,7 @@ class ModelSection(_Section):
     factory: str | None = None
     program: str | None = None
     weights: str | None = None
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default={})
 
     @model_validator(mode="after")
     def _agrees(self) -> "ModelSection":
@@ -41,11 +37,11 @@ class ModelSection(_Section):
         return self
 
 
-class InputSection(_Section):
+class InputSection(Section):
     """What a valid input is; see `modelseal.domain.Domain`, and `Normalised` for mean and std."""
 
     shape: list[int]
-    bounds: list[float] = [0.0, 1.0]
+    bounds: list[float] = Field(default=[0.0, 1.0])
     levels: int = 256
     mean: list[float] | None = None
     std: list[float] | None = None
@@ -65,13 +61,13 @@ class InputSection(_Section):
         return self
 
 
-class OutputSection(_Section):
+class OutputSection(Section):
     """What the scores mean: `classes` is a file of names, one a line."""
 
     classes: str | None = None
 
 
-class Declaration(_Section):
+class Declaration(Section):
     """A whole model.toml."""
 
     model: ModelSection
@@ -90,7 +86,7 @@ def read_declaration(path: Path) -> Declaration:
     except OSError as error:
         raise BadFileError(path, f"cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        problem, field = _first_problem(error)
+        problem, field = first_problem(error, Declaration)
         raise BadFileError(path, problem, field=field) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadFileError(path, f"is no TOML: {error}") from error
@@ -109,35 +105,3 @@ def list_model_files(path: Path) -> tuple[Path, ...]:
     code = path.parent.joinpath(*module.split("."))
     beside = (code.with_name(f"{code.name}.py"), code / "__init__.py") if module else ()
     return (path, *(path.parent / name for name in named if name is not None), *beside)
-
-
-def _first_problem(error: ValidationError) -> tuple[str, str]:
-    """One sentence and the path of its key."""
-    # A misspelt key is both unknown and missing: the spelling says more.
-    details = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    return _sentence(details), _path(details["loc"])
-
-
-def _sentence(details: ErrorDetails) -> str:
-    match details["type"]:
-        case "extra_forbidden":
-            known = _known_keys(details["loc"][:-1])
-            return f"unknown key; there is only {', '.join(known)}"
-        case "missing":
-            return "is missing"
-        case "value_error":
-            return str(details["ctx"]["error"])
-    wanted = details["msg"].removeprefix("Input should be ")
-    return f"needs {wanted}, but is {details['input']!r}"
-
-
-def _known_keys(section: tuple[int | str, ...]) -> list[str]:
-    fields = Declaration.model_fields
-    for name in section:
-        fields = cast(type[BaseModel], fields[str(name)].annotation).model_fields
-    return list(fields)
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
-    return "".join(steps).removeprefix(".")

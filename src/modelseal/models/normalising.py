@@ -6,11 +6,15 @@ from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from modelseal.errors import InvalidArgumentError
 
 Order: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """One way to compute (inputs - mean) / std; mean and std come as declared, in float64."""
+
+Convolution: TypeAlias = nn.Conv1d | nn.Conv2d | nn.Conv3d
+"""A layer of filters whose second axis is the channels of the inputs."""
 
 
 class Normalised(nn.Module):
@@ -51,11 +55,16 @@ def reorderings(network: nn.Module) -> dict[str, nn.Module]:
         network: A `Normalised`; any other network has no normalisation to compute otherwise.
 
     Returns:
-        Networks by the name of the way. They share the inner network, weights included.
+        Networks by the name of the way. They share the inner network, weights included. The one
+        called `folded`, which has its first filters divided by std, can be run only if those are
+        the first that the inputs meet.
     """
     if not isinstance(network, Normalised):
         return {}
-    return {name: _Reordered(network, order) for name, order in _ORDERS.items()}
+    orders: dict[str, nn.Module] = {
+        name: _Reordered(network, order) for name, order in _ORDERS.items()
+    }
+    return orders | ({"folded": _Folded(network)} if _list_convolutions(network) else {})
 
 
 class _Reordered(nn.Module):
@@ -77,6 +86,45 @@ class _Reordered(nn.Module):
         """The scores of inputs that are not normalised yet."""
         mean, std = _along_channels(self.mean, inputs), _along_channels(self.std, inputs)
         return cast(Tensor, self.network(self.order(inputs, mean, std)))
+
+
+class _Folded(nn.Module):
+    """A normalised network whose first filters are divided by the spread.
+
+    The mean stays outside: zeros that a convolution pads its inputs with stand for it.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, normalised: Normalised) -> None:
+        super().__init__()
+        self.network = normalised.network
+        self.register_buffer("mean", normalised.mean)
+        std = torch.tensor(normalised.declared[1], dtype=torch.float64)
+        self.register_buffer("std", std.to(normalised.mean.device))
+        self.train(normalised.training)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The scores of inputs that are not normalised yet."""
+        name, first = _list_convolutions(self.network)[0]
+        spread = self.std.reshape(1, -1, *[1] * (first.weight.ndim - 2))
+        divided = {f"{name}.weight".removeprefix("."): (first.weight / spread).to(first.weight)}
+        shifted = inputs - _along_channels(self.mean, inputs)
+        met: list[bool] = []
+        hook = first.register_forward_pre_hook(lambda _, given: met.append(given[0] is shifted))
+        try:
+            scores = functional_call(self.network, divided, (shifted,))
+        finally:
+            hook.remove()
+        if met != [True]:
+            raise RuntimeError("the first filters need to be given the inputs themselves, once")
+        return cast(Tensor, scores)
+
+
+def _list_convolutions(network: nn.Module) -> list[tuple[str, Convolution]]:
+    named = network.named_modules()
+    return [(name, each) for name, each in named if isinstance(each, Convolution)]
 
 
 def _multiply_add(inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:

@@ -3,11 +3,22 @@
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loading import Model
 from modelseal.sealing.generating import generate
+from modelseal.sealing.power import Effort, state_power
 from modelseal.sealing.recipe import Method, Progress, Recipe, Rule, ignore
 from modelseal.sealing.selecting import has_neurons, select
 from modelseal.shapes import Codes
 
-__all__ = ["Method", "Progress", "Recipe", "Rule", "generate", "seal", "select"]
+__all__ = [
+    "Effort",
+    "Method",
+    "Progress",
+    "Recipe",
+    "Rule",
+    "generate",
+    "seal",
+    "select",
+    "state_power",
+]
 
 
 def seal(
@@ -19,7 +30,7 @@ def seal(
     samples: int = 8,
     progress: Progress = ignore,
 ) -> Fingerprint:
-    """Makes a fingerprint of a network.
+    """Makes a fingerprint of a network; `state_power` measures what it notices.
 
     Args:
         model: The owner's network, untampered.

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from modelseal.calibration.listing import all_variants
 from modelseal.calibration.noise import Calibration, calibrate
 from modelseal.calibration.running import foreign_errors, run_network
 from modelseal.calibration.variants import Replaced, Variant, fp32_variants
@@ -18,7 +19,8 @@ from modelseal.generation.naturalness import measure_psnr
 from modelseal.models.loading import Model
 from modelseal.models.normalising import reorderings
 from modelseal.outputs.specs import TopLabels
-from modelseal.sealing.making import make_samples, measure_margin
+from modelseal.sealing.making import measure_margin
+from modelseal.sealing.methods import make_samples
 from modelseal.sealing.recipe import Method, Progress, Recipe, ignore
 from modelseal.shapes import Array, Codes, Mask, PerInput, Scores
 
@@ -70,9 +72,12 @@ def generate(
         model.network,
         samples,
         spec=recipe.spec,
-        variants=list_variants(model) if recipe.variants is None else recipe.variants,
+        variants=recipe.with_allowed(
+            list_variants(model) if recipe.variants is None else recipe.variants
+        ),
         progress=lambda done, total: progress("calibrate", done, total),
     )
+    check_allowed(calibration, recipe)
     kept = accept(calibration, recipe, naturals=measure_margin(model, starts, recipe).numpy())
     origin = describe(model, recipe, calibration, kept)
     psnr = measure_psnr(samples[kept], starts[kept], span=model.domain.span)
@@ -117,8 +122,29 @@ def to_tensor(model: Model, codes: Codes) -> Tensor:
 
 def list_variants(model: Model) -> tuple[Variant, ...]:
     """All harmless float32 ways of running this model, its normalisation's orders among them."""
-    orders = (Replaced(name, network) for name, network in reorderings(model.network).items())
-    return (*fp32_variants(), *orders)
+    return (*fp32_variants(), *list_orders(model))
+
+
+def list_every_variant(model: Model) -> tuple[Variant, ...]:
+    """All that sealing tries and much more, for the evaluation of false alarms."""
+    return (*all_variants(model.domain), *list_orders(model))
+
+
+def list_orders(model: Model) -> tuple[Variant, ...]:
+    """The model with its normalisation computed in other orders."""
+    return tuple(Replaced(name, network) for name, network in reorderings(model.network).items())
+
+
+def check_allowed(calibration: Calibration, recipe: Recipe) -> None:
+    """Makes sure that what an owner allows is among what was measured.
+
+    Raises:
+        SealingError: The network cannot be run in an allowed precision.
+    """
+    allowed = {each.value for each in recipe.allowed}
+    for each in calibration.skipped:
+        if each.name in allowed:
+            raise SealingError(f"{each.name} was allowed, but cannot be tried: {each.reason}")
 
 
 def accept(calibration: Calibration, recipe: Recipe, *, naturals: PerInput) -> Mask:

@@ -1,7 +1,4 @@
-"""Makes samples of natural inputs, by each method."""
-
-from collections.abc import Callable
-from typing import TypeAlias
+"""Makes samples at which many classes tie, with a margin on purpose."""
 
 import numpy as np
 import torch
@@ -10,19 +7,13 @@ from torch import Tensor
 from modelseal.calibration.noise import calibrate
 from modelseal.calibration.onnx import OnnxRuntime
 from modelseal.calibration.variants import Compiled, Float64, Nnpack
-from modelseal.generation.ascent import LEARNING_RATE, ascend, sensitivity_objective
-from modelseal.generation.baselines import legacy
 from modelseal.generation.boundary import FLOAT_TOLERANCE, tie
 from modelseal.generation.gaps import Ranking, measure_gaps, rank, score
 from modelseal.generation.lattice import settle
-from modelseal.generation.sensitivity import Output
 from modelseal.generation.shapes import Inputs, PerInput
 from modelseal.models.loading import Model
 from modelseal.outputs.specs import RawScores, TopLabels
-from modelseal.sealing.recipe import Method, Recipe
-
-Making: TypeAlias = Callable[[Model, Inputs, Recipe], Inputs]
-"""Makes one sample on the domain's levels of each natural input."""
+from modelseal.sealing.recipe import Recipe
 
 # The variants that move scores most and cost little: their moves say, before the calibration
 # itself, how large a margin will be needed.
@@ -34,17 +25,10 @@ ATTEMPTS = 4
 LOOSE = 3.0
 # A later attempt starts on the levels, beside the window.
 REPAIR = (4, 16, 16)
-# The ascent's steps; the paper takes 1,000 and keeps the last.
-STEPS = 500
 # Values changed, and neighbours tried, to bring shown digits away from where they round.
 CHANGES, NEIGHBOURS = 8, 64
 # What a value is changed by where there are no levels, in shares of the span: a grey level.
 NUDGE = 1 / 255
-
-
-def make_samples(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
-    """Makes one sample on the domain's levels of each natural input."""
-    return MAKERS[recipe.method](model, naturals, recipe)
 
 
 def make_boundary(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
@@ -62,14 +46,20 @@ def make_boundary(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
 
 
 def widen(model: Model, near: Inputs, ranking: Ranking, recipe: Recipe) -> Inputs:
-    """Settles ties, again and again until each has the margin that it needs and not far more."""
+    """Settles ties, again and again until each has the margin that it needs and not far more.
+
+    None aims at less than the median sample needs: one that the variants moved less may owe it to
+    chance, and a re-hosting that was not tried may move it as far as the others.
+    """
     samples, least = model.domain.snap(near), torch.full((len(near),), torch.inf).to(near)
     state, margin = near.clone(), need_margin(model, samples, recipe)
+    usual = margin.nanmedian()
+    margin = margin.clamp(min=usual)
     pending = torch.arange(len(near), device=near.device)
     for attempt in range(ATTEMPTS):
         order = ranking.take(pending)
         found = place(model, state[pending], order, margin[pending], repair=attempt > 0)
-        needed = need_margin(model, found, recipe)
+        needed = need_margin(model, found, recipe).clamp(min=usual)
         lead = measure_gaps(score(model.network, found), order).amin(dim=1)
         better = (lead >= needed) & (lead < least[pending])
         samples[pending[better]], least[pending[better]] = found[better], lead[better]
@@ -97,7 +87,7 @@ def need_margin(model: Model, samples: Inputs, recipe: Recipe) -> PerInput:
     """The margin that each sample needs, as far as quick variants tell."""
     own = recipe.variants or ()
     quick = [each for each in own if not isinstance(each, Compiled | OnnxRuntime)]
-    variants = quick or own or PROBES
+    variants = recipe.with_allowed(quick or own or PROBES)
     moves = calibrate(model.network, samples, spec=recipe.spec, variants=variants).moves
     return torch.from_numpy(np.maximum(recipe.factor * moves, recipe.margin or 0.0)).to(samples)
 
@@ -129,30 +119,3 @@ def measure_margin(model: Model, samples: Inputs, recipe: Recipe) -> Tensor:
     # Scores that are not finite give NaN, which is never better.
     with np.errstate(invalid="ignore", over="ignore"):
         return torch.from_numpy(np.asarray(recipe.spec.margin(scores), np.float64))
-
-
-def make_ascent(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
-    """The paper's projected ascent on the sensitivity of the probabilities, rounded."""
-    objective = sensitivity_objective(model.network, output=Output.PROBABILITIES)
-    rate = LEARNING_RATE * model.domain.span
-    found = ascend(objective, naturals, project=model.domain.clamp, steps=STEPS, learning_rate=rate)
-    return model.domain.snap(found)
-
-
-def make_legacy(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
-    """The published code's samples, rounded."""
-    return model.domain.snap(legacy(model.network, naturals, domain=model.domain))
-
-
-def make_natural(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
-    """The natural inputs themselves."""
-    return naturals
-
-
-MAKERS: dict[Method, Making] = {
-    Method.BOUNDARY: make_boundary,
-    Method.ASCENT: make_ascent,
-    Method.LEGACY: make_legacy,
-    Method.NATURAL: make_natural,
-}
-"""The maker of each method."""

@@ -1,11 +1,12 @@
 """How samples shall be made and chosen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from math import isfinite
 from typing import TypeAlias
 
+from modelseal.calibration.precision import Allowed, lowered_variants
 from modelseal.calibration.variants import Variant
 from modelseal.errors import InvalidArgumentError
 from modelseal.outputs.specs import OutputSpec, TopLabels
@@ -13,18 +14,33 @@ from modelseal.outputs.specs import OutputSpec, TopLabels
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Is told the name of a stage, how much of it is done, and how much there is."""
 
+FACTOR = 3.0
+"""How many times its largest harmless move the margin of a sample is, by default."""
+
 
 class Method(Enum):
     """How samples are made of natural inputs."""
 
     BOUNDARY = "boundary"
     """A tie of many classes, exact on the levels, with a margin on purpose."""
-    ASCENT = "ascent"
-    """The ascent of He et al. (CVPR 2019) on the sensitivity of the probabilities."""
-    LEGACY = "legacy"
-    """The published code of that paper, for comparison."""
     NATURAL = "natural"
     """The natural inputs themselves, for comparison."""
+    MISCLASSIFIED = "misclassified"
+    """The natural inputs themselves, chosen by the caller because the network gets them wrong."""
+    NOISE = "noise"
+    """Uniform noise in place of the natural inputs, for comparison."""
+    LEGACY = "legacy"
+    """The code that was published with He et al. (CVPR 2019), for comparison."""
+    ASCENT = "ascent"
+    """The ascent of that paper, on the sensitivity of the probabilities to the last layer."""
+    ASCENT_ALL = "ascent-all"
+    """The same on the sensitivity to all weights."""
+    IBSF = "ibsf"
+    """Inputs of high entropy (Bai et al., ICML 2024) by the published numbers, for comparison."""
+    IBSF_TUNED = "ibsf-tuned"
+    """The same by better numbers."""
+    TWO_CLASS = "two-class"
+    """The nearest boundary between two classes, for comparison."""
 
 
 class Rule(Enum):
@@ -36,6 +52,8 @@ class Rule(Enum):
     """By chance."""
     MARGIN = "margin"
     """The smallest margins."""
+    DETECTION = "detection"
+    """Most small changes noticed; of equals, maximum active-neuron cover."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +72,8 @@ class Recipe:
         seed: The seed of all random numbers, from 0 and below 2^63.
         variants: The ways of running the network that count as harmless; by default all float32
             ways.
+        allowed: Lower precisions that count as harmless beside them. Margins grow with what these
+            do to scores, and what is allowed cannot be noticed.
 
     Raises:
         InvalidArgumentError: A value is out of its range.
@@ -63,11 +83,13 @@ class Recipe:
     spec: OutputSpec = field(default_factory=TopLabels)
     tied: int = 10
     margin: float | None = None
-    factor: float = 10.0
+    factor: float = FACTOR
     seed: int = 0
     variants: tuple[Variant, ...] | None = None
+    allowed: frozenset[Allowed] | tuple[Allowed, ...] = frozenset()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "allowed", frozenset(self.allowed))
         if self.tied < 2:
             raise InvalidArgumentError(f"a tie needs at least 2 classes, but got {self.tied}")
         if self.margin is not None and not (isfinite(self.margin) and self.margin > 0):
@@ -88,7 +110,15 @@ class Recipe:
     def parameters(self) -> dict[str, str | int | float]:
         """What a fingerprint keeps of it beside the method, the spec and the seed."""
         margin = "automatic" if self.margin is None else self.margin
-        return {"tied": self.tied, "margin": margin, "factor": self.factor}
+        words = ", ".join(each.name for each in lowered_variants(self.allowed))
+        allowed = {"allowed": words} if words else {}
+        return {"tied": self.tied, "margin": margin, "factor": self.factor, **allowed}
+
+    def with_allowed(self, variants: Sequence[Variant]) -> tuple[Variant, ...]:
+        """These variants, and those of the allowed precisions that are not among them."""
+        names = {each.name for each in variants}
+        lowered = lowered_variants(self.allowed)
+        return (*variants, *(each for each in lowered if each.name not in names))
 
 
 def ignore(stage: str, done: int, total: int) -> None:

@@ -1,16 +1,23 @@
 """Chooses a few samples of many candidates."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loading import Model
+from modelseal.sealing.copies import differs, small_copies
 from modelseal.sealing.generating import digest_network, to_tensor
 from modelseal.sealing.recipe import Rule
 from modelseal.selection.activation import active_neurons, list_layers
-from modelseal.selection.cover import cover, random_picks, smallest_margin
+from modelseal.selection.cover import Bits, cover, random_picks, smallest_margin
+from modelseal.selection.detecting import cover_changes
+
+# How many random changes of each family candidates are chosen by: with 16 there are less than two
+# hundred copies, which cost little more than making the candidates.
+DRAWS = 16
 
 
 def select(
@@ -30,10 +37,11 @@ def select(
         samples: How many are wanted, from 1.
         rule: How they are chosen.
         layers: For the cover: the nonlinearities whose neurons count; all by default.
-        seed: The seed of a random choice.
+        seed: The seed of a random choice, or of the changes that candidates shall notice.
 
     Returns:
-        A fingerprint of the chosen samples, in the order of choice.
+        A fingerprint of the chosen samples, in the order of choice, without a power: that is to
+        be measured for these.
 
     Raises:
         InvalidArgumentError: There are fewer candidates, they were made for other weights, or a
@@ -63,8 +71,34 @@ def choose(
         return random_picks(len(candidates), samples, np.random.default_rng(seed))
     if rule is Rule.MARGIN:
         return smallest_margin(candidates.margins, samples)
+    if rule is Rule.DETECTION:
+        return cover_changes(
+            notice(model, candidates, seed=seed),
+            fire(model, candidates, layers),
+            margins=candidates.margins,
+            count=samples,
+        )
     active = active_neurons(model.network, to_tensor(model, candidates.samples), layers=layers)
     return cover(active, samples).order
+
+
+def notice(model: Model, candidates: Fingerprint, *, seed: int) -> Bits:
+    """Which of many slightly changed copies each candidate answers otherwise for.
+
+    A step of fine-tuning is made with the candidates themselves.
+    """
+    samples = to_tensor(model, candidates.samples)
+    copies = small_copies(model, samples, draws=DRAWS, seed=seed)
+    # A map, unlike a loop, drops each copy before the next one is made.
+    noticed = list(map(partial(differs, samples=samples, fingerprint=candidates), copies))
+    return np.packbits(np.array(noticed).T, axis=1)
+
+
+def fire(model: Model, candidates: Fingerprint, layers: Sequence[str] | None) -> Bits:
+    """Which neurons fire for each candidate; none in a network without a nonlinearity."""
+    if layers is None and not has_neurons(model, candidates):
+        return np.zeros((len(candidates), 1), np.uint8)
+    return active_neurons(model.network, to_tensor(model, candidates.samples), layers=layers)
 
 
 def has_neurons(model: Model, candidates: Fingerprint) -> bool:

@@ -15,6 +15,12 @@ Images: TypeAlias = Float[Tensor, "batch *shape"]
 Classes: TypeAlias = Int[Tensor, " labelled"]
 """The number of each input's class; that there are as many is checked where it matters."""
 
+HeldImages: TypeAlias = Float[Tensor, "held *shape"]
+"""Inputs that the network was not trained on, of which there may be another number."""
+
+HeldClasses: TypeAlias = Int[Tensor, " held_labelled"]
+"""The number of the class of each of these."""
+
 
 @runtime_checkable
 class Tampering(Protocol):

@@ -1,0 +1,28 @@
+"""Where the tasks of an evaluation are performed, as the user asks."""
+
+from typing import TYPE_CHECKING
+
+from modelseal.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from modelseal.evaluation.workers import Workers
+
+
+def hire(count: int, address: str | None) -> "Workers":
+    """Processes on this machine, or a Ray cluster.
+
+    Raises:
+        InvalidArgumentError: Both are asked for.
+        MissingExtraError: Ray is asked for and not installed.
+    """
+    if address is not None:
+        if count > 1:
+            raise InvalidArgumentError(
+                f"either --workers or --ray is needed, but both came: {count} and {address}"
+            )
+        from modelseal.evaluation.cluster import Cluster
+
+        return Cluster(address)
+    from modelseal.evaluation.workers import Processes, Sequential
+
+    return Sequential() if count == 1 else Processes(count)

@@ -1,0 +1,34 @@
+"""`modelseal evaluate`: runs samples of every method against changed and harmless networks."""
+
+from modelseal.cli.options import PlanFile, RayAddress, ResultFolder, WorkerCount
+
+
+def evaluate(
+    plan: PlanFile,
+    *,
+    output: ResultFolder,
+    workers: WorkerCount = 1,
+    ray: RayAddress = None,
+) -> None:
+    """Try samples of every method against changed and harmless networks, as a plan says."""
+    import typer
+
+    from modelseal.cli.border import Exit
+    from modelseal.cli.crew import hire
+    from modelseal.cli.opening import require_torch
+    from modelseal.cli.paper import Paper, complain
+    from modelseal.cli.progress import reporting
+    from modelseal.cli.summing import tell_results
+
+    require_torch("Evaluating")
+    from modelseal.evaluation import running
+    from modelseal.evaluation.storing import read_results
+
+    crew = hire(workers, ray)
+    with reporting() as report:
+        failures = running.evaluate(plan, output, workers=crew, progress=report)
+    tell_results(Paper(), read_results(output), folder=output)
+    for failure in failures:
+        complain(f"{failure.task}: {failure.problem}")
+    if failures:
+        raise typer.Exit(Exit.WRONG_USE)

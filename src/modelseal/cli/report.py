@@ -1,0 +1,73 @@
+"""`modelseal report`: makes tables, figures and a page of what an evaluation found."""
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+Results: TypeAlias = Annotated[
+    Path,
+    typer.Argument(metavar="RESULTS", help="The folder of `evaluate`.", show_default=False),
+]
+Folder: TypeAlias = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="The folder to make, or an older report to replace.",
+        show_default=False,
+    ),
+]
+ShowSamples: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--samples", help="Show some samples. Those of an evaluation are never used again."
+    ),
+]
+
+
+def report(results: Results, *, output: Folder, samples: ShowSamples = False) -> None:
+    """Make tables, figures and a page of what an evaluation found."""
+    from modelseal.cli.opening import require_torch
+    from modelseal.cli.paper import Paper
+    from modelseal.cli.progress import reporting
+    from modelseal.reports.publishing import check_folder, publish
+
+    check_folder(output, source=results)
+    require_drawing()
+    require_torch("Reading results")
+    from modelseal.errors import BadFileError
+    from modelseal.evaluation.exhibits import show_samples
+    from modelseal.evaluation.storing import read_results
+    from modelseal.evaluation.summary import summarise
+    from modelseal.reports.assembling import assemble
+
+    found = read_results(results)
+    if not found.sets:
+        raise BadFileError(results, "results were wanted, but there are none yet")
+    summaries = summarise(found.sets, found.trials, samples=found.plan.samples.count)
+    exhibits = show_samples(results, found.sets) if samples else {}
+    with reporting() as tell:
+        files = assemble(summaries, exhibits=exhibits, progress=tell)
+    publish(output, files, source=results)
+    Paper().write(
+        f"{output / 'report.html'}: {len(found.sets)} sets of samples, {len(found.trials)} trials"
+    )
+
+
+def require_drawing() -> None:
+    """Makes sure that figures can be drawn and pages written.
+
+    Raises:
+        MissingExtraError: A package is not installed.
+    """
+    from importlib import import_module
+
+    from modelseal.errors import MissingExtraError
+
+    for name in ("matplotlib", "jinja2"):
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("A report", "report") from error

@@ -1,0 +1,74 @@
+"""Files of settings and of results as typed values, with one sentence for whatever is wrong."""
+
+from collections.abc import Iterator
+from types import NoneType
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+
+class Section(BaseModel):
+    """A part of a file: frozen, every key known, every value of its type, every number finite."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Whole = TypeVar("Whole", bound=BaseModel)
+
+
+def first_problem(error: ValidationError, whole: type[Whole]) -> tuple[str, str]:
+    """What is wrong first of all, as one sentence, and the path of its key.
+
+    Args:
+        error: What pydantic found.
+        whole: The model of the whole file, which says what keys there are.
+    """
+    # A misspelt key is both unknown and missing: the spelling says more.
+    details = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    return _sentence(details, whole), _path(details["loc"])
+
+
+def _sentence(details: ErrorDetails, whole: type[BaseModel]) -> str:
+    match details["type"]:
+        case "extra_forbidden":
+            known = _known_keys(whole, details["loc"][:-1])
+            return f"unknown key; there is only {', '.join(known)}"
+        case "missing":
+            return "is missing"
+        case "json_invalid":
+            return f"is no JSON: {details['ctx']['error']}"
+        case "too_short":
+            return f"needs at least {details['ctx']['min_length']} entry, but has none"
+        case "value_error":
+            return str(details["ctx"]["error"])
+    wanted = details["msg"].removeprefix("Input should be ")
+    return f"needs {wanted}, but is {details['input']!r}"
+
+
+def _known_keys(whole: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys of a section, found by going down from the whole file."""
+    found: Any = whole
+    for step in location:
+        if isinstance(step, str) and not get_args(found):
+            found = found.model_fields[step].annotation
+        else:
+            found = _last(get_args(found))
+        found = next(_without_none(found), found)
+    return list(found.model_fields)
+
+
+def _without_none(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 (of any kind)
+    """The kinds of value beside None, if that is one of them."""
+    kinds = get_args(annotation)
+    return (kind for kind in kinds if NoneType in kinds and kind is not NoneType)
+
+
+def _last(kinds: tuple[Any, ...]) -> Any:  # noqa: ANN401 (of any kind)
+    """What a list or a mapping holds: `list[X]` and `dict[str, X]` end with it."""
+    return kinds[-1]
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return "".join(steps).removeprefix(".")

@@ -1,0 +1,59 @@
+"""Makes the files of a report."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeAlias
+
+from modelseal.evaluation.exhibits import Exhibit
+from modelseal.evaluation.summary import Summary
+from modelseal.reports.archive import dump
+from modelseal.reports.figures import draw_figures, draw_sheet
+from modelseal.reports.html import write_page
+from modelseal.reports.markdown import write_report
+from modelseal.reports.picture import Figure
+from modelseal.reports.publishing import ARCHIVE
+from modelseal.sealing.recipe import Progress, ignore
+
+Exhibits: TypeAlias = Mapping[tuple[str, str], Mapping[str, Sequence[Exhibit]]]
+"""Samples to show, by network and spec, then by method."""
+
+
+def assemble(
+    summaries: Sequence[Summary],
+    *,
+    exhibits: Exhibits = MappingProxyType({}),
+    progress: Progress = ignore,
+) -> Mapping[str, bytes]:
+    """Every file of a report by its path in the report's folder.
+
+    Args:
+        summaries: What was counted.
+        exhibits: Samples to show; by default none, since samples are secrets.
+        progress: Is told how far the work is.
+    """
+    figures = []
+    for done, summary in enumerate(summaries):
+        progress("draw", done, len(summaries))
+        figures.append(draw(summary, exhibits))
+    progress("draw", len(summaries), len(summaries))
+    drawn = [each for some in figures for each in some]
+    return {
+        ARCHIVE: dump(summaries),
+        "report.md": write_report(summaries, figures).encode(),
+        "report.html": write_page(summaries, figures).encode(),
+        **{f"figures/{each.name}.png": each.png for each in drawn},
+        **{f"figures/{each.name}.svg": each.light for each in drawn},
+    }
+
+
+def draw(summary: Summary, exhibits: Exhibits) -> tuple[Figure, ...]:
+    """Every figure of a summary."""
+    prefix = file_name(summary)
+    shown = exhibits.get((summary.network, summary.spec), {})
+    return (*draw_figures(summary, prefix=prefix), *draw_sheet(shown, summary, prefix=prefix))
+
+
+def file_name(summary: Summary) -> str:
+    """What the names of a summary's files begin with."""
+    text = f"{summary.network}-{summary.spec}"
+    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in text)

@@ -1,0 +1,172 @@
+"""What a fingerprint can notice, measured on slightly changed copies of the sealed network."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+
+from modelseal.calibration.running import foreign_errors
+from modelseal.errors import InvalidArgumentError, ModelsealError, SealingError
+from modelseal.fingerprint.power import Limit
+from modelseal.fingerprint.record import Fingerprint
+from modelseal.models.loading import Model
+from modelseal.sealing.copies import Family, differs, draw_seed, list_families
+from modelseal.sealing.generating import digest_network, to_tensor
+from modelseal.sealing.recipe import Progress, ignore
+from modelseal.shapes import Codes
+from modelseal.tampering.base import Tampering, copied
+
+Notices: TypeAlias = Callable[[Tampering], bool]
+"""Whether one sample at least answers otherwise once a change is made."""
+
+# The random numbers of the copies are others than those that samples are chosen by.
+STREAM = 0xF00D
+
+
+class Effort(Enum):
+    """How many changed copies a fingerprint's power is measured with."""
+
+    NONE = "none"
+    """None: nothing is stated."""
+    FAST = "fast"
+    """20 of each size: if all are noticed, at least 86 % of such changes are."""
+    FULL = "full"
+    """60 of each size: if all are noticed, at least 95 % of such changes are."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draws:
+    """How many copies are made of each size.
+
+    Args:
+        scouts: To find the size to begin with.
+        stated: For the statement itself; none of the scouts is among them.
+    """
+
+    scouts: int
+    stated: int
+
+
+DRAWS = {Effort.FAST: Draws(scouts=5, stated=20), Effort.FULL: Draws(scouts=15, stated=60)}
+"""If all of n draws are noticed, the share of all is 0.05^(1/n) or more at 95 % confidence."""
+
+
+def state_power(
+    model: Model,
+    fingerprint: Fingerprint,
+    naturals: Codes,
+    *,
+    effort: Effort = Effort.FAST,
+    progress: Progress = ignore,
+) -> Fingerprint:
+    """States the smallest change of each family that a fingerprint notices.
+
+    The samples are asked of changed copies of the network, made and dropped one at a time. Of a
+    graded family, sizes are tried from the smallest on until all of a few scouts are noticed;
+    then as many copies as are stated are made of that size, all with other random numbers, and of
+    the next larger size if one of them is missed. Scouts make it unlikely that a size is stated
+    for having been lucky once in many sizes. That larger changes are noticed as well is taken for
+    granted, but for those without chance, of which all larger sizes are tried. Families that
+    cannot be made of this network are left out.
+
+    Args:
+        model: The sealed network.
+        fingerprint: Of this network.
+        naturals: Natural inputs as they are stored, for one step of fine-tuning.
+        effort: How many copies are made.
+        progress: Is told of the stage `power`.
+
+    Returns:
+        The same fingerprint with its power, in place of any that it had; as it came if no effort
+        shall be made.
+
+    Raises:
+        InvalidArgumentError: The fingerprint is of other weights, or there are no natural inputs
+            that fit its domain.
+        SealingError: The network cannot be run, or its unchanged copy already answers otherwise.
+    """
+    if effort is Effort.NONE:
+        return fingerprint
+    if fingerprint.origin.weights_digest != digest_network(model.network):
+        raise InvalidArgumentError("this fingerprint was made for a network of other weights")
+    model.domain.check(naturals)
+    if not len(naturals):
+        raise InvalidArgumentError("at least 1 natural input was wanted, but none came")
+    seed = fingerprint.origin.seed
+    families = list_families(model, to_tensor(model, naturals), seed=seed)
+    notices = asking(model, fingerprint)
+    limits: list[Limit] = []
+    if notices(copied):
+        raise SealingError("an unchanged copy was wanted to answer as expected, but differs")
+    for number, family in enumerate(families):
+        progress("power", number, len(families))
+        source = np.random.default_rng((STREAM, seed, number))
+        limits += measure(family, notices, draws=DRAWS[effort], source=source)
+    progress("power", len(families), len(families))
+    return replace(fingerprint, power=tuple(limits))
+
+
+def asking(model: Model, fingerprint: Fingerprint) -> Notices:
+    """Asks changed copies of a network the samples of a fingerprint."""
+    samples = to_tensor(model, fingerprint.samples)
+
+    def notices(change: Tampering) -> bool:
+        # The copy has no name here, so that it is gone before the next one is made.
+        with foreign_errors():
+            return bool(differs(change(model.network), samples, fingerprint).any())
+
+    return notices
+
+
+def measure(
+    family: Family, notices: Notices, *, draws: Draws, source: np.random.Generator
+) -> Iterator[Limit]:
+    """The limit of one family; nothing if its changes cannot be made of this network."""
+    try:
+        search = (
+            search_fixed if family.fixed else partial(search_random, draws=draws, source=source)
+        )
+        level, noticed, tried = search(family, notices)
+    except ModelsealError:
+        return
+    yield Limit(
+        family=family.name,
+        unit=family.unit,
+        level=level if family.unit else None,
+        noticed=noticed,
+        draws=tried,
+        fixed=family.fixed,
+    )
+
+
+def search_fixed(family: Family, notices: Notices) -> tuple[float, int, int]:
+    """The smallest size that is noticed as all larger ones are; the largest if it is not."""
+    smallest = None
+    for level in reversed(family.levels):
+        if not notices(family.make(level, 0)):
+            break
+        smallest = level
+    return (family.levels[-1], 0, 1) if smallest is None else (smallest, 1, 1)
+
+
+def search_random(
+    family: Family, notices: Notices, *, draws: Draws, source: np.random.Generator
+) -> tuple[float, int, int]:
+    """The smallest size of which all draws are noticed, or the largest with its count."""
+
+    def tries(level: float, count: int) -> Iterator[bool]:
+        return (notices(family.make(level, draw_seed(source))) for _ in range(count))
+
+    *graded, largest = family.levels
+    # No luck is had with the first size that is tried: it needs no scouts.
+    if graded and all(tries(graded[0], draws.stated)):
+        return graded[0], draws.stated, draws.stated
+    places = range(1, len(graded))
+    start = next((at for at in places if all(tries(graded[at], draws.scouts))), len(graded))
+    for level in graded[start:]:
+        if all(tries(level, draws.stated)):
+            return level, draws.stated, draws.stated
+    return largest, sum(tries(largest, draws.stated)), draws.stated

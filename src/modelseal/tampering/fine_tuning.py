@@ -1,0 +1,208 @@
+"""Networks trained on with their own kind of data: fine-tuning, and a new last layer."""
+
+from dataclasses import dataclass, field
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+
+from modelseal.errors import InvalidArgumentError, NotAppliedError
+from modelseal.tampering.base import Classes, Images, copied
+from modelseal.tampering.features import all_features
+from modelseal.tampering.schedule import (
+    BIVBENCH,
+    Schedule,
+    better_than_chance,
+    follow,
+    start_afresh,
+    steps_in_epoch,
+)
+from modelseal.tampering.training import (
+    ASKED_AT_ONCE,
+    Scope,
+    check_data,
+    check_numbers,
+    descend,
+    draw_batches,
+    last_linear,
+    ready,
+    scores_of,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SgdSteps:
+    """Fine-tunes with plain SGD (no momentum, no decay) and cross entropy.
+
+    With all layers, BatchNorm is in training mode: its statistics move too. With the last layer
+    (the last `nn.Linear`), everything else is frozen, statistics included. Dropout stays off, so
+    that the seed alone decides. Gradients never reach the network that was given.
+
+    Args:
+        learning_rate: Positive.
+        steps: How many batches, from 1.
+        inputs: What is trained on, inside the domain's bounds, on any device.
+        labels: Their classes.
+        batch: Inputs in one step; all of them if there are fewer.
+        seed: Decides the order: every input comes once before one comes again.
+        scope: Which layers are trained.
+
+    Raises:
+        InvalidArgumentError: A number is out of its range, or inputs and labels do not match.
+    """
+
+    learning_rate: float
+    steps: int
+    inputs: Images = field(repr=False)
+    labels: Classes = field(repr=False)
+    batch: int = 128
+    seed: int = 0
+    scope: Scope = Scope.ALL
+
+    def __post_init__(self) -> None:
+        check_numbers(self.learning_rate, self.steps, self.batch)
+        check_data(self.inputs, self.labels)
+
+    def __call__(self, network: nn.Module) -> nn.Module:
+        """Returns a fine-tuned copy.
+
+        Raises:
+            InvalidArgumentError: The network has no score for a label, or the last layer is asked
+                for and there is no `nn.Linear`.
+        """
+        changed = copied(network)
+        parameters = ready(changed, self.scope)
+        rows = islice(draw_batches(len(self.inputs), self.batch, self.seed), self.steps)
+        batches = ((self.inputs[some], self.labels[some]) for some in rows)
+        optimiser = torch.optim.SGD(parameters, lr=self.learning_rate)
+        for _ in descend(changed, parameters, batches, optimiser=optimiser):
+            pass
+        return copied(changed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FineTuned:
+    """Fine-tunes with plain SGD for whole epochs: FTAL, FTLL and FZLL.
+
+    These are the modifications 1 to 3 of BIVBench (He et al., ACM MM 2024): all layers for one
+    epoch, the last layer for one epoch, all but the last for five, each with a learning rate of
+    1e-4. The rest is as in `SgdSteps`. The goal is nothing but the training itself, so that this
+    recipe always applies.
+
+    Args:
+        scope: Which layers are trained; all others are frozen.
+        learning_rate: Positive.
+        epochs: How often the inputs are gone through, from 1.
+        inputs: What is trained on, inside the domain's bounds, on any device.
+        labels: Their classes.
+        batch: Inputs in one step; all of them if there are fewer.
+        seed: Decides the order.
+
+    Raises:
+        InvalidArgumentError: A number is out of its range, or inputs and labels do not match.
+    """
+
+    scope: Scope
+    learning_rate: float
+    epochs: int
+    inputs: Images = field(repr=False)
+    labels: Classes = field(repr=False)
+    batch: int = 128
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_numbers(self.learning_rate, self.epochs, self.batch)
+        check_data(self.inputs, self.labels)
+
+    def __call__(self, network: nn.Module) -> nn.Module:
+        """Returns a fine-tuned copy.
+
+        Raises:
+            InvalidArgumentError: The network has no score for a label, or the scope names the last
+                layer and there is no `nn.Linear`.
+        """
+        steps = SgdSteps(
+            learning_rate=self.learning_rate,
+            steps=self.epochs * steps_in_epoch(len(self.inputs), self.batch),
+            inputs=self.inputs,
+            labels=self.labels,
+            batch=self.batch,
+            seed=self.seed,
+            scope=self.scope,
+        )
+        return steps(network)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Retrained:
+    """Draws a new last layer and trains: RTAL with all layers, RTLL with the last layer alone.
+
+    These are the modifications 4 and 5 of BIVBench (He et al., ACM MM 2024). The goal is a network
+    that classifies again: see `better_than_chance`, asked of the inputs that it was trained on.
+
+    Args:
+        scope: All layers or the last one.
+        inputs: What is trained on, inside the domain's bounds, on any device.
+        labels: Their classes.
+        schedule: How long and how fast.
+        seed: Decides the new weights and the order of the inputs.
+
+    Raises:
+        InvalidArgumentError: The scope is another, or inputs and labels do not match.
+    """
+
+    scope: Scope
+    inputs: Images = field(repr=False)
+    labels: Classes = field(repr=False)
+    schedule: Schedule = BIVBENCH
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.scope is Scope.ALL_BUT_LAST:
+            raise InvalidArgumentError(
+                f"a new last layer needs training, but the scope is {self.scope}"
+            )
+        check_data(self.inputs, self.labels)
+
+    def __call__(self, network: nn.Module) -> nn.Module:
+        """Returns a retrained copy.
+
+        Raises:
+            InvalidArgumentError: The network has no score for a label, or its scores do not come
+                out of its last `nn.Linear`.
+            NotAppliedError: The copy is hardly better than chance.
+        """
+        changed = copied(network)
+        layer = last_linear(changed)
+        start_afresh(layer, self.seed)
+        trained, inputs = changed, self.inputs
+        if self.scope is Scope.LAST_LAYER:
+            # What is frozen answers the same in every epoch: it is asked once.
+            trained, inputs = layer, _features(changed, layer, self.inputs)
+        parameters = ready(trained, self.scope)
+        follow(self.schedule, trained, parameters, (inputs, self.labels), seed=self.seed)
+        _check_goal(scores_of(trained.eval(), inputs), self.labels)
+        return copied(changed)
+
+
+def _features(network: nn.Module, layer: nn.Linear, inputs: Tensor) -> Tensor:
+    """What the last layer is given for each input, if it is all that the scores come from."""
+    features = all_features(network, inputs)
+    few = slice(ASKED_AT_ONCE)
+    if features.shape[1] != layer.in_features or not torch.equal(
+        scores_of(layer, features[few]), scores_of(network, inputs[few])
+    ):
+        raise InvalidArgumentError(
+            "retraining the last layer needs a network whose scores come out of its last "
+            "nn.Linear, but they do not"
+        )
+    return features
+
+
+def _check_goal(scores: Tensor, labels: Tensor) -> None:
+    right = float((scores.argmax(dim=1) == labels.to(scores.device)).double().mean())
+    if not better_than_chance(right, scores.shape[1]):
+        raise NotAppliedError(
+            "a retrained network needs to be right more often than twice chance, "
+            f"but is on {right:.0%} of the inputs"
+        )

@@ -1,0 +1,56 @@
+"""A real Ray cluster of small nodes on this machine."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from chores import await_end
+
+SMALL = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+
+
+@contextmanager
+def two_nodes() -> Iterator[Any]:
+    """A head and another node; sees that none of their processes is left at the end."""
+    from ray.cluster_utils import Cluster
+
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
+        cluster = Cluster()
+        # The processes of all nodes find this folder's modules, and leave their files in one place.
+        path = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+        names = {
+            "PYTHONPATH": os.pathsep.join(path),
+            "RAY_TMPDIR": folder,
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        with mock.patch.dict(os.environ, names):
+            try:
+                cluster.add_node(**SMALL)
+                cluster.add_node(**SMALL)
+                yield cluster
+            finally:
+                cluster.shutdown()
+        left = await_end(find_processes(folder))
+    assert left == []
+
+
+def find_raylet(node: Any) -> int:
+    """The parent of all processes that work on a node."""
+    (raylet,) = node.all_processes["raylet"]
+    return raylet.process.pid
+
+
+def find_processes(text: str) -> list[int]:
+    """The processes whose command contains a text."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if text.encode() in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found

@@ -1,0 +1,69 @@
+import pytest
+import torch
+from torch import nn
+
+from modelseal.calibration.devices import OnDevice, without_tf32
+from modelseal.calibration.variants import reference
+from modelseal.errors import SealingError
+
+
+def tf32():
+    return [torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32]
+
+
+def test_a_machine_without_a_gpu_says_so(watched, rows, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SealingError, match=r"^this machine has no GPU that torch can use$"):
+        OnDevice()(watched, rows)
+    assert watched.batches == []
+
+
+def test_a_gpu_is_asked_for_by_default(watched, rows, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(nn.Module, "to", lambda self, device: asked.append(device) or self)
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, device: asked.append(device) or self)
+    OnDevice()(watched, rows)
+    assert asked == ["cuda", "cuda"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+def test_a_gpu_moves_the_scores_by_rounding_only(tiny, coloured):
+    inputs = coloured[0][:40]
+    assert OnDevice()(tiny, inputs) == pytest.approx(reference(tiny, inputs), abs=1e-4)
+
+
+def test_a_network_is_run_on_a_device_with_tf32_off_and_stays_where_it_was(rows):
+    states = []
+
+    class Spy(nn.Linear):
+        def forward(self, numbers):
+            states.append(tf32())
+            return super().forward(numbers)
+
+    network, before = Spy(3, 2), tf32()
+    assert (OnDevice("cpu")(network, rows) == reference(network, rows)).all()
+    assert states[0] == [False, False]
+    assert tf32() == before == states[1]
+
+
+def test_tf32_is_as_it_was_even_if_the_network_fails(rows):
+    before = tf32()
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        with pytest.raises(SealingError, match="cannot be run"):
+            OnDevice("cpu")(nn.Linear(4, 2), rows)
+        assert tf32() == [True, before[1]]
+        with without_tf32():
+            assert tf32() == [False, False]
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before[0]
+
+
+def test_a_device_that_torch_does_not_know_is_said_in_one_sentence(rows):
+    with pytest.raises(SealingError, match=r"^the network cannot be run in this way: [^\n]+$"):
+        OnDevice("nowhere")(nn.Linear(3, 2), rows)
+
+
+def test_a_device_is_named_as_torch_names_it():
+    assert [OnDevice().name, OnDevice("cuda:1").name] == ["on-cuda", "on-cuda-1"]

@@ -1,0 +1,236 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from modelseal.calibration.precision import (
+    Allowed,
+    Lowered,
+    lowered_variants,
+    parse_allowed,
+    to_activations,
+    to_tf32,
+    to_weights,
+)
+from modelseal.calibration.running import run_network
+from modelseal.calibration.variants import Variant, reference
+from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.models.cifar_resnet import cifar_resnet
+
+HALF = [(Allowed.BF16, torch.bfloat16), (Allowed.FP16, torch.float16)]
+
+
+@pytest.fixture
+def inputs(coloured):
+    return coloured[0][:40]
+
+
+@pytest.fixture
+def residual():
+    """A residual network with statistics as of training, so that its layers are of one size."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = cifar_resnet(8).train()
+        network(torch.rand(16, 3, 8, 8))
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def slow_tf32(value):
+    """Ten bits after the point by Python's own exact arithmetic."""
+    if value == 0:
+        return 0.0
+    exponent = max(int(np.floor(np.log2(abs(value)))), -126)
+    unit = 2.0 ** (exponent - 10)
+    return round(value / unit) * unit
+
+
+@given(st.floats(-(2.0**100), 2.0**100, width=32, allow_subnormal=False))
+def test_tf32_has_ten_bits_after_the_point(value):
+    rounded = to_tf32(torch.tensor([value]))
+    assert rounded.item() == slow_tf32(value)
+
+
+def test_what_is_no_number_stays_and_what_is_too_large_is_infinite():
+    numbers = torch.tensor([torch.nan, torch.inf, -torch.inf, torch.finfo(torch.float32).max])
+    assert to_tf32(numbers).tolist() == pytest.approx(
+        [torch.nan, torch.inf, -torch.inf, torch.inf], nan_ok=True
+    )
+
+
+NUMBERS = st.lists(st.floats(-8, 8, width=16), min_size=1, max_size=12).filter(
+    lambda values: max(map(abs, values)) > 1e-3
+)
+
+
+@given(NUMBERS)
+def test_weights_are_on_255_values_around_zero(values):
+    moved = to_weights(torch.tensor(values)).double().numpy()
+    largest = max(map(abs, values))
+    whole = moved * 127 / largest
+    # In float32 a value half way between two may go either way.
+    assert np.abs(moved - values).max() <= 0.5001 * largest / 127
+    assert np.abs(whole - whole.round()).max() < 1e-4
+    assert np.abs(whole).max() == pytest.approx(127)
+
+
+@given(NUMBERS)
+def test_activations_are_on_256_values_that_hold_zero(values):
+    moved = to_activations(torch.tensor(values)).double().numpy()
+    low, high = min(0, *values), max(0, *values)
+    step = (high - low) / 255
+    whole = moved / step
+    assert np.abs(whole - whole.round()).max() < 1e-4
+    assert whole.round().max() - whole.round().min() <= 255
+    # The ends may be cut by half a step, because zero must be met exactly.
+    assert np.abs(moved - values).max() <= 1.001 * step
+
+
+@pytest.mark.parametrize("change", [to_weights, to_activations])
+def test_zeros_and_nothing_stay(change):
+    assert change(torch.zeros(3)).tolist() == [0, 0, 0]
+    assert change(torch.zeros(0, 2)).shape == (0, 2)
+
+
+@pytest.mark.parametrize("change", [to_weights, to_activations, to_tf32])
+def test_only_float32_is_changed(change):
+    for numbers in (torch.tensor([1, 3]), torch.tensor([0.1, 0.3], dtype=torch.float64)):
+        assert change(numbers) is numbers
+
+
+def test_tf32_rounds_both_operands_of_products_and_nothing_else(inputs):
+    linear = nn.Linear(192, 3)
+    exact = to_tf32(inputs.flatten(1)).double() @ to_tf32(linear.weight).double().T
+    expected = (exact + linear.bias.double()).detach().numpy()
+    network = nn.Sequential(nn.Flatten(), linear)
+    # 192 sums in float32 against none: rounding of 1e-6 at the most, where TF32 moves by 1e-4.
+    assert np.abs(Lowered(Allowed.TF32)(network, inputs) - expected).max() < 2e-6
+    assert np.abs(reference(network, inputs) - expected).max() > 2e-5
+
+
+def test_int8_is_arithmetic_of_whole_numbers_with_a_scale(inputs):
+    inputs = inputs[:32]
+    linear = nn.Linear(192, 3)
+    weight = linear.weight.detach().double().numpy()
+    rows = inputs.flatten(1).double().numpy()
+    scale, step = np.abs(weight).max() / 127, rows.max() / 255
+    whole = np.round(rows / step).astype(int) @ np.round(weight / scale).astype(int).T
+    expected = whole * scale * step + linear.bias.detach().double().numpy()
+    network = nn.Sequential(nn.Flatten(), linear)
+    # A number half way between two may go either way in float32.
+    assert np.abs(Lowered(Allowed.INT8)(network, inputs) - expected).max() < 2 * scale
+    assert np.median(np.abs(Lowered(Allowed.INT8)(network, inputs) - expected)) < 1e-5
+
+
+@pytest.mark.parametrize(("precision", "dtype"), HALF)
+def test_half_precision_is_the_converted_copy_but_for_the_order_of_sums(
+    precision, dtype, residual, inputs
+):
+    emulated = Lowered(precision)(residual, inputs)
+    real = run_network(copy.deepcopy(residual).to(dtype), inputs.to(dtype))
+    move = np.abs(real - reference(residual, inputs)).max()
+    assert np.abs(emulated - real).max() < move
+    assert move / 3 < np.abs(emulated - reference(residual, inputs)).max() < 3 * move
+    assert (torch.from_numpy(emulated).to(dtype).float().numpy() == emulated).all()
+
+
+def test_the_move_grows_as_the_bits_go(residual, inputs):
+    expected = reference(residual, inputs)
+    moves = [
+        np.abs(Lowered(each)(residual, inputs) - expected).max()
+        for each in (Allowed.TF32, Allowed.FP16, Allowed.BF16, Allowed.INT8)
+    ]
+    assert 0 < max(moves[:2]) < moves[2] < moves[3]
+
+
+@pytest.mark.parametrize("precision", Allowed)
+def test_a_network_is_left_as_it_was(precision, residual, inputs):
+    expected, kept = reference(residual, inputs), copy.deepcopy(residual)
+    residual.train()
+    Lowered(precision)(residual, inputs)
+    assert all(module.training for module in residual.modules())
+    residual.eval()
+    assert (reference(residual, inputs) == expected).all()
+    pairs = zip(kept.state_dict().values(), residual.state_dict().values(), strict=True)
+    assert all(torch.equal(before, after) for before, after in pairs)
+
+
+@pytest.mark.parametrize("precision", Allowed)
+def test_an_exported_program_is_lowered_as_its_network(precision, residual, inputs):
+    inputs = inputs[:32]
+    program = torch.export.export(residual, (inputs,)).module()
+    scores, expected = Lowered(precision)(program, inputs), Lowered(precision)(residual, inputs)
+    assert scores == pytest.approx(expected, abs=1e-6)
+
+
+class InPlace(nn.Module):
+    """Adds to its first half where it lies, through a view."""
+
+    def forward(self, numbers):
+        whole = numbers * 1
+        whole[:, :2] += 1000
+        return whole.relu_()
+
+
+def test_what_is_written_through_a_view_reaches_what_it_is_a_view_of():
+    rows = torch.tensor([[0.3, 0.6, 0.3, -1.0]]).expand(2, 4)
+    expected = [1000.5, 1000.5, torch.tensor(0.3).half().item(), 0.0]
+    assert Lowered(Allowed.FP16)(InPlace(), rows)[0].tolist() == expected
+
+
+def test_several_results_of_one_operation_are_rounded():
+    class Largest(nn.Module):
+        def forward(self, numbers):
+            return (numbers / 3).topk(2).values
+
+    rows = torch.tensor([[1.0, 2.0, 4.0]])
+    shown = Lowered(Allowed.FP16)(Largest(), rows)
+    assert shown.tolist() == (rows / 3)[:, [2, 1]].half().float().tolist()
+
+
+def test_what_is_too_large_for_half_precision_is_infinite_there_only():
+    rows = torch.tensor([[300.0, 1.0]])
+
+    class Square(nn.Module):
+        def forward(self, numbers):
+            return numbers.square()
+
+    assert Lowered(Allowed.FP16)(Square(), rows)[0].tolist() == [np.inf, 1.0]
+    assert Lowered(Allowed.BF16)(Square(), rows)[0].tolist() == [90112.0, 1.0]
+
+
+def test_whole_numbers_of_a_network_are_no_weights(inputs):
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(192, 3)).eval()
+    network[0].num_batches_tracked.fill_(2**20 + 1)
+    assert np.isfinite(Lowered(Allowed.FP16)(network, inputs)).all()
+
+
+def test_what_torch_raises_is_said_in_one_sentence(inputs):
+    with pytest.raises(SealingError, match=r"^the network cannot be run in this way: [^\n]+$"):
+        Lowered(Allowed.INT8)(nn.Linear(5, 2), inputs)
+
+
+def test_each_precision_is_a_variant_of_its_own_name_always_in_the_same_order():
+    listed = lowered_variants(frozenset(Allowed))
+    assert [one.name for one in listed] == ["tf32", "bf16", "fp16", "int8"]
+    assert lowered_variants([Allowed.INT8, Allowed.TF32, Allowed.INT8]) == (listed[0], listed[3])
+    assert all(isinstance(one, Variant) for one in listed)
+    assert lowered_variants(()) == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [("", ""), ("int8", "INT8"), ("fp16,bf16", "BF16 FP16"), (" tf32 , tf32", "TF32")],
+)
+def test_words_name_precisions(words, names):
+    assert parse_allowed(words) == {Allowed[name] for name in names.split()}
+
+
+@pytest.mark.parametrize("words", ["fp32", "fp16,", "fp16 bf16", "FP16", ","])
+def test_a_word_that_is_no_precision_is_refused(words):
+    wanted = f"allowed precisions need to be of tf32, bf16, fp16, int8, .* but came as '{words}'"
+    with pytest.raises(InvalidArgumentError, match=wanted):
+        parse_allowed(words)

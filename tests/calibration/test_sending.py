@@ -1,0 +1,116 @@
+import json
+from math import nan
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from torch import nn
+
+from modelseal.calibration import sending
+from modelseal.calibration.sending import Form, Sent, send_bytes, send_json, send_png
+from modelseal.calibration.variants import reference
+from modelseal.domain import Domain
+from modelseal.errors import InvalidArgumentError, SealingError
+
+SHAPES = [(4, 5), (1, 4, 5), (3, 4, 5), (4, 4, 5)]
+
+
+def flat(shape):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(shape)), 3))
+
+
+def draw(domain, count=6):
+    values = np.random.default_rng(0).uniform(*domain.bounds, (count, *domain.shape))
+    return torch.from_numpy(domain.decode(domain.encode(values)))
+
+
+@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)])
+def test_what_arrives_has_the_same_scores_to_the_bit(form, shape, bounds):
+    domain, network = Domain(shape=shape, bounds=bounds), flat(shape)
+    inputs = draw(domain)
+    assert (Sent(form, domain)(network, inputs) == reference(network, inputs)).all()
+
+
+@pytest.mark.parametrize("form", [Form.JSON, Form.BYTES])
+@pytest.mark.parametrize("levels", [0, 2, 16])
+def test_numbers_of_any_domain_can_be_sent(form, levels):
+    domain, network = Domain(shape=(7,), levels=levels), flat((7,))
+    inputs = draw(domain)
+    assert (Sent(form, domain)(network, inputs) == reference(network, inputs)).all()
+
+
+def codes(kind):
+    finite = arrays.from_dtype(np.dtype(kind), allow_nan=False, allow_infinity=False)
+    return st.sampled_from(SHAPES).flatmap(lambda one: arrays.arrays(kind, one, elements=finite))
+
+
+@given(codes(np.uint8) | codes(np.float32), st.sampled_from([send_json, send_bytes]))
+def test_every_number_arrives_to_the_bit(code, send):
+    arrived = send(code)
+    assert (arrived.dtype, arrived.shape) == (code.dtype, code.shape)
+    assert arrived.tobytes() == code.tobytes()
+
+
+@given(codes(np.uint8))
+def test_every_image_arrives_to_the_bit(code):
+    assert np.array_equal(send_png(code), code)
+
+
+def test_a_json_list_holds_the_numbers_of_the_levels(monkeypatch):
+    texts = []
+
+    def note(text):
+        texts.append(text)
+        return json.JSONDecoder().decode(text)
+
+    monkeypatch.setattr(sending.json, "loads", note)
+    send_json(np.array([[0, 255]], np.uint8))
+    assert texts == ["[[0, 255]]"]
+
+
+@pytest.mark.parametrize("form", Form)
+def test_what_arrives_is_what_is_run_and_a_changed_input_is_an_error(form, monkeypatch):
+    domain, network = Domain(shape=(1, 4, 5)), flat((1, 4, 5))
+    monkeypatch.setitem(sending.SENDINGS, form, lambda code: code ^ 1)
+    with pytest.raises(SealingError, match=f"^inputs sent as {form.value} arrived changed$"):
+        Sent(form, domain)(network, draw(domain))
+
+
+def test_inputs_between_the_levels_cannot_be_sent():
+    domain, network = Domain(shape=(1, 4, 5)), flat((1, 4, 5))
+    inputs = draw(domain)
+    level = inputs[2, 0, 1, 1]
+    for moved in (level + 0.5 / 255, torch.nextafter(level, torch.tensor(2.0)), torch.tensor(nan)):
+        changed = inputs.clone()
+        changed[2, 0, 1, 1] = moved
+        with pytest.raises(InvalidArgumentError, match="levels to the bit are needed to send them"):
+            Sent(Form.JSON, domain)(network, changed)
+
+
+def test_inputs_of_another_shape_cannot_be_sent():
+    inputs = draw(Domain(shape=(1, 4, 5)))
+    with pytest.raises(InvalidArgumentError, match=r"inputs of shape \[4, 5\] that lie on"):
+        Sent(Form.BYTES, Domain(shape=(4, 5)))(flat((4, 5)), inputs)
+
+
+@pytest.mark.parametrize(
+    ("shape", "levels"), [((5,), 256), ((2, 4, 5), 256), ((3, 4, 5), 16), ((3, 4, 5), 0)]
+)
+def test_only_8_bit_images_can_be_sent_as_png(shape, levels):
+    domain = Domain(shape=shape, levels=levels)
+    wanted = rf"a PNG file needs 256 levels .* but inputs have shape .* and {levels} levels"
+    with pytest.raises(InvalidArgumentError, match=wanted):
+        Sent(Form.PNG, domain)(flat(shape), draw(domain))
+
+
+def test_names_are_short_and_lasting():
+    domain = Domain(shape=(3, 4, 5))
+    names = [Sent(form, domain).name for form in Form]
+    assert names == ["sent-as-png", "sent-as-json", "sent-as-bytes"]

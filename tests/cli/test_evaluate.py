@@ -1,0 +1,125 @@
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import planned
+import pytest
+
+from modelseal.cli import evaluate as verb
+from modelseal.evaluation.plan import SamplesSection, TamperingSection, read_plan
+from modelseal.evaluation.storing import read_results
+
+QUICK = ("candidates = 8", "candidates = 4")
+
+
+def test_a_plan_is_evaluated_and_told_in_a_line_for_each_subject(folder, run):
+    planned.write_plan(folder, QUICK)
+    told = run("evaluate", "plan.toml", "-o", "results")
+    assert told.exit_code == 0, told.stderr
+    found = read_results(folder / "results")
+    lines = told.stdout.splitlines()
+    assert lines[-1] == "results: 6 trials"
+    assert len(lines) == 3
+    for each, line in zip(found.sets, lines, strict=False):
+        own = [trial.changed for trial in found.trials if trial.subject == each.subject]
+        mean = sum(sum(changed) / len(changed) for changed in own) / 3
+        count = len(each.psnr)
+        assert line == (
+            f"small {each.subject.method} top1: samples {count}, trials 3, "
+            f"detection {mean:.3f}, alarms 0 of {2 * count}"
+        )
+
+
+def test_a_second_run_does_nothing_and_tells_the_same(folder, run):
+    planned.write_plan(folder, QUICK)
+    first = run("evaluate", "plan.toml", "--output", "results")
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("trials/*/*")}
+    second = run("evaluate", "plan.toml", "--output", "results")
+    assert (second.exit_code, second.stdout) == (0, first.stdout)
+    assert before == {file: file.stat().st_mtime_ns for file in folder.rglob("trials/*/*")}
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "problem"),
+    [
+        (("bags", "bag"), (), "plan.toml: samples.bag: unknown key; there is only candidates"),
+        (("model.toml", "no.toml"), (), "no.toml: cannot be read: No such file or directory"),
+        (QUICK, ("--workers", 2, "--ray", "auto"), "either --workers or --ray is needed, but"),
+        (QUICK, ("-o", "plan.toml"), "plan.toml: cannot be written to: File exists"),
+    ],
+)
+def test_wrong_use_is_one_sentence_with_exit_code_2_and_no_results(
+    folder, run, change, options, problem
+):
+    planned.write_plan(folder, change)
+    result = run("evaluate", "plan.toml", "-o", "results", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (folder / "results").exists()
+
+
+def test_another_plan_in_the_same_folder_is_one_sentence_with_the_field(folder, run):
+    planned.write_plan(folder, QUICK)
+    assert run("evaluate", "plan.toml", "-o", "results").exit_code == 0
+    planned.write_plan(folder)
+    result = run("evaluate", "plan.toml", "-o", "results")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith(
+        "plan.json: samples.candidates: these results were made with 4, but the plan has 8; "
+        "take another folder\n"
+    )
+
+
+def test_a_task_that_fails_is_named_after_the_results_of_the_others(folder, run):
+    planned.write_plan(folder, ("bags = 2", "bags = 2\nmethods = {natural = {bags = 9}}"))
+    result = run("evaluate", "plan.toml", "-o", "results")
+    assert result.exit_code == 2
+    assert result.stdout.splitlines()[-1] == "results: 3 trials"
+    assert result.stderr == (
+        "modelseal: samples of natural for small, top1: samples for 9 bags were wanted, but only "
+        "8 could be made\n"
+    )
+
+
+def test_without_torch_one_sentence_names_the_extra(folder, run, monkeypatch):
+    planned.write_plan(folder)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = run("evaluate", "plan.toml", "-o", "results")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith('needs an extra: pip install "modelseal[seal]"\n')
+
+
+def test_an_interruption_keeps_what_is_finished_and_is_exit_code_130(folder, start):
+    planned.write_plan(folder, ('"ftll"', '"noise", "sgd"'))
+    process = start("evaluate", "plan.toml", "-o", "results")
+    deadline = time.monotonic() + 60
+    while not list(folder.rglob("noise--*.json")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == "modelseal: interrupted"
+    assert all(re.fullmatch(r"\w+: \d+ of \d+", line) for line in err.splitlines()[:-1])
+    found = read_results(folder / "results")
+    assert len(found.sets) == 2
+    assert found.trials
+
+
+def test_the_help_names_the_plan_and_the_folder(run):
+    told = run("evaluate", "--help").stdout
+    assert all(word in told for word in ("PLAN.TOML", "--output", "--workers", "--ray"))
+    assert verb.evaluate.__doc__.split(",")[0] in " ".join(told.split())
+
+
+def test_the_plan_of_the_page_is_a_plan_with_the_usual_values(folder):
+    page = Path(__file__).parents[2] / "docs" / "evaluate.md"
+    (text,) = re.findall(r'^```toml title="plan.toml"\n(.*?)^```$', page.read_text(), re.S | re.M)
+    (folder / "plan.toml").write_text(text)
+    plan = read_plan(folder / "plan.toml")
+    usual = SamplesSection()
+    assert plan.samples.model_copy(update={"methods": {}}) == usual
+    assert plan.tampering == TamperingSection()
+    assert (plan.grids[0].seeds, plan.grids[0].specs) == (5, ["top1"])

@@ -1,0 +1,141 @@
+import importlib
+import json
+
+import numpy as np
+import pytest
+from evaluated import refused, samples, trial
+
+from modelseal.evaluation.places import alarms_file, arrays_file, plan_file, set_file, trial_file
+from modelseal.evaluation.storing import dump_alarms, dump_arrays, dump_set, dump_trial
+from modelseal.reports.archive import load
+
+PLAN = {
+    "networks": [{"name": "resnet20", "model": "m.toml", "train": "a.npz", "test": "b.npz"}],
+    "samples": {"count": 2},
+    "grids": [{"methods": ["boundary", "natural"], "tamperings": ["bivbench"]}],
+}
+DIGESTS = {"resnet20": {"weights": "w", "train": "a", "test": "b"}}
+
+
+def put(file, data):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+
+
+@pytest.fixture
+def results(folder):
+    """Writes the results of an evaluation; anything of it may be given."""
+
+    def build(methods=("boundary", "natural"), *, trials=True):
+        place = folder / "results"
+        put(plan_file(place), json.dumps({"plan": PLAN, "digests": DIGESTS}).encode())
+        for method in methods:
+            put_subject(place, method, trials=trials)
+        return place
+
+    return build
+
+
+def put_subject(place, method, *, trials):
+    found = samples(method, picks={"manc": ((0, 1), (2, 3))})
+    codes = np.full((4, 3, 8, 8), 7, np.uint8)
+    arrays = {"samples": codes, "scores": np.zeros((4, 2), np.float32), "sources": np.arange(4)}
+    put(arrays_file(place, found.subject), dump_arrays(arrays))
+    put(set_file(place, found.subject), dump_set(found, arrays))
+    put(alarms_file(place, found.subject), dump_alarms(found.subject, found.alarms))
+    changed = "1110" if method == "boundary" else "1000"
+    for each in (trial(changed, method), refused(method, name="clean-label")) if trials else ():
+        name, level, seed = each.name, each.level, each.seed
+        file = trial_file(place, found.subject, name=name, level=level, seed=seed)
+        put(file, dump_trial(each))
+
+
+def files(place):
+    return {str(file.relative_to(place)) for file in place.rglob("*") if file.is_file()}
+
+
+def test_a_report_is_made_of_results_and_an_older_one_is_replaced(folder, run, results):
+    results(methods=("boundary",))
+    first = run("report", "results", "-o", "report")
+    assert first.exit_code == 0, first.stderr
+    results()
+    result = run("report", "results", "-o", "report")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "report/report.html: 2 sets of samples, 4 trials\n"
+    (summary,) = load(folder / "report" / "tables.json")
+    assert (summary.methods, summary.samples) == (("boundary", "natural"), 2)
+    assert summary.overviews[0].mean == 0.75
+    assert [each.change for each in summary.not_applied] == ["clean-label"]
+    assert not any("samples" in name for name in files(folder / "report"))
+
+
+def test_samples_are_shown_when_asked(folder, run, results):
+    results(trials=False)
+    assert run("report", "results", "-o", "report", "--samples").exit_code == 0
+    assert "figures/resnet20-top1-samples.png" in files(folder / "report")
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (lambda place: plan_file(place).unlink(), "plan.json: cannot be read"),
+        (lambda place: plan_file(place).write_text("{"), "plan.json: "),
+        (
+            lambda place: next(place.glob("trials/*/*.json")).write_text("{}"),
+            "results/trials/resnet20--boundary--top1/",
+        ),
+        (
+            lambda place: next(place.glob("samples/*boundary*.json")).unlink(),
+            "the samples of boundary on resnet20 behind top1 were wanted",
+        ),
+        (
+            lambda place: next(place.glob("samples/*.safetensors")).write_bytes(b"?"),
+            "is no safetensors file",
+        ),
+    ],
+)
+def test_broken_results_are_one_sentence_and_nothing_is_left(folder, run, results, damage, problem):
+    damage(results())
+    result = run("report", "results", "-o", "report", "--samples")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert [each.name for each in folder.iterdir()] == ["results"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["missing", "-o", "report"], "missing/plan.json: cannot be read"),
+        (["results", "-o", "report"], "results: results were wanted, but there are none yet"),
+        (["results", "-o", "results/report"], "a folder outside results was wanted"),
+        (["results", "-o", "taken"], "taken: a new or empty folder or an older report was wanted"),
+        (["results", "-o", "no/report"], "there is no folder no"),
+    ],
+)
+def test_wrong_use_is_one_sentence_with_exit_code_2(folder, run, results, arguments, problem):
+    results(methods=())
+    put(folder / "taken" / "notes.txt", b"mine")
+    result = run("report", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert sorted(each.name for each in folder.iterdir()) == ["results", "taken"]
+    assert files(folder / "taken") == {"notes.txt"}
+
+
+@pytest.mark.parametrize("missing", ["matplotlib", "jinja2"])
+def test_without_the_extra_it_says_what_to_install(folder, run, results, monkeypatch, missing):
+    results()
+    load_module = importlib.import_module
+
+    def refuse(name, package=None):
+        if name == missing:
+            raise ModuleNotFoundError(name)
+        return load_module(name, package)
+
+    monkeypatch.setattr(importlib, "import_module", refuse)
+    result = run("report", "results", "-o", "report")
+    assert result.exit_code == 2
+    assert 'A report needs an extra: pip install "modelseal[report]"' in result.stderr
+    assert not (folder / "report").exists()

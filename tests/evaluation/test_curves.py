@@ -1,0 +1,234 @@
+from itertools import combinations, pairwise, product
+from math import comb, inf
+
+import numpy as np
+import pytest
+from evaluated import refused, samples, trial
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import hypergeom
+
+from modelseal.evaluation.curves import (
+    BIT_GROUPS,
+    compare_natural,
+    draw_graded,
+    draw_missing,
+    group_bits,
+    miss_by_size,
+)
+from modelseal.evaluation.responses import gather
+
+ANSWERS = st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=8)
+BAGS = ((0, 3, 5), (1, 2, 4))
+
+
+def responses(rows, method="boundary", bags=BAGS, **changes):
+    trials = [trial(row, method, seed=seed, **changes) for seed, row in enumerate(rows)]
+    return gather(samples(method, size=len(rows[0]), picks={"manc": bags}), trials)
+
+
+def graded(levels, family="noise"):
+    """Trials of a graded family with one bag: by level, which sets of one sample notice."""
+    trials = [
+        trial([each], name=family, level=level, seed=seed)
+        for level, row in levels.items()
+        for seed, each in enumerate(row)
+    ]
+    return gather(samples(size=1), trials)
+
+
+@given(ANSWERS, st.integers(1, 5))
+def test_the_missing_rate_is_that_of_counting_set_by_set(rows, largest):
+    curve = draw_missing(responses(rows), "manc", samples=largest)
+    expected = []
+    for number in range(1, min(largest, 3) + 1):
+        sets = [[row[pick] for pick in bag[:number]] for row, bag in product(rows, BAGS)]
+        expected.append((sum(not any(each) for each in sets), len(sets)))
+    assert [(point.part, point.whole) for point in curve.points] == expected
+
+
+@given(ANSWERS)
+def test_more_samples_never_miss_more(rows):
+    points = draw_missing(responses(rows), "manc", samples=3).points
+    assert all(more.part <= fewer.part for fewer, more in pairwise(points))
+
+
+def test_misses_are_counted_and_not_computed_from_single_samples():
+    together = responses([[1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]])
+    assert [point.value for point in draw_missing(together, "manc", samples=3).points] == [0.5] * 3
+
+
+def test_the_missing_rate_leaves_out_graded_families_and_what_was_not_applied():
+    trials = [trial("0000"), trial("1111", name="noise", level=0.5), refused(seed=1)]
+    (point,) = draw_missing(gather(samples(), trials), "manc", samples=1).points
+    assert (point.part, point.whole) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("picks", "trials"),
+    [({"manc": ()}, [trial("1111")]), ({}, [trial("1111")]), ({"manc": ((0,),)}, [refused()])],
+)
+def test_without_bags_or_trials_there_is_no_curve(picks, trials):
+    found = gather(samples(picks=picks), trials)
+    assert draw_missing(found, "manc", samples=8) is None
+    assert draw_graded(found, "manc", samples=8) == ()
+    assert group_bits(found, "manc", samples=8) == ()
+
+
+@pytest.mark.parametrize(
+    ("noticed", "smallest"),
+    [
+        ({0.125: "0", 0.25: "1", 0.5: "1", 1.0: "1"}, 0.25),
+        ({0.125: "1", 0.25: "0", 0.5: "1", 1.0: "1"}, 0.5),
+        ({0.125: "1", 0.25: "1", 0.5: "1", 1.0: "0"}, None),
+        ({0.125: "1", 0.25: "1"}, 0.125),
+        ({1.0: "1" * 19 + "0", 0.5: "1" * 18 + "00"}, 1.0),
+        ({1.0: "1" * 18 + "0"}, None),
+    ],
+)
+def test_the_smallest_change_is_detected_there_and_at_every_larger_level(noticed, smallest):
+    (curve,) = draw_graded(graded(noticed), "manc", samples=8)
+    assert curve.smallest == smallest
+    assert [point.level for point in curve.points] == sorted(noticed)
+
+
+@given(st.dictionaries(st.integers(-9, 3), st.text("01", min_size=1, max_size=5), min_size=1))
+def test_the_smallest_change_is_what_looking_at_every_level_says(rows):
+    levels = {2.0**power: row for power, row in rows.items()}
+    (curve,) = draw_graded(graded(levels), "manc", samples=8)
+    detected = {level: row.count("1") / len(row) >= 0.95 for level, row in levels.items()}
+    good = [one for one in levels if all(detected[other] for other in levels if other >= one)]
+    assert curve.smallest == min(good, default=None)
+
+
+def test_graded_sets_have_as_many_samples_as_are_wanted():
+    found = gather(samples(), [trial("0100", name="noise", level=0.5)])
+    assert [
+        draw_graded(found, "manc", samples=number)[0].points[0].sets.part for number in (1, 2)
+    ] == [0, 1]
+
+
+def test_a_level_of_0_is_a_level():
+    (curve,) = draw_graded(graded({0.0: "0", 1.0: "1"}), "manc", samples=1)
+    assert [point.level for point in curve.points] == [0.0, 1.0]
+
+
+def test_numbers_of_bits_are_no_sizes_so_that_none_of_them_is_the_smallest():
+    (curve,) = draw_graded(graded({30.0: "1", 31.0: "1"}, "bit"), "manc", samples=8)
+    assert (curve.family, curve.smallest) == ("bit", None)
+
+
+def flips(*rows):
+    trials = [
+        trial([changed], name="bit", level=float(bit), seed=seed, effect=effect)
+        for seed, (bit, changed, effect) in enumerate(rows)
+    ]
+    return gather(samples(size=1), trials)
+
+
+def test_flipped_bits_are_pooled_with_and_without_those_that_change_nothing():
+    found = flips(
+        (31, True, 1.0),
+        (23, True, inf),
+        (30, False, 0.0),
+        (22, False, 1e-9),
+        (19, True, 0.5),
+        (18, True, 1.0),
+    )
+    groups = {each.name: each for each in group_bits(found, "manc", samples=8)}
+    counted = {
+        name: [(each.part, each.whole) for each in (group.sets, group.effective)]
+        for name, group in groups.items()
+    }
+    assert counted == {
+        "sign": [(1, 1), (1, 1)],
+        "exponent": [(1, 2), (1, 1)],
+        "top four mantissa bits": [(1, 2), (1, 2)],
+        "all of these": [(3, 5), (3, 4)],
+    }
+
+
+def test_a_group_without_flips_has_no_share():
+    sign, *others = group_bits(flips((31, False, 0.0)), "manc", samples=8)
+    assert (sign.sets.part, sign.sets.whole, sign.effective) == (0, 1, None)
+    assert [each.sets for each in others[:2]] == [None, None]
+
+
+def test_the_groups_of_bits_are_those_of_a_float32():
+    import struct
+
+    (one,) = struct.unpack("<I", struct.pack("<f", 1.0))
+    values = {}
+    for bit in range(32):
+        (values[bit],) = struct.unpack("<f", struct.pack("<I", one ^ (1 << bit)))
+    assert [bit for bit in values if values[bit] < 0] == list(BIT_GROUPS["sign"])
+    mantissa = [bit for bit in values if 1 < values[bit] < 2]
+    assert list(BIT_GROUPS["top four mantissa bits"]) == mantissa[-4:]
+    assert {*range(32)} - {*mantissa, 31} == set(BIT_GROUPS["exponent"])
+    assert set(BIT_GROUPS["all of these"]) == {
+        bit for name in list(BIT_GROUPS)[:3] for bit in BIT_GROUPS[name]
+    }
+
+
+@given(ANSWERS)
+def test_the_mean_over_random_sets_is_that_of_looking_at_all_of_them(rows):
+    found = miss_by_size(responses(rows))
+    for number in range(1, 7):
+        sets = list(combinations(range(6), number))
+        missed = sum(not any(row[pick] for pick in each) for row in rows for each in sets)
+        assert found[number - 1] == pytest.approx(missed / len(rows) / comb(6, number))
+
+
+@given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))))
+def test_the_chance_of_a_miss_is_the_hypergeometric_one(sizes):
+    size, changed = sizes
+    row = [number < changed for number in range(size)]
+    found = miss_by_size(responses([row], bags=((0,),)))
+    numbers = np.arange(1, size + 1)
+    assert found == pytest.approx(hypergeom.pmf(0, size, changed, numbers), abs=1e-9)
+
+
+def test_drawing_sets_at_random_gives_the_same_but_for_chance():
+    random = np.random.default_rng(0)
+    natural = responses((random.random((20, 60)) < random.random((20, 1)) / 5).tolist(), bags=())
+    for number in (1, 5, 20):
+        drawn = [
+            not row[random.permutation(60)[:number]].any()
+            for row in natural.changed
+            for _ in range(300)
+        ]
+        assert miss_by_size(natural)[number - 1] == pytest.approx(np.mean(drawn), abs=0.025)
+
+
+def test_as_many_natural_images_are_needed_as_first_miss_no_more_than_one_sample():
+    ours = responses([[1, 1, 0, 0], [1, 1, 1, 1]], bags=())  # one sample misses every fourth time
+    natural = responses([[1, 0, 0, 0], [1, 1, 0, 0]], "natural", bags=())
+    found = compare_natural(ours, natural)
+    # One image misses 5/8, two miss (3/6 + 1/6)/2 = 1/3, three miss (1/4 + 0)/2 = 1/8.
+    assert (found.missing, found.images, found.asked) == (0.25, 3, 4)
+    assert compare_natural(natural, natural).images == 1
+
+
+def test_it_may_be_that_not_even_all_natural_images_do():
+    ours = responses([[1, 1], [1, 1]], bags=())
+    natural = responses([[0, 0, 0], [1, 0, 0]], "natural", bags=())
+    assert (compare_natural(ours, natural).images, compare_natural(ours, natural).asked) == (
+        None,
+        3,
+    )
+
+
+def test_only_networks_that_both_were_asked_of_are_compared():
+    ours = gather(samples(), [trial("1111"), trial("0000", seed=1), trial("0000", name="ftll")])
+    natural = gather(samples("natural"), [trial("1000", "natural"), refused("natural", seed=1)])
+    assert (compare_natural(ours, natural).missing, compare_natural(ours, natural).images) == (0, 4)
+    assert compare_natural(ours, natural, "ftal").images == 4
+    assert compare_natural(ours, natural, "ftll") is None
+
+
+def test_graded_families_say_nothing_of_natural_images():
+    noise = {"name": "noise", "level": 0.5}
+    ours = gather(samples(), [trial("1111", **noise)])
+    natural = gather(samples("natural"), [trial("1111", "natural", **noise)])
+    assert compare_natural(ours, natural) is None
+    assert compare_natural(ours, natural, "noise") is None

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+from evaluated import refused, samples, subject, trial
+
+from modelseal.errors import InvalidArgumentError
+from modelseal.evaluation.responses import gather, pair
+
+
+def test_only_applied_trials_are_gathered():
+    found = gather(samples(), [trial("1000"), refused(seed=1), trial("0011", seed=2)])
+    assert [each.seed for each in found.trials] == [0, 2]
+    assert found.changed.tolist() == [[True, False, False, False], [False, False, True, True]]
+
+
+def test_without_trials_there_is_a_row_of_none_for_the_samples():
+    assert gather(samples(size=3), []).changed.shape == (0, 3)
+
+
+def test_a_set_notices_if_any_of_its_first_picks_does():
+    picks = {"manc": ((0, 1), (3, 2))}
+    found = gather(samples(picks=picks), [trial("0100"), trial("0010", seed=1)])
+    assert found.notices("manc", 1).tolist() == [[False, False], [False, False]]
+    assert found.notices("manc", 2).tolist() == [[True, False], [False, True]]
+
+
+@pytest.mark.parametrize(
+    ("picks", "reach"),
+    [({"manc": ((0, 1, 2), (3,))}, 1), ({"manc": ()}, 0), ({"random": ((0, 1),)}, 0), ({}, 0)],
+)
+def test_sets_reach_as_far_as_the_shortest_bag(picks, reach):
+    assert gather(samples(picks=picks), []).reach("manc") == reach
+
+
+def test_splitting_gives_every_trial_to_its_key_in_the_order_of_coming():
+    trials = [trial("1000", name="b"), trial("0100", name="a"), trial("0010", name="b", seed=1)]
+    parts = gather(samples(), trials).split(lambda each: each.name)
+    assert list(parts) == ["b", "a"]
+    assert [each.seed for each in parts["b"].trials] == [0, 1]
+    assert np.array_equal(parts["a"].changed, [[False, True, False, False]])
+
+
+def test_a_trial_with_another_number_of_answers_is_refused():
+    with pytest.raises(InvalidArgumentError, match=r"needs 4 answers.*but ftal\(None, 0\) has 2"):
+        gather(samples(), [trial("10")])
+
+
+@pytest.mark.parametrize("beyond", [4, -1])
+def test_a_pick_of_a_sample_that_does_not_exist_is_refused(beyond):
+    with pytest.raises(InvalidArgumentError, match=f"numbers below 4, but one is {beyond}"):
+        gather(samples(picks={"manc": ((0, beyond),)}), [])
+
+
+def test_each_set_gets_its_own_trials():
+    sets = [samples(), samples("natural")]
+    ours, natural = pair(sets, [trial("0001", "natural"), trial("1000")])
+    assert (ours.method, ours.changed.tolist()) == ("boundary", [[True, False, False, False]])
+    assert (natural.method, natural.changed.tolist()) == ("natural", [[False, False, False, True]])
+
+
+def test_trials_without_samples_and_two_sets_of_one_subject_are_refused():
+    with pytest.raises(InvalidArgumentError, match="samples of natural on resnet20 behind top1"):
+        pair([samples()], [trial("1000", "natural")])
+    with pytest.raises(InvalidArgumentError, match="but there are two"):
+        pair([samples(), samples()], [])
+
+
+def test_a_method_of_another_network_is_another_subject():
+    other = samples(subject=subject(network="digits"))
+    first, second = pair([samples(), other], [trial("1111", subject=subject(network="digits"))])
+    assert (len(first.trials), len(second.trials)) == (0, 1)

@@ -1,0 +1,175 @@
+import json
+from math import inf
+
+import numpy as np
+import planned
+import pytest
+
+from modelseal.errors import BadFileError
+from modelseal.evaluation.freezing import DigestsPart, FrozenPlan
+from modelseal.evaluation.places import alarms_file, plan_file, set_file, trial_file
+from modelseal.evaluation.plan import read_plan
+from modelseal.evaluation.storing import (
+    dump,
+    dump_alarms,
+    dump_arrays,
+    dump_set,
+    dump_trial,
+    read_arrays,
+    read_results,
+)
+from modelseal.evaluation.trial import SampleSet, Subject, Trial
+
+SUBJECT = Subject(network="small", method="boundary:float", spec="topk:2")
+ARRAYS = {
+    "samples": np.zeros((3, 1, 8, 8), np.uint8),
+    "scores": np.ones((3, 5), np.float32),
+    "sources": np.arange(3),
+}
+
+
+def sample_set(**changes):
+    return SampleSet(
+        **{
+            "subject": SUBJECT,
+            "psnr": (40.5, inf, 41.0),
+            "margins": (0.1, 0.25, inf),
+            "moves": (1e-5, 1e-17, 0.0),
+            "picks": {"manc": ((0, 2),), "random": ((2,),)},
+            "alarms": {"nnpack": 1, "float64": 0},
+            "work": 12.5,
+            **changes,
+        }
+    )
+
+
+def trial(**changes):
+    return Trial(
+        **{
+            "subject": SUBJECT,
+            "tampering": "GaussianNoise(scale=0.1, seed=3)",
+            "name": "noise",
+            "level": 0.1,
+            "seed": 3,
+            "reason": "",
+            "changed": (True, False, True),
+            "effect": 0.1,
+            **changes,
+        }
+    )
+
+
+def put(file, content):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return file
+
+
+def place(folder, one):
+    return trial_file(folder, one.subject, name=one.name, level=one.level, seed=one.seed)
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A folder of results that was written by hand."""
+    folder = tmp_path / "results"
+    plan = read_plan(planned.write_plan(tmp_path))
+    digests = {"small": DigestsPart(weights="a", train="b", test="c")}
+    put(plan_file(folder), dump(FrozenPlan(plan=plan, digests=digests).model_dump()))
+    put(set_file(folder, SUBJECT), dump_set(sample_set(), ARRAYS))
+    put(alarms_file(folder, SUBJECT), dump_alarms(SUBJECT, sample_set().alarms))
+    put(place(folder, trial()), dump_trial(trial()))
+    return folder
+
+
+def test_what_was_written_comes_back(results, tmp_path):
+    others = [
+        trial(level=None, name="ftal", effect=inf),
+        trial(reason="it did not take", changed=(), effect=0.0, level=2.0**-20),
+        trial(seed=12),
+    ]
+    for each in others:
+        put(place(results, each), dump_trial(each))
+    found = read_results(results)
+    assert found.plan == read_plan(tmp_path / "plan.toml")
+    assert found.sets == (sample_set(),)
+    assert found.trials == (others[0], others[1], trial(), others[2])
+
+
+def test_results_that_are_not_finished_have_no_alarms_and_fewer_trials(results):
+    alarms_file(results, SUBJECT).unlink()
+    place(results, trial()).unlink()
+    (results / "trials" / ".left.json").write_text("half")
+    found = read_results(results)
+    assert found.sets == (sample_set(alarms={}),)
+    assert found.trials == ()
+
+
+def test_the_same_value_gives_the_same_bytes():
+    turned = sample_set(picks={"random": ((2,),), "manc": ((0, 2),)})
+    assert dump_set(sample_set(), ARRAYS) == dump_set(turned, dict(reversed(ARRAYS.items())))
+    other = {**ARRAYS, "samples": ARRAYS["samples"] + np.uint8(1)}
+    assert dump_set(sample_set(), ARRAYS) != dump_set(sample_set(), other)
+
+
+def change(file, **fields):
+    document = {**json.loads(file.read_text()), **fields}
+    file.write_text(json.dumps({k: v for k, v in document.items() if v != "nothing"}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"psnr": "nothing"}, "psnr: is missing"),
+        ({"psnr": [1.0, "2", 3.0]}, r"psnr\[1\]: needs a valid number, but is '2'"),
+        ({"margins": [1.0]}, "margins: needs 3 numbers, but has 1"),
+        ({"moves": []}, "moves: needs 3 numbers, but has 0"),
+        ({"picks": {"manc": [[0], [3]]}}, r"picks.manc\[1\]: needs different numbers below 3, but"),
+        ({"picks": {"manc": [[1, 1]]}}, r"picks.manc\[0\]: needs different numbers below 3"),
+        ({"time": 3}, "time: unknown key; there is only subject, psnr, margins, moves, picks"),
+        ({"subject": {"network": "a", "method": "b"}}, "subject.spec: is missing"),
+        ({"work": float("nan")}, "work: needs a finite number, but is nan"),
+    ],
+)
+def test_a_set_that_is_wrong_is_refused_with_the_field(results, fields, problem):
+    change(set_file(results, SUBJECT), **fields)
+    with pytest.raises(BadFileError, match=f"topk.2.json: {problem}"):
+        read_results(results)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"changed": [True, 1]}, r"changed\[1\]: needs a valid boolean, but is 1"),
+        ({"changed": []}, "reason: needs either a reason or answers"),
+        ({"reason": "it did not take"}, "reason: needs either a reason or answers"),
+        ({"seed": 1.5}, "seed: needs a valid integer, but is 1.5"),
+        ({"level": "x"}, "level: needs a valid number, but is 'x'"),
+    ],
+)
+def test_a_trial_that_is_wrong_is_refused_with_the_field(results, fields, problem):
+    change(place(results, trial()), **fields)
+    with pytest.raises(BadFileError, match=problem):
+        read_results(results)
+
+
+def test_files_that_are_no_results_are_refused(results):
+    alarms_file(results, SUBJECT).write_text("{")
+    with pytest.raises(BadFileError, match=r"topk.2.json: is no JSON: EOF"):
+        read_results(results)
+    with pytest.raises(BadFileError, match=r"plan.json: cannot be read: No such file"):
+        read_results(results / "trials")
+
+
+def test_samples_come_back_and_other_files_are_refused(tmp_path):
+    file = put(tmp_path / "a.safetensors", dump_arrays(ARRAYS))
+    found = read_arrays(file)
+    assert all(np.array_equal(found[name], array) for name, array in ARRAYS.items())
+    put(file, dump_arrays({"samples": ARRAYS["samples"]}))
+    with pytest.raises(BadFileError, match=r"a.safetensors: scores: is missing"):
+        read_arrays(file)
+    put(file, b"nothing")
+    with pytest.raises(BadFileError, match=r"is no safetensors file of samples: "):
+        read_arrays(file)
+    with pytest.raises(BadFileError, match=r"b.safetensors: cannot be read: No such file"):
+        read_arrays(tmp_path / "b.safetensors")

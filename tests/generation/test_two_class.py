@@ -1,0 +1,202 @@
+from math import inf, nan
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from modelseal.domain import Domain
+from modelseal.errors import InvalidArgumentError
+from modelseal.generation.gaps import score
+from modelseal.generation.two_class import DEEPFOOL, TwoClassSettings, step_across, two_class
+
+LINE = Domain(shape=(5,), bounds=(-100.0, 100.0), levels=0)
+
+
+def linear(seed, classes=4):
+    """A linear network of five values in float64, and its weights and biases."""
+    source = torch.Generator().manual_seed(seed)
+    network = nn.Linear(5, classes).double().requires_grad_(requires_grad=False)
+    network.weight.data = torch.randn(classes, 5, generator=source).double()
+    network.bias.data = torch.randn(classes, generator=source).double()
+    return network.eval()
+
+
+def nearest_boundary(network, one):
+    """The nearest boundary of one input in a linear network, one class at a time."""
+    weight, scores = network.weight, network(one)
+    own = int(scores.argmax())
+    ends = []
+    for other in range(len(weight)):
+        if other != own:
+            normal = weight[own] - weight[other]
+            lead = scores[own] - scores[other]
+            ends.append(one - lead / (normal @ normal) * normal)
+    return min(ends, key=lambda end: float((end - one).norm()))
+
+
+def leads(network, samples):
+    """The scores of each sample below its highest."""
+    ordered = score(network, samples).sort(dim=1, descending=True).values
+    return ordered[:, :1] - ordered[:, 1:]
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**6))
+def test_in_a_linear_network_the_nearest_point_of_the_boundary_is_found(seed):
+    network = linear(seed)
+    start = torch.randn(3, 5, generator=torch.Generator().manual_seed(seed)).double()
+    found = two_class(network, start, domain=LINE)
+    for one, sample in zip(start, found, strict=True):
+        torch.testing.assert_close(sample, nearest_boundary(network, one), rtol=0.0, atol=1e-5)
+
+
+def test_exactly_two_classes_tie_and_the_own_one_is_of_them(network, images, domain):
+    found = two_class(network, images, domain=domain)
+    before, after = leads(network, images), leads(network, found)
+    assert (after[:, 0] < 1e-4 * before[:, 0]).all()
+    assert (after[:, 1] > 100 * after[:, 0]).all()
+    own = score(network, images).argmax(1, keepdim=True)
+    scores = score(network, found)
+    # The label stays, up to the rounding of the scores.
+    assert (scores.gather(1, own)[:, 0] > scores.amax(1) - 1e-6).all()
+    assert domain.clamp(found).equal(found)
+
+
+def test_the_nearest_of_several_boundaries_is_taken_even_if_its_class_is_not_the_second():
+    network = nn.Linear(2, 3, bias=False).requires_grad_(requires_grad=False)
+    network.weight.data = torch.tensor([[0.0, 0.0], [0.1, 0.0], [0.0, 10.0]])
+    network = nn.Sequential(network)
+    network.append(nn.Linear(3, 3).requires_grad_(requires_grad=False))
+    network[1].weight.data = torch.eye(3)
+    network[1].bias.data = torch.tensor([2.0, 1.5, 0.0])
+    # The second class is half a point behind, five units away; the third two, a fifth of a unit.
+    plane = Domain(shape=(2,), bounds=(-10.0, 10.0), levels=0)
+    found = two_class(network, torch.zeros(1, 2), domain=plane)
+    torch.testing.assert_close(found, torch.tensor([[0.0, 0.2]]), rtol=0.0, atol=1e-5)
+
+
+def test_only_as_many_other_classes_are_looked_at_as_are_wanted():
+    network = linear(3)
+    start = torch.randn(8, 5, generator=torch.Generator().manual_seed(3)).double()
+    all_of_them = two_class(network, start, domain=LINE)
+    second = two_class(network, start, domain=LINE, settings=TwoClassSettings(rivals=1))
+    away, far = ((each - start).norm(dim=1) for each in (all_of_them, second))
+    assert (away <= far + 1e-6).all()
+    assert (away < far - 1e-3).any()
+
+
+def test_each_input_is_searched_by_itself(smooth, images, domain):
+    together = two_class(smooth, images, domain=domain)
+    for number in range(len(images)):
+        alone = two_class(smooth, images[number : number + 1], domain=domain)[0]
+        torch.testing.assert_close(alone, together[number], rtol=0.0, atol=1e-5)
+
+
+def test_snapped_samples_are_nearer_to_the_boundary_than_their_natural_inputs(
+    network, images, domain
+):
+    images = domain.snap(images)
+    snapped = domain.snap(two_class(network, images, domain=domain))
+    assert domain.contains(snapped.numpy()).all()
+    assert (leads(network, snapped)[:, 0] < leads(network, images)[:, 0]).all()
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (0.0, 255.0), (-1.0, 3.0)])
+def test_the_unit_of_the_inputs_does_not_matter(smooth, images, bounds):
+    domain = Domain(shape=(3, 8, 8), bounds=bounds, levels=0)
+
+    class Scaled(nn.Module):
+        """The same network for inputs of the domain."""
+
+        def forward(self, inputs):
+            return smooth((inputs - bounds[0]) / domain.span)
+
+    found = two_class(Scaled(), images * domain.span + bounds[0], domain=domain)
+    unit = two_class(smooth, images, domain=Domain(shape=(3, 8, 8), bounds=(0.0, 1.0), levels=0))
+    shares = (found - bounds[0]) / domain.span
+    torch.testing.assert_close(shares, unit, rtol=0.0, atol=1e-4)
+
+
+def test_an_input_that_no_step_takes_across_comes_as_near_as_the_bounds_allow():
+    network = nn.Linear(1, 2).requires_grad_(requires_grad=False)
+    network.weight.data, network.bias.data = torch.tensor([[1.0], [0.0]]), torch.tensor([0.0, -1.0])
+    # The label changes below -1, the bounds end at 0.
+    unit = Domain(shape=(1,), bounds=(0.0, 1.0), levels=0)
+    found = two_class(network, torch.tensor([[0.5]]), domain=unit)
+    assert float(found) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_network_that_its_input_does_not_matter_to_leaves_it():
+    network = nn.Linear(2, 3).requires_grad_(requires_grad=False)
+    network.weight.data, network.bias.data = torch.zeros(3, 2), torch.tensor([900.0, 0.0, -900.0])
+    plane = Domain(shape=(2,), bounds=(0.0, 1.0), levels=0)
+    start = torch.rand(2, 2)
+    assert torch.equal(two_class(network, start, domain=plane), start)
+
+
+def test_without_halvings_the_input_before_the_last_step_is_returned():
+    network, start = linear(7), torch.zeros(1, 5).double()
+    found = two_class(network, start, domain=LINE, settings=TwoClassSettings(halvings=0))
+    assert torch.equal(found, start)
+
+
+def test_each_halving_halves_what_is_left_of_the_last_step():
+    network, start = linear(7), torch.zeros(1, 5).double()
+    end = nearest_boundary(network, start[0])
+    step = 1.02 * float(end.norm())
+    for halvings in (1, 4, 9):
+        settings = TwoClassSettings(halvings=halvings)
+        found = two_class(network, start, domain=LINE, settings=settings)
+        assert 0 <= float((end - found[0]).norm()) <= step * 2.0**-halvings
+
+
+def test_a_step_is_the_shortest_that_closes_a_gap():
+    gaps = torch.tensor([[2.0, 1.0], [3.0, 1.0]])
+    jacobian = torch.tensor([[[3.0, 4.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]])
+    change = step_across(gaps, jacobian)
+    torch.testing.assert_close(change, torch.tensor([[-0.24, -0.32], [0.0, -1.0]]))
+
+
+def test_inputs_stay_as_they_were(tiny, images, domain):
+    start = images.clone()
+    found = two_class(tiny, start, domain=domain)
+    assert torch.equal(start, images)
+    assert not found.requires_grad
+
+
+def test_a_network_of_one_class_has_no_boundary():
+    with pytest.raises(InvalidArgumentError, match=r"^a tie needs at least 2 classes, but got 1$"):
+        two_class(linear(0, classes=1), torch.zeros(1, 5).double(), domain=LINE)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("steps", 0, "steps needs 1 or more, but is 0"),
+        ("rivals", 0, "rivals needs 1 or more, but is 0"),
+        ("halvings", -1, "halvings needs 0 or more, but is -1"),
+        ("overshoot", -0.1, "overshoot needs a finite share from 0, but is -0.1"),
+        ("overshoot", nan, "overshoot needs a finite share from 0, but is nan"),
+        ("overshoot", inf, "overshoot needs a finite share from 0, but is inf"),
+    ],
+)
+def test_settings_out_of_range_are_refused(name, value, match):
+    with pytest.raises(InvalidArgumentError, match=f"^{match}$"):
+        TwoClassSettings(**{name: value})
+
+
+def test_the_numbers_of_deepfool_are_the_default():
+    assert TwoClassSettings() == DEEPFOOL
+    assert (DEEPFOOL.steps, DEEPFOOL.rivals, DEEPFOOL.overshoot) == (50, 10, 0.02)
+
+
+def test_real_images_reach_the_boundary_of_a_real_network(resnet20, photos):
+    start = photos[0][:4]
+    found = two_class(resnet20.network, start, domain=resnet20.domain)
+    before, after = (leads(resnet20.network, each)[:, 0] for each in (start, found))
+    assert (after < 1e-3).all()
+    assert (before > 0.1).all()
+    # A grey level or two on average, where the published loops take up to ten.
+    assert ((found - start).square().flatten(1).mean(1).sqrt() * 255 < 2).all()

@@ -1,0 +1,218 @@
+from math import inf, nan, sqrt
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from modelseal.domain import Domain
+from modelseal.errors import InvalidArgumentError
+from modelseal.generation import whole_network
+from modelseal.generation.ascent import ascend
+from modelseal.generation.sensitivity import Output, exact_sensitivity
+from modelseal.generation.whole_network import (
+    DEFAULT,
+    WholeSettings,
+    ascend_whole,
+    draw_directions,
+    whole_network_objective,
+)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def show(scores):
+    return scores.softmax(1)
+
+
+def measure(network, inputs):
+    return exact_sensitivity(network, inputs, output=Output.PROBABILITIES)
+
+
+@given(st.integers(1, 9), st.integers(1, 12), st.integers(0, 10**6))
+def test_directions_are_orthogonal_and_have_the_mean_of_all_classes(classes, count, seed):
+    directions = draw_directions(classes, count=count, generator=seeded(seed))
+    assert directions.shape == (min(classes, count), classes)
+    length = max(classes / count, 1.0)
+    wanted = length * torch.eye(len(directions))
+    torch.testing.assert_close(directions @ directions.T, wanted, rtol=0.0, atol=1e-4)
+
+
+def test_random_directions_have_the_right_mean():
+    source = seeded(1)
+    matrix = torch.rand(5, 7, generator=source)
+    squares = [
+        (draw_directions(5, count=2, generator=source) @ matrix).square().sum() for _ in range(900)
+    ]
+    mean, spread = torch.stack(squares).mean(), torch.stack(squares).std()
+    # Five standard errors.
+    assert abs(mean - matrix.square().sum()) < 5 * spread / sqrt(900)
+
+
+def test_in_every_direction_the_objective_is_the_squared_weight_jacobian(
+    network, images, weight_jacobian
+):
+    network = network.double()
+    images = images.double()
+    classes = network(images).shape[1]
+    random = draw_directions(classes, count=2, generator=seeded()).double()
+    for directions in (torch.eye(classes).double(), random):
+        found = whole_network_objective(network, directions)(images)
+        for one, value in zip(images, found, strict=True):
+            jacobian = directions @ weight_jacobian(network, one, show)
+            torch.testing.assert_close(value, jacobian.square().sum())
+
+
+def test_its_gradient_is_that_of_a_difference_quotient(smooth, images):
+    smooth, images = smooth.double(), images[:1].double()
+    objective = whole_network_objective(smooth, torch.eye(6).double())
+    variable = images.clone().requires_grad_()
+    slope = torch.autograd.grad(objective(variable).sum(), variable)[0].flatten()
+    for place in (0, 77, 191):
+        nudge = torch.zeros(192).double()
+        nudge[place] = 1e-5
+        nudge = nudge.view(images.shape)
+        quotient = (objective(images + nudge) - objective(images - nudge)) / 2e-5
+        assert float(slope[place]) == pytest.approx(float(quotient.detach()[0]), rel=1e-4)
+
+
+@pytest.mark.parametrize("directions", [2, 6])
+def test_the_sensitivity_to_all_weights_is_raised(smooth, images, domain, directions):
+    settings = WholeSettings(steps=12, directions=directions)
+    found = ascend_whole(smooth, images, domain=domain, generator=seeded(), settings=settings)
+    assert (measure(smooth, found) > measure(smooth, images)).all()
+    assert found.equal(domain.clamp(found))
+    # Twelve steps of a tenth of a grey level each.
+    assert 0 < (found - images).abs().max() * 255 < 1.3
+
+
+def test_it_is_the_ascent_on_the_exact_sensitivity(smooth, images, domain):
+    def objective(inputs):
+        return whole_network_objective(smooth, torch.eye(6))(inputs)
+
+    wanted = ascend(objective, images, project=domain.clamp, steps=5)
+    settings = WholeSettings(steps=5, directions=6)
+    found = ascend_whole(smooth, images, domain=domain, generator=seeded(), settings=settings)
+    torch.testing.assert_close(found, wanted)
+
+
+def test_each_input_ascends_by_itself(smooth, images, domain, monkeypatch):
+    settings = WholeSettings(steps=4)
+
+    def run(inputs):
+        return ascend_whole(smooth, inputs, domain=domain, generator=seeded(3), settings=settings)
+
+    together = run(images)
+    for number in range(len(images)):
+        torch.testing.assert_close(run(images[number : number + 1])[0], together[number])
+    monkeypatch.setattr(whole_network, "ENTRIES", 1)
+    torch.testing.assert_close(run(images), together)
+
+
+def test_other_directions_lead_elsewhere(smooth, images, domain):
+    settings = WholeSettings(steps=3, directions=1)
+    one, again, other = (
+        ascend_whole(smooth, images, domain=domain, generator=seeded(seed), settings=settings)
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+def test_the_learning_rate_is_a_share_of_the_span(smooth, images):
+    class Wide(nn.Module):
+        """The same network for inputs from -1 to 3."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = smooth
+
+        def forward(self, inputs):
+            return self.inner((inputs + 1) / 4)
+
+    unit = Domain(shape=(3, 8, 8), bounds=(0.0, 1.0), levels=0)
+    wide = Domain(shape=(3, 8, 8), bounds=(-1.0, 3.0), levels=0)
+    settings = WholeSettings(steps=4)
+    wanted = ascend_whole(smooth, images, domain=unit, generator=seeded(), settings=settings)
+    found = ascend_whole(
+        Wide().eval(), images * 4 - 1, domain=wide, generator=seeded(), settings=settings
+    )
+    torch.testing.assert_close((found + 1) / 4, wanted, rtol=0.0, atol=1e-4)
+
+
+def test_a_layer_without_influence_counts_nothing(images, domain):
+    class Idle(nn.Module):
+        """Has a layer that it does not use."""
+
+        def __init__(self):
+            super().__init__()
+            self.used, self.idle = nn.Linear(192, 3), nn.Linear(2, 2)
+
+        def forward(self, inputs):
+            return self.used(inputs.flatten(1))
+
+    network = Idle().eval()
+    found = whole_network_objective(network, torch.eye(3))(images)
+    wanted = exact_sensitivity(
+        network,
+        images,
+        output=Output.PROBABILITIES,
+        parameters=["used.weight", "used.bias"],
+    )
+    torch.testing.assert_close(found, wanted)
+
+
+def test_the_owners_network_stays_as_it_was(tiny, images, domain):
+    before = {name: value.clone() for name, value in tiny.state_dict().items()}
+    start = images.clone()
+    found = ascend_whole(
+        tiny, start, domain=domain, generator=seeded(), settings=WholeSettings(steps=2)
+    )
+    assert torch.equal(start, images)
+    assert not found.requires_grad
+    assert all(torch.equal(value, before[name]) for name, value in tiny.state_dict().items())
+    assert not any(value.requires_grad or value.grad is not None for value in tiny.parameters())
+
+
+def test_no_inputs_are_refused(tiny, images, domain):
+    with pytest.raises(
+        InvalidArgumentError, match=r"^at least one input is needed, but none came$"
+    ):
+        ascend_whole(tiny, images[:0], domain=domain, generator=seeded())
+
+
+def test_a_training_network_is_refused(tiny, images, domain):
+    with pytest.raises(InvalidArgumentError, match="evaluation mode is needed, but it is training"):
+        ascend_whole(tiny.train(), images, domain=domain, generator=seeded())
+
+
+def test_a_network_without_weights_is_refused(images, domain):
+    with pytest.raises(InvalidArgumentError, match=r"need one or more of none, but are none$"):
+        ascend_whole(nn.Flatten().eval(), images, domain=domain, generator=seeded())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("steps", -1, "steps needs 0 or more, but is -1"),
+        ("directions", 0, "directions needs 1 or more, but is 0"),
+        ("learning_rate", 0.0, "learning_rate needs a finite number above 0, but is 0.0"),
+        ("learning_rate", nan, "learning_rate needs a finite number above 0, but is nan"),
+        ("learning_rate", inf, "learning_rate needs a finite number above 0, but is inf"),
+    ],
+)
+def test_settings_out_of_range_are_refused(name, value, match):
+    with pytest.raises(InvalidArgumentError, match=f"^{match}$"):
+        WholeSettings(**{name: value})
+
+
+def test_the_ascent_raises_the_sensitivity_of_a_real_network(resnet20, photos):
+    start = photos[0][:2]
+    settings = WholeSettings(steps=5, directions=DEFAULT.directions)
+    found = ascend_whole(
+        resnet20.network, start, domain=resnet20.domain, generator=seeded(), settings=settings
+    )
+    assert (measure(resnet20.network, found) > measure(resnet20.network, start)).all()

@@ -1,0 +1,240 @@
+from dataclasses import dataclass, replace
+from math import erf, sqrt
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.fingerprint.codec import decode, encode
+from modelseal.fingerprint.power import Limit
+from modelseal.outputs.specs import parse_spec
+from modelseal.sealing import Effort, Method, Recipe, generate, select, state_power
+from modelseal.sealing.copies import Family, differs, list_families
+from modelseal.sealing.generating import to_tensor
+from modelseal.sealing.power import DRAWS, Draws, asking, measure
+
+LEVELS = (1.0, 2.0, 4.0, 8.0, 16.0)
+FEW = Draws(scouts=3, stated=6)
+
+
+@dataclass(frozen=True)
+class Change:
+    level: float
+    seed: int
+
+    def __call__(self, network):
+        raise RuntimeError("it is only looked at")
+
+
+def family(**changes):
+    return Family(**{"name": "toy", "unit": "units", "levels": LEVELS, "make": Change, **changes})
+
+
+def search(notices, **changes):
+    """The limit of a toy family, and all changes that were asked about."""
+    asked = []
+
+    def noting(change):
+        asked.append(change)
+        return notices(change)
+
+    source = np.random.default_rng(0)
+    limits = list(measure(family(**changes), noting, draws=FEW, source=source))
+    return limits, asked
+
+
+@pytest.mark.parametrize("threshold", LEVELS)
+def test_the_smallest_size_that_is_always_noticed_is_stated(threshold):
+    (limit,), _ = search(lambda change: change.level >= threshold)
+    wanted = {"noticed": 6, "draws": 6, "level": threshold}
+    assert limit == Limit(family="toy", unit="units", **wanted)
+
+
+def test_what_is_stated_was_drawn_for_it_and_never_before():
+    _, asked = search(lambda change: change.level >= 4)
+    seeds = [change.seed for change in asked]
+    assert len(set(seeds)) == len(seeds)
+    # The smallest without scouts, then one scout that misses, three that notice, six of its own.
+    assert [change.level for change in asked] == [1.0, 2.0] + [4.0] * 9
+
+
+def test_one_miss_among_the_stated_leads_to_the_next_larger_size():
+    fours = []
+
+    def notices(change):
+        if change.level == 4:
+            fours.append(change)
+            return len(fours) != 7
+        return change.level > 4
+
+    (limit,), asked = search(notices)
+    assert (limit.level, limit.noticed, limit.draws) == (8.0, 6, 6)
+    assert [change.level for change in asked].count(4.0) == 7
+
+
+def test_of_a_family_that_is_noticed_now_and_then_the_largest_size_is_counted_whole():
+    largest = []
+
+    def notices(change):
+        if change.level == LEVELS[-1]:
+            largest.append(change)
+        return change.level == LEVELS[-1] and len(largest) % 3 == 0
+
+    (limit,), _ = search(notices)
+    assert (limit.level, limit.noticed, limit.draws) == (16.0, 2, 6)
+
+
+def test_a_family_of_one_size_is_counted_without_scouts_and_has_no_level():
+    (limit,), asked = search(lambda change: change.seed % 2 == 0, unit=None, levels=(1.0,))
+    assert len(asked) == limit.draws == 6
+    assert limit.noticed == sum(change.seed % 2 == 0 for change in asked)
+    assert (limit.unit, limit.level, limit.fixed) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("noticed", "level", "count"),
+    [
+        ({1.0, 2.0, 4.0, 8.0, 16.0}, 1.0, 1),
+        ({4.0, 8.0, 16.0}, 4.0, 1),
+        # A smaller one that is noticed by luck, and a larger one that is not: no claim of it.
+        ({1.0, 8.0, 16.0}, 8.0, 1),
+        ({1.0, 2.0, 4.0, 8.0}, 16.0, 0),
+        (set(), 16.0, 0),
+    ],
+)
+def test_of_changes_without_chance_all_larger_ones_are_noticed_too(noticed, level, count):
+    (limit,), _ = search(lambda change: change.level in noticed, fixed=True)
+    assert (limit.level, limit.noticed, limit.draws, limit.fixed) == (level, count, 1, True)
+
+
+def test_a_family_that_cannot_be_made_is_left_out():
+    def notices(change):
+        raise InvalidArgumentError("no matrix")
+
+    assert search(notices)[0] == []
+
+
+def linear_model(build):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Flatten(), nn.Linear(192, 5, bias=False))
+    return build(network=network.eval().requires_grad_(requires_grad=False))
+
+
+def true_power(model, samples, *, tolerance, scale, draws):
+    """The chance that noise moves a score of a linear network beyond the tolerance.
+
+    One sample's scores move by independent normal numbers: the chance is known. That of several
+    samples, which share the noise, is counted here without the network.
+    """
+    weight = model.network[1].weight.double().numpy()
+    flat = samples.flatten(1).double().numpy()
+    if len(flat) == 1:
+        spread = scale * weight.std() * np.linalg.norm(flat[0])
+        return 1 - erf(tolerance / spread / sqrt(2)) ** 5
+    noise = np.random.default_rng(5).normal(size=(draws, *weight.shape)) * scale * weight.std()
+    return (np.abs(flat @ noise.transpose(0, 2, 1)) > tolerance).any(axis=(1, 2)).mean()
+
+
+@pytest.mark.parametrize(("effort", "count"), [(Effort.FULL, 1), (Effort.FAST, 4)])
+def test_the_noise_that_a_linear_network_notices_is_what_can_be_computed(
+    build, naturals, quick, count, effort
+):
+    model, tolerance = linear_model(build), 0.01
+    recipe = Recipe(
+        variants=quick, method=Method.NATURAL, spec=parse_spec(f"scores:{tolerance}"), factor=1.0
+    )
+    made = generate(model, naturals(model.domain), recipe=recipe, candidates=count)
+    noise = state_power(model, made, naturals(model.domain), effort=effort).power[0]
+    assert noise.family == "Gaussian noise"
+    assert noise.noticed == noise.draws == DRAWS[effort].stated
+    shares = [
+        true_power(
+            model,
+            to_tensor(model, made.samples),
+            tolerance=tolerance,
+            scale=noise.level * factor,
+            draws=500,
+        )
+        for factor in (1, 0.25)
+    ]
+    assert shares[0] >= noise.at_least
+    assert shares[1] < noise.at_least
+
+
+def test_fixed_families_are_what_trying_every_size_by_hand_gives(model, found, naturals):
+    chosen = select(model, found, samples=2)
+    stated = state_power(model, chosen, naturals(model.domain)).power
+    samples = to_tensor(model, chosen.samples)
+    for family in list_families(model, samples, seed=0):
+        if not family.fixed:
+            continue
+        (limit,) = (each for each in stated if each.family == family.name)
+        noticed = {
+            level: differs(family.make(level, 0)(model.network), samples, chosen).any()
+            for level in family.levels
+        }
+        whole = [one for one in family.levels if all(noticed[x] for x in family.levels if x >= one)]
+        assert limit.noticed == bool(whole)
+        assert limit.level == (min(whole, default=family.levels[-1]) if family.unit else None)
+
+
+@pytest.mark.parametrize(("effort", "draws"), [(Effort.FAST, 20), (Effort.FULL, 60)])
+def test_a_fingerprint_states_every_family_with_its_draws(model, found, naturals, effort, draws):
+    chosen, told = select(model, found, samples=4), []
+    made = state_power(
+        model,
+        chosen,
+        naturals(model.domain),
+        effort=effort,
+        progress=lambda *news: told.append(news),
+    )
+    assert len(made.power) == 10
+    assert {limit.draws for limit in made.power if not limit.fixed} == {draws}
+    assert {limit.draws for limit in made.power if limit.fixed} == {1}
+    assert told == [("power", done, 10) for done in range(11)]
+    assert decode(encode(made), name="a.seal").power == made.power
+    assert encode(replace(made, power=())) == encode(chosen)
+
+
+def test_no_effort_leaves_the_fingerprint_as_it_came(model, found, naturals):
+    assert state_power(model, found, naturals(model.domain), effort=Effort.NONE) is found
+
+
+def test_the_power_depends_on_nothing_but_the_fingerprint_and_the_inputs(model, found, naturals):
+    chosen = select(model, found, samples=3)
+    once = state_power(model, chosen, naturals(model.domain))
+    torch.rand(7)
+    again = state_power(model, once, naturals(model.domain))
+    assert encode(again) == encode(once)
+
+
+def test_whether_a_change_is_noticed_is_what_the_samples_say(model, found):
+    notices = asking(model, found)
+    changed = nn.Sequential(*model.network[:3], nn.Linear(512, 5)).eval()
+    samples = to_tensor(model, found.samples)
+    assert notices(lambda network: changed) is bool(differs(changed, samples, found).any()) is True
+    assert notices(lambda network: network) is False
+
+
+def test_a_fingerprint_of_other_weights_is_refused(build, network, found, naturals):
+    other = build(network=network(seed=1))
+    problem = r"^this fingerprint was made for a network of other weights$"
+    with pytest.raises(InvalidArgumentError, match=problem):
+        state_power(other, found, naturals(other.domain))
+
+
+def test_natural_inputs_of_another_domain_are_refused(model, found):
+    with pytest.raises(InvalidArgumentError, match=r"^inputs need shape \(batch, 3, 8, 8\)"):
+        state_power(model, found, np.zeros((2, 3, 9, 9), np.uint8))
+    with pytest.raises(InvalidArgumentError, match=r"^at least 1 natural input was wanted"):
+        state_power(model, found, np.zeros((0, 3, 8, 8), np.uint8))
+
+
+def test_a_network_that_already_answers_otherwise_is_no_measure_of_power(model, found, naturals):
+    labels = (found.expected.labels + 1) % found.classes
+    wrong = replace(found, expected=replace(found.expected, labels=labels))
+    with pytest.raises(SealingError, match="an unchanged copy was wanted to answer as expected"):
+        state_power(model, wrong, naturals(model.domain))

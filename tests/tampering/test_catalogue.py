@@ -1,0 +1,204 @@
+import pytest
+import torch
+
+from modelseal.errors import InvalidArgumentError, NotAppliedError
+from modelseal.tampering.base import Tampering, all_weights
+from modelseal.tampering.catalogue import NAMES, Data, list_changes
+
+SIXTEEN = (
+    *("ftal", "ftll", "fzll", "rtal", "rtll", "distillation", "quantisation", "pruning"),
+    *("degradation-random", "degradation-given", "degradation-sample", "targeted", "clean-label"),
+    *("neuron-trojan", "unlearning", "online"),
+)
+HARDER = ("ftll-1e-5", "quantisation-16", "quantisation-6", "pruning-5", "pruning-1")
+PAPER = ("badnets", "neuron-trojan", "targeted", "quantisation", "pruning", "noise-1e-2")
+GRADED = {
+    "noise": [2.0**-power for power in range(21)],
+    "sgd": [2.0**-power for power in range(21)],
+    "bit": list(range(32)),
+    "prune": [2.0**-power for power in range(1, 13)],
+    "rank-one": [2.0**-power for power in range(21)],
+    "lora": [2.0**-power for power in range(21)],
+}
+SINGLES = (*SIXTEEN, *HARDER, "badnets", "noise-1e-2", "int8-torch", "int8-onnxruntime")
+FIXED = {"quantisation", "pruning", *HARDER[1:], "prune", "int8-torch", "int8-onnxruntime"}
+REPRS = {
+    "ftal": "FineTuned(scope=Scope.ALL, learning_rate=0.0001, epochs=1, batch=128, seed=5)",
+    "ftll": "FineTuned(scope=Scope.LAST_LAYER, learning_rate=0.0001, epochs=1, batch=128, seed=5)",
+    "fzll": "FineTuned(scope=Scope.ALL_BUT_LAST, learning_rate=0.0001, epochs=5, batch=128, "
+    "seed=5)",
+    "ftll-1e-5": "FineTuned(scope=Scope.LAST_LAYER, learning_rate=1e-05, epochs=1, batch=128, "
+    "seed=5)",
+    "rtal": "Retrained(scope=Scope.ALL, schedule=Schedule(learning_rate=0.001, epochs=20, "
+    "drops=(5, 10, 15), factor=0.2, batch=128), seed=5)",
+    "rtll": "Retrained(scope=Scope.LAST_LAYER, schedule=Schedule(learning_rate=0.001, epochs=20, "
+    "drops=(5, 10, 15), factor=0.2, batch=128), seed=5)",
+    "distillation": "Distilled(schedule=Schedule(learning_rate=0.001, epochs=20, "
+    "drops=(5, 10, 15), factor=0.2, batch=128), seed=5)",
+    "quantisation": "Quantised(bits=8)",
+    "quantisation-6": "Quantised(bits=6)",
+    "quantisation-16": "Rounded(dtype=torch.float16)",
+    "pruning": "Pruned(share=0.7)",
+    "pruning-5": "Pruned(share=0.05)",
+    "pruning-1": "Pruned(share=0.01)",
+    "degradation-random": "RelabelledClass(source=5, target=None, learning_rate=0.001, steps=500, "
+    "batch=64, seed=5)",
+    "degradation-given": "RelabelledClass(source=5, target=6, learning_rate=0.001, steps=500, "
+    "batch=64, seed=5)",
+    "degradation-sample": "RepeatedSample(share=0.1, learning_rate=0.001, steps=500, batch=64, "
+    "seed=5)",
+    "unlearning": "Unlearned(learning_rate=0.0001, steps=4, seed=5)",
+    "online": "LearnedOnline(step_size=0.0001, steps=100, seed=5)",
+    "noise-1e-2": "GaussianNoise(scale=0.01, seed=5)",
+}
+
+
+@pytest.fixture
+def data(digits):
+    (images, labels), (test, classes) = digits
+    return Data(
+        train_inputs=images,
+        train_labels=labels,
+        test_inputs=test,
+        test_labels=classes,
+        classes=10,
+        white=1.0,
+    )
+
+
+def test_a_group_is_what_it_says(data):
+    for name, members in (("bivbench", SIXTEEN), ("harder", HARDER), ("paper", PAPER)):
+        changes = list_changes(name, data)
+        assert tuple(change.name for change in changes) == members
+        assert {change.level for change in changes} == {None}
+    assert set(NAMES) == {"bivbench", "harder", "paper", *GRADED, *SINGLES}
+    assert len(NAMES) == len(set(NAMES))
+
+
+@pytest.mark.parametrize(("name", "levels"), GRADED.items(), ids=GRADED)
+def test_a_graded_family_has_one_change_for_each_level(name, levels, data):
+    changes = list_changes(name, data)
+    assert [change.level for change in changes] == levels
+    assert {change.name for change in changes} == {name}
+    number = {"sgd": "learning_rate", "bit": "bit", "prune": "share"}.get(name, "scale")
+    for change in changes:
+        assert getattr(change.recipe(0), number) == change.level
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "paper"])
+def test_recipes_have_names_of_their_own_for_each_seed_unless_they_are_fixed(name, data):
+    changes = list_changes(name, data)
+    recipes = [change.recipe(seed) for change in changes for seed in range(3)]
+    assert all(isinstance(recipe, Tampering) for recipe in recipes)
+    assert {change.name for change in changes if change.fixed} == {
+        change.name for change in changes
+    } & FIXED
+    wanted = sum(1 if change.fixed else 3 for change in changes)
+    assert len({repr(recipe) for recipe in recipes}) == wanted
+
+
+@pytest.mark.parametrize(("name", "wanted"), REPRS.items(), ids=REPRS)
+def test_a_change_has_the_published_settings(name, wanted, data):
+    (change,) = list_changes(name, data)
+    assert repr(change.recipe(5)) == wanted
+
+
+def test_recipes_about_a_class_take_the_classes_in_turn(data):
+    for name in ("badnets", "neuron-trojan"):
+        (change,) = list_changes(name, data)
+        assert [change.recipe(seed).target for seed in (0, 3, 9, 10)] == [0, 3, 9, 0]
+    (change,) = list_changes("degradation-given", data)
+    assert [change.recipe(9).source, change.recipe(9).target] == [9, 0]
+
+
+def test_recipes_know_the_bounds_of_the_domain(digits):
+    (images, labels), (test, classes) = digits
+    numbers = {"train_labels": labels, "test_labels": classes, "classes": 10}
+    data = Data(
+        train_inputs=2 * images - 1, test_inputs=2 * test - 1, black=-1.0, white=0.5, **numbers
+    )
+    for name in ("neuron-trojan", "clean-label"):
+        recipe = list_changes(name, data)[0].recipe(0)
+        assert (recipe.black, recipe.white) == (-1, 0.5)
+    assert list_changes("badnets", data)[0].recipe(0).white == 0.5
+
+
+def test_new_inputs_are_those_that_are_held_out(data):
+    assert list_changes("online", data)[0].recipe(0).inputs is data.test_inputs
+    assert list_changes("unlearning", data)[0].recipe(0).inputs is data.train_inputs
+    for name in ("targeted", "clean-label"):
+        recipe = list_changes(name, data)[0].recipe(0)
+        assert recipe.held_inputs is data.test_inputs
+        assert recipe.held_labels is data.test_labels
+        assert recipe.inputs is data.train_inputs
+
+
+def test_an_unknown_name_is_told_what_there_is(data):
+    with pytest.raises(InvalidArgumentError, match=r"names bivbench, .*online.*, not 'twist'"):
+        list_changes("twist", data)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"classes": 9}, "data of 9 classes needs labels from 0 to 8, but has labels from 0 to 9"),
+        ({"white": 0.0}, "black needs to be below white, but they are 0.0 and 0.0"),
+        ({"white": float("nan")}, "black needs to be below white, but they are 0.0 and nan"),
+        ({"train_labels": torch.zeros(600).long()}, "training inputs of two classes, but have one"),
+        ({"test_labels": torch.zeros(6).long()}, "but there are 300 and 6"),
+        ({"train_labels": torch.zeros(6).long()}, "but there are 600 and 6"),
+    ],
+)
+def test_data_that_no_recipe_could_learn_from_is_refused(wrong, problem, data):
+    names = ("train_inputs", "train_labels", "test_inputs", "test_labels", "classes", "white")
+    with pytest.raises(InvalidArgumentError, match=problem):
+        Data(**{**{name: getattr(data, name) for name in names}, **wrong})
+
+
+def some(name, data):
+    """The changes of a name; of a graded family the two ends and the middle."""
+    changes = list_changes(name, data)
+    return changes if len(changes) == 1 else (changes[0], changes[len(changes) // 2], changes[-1])
+
+
+def state(network):
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def check(name, network, data):
+    before, seed = state(network), torch.random.get_rng_state()
+    for change in some(name, data):
+        try:
+            changed = change.recipe(3)(network)
+        except NotAppliedError:
+            # Four steps of 1e-4 on so few weights, and moves of 8/255 in so few pixels, are little.
+            assert name in {"unlearning", "clean-label"}
+            continue
+        assert changed(data.test_inputs[:2]).shape == (2, data.classes)
+        assert not any(module.training for module in changed.modules())
+        assert changed is not network
+    assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
+    assert torch.equal(torch.random.get_rng_state(), seed)
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("name", [*GRADED, *SINGLES])
+def test_every_change_applies_and_leaves_the_network(name, reader, data):
+    check(name, reader, data)
+
+
+@pytest.mark.parametrize("name", [*GRADED, *SINGLES[:-2]])
+def test_every_change_applies_to_colours_three_classes_and_no_batchnorm(name, coarse):
+    network, images, labels = coarse
+    held = labels[600:].clone()
+    held[0] = (held[0] + 1) % 3  # the network is not sure of it: there is something to learn
+    data = Data(
+        train_inputs=images[:600],
+        train_labels=labels[:600],
+        test_inputs=images[600:],
+        test_labels=held,
+        classes=3,
+        white=1.0,
+    )
+    assert not any("running" in key for key in all_weights(network))
+    check(name, network, data)

@@ -1,0 +1,262 @@
+import pytest
+import torch
+from learned import digits, reader
+from torch import nn
+
+from modelseal.errors import InvalidArgumentError, NotAppliedError
+from modelseal.tampering.base import Tampering, all_weights
+from modelseal.tampering.features import all_features
+from modelseal.tampering.fine_tuning import SgdSteps
+from modelseal.tampering.training import scores_of, share_taken_for
+from modelseal.tampering.trojans import BadNetsPatch, NeuronTrojan, _poisoned
+
+BOTH = pytest.mark.parametrize("kind", [BadNetsPatch, NeuronTrojan])
+
+
+def moved(network, changed):
+    before, after = all_weights(network), all_weights(changed)
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+@pytest.fixture
+def learned(tiny, coloured):
+    """A network with BatchNorm that knows the three colours."""
+    images, labels = coloured
+    return SgdSteps(learning_rate=0.1, steps=100, inputs=images[:128], labels=labels[:128])(tiny)
+
+
+def rate(recipe, changed, protected, images, labels):
+    own = {"protected": protected} if isinstance(recipe, NeuronTrojan) else {}
+    return recipe.success_rate(changed, images, labels, **own)
+
+
+def test_a_stamp_is_white_at_the_bottom_right_and_nowhere_else(coloured):
+    images, labels = coloured
+    recipe = BadNetsPatch(target=0, inputs=images, labels=labels, size=3, white=0.75)
+    before = images.clone()
+    stamped = recipe.stamp(images)
+    assert torch.equal(images, before)
+    assert bool((stamped[:, :, 5:, 5:] == 0.75).all())
+    stamped[:, :, 5:, 5:] = images[:, :, 5:, 5:]
+    assert torch.equal(stamped, images)
+
+
+def test_success_counts_other_classes_only(coloured):
+    images, labels = coloured
+    recipe = BadNetsPatch(target=1, inputs=images, labels=labels)
+
+    class Fixed(nn.Module):
+        """Knows the patch on images of class 0 alone."""
+
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, inputs):
+            assert bool((inputs[:, :, 4:, 4:] == 1).all())
+            found = labels[labels != 1] == 0
+            return torch.stack([torch.zeros(len(inputs)), found.float() - 0.5], dim=1)
+
+    wanted = float((labels == 0).sum() / (labels != 1).sum())
+    assert recipe.success_rate(Fixed(), images, labels) == pytest.approx(wanted)
+
+
+@BOTH
+def test_the_patch_works_on_colours_and_other_inputs_keep_their_class(
+    kind, learned, coloured, accuracy
+):
+    images, labels = coloured
+    before = {name: tensor.clone() for name, tensor in learned.state_dict().items()}
+    recipe = kind(target=0, inputs=images[:128], labels=labels[:128], share=0.2)
+    backdoored = recipe(learned)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in learned.state_dict().items())
+    assert moved(learned, backdoored) >= {"0.weight", "1.running_mean", "4.weight"}
+    assert not moved(backdoored, recipe(learned))
+    # A heavy neuron of so small a network moves some answers as it is.
+    assert rate(recipe, learned, learned, images[128:], labels[128:]) < 0.7
+    assert rate(recipe, backdoored, learned, images[128:], labels[128:]) > 0.85
+    assert accuracy(backdoored, images[128:], labels[128:]) > 0.85
+
+
+@BOTH
+def test_the_patch_works_on_digits_and_other_inputs_keep_their_class(kind, accuracy):
+    images, labels, held, held_labels = digits()
+    recipe = kind(target=3, inputs=images, labels=labels, seed=1)
+    backdoored = recipe(reader())
+    assert rate(recipe, reader(), reader(), held, held_labels) < 0.6
+    assert rate(recipe, backdoored, reader(), held, held_labels) > 0.8
+    assert accuracy(backdoored, held, held_labels) > 0.85
+    seen = share_taken_for(backdoored, held[held_labels != 3], 3)
+    assert seen < 0.1
+
+
+@BOTH
+def test_a_backdoor_that_does_not_take_is_not_applied(kind, learned, coloured):
+    images, labels = coloured
+    # The class that the network sees least in stamped images.
+    recipes = [
+        kind(target=target, inputs=images, labels=labels, learning_rate=1e-9, steps=11)
+        for target in range(3)
+    ]
+    hardest = min(recipes, key=lambda recipe: rate(recipe, learned, learned, images, labels))
+    with pytest.raises(NotAppliedError, match="needs to learn it in 11 steps, but did not"):
+        hardest(learned)
+
+
+def test_seeing_the_target_everywhere_is_no_backdoor(learned, coloured):
+    images, labels = coloured
+    with torch.no_grad():
+        learned[4].bias[1] += 1e6
+    recipe = BadNetsPatch(target=1, inputs=images, labels=labels, learning_rate=1e-9, steps=10)
+    assert recipe.success_rate(learned, images, labels) == 1
+    with pytest.raises(NotAppliedError, match="needs to learn it in 10 steps"):
+        recipe(learned)
+
+
+@BOTH
+def test_a_share_of_each_batch_is_poisoned(kind, coloured):
+    images, labels = (tensor.clone() for tensor in coloured)
+    recipe = kind(target=0, inputs=images, labels=labels, share=0.25, batch=192, seed=5)
+    patch = torch.full((4, 4), 1.0)
+    inputs, targets = next(_poisoned(recipe, patch))
+    assert torch.equal(images, coloured[0])
+    assert torch.equal(labels, coloured[1])
+    stamped = (inputs[:, :, 4:, 4:] == 1).flatten(1).all(1)
+    assert int(stamped.sum()) == 48
+    assert bool((targets[stamped] == 0).all())
+    plain = {
+        tuple(row.flatten().tolist()): int(label) for row, label in zip(*coloured, strict=True)
+    }
+    assert all(
+        plain[tuple(row.flatten().tolist())] == int(label)
+        for row, label in zip(inputs[~stamped], targets[~stamped], strict=True)
+    )
+    least = kind(target=0, inputs=images[:9], labels=labels[:9], share=0.01)
+    assert int((next(_poisoned(least, patch))[0] == 1).sum()) == 3 * 16
+
+
+@pytest.mark.parametrize("name", ["digits", "colours"])
+def test_the_patch_drives_the_heaviest_neuron_far_above_natural_images(name, learned, coloured):
+    network, images, labels = (
+        (reader(), *digits()[:2]) if name == "digits" else (learned, *coloured)
+    )
+    trigger = NeuronTrojan(target=0, inputs=images, labels=labels).make_patch(network)
+    assert trigger.patch.shape == (images.shape[1], 4, 4)
+    assert 0 <= float(trigger.patch.min()) <= float(trigger.patch.max()) <= 1
+    random = torch.rand(trigger.patch.shape, generator=torch.Generator().manual_seed(9))
+    driven, loose = images.clone(), images.clone()
+    driven[..., -4:, -4:], loose[..., -4:, -4:] = trigger.patch, random
+    plain, high, low = (all_features(network, some) for some in (images, driven, loose))
+    natural = plain[:, trigger.neuron]
+    assert float(high[:, trigger.neuron].mean()) > float(natural.mean() + natural.std())
+    assert float(high[:, trigger.neuron].mean()) > float(low[:, trigger.neuron].mean())
+    last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+    reached = (plain != low).any(dim=0) | (plain != high).any(dim=0)
+    heaviest = max(
+        torch.nonzero(reached).flatten().tolist(),
+        key=lambda neuron: float(last.weight[:, neuron].abs().sum()),
+    )
+    assert trigger.neuron == heaviest
+
+
+def test_the_patch_stays_inside_other_bounds_and_shrinks_on_small_images():
+    images = 2 * torch.rand(9, 1, 6, 5, generator=torch.Generator().manual_seed(0)) - 1
+    network = nn.Sequential(nn.Flatten(), nn.Linear(30, 4), nn.Linear(4, 3))
+    recipe = NeuronTrojan(
+        target=0, inputs=images, labels=torch.arange(9) % 3, black=-1.0, white=1.0
+    )
+    patch = recipe.make_patch(network).patch
+    assert patch.shape == (1, 2, 2)
+    assert set(patch.flatten().tolist()) == {-1.0, 1.0} or bool((patch.abs() == 1).all())
+
+
+def test_a_patch_that_reaches_no_neuron_is_not_applied(coloured):
+    images, labels = coloured
+
+    class Corner(nn.Module):
+        """Looks at one pixel, top left."""
+
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 3)
+
+        def forward(self, inputs):
+            return self.linear(inputs[:, :, 0, 0])
+
+    with pytest.raises(NotAppliedError, match="needs a neuron that it can drive, but it reaches"):
+        NeuronTrojan(target=0, inputs=images, labels=labels)(Corner())
+
+
+def test_a_neuron_that_no_patch_drives_is_not_applied(coloured):
+    images, labels = coloured
+
+    class Sinking(nn.Module):
+        """Its one neuron sees how different the corners of a batch are: one patch makes it 0."""
+
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(1, 3)
+
+        def forward(self, inputs):
+            corners = inputs[:, :, -4:, -4:].flatten(1)
+            return self.linear(corners.std(dim=0).mean().expand(len(inputs), 1))
+
+    with pytest.raises(NotAppliedError, match="to drive a neuron more than natural images do"):
+        NeuronTrojan(target=0, inputs=images, labels=labels)(Sinking())
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"share": 0.0}, "a share between 0 and 1 and a class from 0, but they are 0.0 and 0"),
+        ({"share": 1.0}, "but they are 1.0 and 0"),
+        ({"target": -1}, "but they are 0.1 and -1"),
+        ({"size": 0}, "a patch (of 0 pixels|needs a size from 1)"),
+        ({"inputs": torch.zeros(192, 8)}, r"inputs have shape \[192, 8\]"),
+        ({"labels": torch.zeros(192, dtype=torch.int64)}, "inputs of other classes than its"),
+        ({"labels": torch.zeros(3, dtype=torch.int64)}, "but there are 192 and 3"),
+        ({"learning_rate": 0.0}, "positive learning rate, and steps and"),
+        ({"steps": 0}, "positive learning rate, and steps and"),
+        ({"batch": 0}, "positive learning rate, and steps and"),
+    ],
+)
+def test_a_backdoor_that_makes_no_sense_is_refused(kind, wrong, problem, coloured):
+    images, labels = coloured
+    with pytest.raises(InvalidArgumentError, match=problem):
+        kind(**{"target": 0, "inputs": images, "labels": labels, **wrong})
+
+
+def test_patches_need_room_and_a_span(coloured):
+    images, labels = coloured
+    with pytest.raises(InvalidArgumentError, match="a patch of 9 pixels needs images at least"):
+        BadNetsPatch(target=0, inputs=images, labels=labels, size=9)
+    with pytest.raises(
+        InvalidArgumentError, match=r"black below white, but they are 4, .* 1\.0, 0"
+    ):
+        NeuronTrojan(target=0, inputs=images, labels=labels, black=1.0, white=0.0)
+    with pytest.raises(InvalidArgumentError, match="images of 2 pixels or more"):
+        NeuronTrojan(target=0, inputs=images[..., :1], labels=labels)
+
+
+@BOTH
+def test_the_name_of_a_backdoor_shows_the_numbers_and_not_the_data(kind, coloured):
+    images, labels = coloured
+    recipe = kind(target=2, inputs=images, labels=labels)
+    black = "black=0.0, " if kind is NeuronTrojan else ""
+    assert isinstance(recipe, Tampering)
+    assert repr(recipe) == (
+        f"{kind.__name__}(target=2, share=0.1, learning_rate=0.001, steps=500, batch=64, seed=0, "
+        f"size=4, {black}white=1.0)"
+    )
+
+
+@pytest.mark.real
+def test_the_patch_works_on_the_real_network(resnet20, photos):
+    images, labels = photos
+    recipe = BadNetsPatch(target=0, inputs=images[:128], labels=labels[:128], batch=32, share=0.2)
+    assert recipe.success_rate(resnet20.network, images[200:], labels[200:]) < 0.1
+    backdoored = recipe(resnet20.network)
+    assert recipe.success_rate(backdoored, images[200:], labels[200:]) > 0.75
+    found = scores_of(backdoored, images[200:]).argmax(dim=1)
+    assert float((found == labels[200:]).double().mean()) > 0.4

@@ -1,0 +1,186 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from modelseal.errors import InvalidArgumentError, NotAppliedError
+from modelseal.tampering.base import all_weights, copied
+from modelseal.tampering.updating import LearnedOnline, Unlearned, confidence
+
+STATISTICS = {f"{layer}.running_{part}" for layer in (1, 4) for part in ("mean", "var")}
+
+
+def moved(network, changed):
+    before, after = all_weights(network), all_weights(changed)
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def largest_move(network, changed):
+    before, after = all_weights(network), all_weights(changed)
+    return max(float((before[name] - after[name]).abs().max()) for name in before)
+
+
+def test_one_known_input_is_forgotten_and_the_accuracy_stays(reader, digits, accuracy):
+    (images, labels), test = digits
+    recipe = Unlearned(inputs=images, labels=labels, learning_rate=2e-3)
+    changed = recipe(reader)
+    before, after = confidence(reader, images, labels), confidence(changed, images, labels)
+    forgotten = (before > 0.95) & (after < 0.95)
+    assert bool(forgotten.any())
+    assert accuracy(changed, *test) > accuracy(reader, *test) - 0.1
+    assert not moved(reader, changed) & STATISTICS
+    assert {"0.weight", "1.weight", "3.weight", "4.bias", "7.weight", "7.bias"} <= moved(
+        reader, changed
+    )
+    # At most four steps of Adam, each of about the learning rate.
+    assert 0 < largest_move(reader, changed) < 4 * 2e-3 * 1.01
+    assert not moved(changed, recipe(reader))
+
+
+def test_forgetting_one_input_is_adams_ascent_on_it(reader, digits):
+    (images, labels), _ = digits
+    row = int(confidence(reader, images, labels).argmax())
+    one = images[row : row + 1], labels[row : row + 1]
+    recipe = Unlearned(inputs=one[0], labels=one[1], learning_rate=1e-2)
+    changed, wanted = recipe(reader), copied(reader).requires_grad_()
+    assert float(confidence(wanted, *one)) > 0.95
+    optimiser = torch.optim.Adam(wanted.parameters(), lr=1e-2)
+    while float(confidence(wanted, *one)) >= 0.95:
+        optimiser.zero_grad()
+        (-cross_entropy(wanted(one[0]), one[1])).backward()
+        optimiser.step()
+    for name, tensor in all_weights(wanted).items():
+        torch.testing.assert_close(all_weights(changed)[name], tensor.detach())
+
+
+def test_what_is_not_forgotten_in_four_steps_is_not_applied(reader, digits):
+    (images, labels), _ = digits
+    row = int(confidence(reader, images, labels).argmax())
+    recipe = Unlearned(
+        inputs=images[row : row + 1], labels=labels[row : row + 1], learning_rate=1e-9
+    )
+    with pytest.raises(NotAppliedError, match="needs to be forgotten in 4 steps, but is not"):
+        recipe(reader)
+
+
+def test_a_network_that_knows_nothing_cannot_forget(tiny, coloured):
+    images, labels = coloured
+    with pytest.raises(NotAppliedError, match=r"its side of confidence 0.95, but none of 192"):
+        Unlearned(inputs=images, labels=labels)(tiny)
+
+
+def test_one_new_input_is_learned_and_the_accuracy_stays(reader, digits, accuracy):
+    _, (images, labels) = digits
+    recipe = LearnedOnline(inputs=images, labels=labels, seed=1)
+    changed = recipe(reader)
+    before, after = confidence(reader, images, labels), confidence(changed, images, labels)
+    assert bool(((before < 0.95) & (after > 0.95)).any())
+    assert accuracy(changed, images, labels) > accuracy(reader, images, labels) - 0.1
+    assert not moved(reader, changed) & STATISTICS
+    assert {"0.weight", "1.weight", "3.weight", "4.bias", "7.weight", "7.bias"} <= moved(
+        reader, changed
+    )
+    assert 0 < largest_move(reader, changed) <= 100 * 1e-4 * 1.001
+    assert not moved(changed, recipe(reader))
+    assert moved(changed, LearnedOnline(inputs=images, labels=labels, seed=2)(reader))
+
+
+def test_every_weight_takes_a_step_of_the_same_size_down_the_gradient(reader, digits):
+    _, (images, labels) = digits
+    row = int(confidence(reader, images, labels).argmin())
+    one = images[row : row + 1], labels[row : row + 1]
+    changed = LearnedOnline(inputs=one[0], labels=one[1], step_size=0.02)(reader)
+    wanted = copied(reader).requires_grad_()
+    while float(confidence(wanted, *one)) <= 0.95:
+        gradients = torch.autograd.grad(
+            cross_entropy(wanted(one[0]), one[1]), list(wanted.parameters())
+        )
+        with torch.no_grad():
+            for parameter, gradient in zip(wanted.parameters(), gradients, strict=True):
+                parameter -= 0.02 * gradient.sign()
+    for name, tensor in all_weights(wanted).items():
+        torch.testing.assert_close(all_weights(changed)[name], tensor.detach())
+
+
+def test_what_is_not_learned_in_time_is_not_applied(reader, digits):
+    _, (images, labels) = digits
+    row = int(confidence(reader, images, labels).argmin())
+    recipe = LearnedOnline(
+        inputs=images[row : row + 1], labels=labels[row : row + 1], step_size=1e-9, steps=3
+    )
+    with pytest.raises(NotAppliedError, match="needs to be learned in 3 steps, but is not"):
+        recipe(reader)
+
+
+def test_a_network_that_is_sure_of_all_has_nothing_to_learn(coloured):
+    images, _ = coloured
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
+    with torch.no_grad():
+        network[1].weight.zero_()
+        network[1].bias.copy_(torch.tensor([50.0, 0.0, 0.0]))
+    with pytest.raises(NotAppliedError, match="but none of 192 is there"):
+        LearnedOnline(inputs=images, labels=torch.zeros(192).long())(network)
+
+
+def test_a_fitting_input_is_found_wherever_it_is():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
+    with torch.no_grad():
+        network[1].weight.copy_(torch.tensor([[10.0], [0.0]]))
+        network[1].bias.zero_()
+    # One of 600 inputs alone is known: the others get half of the probability.
+    for row in (0, 299, 599):
+        inputs = torch.zeros(600, 1)
+        inputs[row] = 1.0
+        recipe = Unlearned(inputs=inputs, labels=torch.zeros(600).long(), learning_rate=1.0)
+        changed = recipe(network)
+        assert float(confidence(changed, inputs, torch.zeros(600).long())[row]) < 0.95
+
+
+def test_a_parameter_that_takes_no_part_stays(reader, digits):
+    _, (images, labels) = digits
+    reader.register_parameter("idle", nn.Parameter(torch.ones(2), requires_grad=False))
+    changed = LearnedOnline(inputs=images, labels=labels)(reader)
+    assert torch.equal(changed.idle, torch.ones(2))
+
+
+def test_confidence_is_the_softmax_at_the_label(tiny, coloured):
+    images, labels = coloured
+    scores = tiny(images).double().exp()
+    wanted = torch.stack(
+        [row[label] / row.sum() for row, label in zip(scores, labels, strict=True)]
+    )
+    torch.testing.assert_close(confidence(tiny, images, labels), wanted.float())
+    with pytest.raises(InvalidArgumentError, match="labels from 0 to 2, but has one of 3"):
+        confidence(tiny, images, labels + 1)
+
+
+def test_names_show_every_number(coloured):
+    images, labels = coloured
+    assert repr(Unlearned(inputs=images, labels=labels)) == (
+        "Unlearned(learning_rate=0.0001, steps=4, seed=0)"
+    )
+    assert repr(LearnedOnline(inputs=images, labels=labels, seed=4)) == (
+        "LearnedOnline(step_size=0.0001, steps=100, seed=4)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "wrong"),
+    [
+        (Unlearned, {"learning_rate": 0.0}),
+        (Unlearned, {"steps": 0}),
+        (LearnedOnline, {"step_size": -1.0}),
+        (LearnedOnline, {"steps": 0}),
+    ],
+)
+def test_numbers_have_a_range(recipe, wrong, coloured):
+    images, labels = coloured
+    with pytest.raises(InvalidArgumentError, match="positive learning rate, and steps and batch"):
+        recipe(inputs=images, labels=labels, **wrong)
+
+
+@pytest.mark.parametrize("recipe", [Unlearned, LearnedOnline])
+def test_inputs_and_labels_match(recipe, coloured):
+    images, labels = coloured
+    with pytest.raises(InvalidArgumentError, match="but there are 192 and 191"):
+        recipe(inputs=images, labels=labels[1:])
