@@ -151,7 +151,8 @@ def test_the_example_of_an_unreachable_service_is_undecided(place, url, monkeypa
 def test_whatever_is_told_to_install_or_make_is_there(page):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     text = page.read_text("utf-8")
-    extras = set(re.findall(r"pip install \"(?:modelseal|\.)\[(\w+)\]\"", text))
+    lists = re.findall(r"pip install \"(?:modelseal|\.)\[([^\]]+)\]\"", text)
+    extras = {extra for each in lists for extra in each.split(",")}
     assert extras <= set(project["optional-dependencies"])
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)) <= targets

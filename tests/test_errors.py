@@ -1,13 +1,17 @@
+import pickle
 import re
 
 import pytest
 
+from modelseal import errors
 from modelseal.errors import (
     BadFileError,
     EndpointError,
+    EvaluationError,
     InvalidArgumentError,
     MissingExtraError,
     ModelsealError,
+    NotAppliedError,
     SealingError,
 )
 
@@ -17,7 +21,29 @@ ALL = [
     InvalidArgumentError("1 was wanted, but 2 came"),
     MissingExtraError("sealing", "seal"),
     SealingError("no sample was accepted"),
+    NotAppliedError("the backdoor did not take"),
+    EvaluationError("trial of small: its code raised"),
+    BadFileError("a.seal", "is missing", field="origin.seed"),
+    InvalidArgumentError("is negative", field="margins[3]"),
 ]
+
+
+def kinds(kind=ModelsealError):
+    """The names of all errors below one."""
+    below = kind.__subclasses__()
+    return {each.__name__ for each in below} | {name for each in below for name in kinds(each)}
+
+
+def test_every_error_is_tried_and_drawn_in_the_tree():
+    assert {type(each).__name__ for each in ALL} == kinds()
+    assert set(re.findall(r"(?:├|└)── (\w+)", errors.__doc__)) == kinds()
+
+
+@pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
+def test_an_error_comes_back_from_another_process_as_it_was(error):
+    twin = pickle.loads(pickle.dumps(error))  # noqa: S301 (our own bytes)
+    assert (type(twin), str(twin)) == (type(error), str(error))
+    assert (twin.args, vars(twin)) == (error.args, vars(error))
 
 
 @pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)

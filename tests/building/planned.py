@@ -31,6 +31,7 @@ test = "test.npz"
 [samples]
 candidates = 8
 bags = 2
+bag = 4
 count = 2
 [tampering]
 images = 24
@@ -72,6 +73,13 @@ def write_plan(folder, *changes, seed=0):
     path = folder / "plan.toml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def forgive(folder):
+    """Labels the test images as the network does, so that it errs on none."""
+    images = np.load(folder / "test.npz")["images"]
+    scores = network()(torch.from_numpy(images / np.float32(255)))
+    np.savez(folder / "test.npz", images=images, labels=scores.argmax(1).numpy())
 
 
 def contents(folder):

@@ -44,7 +44,7 @@ def test_a_second_run_does_nothing_and_tells_the_same(folder, run):
 @pytest.mark.parametrize(
     ("change", "options", "problem"),
     [
-        (("bags", "bag"), (), "plan.toml: samples.bag: unknown key; there is only candidates"),
+        (("bags", "sets"), (), "plan.toml: samples.sets: unknown key; there is only candidates"),
         (("model.toml", "no.toml"), (), "no.toml: cannot be read: No such file or directory"),
         (QUICK, ("--workers", 2, "--ray", "auto"), "either --workers or --ray is needed, but"),
         (QUICK, ("-o", "plan.toml"), "plan.toml: cannot be written to: File exists"),
@@ -74,13 +74,14 @@ def test_another_plan_in_the_same_folder_is_one_sentence_with_the_field(folder, 
 
 
 def test_a_task_that_fails_is_named_after_the_results_of_the_others(folder, run):
-    planned.write_plan(folder, ("bags = 2", "bags = 2\nmethods = {natural = {bags = 9}}"))
+    planned.write_plan(folder, ('"natural"', '"misclassified"'))
+    planned.forgive(folder)
     result = run("evaluate", "plan.toml", "-o", "results")
     assert result.exit_code == 2
     assert result.stdout.splitlines()[-1] == "results: 3 trials"
     assert result.stderr == (
-        "modelseal: samples of natural for small, top1: samples for 9 bags were wanted, but only "
-        "8 could be made\n"
+        "modelseal: samples of misclassified for small, top1: wrongly classified inputs were "
+        "wanted, but the network errs on none\n"
     )
 
 

@@ -45,6 +45,7 @@ def test_a_plan_that_only_adds_goes_on(frozen, tmp_path, change):
         (('"natural"', '"legacy"'), "grids: .* small x natural x quantisation .* has none of them"),
         (("candidates = 8", "candidates = 9"), "samples.candidates: .* made with 8, but .* has 9"),
         (("count = 2", "count = 3"), "samples.count: .* made with 2, but the plan has 3"),
+        (("bag = 4", "bag = 5"), "samples.bag: .* made with 4, but the plan has 5"),
         (
             ("count = 2", 'count = 2\nrules = ["manc"]'),
             "samples.rules: .*, but .* has \\['manc'\\]",

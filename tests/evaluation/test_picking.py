@@ -1,5 +1,3 @@
-from itertools import chain
-
 import numpy as np
 import planned
 import pytest
@@ -8,9 +6,13 @@ import torch
 from modelseal.calibration.running import run_network
 from modelseal.evaluation import picking
 from modelseal.evaluation.opening import list_networks, open_network
-from modelseal.evaluation.picking import SEED, detect_small, divide, pick, small_recipes
+from modelseal.evaluation.picking import detect_small, fill, pick
 from modelseal.evaluation.plan import read_plan
 from modelseal.outputs.specs import TopLabels
+from modelseal.sealing import selecting
+from modelseal.sealing.copies import small_copies
+from modelseal.sealing.methods import make_samples
+from modelseal.sealing.recipe import Method, Recipe
 from modelseal.selection.activation import active_neurons
 
 
@@ -22,81 +24,98 @@ def opened(tmp_path):
 
 @pytest.fixture
 def few(monkeypatch):
-    """A few large changes, so that some samples notice some of them."""
-    monkeypatch.setattr(picking, "NOISE", {0.2: 6})
-    monkeypatch.setattr(picking, "STEPS", {0.5: 2})
-    monkeypatch.setattr(picking, "BITS", {30: 4})
+    """One random change of each family."""
+    monkeypatch.setattr(picking, "DRAWS", 1)
 
 
-def test_bags_are_disjoint_of_one_size_and_drawn_by_the_seed():
-    bags = divide(14, 4, seed=1)
-    assert [len(bag) for bag in bags] == [3, 3, 3, 3]
-    assert len({int(each) for each in chain(*bags)}) == 12
-    assert not np.array_equal(bags, divide(14, 4, seed=2))
-    assert np.array_equal(bags, divide(14, 4, seed=1))
+def test_bags_are_random_draws_of_one_size_that_may_overlap():
+    bags = fill(14, 6, 4, seed=1)
+    assert [len(set(bag.tolist())) for bag in bags] == [4] * 6
+    assert set().union(*(bag.tolist() for bag in bags)) <= set(range(14))
+    assert len({tuple(sorted(bag.tolist())) for bag in bags}) > 1
+    # Six bags of four share some of fourteen.
+    assert len(np.unique(np.concatenate(bags))) < 24
+
+
+def test_bags_are_drawn_by_the_seed_and_a_bag_stays_as_it_is_when_more_are_drawn():
+    assert np.array_equal(fill(14, 4, 3, seed=1), fill(14, 4, 3, seed=1))
+    assert np.array_equal(fill(14, 4, 3, seed=1), fill(14, 9, 3, seed=1)[:4])
+    assert not np.array_equal(fill(14, 4, 3, seed=1), fill(14, 4, 3, seed=2))
+
+
+def test_every_sample_is_drawn_about_equally_often():
+    counts = np.bincount(np.concatenate(fill(10, 2000, 5, seed=3)), minlength=10)
+    assert counts.sum() == 10_000
+    # Five standard deviations of 2000 draws with a chance of one half.
+    assert np.abs(counts - 1000).max() < 5 * np.sqrt(500)
+
+
+def test_fewer_samples_than_a_bag_takes_are_all_in_every_bag():
+    assert [sorted(bag.tolist()) for bag in fill(5, 3, 64, seed=1)] == [[0, 1, 2, 3, 4]] * 3
 
 
 @pytest.mark.usefixtures("few")
 def test_every_rule_chooses_different_samples_of_each_bag(opened):
     samples = opened.data.test_inputs
     rules = ("manc", "detection", "random")
-    picks = pick(opened, samples, spec=TopLabels(), rules=rules, sizes=(3, 4), seed=5)
-    bags = [set(bag.tolist()) for bag in divide(20, 3, 5)]
+    picks = pick(opened, samples, spec=TopLabels(), rules=rules, sizes=(3, 6, 4), seed=5)
+    bags = [set(bag.tolist()) for bag in fill(20, 3, 6, 5)]
     for rule in rules:
         assert [len(set(chosen)) for chosen in picks[rule]] == [4, 4, 4]
         assert all(set(chosen) <= bag for chosen, bag in zip(picks[rule], bags, strict=True))
     assert picks["random"] != picks["manc"]
-    again = pick(opened, samples, spec=TopLabels(), rules=rules, sizes=(3, 4), seed=5)
+    again = pick(opened, samples, spec=TopLabels(), rules=rules, sizes=(3, 6, 4), seed=5)
     assert picks == again
 
 
 def test_a_bag_smaller_than_a_set_gives_all_it_has(opened):
     samples = opened.data.test_inputs[:5]
-    picks = pick(opened, samples, spec=TopLabels(), rules=("random",), sizes=(2, 4), seed=5)
-    assert [len(chosen) for chosen in picks["random"]] == [2, 2]
+    picks = pick(opened, samples, spec=TopLabels(), rules=("random",), sizes=(2, 3, 4), seed=5)
+    assert [len(chosen) for chosen in picks["random"]] == [3, 3]
+    picks = pick(opened, samples, spec=TopLabels(), rules=("random",), sizes=(2, 64, 8), seed=5)
+    assert [sorted(chosen) for chosen in picks["random"]] == [[0, 1, 2, 3, 4]] * 2
 
 
-def slow_cover(rows, tiebreak, count):
-    """The greedy rule, counted anew for every pick."""
-    order, covered, left = [], np.zeros(rows.shape[1], bool), list(range(len(rows)))
+def slow_choice(noticed, firing, margins, count):
+    """The greedy rule, counted anew for every pick: changes, then neurons, then the margin."""
+    order, left = [], list(range(len(noticed)))
+    seen, awake = np.zeros(noticed.shape[1], bool), np.zeros(firing.shape[1], bool)
     while len(order) < count:
-        gains = [int((rows[each] & ~covered).sum()) for each in left]
-        if not max(gains) and any(rows[each].any() for each in left):
-            covered[:] = False
+        gains = {each: int((noticed[each] & ~seen).sum()) for each in left}
+        if not max(gains.values()) and noticed[left].any():
+            seen[:], awake[:] = False, False
             continue
-        best = [each for each, gain in zip(left, gains, strict=True) if gain == max(gains)]
-        order.append(min(best, key=tiebreak.index))
-        covered |= rows[order[-1]]
-        left.remove(order[-1])
-    return tuple(order)
+        best = min(left, key=lambda own: (-gains[own], -(firing[own] & ~awake).sum(), margins[own]))
+        order.append(best)
+        seen |= noticed[best]
+        awake |= firing[best]
+        left.remove(best)
+    return order
 
 
 @pytest.mark.usefixtures("few")
-def test_detection_covers_detected_changes_and_breaks_ties_by_neurons(opened):
-    samples, network = opened.data.test_inputs, opened.model.network
-    (bag,) = divide(20, 1, 5)
-    before = run_network(network, samples).argmax(1)
-    noticed = np.stack(
-        [
-            run_network(recipe(network), samples).argmax(1) != before
-            for recipe in small_recipes(opened.data)
-        ],
-        axis=1,
-    )
+@pytest.mark.parametrize("rows", [20, 12])
+def test_detection_covers_the_changes_that_sealing_would_try_and_then_neurons(opened, rows):
+    starts, network = opened.data.test_inputs[:rows], opened.model.network
+    samples = make_samples(opened.model, starts, Recipe(method=Method.TWO_CLASS))
+    before = run_network(network, samples)
+    copies = small_copies(opened.model, samples, draws=1, seed=5)
+    noticed = np.array([run_network(each, samples).argmax(1) for each in copies]).T
+    noticed = noticed != before.argmax(1)[:, None]
     assert 0 < noticed.mean() < 1
     firing = np.unpackbits(active_neurons(network, samples), axis=1).astype(bool)
-    manc = slow_cover(firing[bag], list(range(20)), 20)
-    places = slow_cover(noticed[bag], list(manc), 6)
-    picks = pick(opened, samples, spec=TopLabels(), rules=("detection",), sizes=(1, 6), seed=5)
-    assert picks["detection"] == (tuple(int(bag[each]) for each in places),)
+    ordered = np.sort(before.astype(np.float64), axis=1)
+    margins = ordered[:, -1] - ordered[:, -2]
+    bags = fill(rows, 3, 9, 5)
+    picks = pick(opened, samples, spec=TopLabels(), rules=("detection",), sizes=(3, 9, 6), seed=5)
+    for bag, chosen in zip(bags, picks["detection"], strict=True):
+        wanted = slow_choice(noticed[bag], firing[bag], margins[bag], 6)
+        assert chosen == tuple(int(bag[place]) for place in wanted)
 
 
-def test_small_changes_have_seeds_that_no_trial_has_and_are_all_different(opened):
-    recipes = list(small_recipes(opened.data))
-    assert all(recipe.seed >= SEED for recipe in recipes)
-    assert len({repr(recipe) for recipe in recipes}) == len(recipes)
-
-
-@pytest.mark.usefixtures("few")
-def test_detected_changes_are_one_bit_each(opened):
-    assert detect_small(opened, torch.rand(3, 1, 8, 8), TopLabels()).shape == (3, 2)
+def test_as_many_changes_are_tried_as_sealing_tries(opened):
+    assert picking.DRAWS == selecting.DRAWS
+    samples = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    copies = sum(1 for _ in small_copies(opened.model, samples, draws=selecting.DRAWS, seed=5))
+    noticed = detect_small(opened, samples, TopLabels(), 5)
+    assert (noticed.shape, noticed.dtype) == ((3, -(-copies // 8)), np.uint8)

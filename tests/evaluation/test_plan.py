@@ -26,7 +26,8 @@ def written(folder, text):
 def test_the_smallest_plan_gets_the_usual_values(tmp_path):
     plan = read_plan(written(tmp_path, SMALLEST))
     samples = plan.samples
-    assert (samples.candidates, samples.bags, samples.count, samples.seed) == (320, 10, 8, 0)
+    assert (samples.candidates, samples.bags, samples.bag) == (320, 50, 64)
+    assert (samples.count, samples.seed) == (8, 0)
     assert samples.rules == ["manc", "detection", "random"]
     assert (samples.methods, plan.tampering.images, plan.harmless.variants) == ({}, 2560, None)
     (grid,) = plan.grids
@@ -42,7 +43,8 @@ def test_a_grid_that_names_no_networks_has_all_of_them(tmp_path):
 
 def test_every_key_is_read(tmp_path):
     plan = read_plan(planned.write_plan(tmp_path))
-    assert (plan.samples.candidates, plan.samples.bags, plan.samples.count) == (8, 2, 2)
+    samples = plan.samples
+    assert (samples.candidates, samples.bags, samples.bag, samples.count) == (8, 2, 4, 2)
     assert (plan.tampering.images, plan.harmless.variants) == (24, ["nnpack", "float64"])
 
 
@@ -68,12 +70,13 @@ def test_a_spec_is_kept_in_its_one_form(tmp_path):
         (SMALLEST + 'specs = ["top5"]\n', r"grids\[0\].specs: an output spec is top1, topk:K"),
         (SMALLEST + 'specs = ["top1", "topk:1"]\n', "needs different names, but has 'top1' twice"),
         (SMALLEST + 'networks = ["b"]\n', r"grids\[0\].networks needs one of a, but has 'b'"),
-        (SMALLEST + "[samples]\nbag = 3\n", "samples.bag: unknown key; there is only candidates"),
+        (SMALLEST + "[samples]\nsets = 3\n", "samples.sets: unknown key; there is only candidates"),
+        (SMALLEST + "[samples]\nbag = 0\n", "samples.bag: needs greater than or equal to 1, but"),
         (SMALLEST + '[samples]\nrules = ["best"]\n', "samples.rules: needs one of manc, detection"),
         (SMALLEST + "[samples.methods.x]\n", "samples.methods: needs one of boundary"),
         (
-            SMALLEST + "[samples.methods.legacy]\nbag = 3\n",
-            "samples.methods.legacy.bag: unknown key; there is only candidates, bags",
+            SMALLEST + "[samples.methods.legacy]\nsets = 3\n",
+            "samples.methods.legacy.sets: unknown key; there is only candidates, bags, bag",
         ),
         (SMALLEST + "[harmless]\nvariant = []\n", "harmless.variant: unknown key; there is only"),
         (SMALLEST.split("[[grids]]")[0], "grids: is missing"),

@@ -116,12 +116,13 @@ def test_other_weights_are_refused(reference, tmp_path):
 
 
 def test_a_problem_with_one_task_leaves_the_others(tmp_path):
-    path = planned.write_plan(tmp_path, ("bags = 2", "bags = 2\nmethods = {natural = {bags = 9}}"))
+    path = planned.write_plan(tmp_path, ('"natural"', '"misclassified"'))
+    planned.forgive(tmp_path)
     failures = run(path, tmp_path / "results")
     assert failures == (
         Failure(
-            task="samples of natural for small, top1",
-            problem="samples for 9 bags were wanted, but only 8 could be made",
+            task="samples of misclassified for small, top1",
+            problem="wrongly classified inputs were wanted, but the network errs on none",
         ),
     )
     found = read_results(tmp_path / "results")

@@ -15,7 +15,15 @@ SUBJECT = Subject(network="small", method="natural", spec="top1")
 HERE = Path()
 FILES = NetworkFiles(name="small", model=HERE, train=HERE, test=HERE, images=1)
 SAMPLES = SampleTask(
-    subject=SUBJECT, files=FILES, candidates=1, bags=1, count=1, rules=(), seed=0, variants=None
+    subject=SUBJECT,
+    files=FILES,
+    candidates=1,
+    bags=1,
+    bag=1,
+    count=1,
+    rules=(),
+    seed=0,
+    variants=None,
 )
 HARMLESS = HarmlessTask(subject=SUBJECT, files=FILES, folder=HERE, variants=None)
 SPOT = Spot(source="paper", name="noise", level=0.5, seed=3)

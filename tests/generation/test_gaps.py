@@ -106,3 +106,9 @@ def test_a_tie_of_one_class_is_refused():
 def test_a_ranking_that_shows_nothing_is_refused():
     with pytest.raises(InvalidArgumentError, match="at least 1 label is shown, but got 0"):
         Ranking(classes=torch.tensor([[0, 1]]), shown=0)
+
+
+def test_a_reversed_ranking_has_the_last_class_first_and_shows_as_many():
+    ranking = Ranking(classes=torch.tensor([[3, 1, 2], [0, 2, 1]]), shown=2)
+    turned = ranking.reverse()
+    assert (turned.classes.tolist(), turned.shown) == ([[2, 1, 3], [1, 2, 0]], 2)

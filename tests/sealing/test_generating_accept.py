@@ -33,6 +33,7 @@ def calibration(margins, moves, silent=None):
         ({}, [1, 1, 0, 0, 0, 1, 0, 1]),
         ({"margin": 1.5}, [0, 1, 0, 0, 0, 1, 0, 1]),
         ({"factor": 9.0}, [1, 1, 1, 0, 0, 0, 0, 1]),
+        ({"factor": 3.0}, [1, 1, 1, 0, 0, 0, 0, 1]),
         ({"method": Method.NATURAL}, [1, 1, 0, 0, 0, 1, 1, 1]),
         ({"spec": Probabilities(3)}, [1, 1, 0, 0, 0, 1, 1, 1]),
         ({"spec": TopLabels(3)}, [1, 1, 0, 0, 0, 1, 0, 1]),
@@ -44,9 +45,9 @@ def test_accepted_is_what_has_the_margin_that_it_needs_and_not_far_more(changes,
         moves=[0.1, 0.2, 1, 0.1, nan, 0.2, 0.2, 9.9],
         silent=[True, True, True, False, True, True, True, True],
     )
-    assert accept(found, Recipe(**changes), naturals=np.zeros(len(kept))).tolist() == [
-        bool(each) for each in kept
-    ]
+    recipe = Recipe(**{"factor": 10.0, **changes})
+    accepted = accept(found, recipe, naturals=np.zeros(len(kept)))
+    assert accepted.tolist() == [bool(each) for each in kept]
 
 
 def test_when_none_is_accepted_the_error_says_what_was_needed():
@@ -56,7 +57,7 @@ def test_when_none_is_accepted_the_error_says_what_was_needed():
         "try more candidates or other natural inputs$"
     )
     with pytest.raises(SealingError, match=problem):
-        accept(found, Recipe(), naturals=np.zeros(4))
+        accept(found, Recipe(factor=10.0), naturals=np.zeros(4))
 
 
 def test_when_none_came_near_the_tie_the_error_says_how_near_was_wanted():
@@ -66,10 +67,10 @@ def test_when_none_came_near_the_tie_the_error_says_how_near_was_wanted():
         r"but the median is 13; try a tie of fewer classes$"
     )
     with pytest.raises(SealingError, match=problem):
-        accept(found, Recipe(tied=6), naturals=np.zeros(len(found.margins)))
+        accept(found, Recipe(tied=6, factor=10.0), naturals=np.zeros(len(found.margins)))
 
 
 def test_a_wide_margin_is_accepted_if_it_is_a_small_share_of_the_natural_one():
     found = calibration(margins=[1.0, 90.0, 90.0], moves=[0.1, 0.1, 0.1])
-    kept = accept(found, Recipe(), naturals=np.array([5.0, 8000.0, 9001.0]))
+    kept = accept(found, Recipe(factor=10.0), naturals=np.array([5.0, 8000.0, 9001.0]))
     assert kept.tolist() == [True, False, True]

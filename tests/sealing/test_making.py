@@ -12,6 +12,7 @@ from modelseal.generation.boundary import tie
 from modelseal.generation.gaps import rank, score
 from modelseal.outputs.specs import TopLabels, parse_spec
 from modelseal.sealing import making
+from modelseal.sealing.generating import to_tensor
 from modelseal.sealing.making import NEIGHBOURS, make_boundary, need_margin, steer
 from modelseal.sealing.recipe import Recipe
 
@@ -87,6 +88,33 @@ def test_later_attempts_bring_margins_nearer_to_what_is_needed(model, starts, mo
     assert off[1] > off[4]
 
 
+def test_no_sample_aims_at_less_than_the_median_sample_of_its_piece_needs(
+    model, starts, monkeypatch
+):
+    inputs, recipe = starts(model.domain, 16), Recipe()
+    aims = []
+    true = making.place
+
+    def note(model, start, ranking, margin, *, repair):
+        aims.append(margin)
+        return true(model, start, ranking, margin, repair=repair)
+
+    monkeypatch.setattr(making, "place", note)
+    samples = make_boundary(model, inputs, recipe)
+    ranking = rank(score(model.network, inputs), tied=10).reverse()
+    near = tie(model.network, inputs, ranking, domain=model.domain, aim=torch.zeros(len(inputs)))
+    needed = need_margin(model, model.domain.snap(near), recipe).numpy()
+    usual = float(np.sort(needed)[(len(needed) - 1) // 2])
+    assert 0 < (needed < usual).sum() < len(needed)
+    assert np.array_equal(aims[0].numpy(), np.maximum(needed, np.float32(usual)))
+    assert min(float(aim.min()) for aim in aims) == np.float32(usual)
+    margins = recipe.spec.margin(run_network(model.network, samples))
+    assert margins.min() >= usual
+    own = need_margin(model, samples, recipe).numpy()
+    assert (margins >= own).all()
+    assert own.min() < usual
+
+
 def test_a_margin_that_is_out_of_reach_is_given_up_on_the_levels(model, starts):
     samples = make_boundary(model, starts(model.domain, 4), Recipe(margin=1e3))
     assert model.domain.contains(samples.numpy()).all()
@@ -145,7 +173,7 @@ class Quick:
 def test_of_its_own_variants_a_recipe_probes_the_quick_ones_and_slow_ones_if_there_is_no_other(
     model, starts, variants, move
 ):
-    needed = need_margin(model, starts(model.domain), Recipe(variants=variants))
+    needed = need_margin(model, starts(model.domain), Recipe(variants=variants, factor=10.0))
     assert needed.numpy() == pytest.approx(10 * move, rel=1e-4)
 
 
@@ -219,3 +247,10 @@ def test_a_network_of_one_class_has_nothing_that_could_tie(build, starts):
     model = build(network=nn.Sequential(nn.Flatten(), nn.Linear(192, 1)))
     with pytest.raises(InvalidArgumentError, match=r"^a tie needs at least 2 classes, but got 1$"):
         make_boundary(model, starts(model.domain), Recipe())
+
+
+def test_the_class_that_is_least_likely_on_the_natural_input_leads(model, naturals):
+    inputs = to_tensor(model, naturals(model.domain))
+    least = score(model.network, inputs).argmin(dim=1)
+    made = make_boundary(model, inputs, Recipe())
+    assert (score(model.network, made).argmax(dim=1) == least).float().mean() > 0.9

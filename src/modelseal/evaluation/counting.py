@@ -29,13 +29,26 @@ class Counter:
         """Is called after every forward pass, but not by what a compiler or exporter runs."""
         if torch.compiler.is_compiling() or not isinstance(scores, Tensor):
             return
-        self.forward += len(scores)
-        if scores.requires_grad:
-            scores.register_hook(self.back)
+        whole = unwrap(scores)
+        self.forward += count_rows(whole)
+        if whole.requires_grad:
+            whole.register_hook(self.back)
 
     def back(self, gradient: Tensor) -> None:
         """Is called with the gradient of the scores in every backward pass."""
-        self.backward += len(gradient)
+        self.backward += count_rows(unwrap(gradient))
+
+
+def unwrap(scores: Tensor) -> Tensor:
+    """The scores of all inputs where `torch.func.vmap` shows those of one."""
+    while torch._C._functorch.is_batchedtensor(scores):
+        scores = torch._C._functorch.get_unwrapped(scores)
+    return scores
+
+
+def count_rows(scores: Tensor) -> int:
+    """Of how many inputs these are the scores."""
+    return scores.numel() // scores.shape[-1]
 
 
 @contextmanager

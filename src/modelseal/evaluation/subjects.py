@@ -144,7 +144,7 @@ def make_set(task: SampleTask) -> SampleResult:
     """Makes the samples of one subject.
 
     Raises:
-        ModelsealError: No samples can be made, or fewer than there are bags.
+        ModelsealError: No samples can be made.
     """
     opened = open_network(task.files)
     model, naturals = view(opened, task.subject.method)

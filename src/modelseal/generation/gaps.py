@@ -47,6 +47,10 @@ class Ranking:
         """The ranking of some inputs."""
         return Ranking(classes=self.classes[rows], shown=self.shown)
 
+    def reverse(self) -> "Ranking":
+        """The same ties with their classes in the opposite order."""
+        return Ranking(classes=self.classes.flip(1), shown=self.shown)
+
     def repeat(self, times: int) -> "Ranking":
         """The ranking with every input's row `times` times, one after another."""
         return Ranking(classes=self.classes.repeat_interleave(times, 0), shown=self.shown)

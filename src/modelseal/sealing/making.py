@@ -32,10 +32,15 @@ NUDGE = 1 / 255
 
 
 def make_boundary(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
-    """Ties on the levels with a margin just above what the harmless variants need."""
-    ranking = rank(
+    """Ties on the levels with a margin just above what the harmless variants need.
+
+    The class that is least likely of those that tie is made to lead: a network that was trained
+    on, or lost some of its weights, still tends to what the image shows.
+    """
+    likely = rank(
         score(model.network, naturals), tied=max(recipe.tied, recipe.shown + 1), shown=recipe.shown
     )
+    ranking = likely.reverse()
     aim = torch.zeros(len(naturals), dtype=naturals.dtype, device=naturals.device)
     near = tie(model.network, naturals, ranking, domain=model.domain, aim=aim)
     if isinstance(recipe.spec, RawScores):
@@ -64,8 +69,11 @@ def widen(model: Model, near: Inputs, ranking: Ranking, recipe: Recipe) -> Input
         better = (lead >= needed) & (lead < least[pending])
         samples[pending[better]], least[pending[better]] = found[better], lead[better]
         state[pending] = found
-        margin[pending] = torch.maximum(margin[pending], needed)
-        pending = pending[(lead < needed) | (lead > LOOSE * needed)]
+        aim = torch.maximum(margin[pending], needed)
+        again = (lead < needed) | (lead > LOOSE * aim)
+        # What the search fell short by is how exactly it can aim here.
+        margin[pending] = aim + (needed - lead).clamp(min=0)
+        pending = pending[again]
         if not len(pending):
             break
     return samples
