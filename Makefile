@@ -7,7 +7,7 @@ ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # Material for MkDocs would advertise another program.
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: demo test bench docs clean
+.PHONY: demo test bench evaluate docs clean
 
 demo: $(STAMP)
 	$(BIN)/python demo/demo.py
@@ -22,6 +22,11 @@ test: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/tables.py
+
+# Every method against every change: about an hour and a half for each of the larger networks.
+evaluate: $(STAMP)
+	$(BIN)/python benchmarks/run.py evaluate
 	$(BIN)/python benchmarks/tables.py
 
 docs: $(STAMP)

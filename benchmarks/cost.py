@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from modelseal.evaluation.counting import Counter, counting
 from modelseal.generation.legacy import PUBLISHED, legacy
+from modelseal.models.counting import Counter, counting
 from modelseal.models.loading import Model
 from modelseal.sealing.methods import make_samples
 from modelseal.sealing.recipe import Recipe

@@ -1,6 +1,7 @@
 """Writes the measured tables into the documents, from results/figures.json.
 
-A table stands between `<!-- table: NAME -->` and `<!-- end: NAME -->`. Run
+A table that is called NETWORK/TABLE is one of a report, from results/evaluation/NETWORK.json. A
+table stands between `<!-- table: NAME -->` and `<!-- end: NAME -->`. Run
 `python benchmarks/tables.py` to write them all anew, or with `--check` to learn whether they are
 what the figures say.
 """
@@ -10,11 +11,16 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from math import log2
 from pathlib import Path
+
+from modelseal.reports.archive import load
+from modelseal.reports.markdown import write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "benchmarks" / "results" / "figures.json"
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "method.md")
+EVALUATIONS = FIGURES.parent / "evaluation"
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "method.md", ROOT / "docs" / "results.md")
 
 PLACE = re.compile(r"(<!-- table: (?P<name>\S+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 
@@ -27,6 +33,12 @@ CHANGES = {
     "mantissa": "the top mantissa bit of one random weight flipped",
 }
 """The changes that are measured, and what they are called."""
+
+NETWORKS = {"resnet20": "ResNet-20", "resnet32": "ResNet-32", "digits": "digits"}
+"""The networks of the evaluation, and what they are called."""
+
+SHOWN = ("overview", "comparison", "smallest", "bits", "equivalents", "samples", "not-applied")
+"""The tables of a report that the documents show for each of them."""
 
 Figures = Mapping[str, float]
 """Every measured number by its name."""
@@ -71,9 +83,46 @@ def fill(text: str, figures: Figures) -> str:
     """
 
     def table(found: re.Match[str]) -> str:
-        return f"{found[1]}{TABLES[found['name']](figures)}{found[3]}"
+        network, _, name = found["name"].rpartition("/")
+        content = evaluation_table(network, name) if network else TABLES[name](figures)
+        return f"{found[1]}{content}{found[3]}"
 
     return PLACE.sub(table, text)
+
+
+def evaluation_table(network: str, name: str) -> str:
+    """One table of the report on a network."""
+    path = EVALUATIONS / f"{network}.json"
+    if not path.is_file():
+        return "Not measured.\n"
+    (summary,) = load(path)
+    return write_table(summary, name)
+
+
+def evaluate_table(figures: Figures) -> str:
+    """What all methods and changes came to, for our samples on each network."""
+    lines: Mapping[str, tuple[str, Show]] = {
+        "detection_mean": ("the sixteen modifications: noticed by a sample, mean", percent),
+        "detection_worst": ("the worst of them", percent),
+        "missed_of_trials": ("sets of eight that miss one of them", whole),
+        "trials": ("sets tried of each, at least", whole),
+        "rows_lost": ("rows in which another method's single samples are ahead", whole),
+        "harmless_answers": ("answers of harmless variants", whole),
+        "false_alarms": ("of these, false alarms", whole),
+        "smallest_noise": ("smallest noise noticed by eight, 95 % power", power_of_two),
+        "smallest_sgd": ("smallest rate of one SGD step", power_of_two),
+        "smallest_prune": ("smallest share pruned", power_of_two),
+        "smallest_rank-one": ("smallest edit of rank one", power_of_two),
+        "smallest_lora": ("smallest LoRA edit (r = 8)", power_of_two),
+        "bitflip_share": ("flips of sign, exponent and top four mantissa bits noticed", percent),
+        "bitflip_share_of_effective": ("of those that change any score", percent),
+        "grid_minutes": ("minutes on two cores", whole),
+    }
+    rows = [
+        (text, *(tell(figures, f"{network}.evaluate.{key}", show) for network in NETWORKS))
+        for key, (text, show) in lines.items()
+    ]
+    return markdown(("what", *NETWORKS.values()), rows)
 
 
 def seal_table(figures: Figures) -> str:
@@ -156,6 +205,11 @@ def unit(name: str) -> Show:
     return lambda number: f"{number:.3g} {name}"
 
 
+def power_of_two(number: float) -> str:
+    """Such as 2^-13."""
+    return f"2^{log2(number):.0f}"
+
+
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
@@ -166,6 +220,7 @@ TABLES: Mapping[str, Callable[[Figures], str]] = {
     "seal": seal_table,
     "quality": quality_table,
     "cost": cost_table,
+    "evaluate": evaluate_table,
 }
 """The tables by name."""
 

@@ -1,6 +1,7 @@
 """What every test shares: one torch thread, and networks and images, tiny or real."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 import cifar
 from modelseal.models.loading import Model
+from modelseal.performing.cluster import Cluster
 
 torch.set_num_threads(1)
 
@@ -68,3 +70,19 @@ def photos(resnet20: Model) -> tuple[Tensor, Tensor]:
     """300 CIFAR-10 test images as the network takes them, and their classes."""
     codes, labels = cifar.images("test", 300)
     return torch.from_numpy(resnet20.domain.decode(codes)), torch.from_numpy(labels)
+
+
+@pytest.fixture(scope="session")
+def nodes() -> Iterator[Any]:
+    """A running Ray cluster of two nodes, to which a test may add more."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    from nodes import two_nodes
+
+    with two_nodes() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(nodes: Any) -> Cluster:
+    """Workers on the nodes."""
+    return Cluster(nodes.address)

@@ -7,7 +7,7 @@ ModelsealError
 ├── MissingExtraError       a part that was not installed is needed; also an ImportError
 ├── SealingError            no fingerprint could be made that would keep its promise
 ├── NotAppliedError         a tampering recipe did not reach its own goal on a network
-├── EvaluationError         a task of an evaluation could not be done; the text names the task
+├── EvaluationError         a task could not be done by its workers; the text names the task
 └── EndpointError           an endpoint gave no usable answer: a verdict of undecided
 ```
 
@@ -74,7 +74,7 @@ class NotAppliedError(ModelsealError):
 
 
 class EvaluationError(ModelsealError):
-    """A task of an evaluation could not be done: its code raised, or all its workers died."""
+    """A task, as of an evaluation, could not be done: its code raised, or all its workers died."""
 
 
 class EndpointError(ModelsealError):

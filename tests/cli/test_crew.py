@@ -2,7 +2,7 @@ import pytest
 
 from modelseal.cli.crew import hire
 from modelseal.errors import InvalidArgumentError
-from modelseal.evaluation.workers import Processes, Sequential
+from modelseal.performing.workers import Processes, Sequential
 
 
 def test_one_worker_needs_no_process_of_its_own():
@@ -11,7 +11,7 @@ def test_one_worker_needs_no_process_of_its_own():
 
 
 def test_an_address_asks_for_a_cluster(monkeypatch):
-    from modelseal.evaluation import cluster
+    from modelseal.performing import cluster
 
     monkeypatch.setattr(cluster, "Cluster", lambda address: ("cluster", address))
     assert hire(1, "10.0.0.1:6379") == ("cluster", "10.0.0.1:6379")

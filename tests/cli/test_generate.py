@@ -1,3 +1,6 @@
+import re
+
+import numpy as np
 import pytest
 
 from modelseal.fingerprint.codec import read
@@ -55,3 +58,48 @@ def test_wrong_use_is_one_sentence_with_exit_code_2_and_no_file(
     assert problem in result.stderr
     assert result.stderr.count("\n") == 1
     assert {file: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--time-limit", "0"], "a time limit needs to be above 0 seconds, but is 0.0"),
+        (["--time-limit", "nan"], "a time limit needs to be above 0 seconds, but is nan"),
+        (["--workers", "2", "--ray", "auto"], "either --workers or --ray is needed, but both"),
+        (["--ray", "nowhere"], "'nowhere' is no address of a Ray cluster"),
+    ],
+)
+def test_wrong_ways_of_making_are_one_sentence_before_any_work(
+    model, folder, run, options, problem
+):
+    model()
+    before = set(folder.iterdir())
+    result = run("generate", "model.toml", "images.npz", "-o", "c", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert {file for file in folder.iterdir() if file.name != "__pycache__"} == before
+
+
+def test_what_it_cost_is_in_the_file_and_told_when_wanted(model, folder, run):
+    order = ("generate", model(), "images.npz", "-o", "c", "--tie", 3)
+    assert run(*order).stderr == ""
+    result = run(*order, "--verbose")
+    found = read(folder / "c").origin.parameters
+    assert found["work"] > 10
+    stages = result.stderr.splitlines()
+    total = found["work"] * found["accepted"]
+    assert re.fullmatch(rf"generate: \d+\.\d s, {total:.0f} forward-equivalents", stages[0])
+    assert re.fullmatch(r"calibrate: \d+\.\d s, [1-9]\d* forward-equivalents", stages[1])
+    assert stages[2:] == [
+        f"{found['work']:g} forward-equivalents for each of {found['accepted']} accepted candidates"
+    ]
+
+
+def test_processes_make_the_same_samples_as_this_one(model, folder, run):
+    order = ("generate", model(), "images.npz", "--tie", 3)
+    for output, options in (("one", ()), ("two", ("--workers", 2))):
+        assert run(*order, "-o", output, *options).exit_code == 0
+    one, two = read(folder / "one"), read(folder / "two")
+    assert np.array_equal(one.samples, two.samples)
+    assert one.origin.parameters == two.origin.parameters

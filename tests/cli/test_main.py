@@ -8,7 +8,10 @@ from typer.main import get_command
 from modelseal.cli import main as program
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
-VERBS = {"seal", "verify", "inspect", "generate", "select", "evaluate", "report"}
+VERBS = {
+    *("seal", "verify", "inspect", "generate", "select", "evaluate", "report"),
+    *("reproduce", "convert"),
+}
 
 
 def test_the_version_is_that_of_the_package(run):
@@ -45,10 +48,10 @@ def test_the_docs_describe_every_option_of_a_verb_with_its_default(verb):
             assert str(getattr(option.default, "value", option.default)) in row
 
 
-def test_generate_takes_the_options_of_seal_but_for_the_number_of_samples_and_the_power():
+def test_generate_takes_the_options_of_seal_but_for_those_of_choosing_and_the_power():
     commands = get_command(program.app).commands
     names = {verb: {each.name for each in commands[verb].params} for verb in ("seal", "generate")}
-    assert names["seal"] - names["generate"] == {"samples", "power"}
+    assert names["seal"] - names["generate"] == {"samples", "rule", "power"}
     assert names["generate"] < names["seal"]
 
 

@@ -203,3 +203,12 @@ def test_a_model_is_sealed_and_verified_by_two_processes_with_one_line_of_progre
         out, err = process.communicate(timeout=200)
         assert (process.returncode, out[: len(told)]) == (0, told)
         assert all(re.fullmatch(r"\w+: \d+ of \d+", line) for line in err.splitlines())
+
+
+def test_what_each_stage_cost_is_told_when_wanted(model, folder, run):
+    order = ("seal", model(), "images.npz", "-o", "out.seal", *QUICK, "--verbose")
+    told = run(*order).stderr.splitlines()
+    stages = [re.match(r"(\w+): \d+\.\d s, \d+ forward-equivalents$", line) for line in told[:-1]]
+    assert [stage[1] for stage in stages] == ["generate", "calibrate", "select", "power"]
+    assert told[-1].endswith("accepted candidates")
+    assert not (folder / "out.seal.part").exists()

@@ -27,7 +27,7 @@ def test_a_few_of_the_candidates_are_written(candidates, folder, run):
     assert set(made.sources) <= set(candidates.sources)
     assert result.stdout.splitlines()[:2] == [
         "out.seal: 3 samples",
-        f"chosen of {len(candidates)} candidates by the rule manc",
+        f"chosen of {len(candidates)} candidates by the rule detection",
     ]
 
 

@@ -15,7 +15,7 @@ from modelseal.evaluation.running import evaluate
 from modelseal.evaluation.storing import read_results
 from modelseal.evaluation.tasks import Failure, perform
 from modelseal.evaluation.trial import Subject
-from modelseal.evaluation.workers import Processes, Sequential
+from modelseal.performing.workers import Processes, Sequential
 
 PROGRAM = "from modelseal.cli.main import main; main()"
 BOUNDARY = Subject(network="small", method="boundary", spec="top1")

@@ -57,7 +57,7 @@ PROGRAM = '[model]\nprogram = "p.pt2"\n[input]\nshape = [3]\n'
         (SMALLEST.replace("weights", "wieghts"), "model.wieghts", "factory, program, weights, arg"),
         (SMALLEST.replace("[input]", "[inptu]"), "inptu", "there is only model, input, output"),
         (SMALLEST + "[other]\n", "other", "unknown key; there is only model, input, output"),
-        (SMALLEST.replace("shape =", "shap ="), "input.shap", "only shape, bounds, levels, mean"),
+        (SMALLEST.replace("shape =", "shap ="), "input.shap", "only shape, bounds, levels, resize"),
         (SMALLEST.replace("shape = [3, 8, 8]", ""), "input.shape", "is missing"),
         ("", "model", "is missing"),
         ("model = 3\n[input]\nshape = [1]", "model", "needs a valid dictionary.*but is 3"),
@@ -67,6 +67,13 @@ PROGRAM = '[model]\nprogram = "p.pt2"\n[input]\nshape = [3]\n'
         (SMALLEST.replace("[3, 8, 8]", "3"), "input.shape", "list, but is 3"),
         (SMALLEST + "mean = [nan]\nstd = [1]", "input.mean[0]", "finite number, but is nan"),
         (SMALLEST + "bounds = [0]", "input", "bounds needs two numbers, but has 1"),
+        (SMALLEST + "resize = [8]", "input", "resize needs a height and a width, but has 1 num"),
+        (SMALLEST + "crop = [8, 8, 8]", "input", "crop needs a height and a width, but has 3"),
+        (
+            SMALLEST + 'filter = "box"',
+            "input.filter",
+            "needs 'bilinear' or 'bicubic', but is 'box'",
+        ),
         (SMALLEST + "mean = [0]", "input", "mean and std are needed together"),
         (SMALLEST + "std = [1]", "input", "mean and std are needed together"),
         (SMALLEST + "mean = [0, 0]\nstd = [1]", "input", "mean needs one number.*but has 2"),
@@ -78,6 +85,7 @@ PROGRAM = '[model]\nprogram = "p.pt2"\n[input]\nshape = [3]\n'
             "either factory or program",
         ),
         (SMALLEST.replace('weights = "w.safetensors"', ""), "model", "weights is needed beside"),
+        (SMALLEST.replace("net:make", "transformers:vit"), "model", "brings its own weights"),
         (PROGRAM + "[model.arguments]\na = 1\n", "model", "arguments is for a factory"),
     ],
 )
@@ -93,6 +101,30 @@ def test_what_is_wrong_is_one_sentence_with_the_path_of_its_key(tmp_path, text, 
 def test_a_program_needs_no_weights(tmp_path):
     shown = read_declaration(written(tmp_path, PROGRAM))
     assert (shown.model.program, shown.model.weights) == ("p.pt2", None)
+
+
+@pytest.mark.parametrize(
+    ("change", "weighing"),
+    [("timm:x", "model.weights"), ("transformers:vit", "model.factory"), (None, "model.program")],
+)
+def test_the_key_that_says_where_the_weights_are_is_known(tmp_path, change, weighing):
+    text = SMALLEST.replace("net:make", change) if change else PROGRAM
+    if weighing == "model.factory":
+        text = text.replace('weights = "w.safetensors"', "")
+    assert read_declaration(written(tmp_path, text)).model.weighing == weighing
+
+
+def test_a_library_reads_no_module_beside_the_file_but_a_checkpoint_reads_its_folder(tmp_path):
+    listed = set(list_model_files(written(tmp_path, SMALLEST.replace("net:make", "timm:x"))))
+    assert listed == {tmp_path / "model.toml", tmp_path / "w.safetensors"}
+    folder = tmp_path / "vit"
+    folder.mkdir()
+    names = ["a-1.safetensors", "model.safetensors.index.json", "config.json"]
+    for name in (*names, "notes.txt"):
+        (folder / name).touch()
+    text = '[model]\nfactory = "transformers:vit"\n[input]\nshape = [3]\n'
+    listed = set(list_model_files(written(tmp_path, text)))
+    assert listed == {tmp_path / "model.toml", *(folder / name for name in names)}
 
 
 def test_a_missing_file_is_said(tmp_path):

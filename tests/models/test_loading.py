@@ -4,9 +4,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.nn import functional
 
 import cifar
-from modelseal.errors import BadFileError
+from modelseal.errors import BadFileError, MissingExtraError
 from modelseal.models.loading import load
 
 # Every kind of network that a test asks for by the name of its callable.
@@ -237,3 +238,48 @@ def test_the_real_network_comes_out_of_a_model_file(tmp_path, resnet20, photos):
     inputs = photos[0][:8]
     assert torch.equal(model.network(inputs), resnet20.network(inputs))
     assert model.domain == resnet20.domain
+
+
+def test_a_checkpoint_of_transformers_is_a_model(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    transformers.utils.logging.disable_progress_bar()
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
+    shape = {"num_hidden_layers": 1, "image_size": 16, "patch_size": 8, "num_labels": 5}
+    network = transformers.ViTForImageClassification(transformers.ViTConfig(**sizes, **shape))
+    network.eval().save_pretrained(tmp_path / "vit")
+    file = tmp_path / "model.toml"
+    text = '[model]\nfactory = "transformers:vit"\n[input]\nshape = [3, 16, 16]\n'
+    file.write_text(text + "mean = [0.5]\nstd = [0.5]\n", encoding="utf-8")
+    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    wanted = network(2 * images - 1).logits
+    torch.testing.assert_close(load(file).network(images), wanted)
+    with torch.no_grad():
+        network.classifier.weight[0, 0] = torch.nan
+    network.save_pretrained(tmp_path / "vit")
+    with pytest.raises(BadFileError, match=r"model\.factory: .*classifier\.weight holds an inf"):
+        load(file)
+
+
+def test_a_library_that_is_missing_is_named_with_its_extra(written, monkeypatch):
+    monkeypatch.setattr(
+        "modelseal.models.zoo.importlib.import_module",
+        lambda name: (_ for _ in ()).throw(ModuleNotFoundError(name=name)),
+    )
+    with pytest.raises(MissingExtraError, match=r"modelseal\[timm\]"):
+        load(written(PLAIN.replace("owners_networks:flat", "timm:vit")))
+
+
+def test_a_raw_image_is_resized_cropped_and_then_normalised(written):
+    keys = "resize = [6, 4]\ncrop = [2, 2]\nfilter = 'bicubic'\nmean = [0.5]\nstd = [0.25]\n"
+    model = load(written(PLAIN.replace("[3, 2, 2]", "[3, 12, 8]") + keys))
+    assert model.domain.shape == (3, 12, 8)
+    images = torch.rand(2, 3, 12, 8, generator=torch.Generator().manual_seed(0))
+    small = functional.interpolate(images, size=(6, 4), mode="bicubic", antialias=True)
+    small = (small.clamp(0, 1)[:, :, 2:4, 1:3] - 0.5) / 0.25
+    wanted = small.flatten(1) @ FLAT["1.weight"].T + FLAT["1.bias"]
+    torch.testing.assert_close(model.network(images), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_crop_beyond_the_image_is_refused(written):
+    with pytest.raises(BadFileError, match=r"input: crop needs sizes from 1 to \[2, 2\], but"):
+        load(written(PLAIN + "crop = [3, 2]\n"))

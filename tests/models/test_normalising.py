@@ -6,6 +6,7 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.models.normalising import Normalised, reorderings
+from modelseal.models.resizing import Resized, Resizing
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 INPUTS = torch.rand(5, 3, 4, 6, generator=torch.Generator().manual_seed(0))
@@ -120,3 +121,15 @@ def test_mean_and_std_need_as_many_numbers(mean, std):
 def test_mean_is_finite_and_std_positive(mean, std):
     with pytest.raises(InvalidArgumentError, match="std positive ones"):
         Normalised(nn.Identity(), mean=mean, std=std)
+
+
+def test_what_is_resized_first_is_normalised_in_the_same_ways():
+    resizing = Resizing(shape=(3, 8, 6), bounds=(0.0, 1.0), resize=(4, 4))
+    inner = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten()).eval()
+    network = Resized(Normalised(inner, mean=[0.4], std=[0.2]), resizing)
+    ways = reorderings(network)
+    assert set(ways) == set(reorderings(network.network))
+    images = torch.rand(2, 3, 8, 6, generator=torch.Generator().manual_seed(0))
+    for way in ways.values():
+        torch.testing.assert_close(way(images), network(images), rtol=1e-4, atol=1e-5)
+    assert reorderings(Resized(inner, resizing)) == {}

@@ -83,8 +83,11 @@ def texts(summary, name):
     [
         ("heat-map", {"ftal", "boundary", "clean-label", "not applied"}),
         ("missing", {"samples in a set", "sets that miss", "chosen at random", "0", "natural"}),
-        ("sensitivity", {"noise: sets of 3, manc", "size of the change", "that notice", "sign"}),
-        ("margins", {"margin", "10 times the move", "ibsf:float"}),
+        (
+            "sensitivity",
+            {"noise: sets of 3, detection", "size of the change", "that notice", "sign"},
+        ),
+        ("margins", {"margin", "3 times the move", "ibsf:float"}),
     ],
 )
 def test_figures_say_what_they_show(whole, name, wanted):
@@ -102,7 +105,8 @@ def test_the_numbers_of_the_heat_map_are_those_of_the_summary(whole):
 
 def test_the_lines_of_the_missing_rate_are_those_of_the_summary(whole):
     canvas, _ = texts(whole, "missing")
-    curve = next(each for each in whole.curves if (each.method, each.rule) == ("natural", "manc"))
+    wanted_curve = ("natural", "detection")
+    curve = next(each for each in whole.curves if (each.method, each.rule) == wanted_curve)
     drawn = [line.get_ydata() for line in canvas.axes[0].lines if len(line.get_xdata()) == 3]
     wanted = [point.value for point in curve.points]
     assert any(np.array_equal(line, wanted) for line in drawn)

@@ -18,7 +18,7 @@ from modelseal.fingerprint.digest import weights_digest
 from modelseal.models.loading import Model
 from modelseal.models.normalising import Normalised
 from modelseal.outputs.specs import parse_spec
-from modelseal.sealing import generating
+from modelseal.sealing import generating, piecing
 from modelseal.sealing.generating import draw, generate, list_every_variant, list_variants
 from modelseal.sealing.recipe import Method, Recipe
 
@@ -50,7 +50,7 @@ def test_all_are_made_and_told_of_whatever_the_pieces(model, naturals, quick, mo
     told = []
     recipe = Recipe(variants=quick, margin=1e-3)
     whole = generate(model, naturals(model.domain), recipe=recipe, candidates=12)
-    monkeypatch.setattr(generating, "PIECE", 5)
+    monkeypatch.setattr(piecing, "LARGEST", 5)
     found = generate(
         model,
         naturals(model.domain),

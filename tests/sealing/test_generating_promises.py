@@ -153,6 +153,7 @@ def test_the_origin_says_how_it_was_made(made):
         "factor": recipe.factor,
         "candidates": 12,
         "accepted": len(found),
+        "work": origin.parameters["work"],
     }
     assert origin.packages == {name: version(name) for name in ("modelseal", "numpy", "torch")}
     assert origin.variants == tuple(variant.name for variant in recipe.variants)

@@ -28,7 +28,7 @@ def firing(model, inputs):
 
 @pytest.mark.parametrize("samples", [1, 5, 12])
 def test_the_chosen_are_those_of_the_cover_over_active_neurons(model, found, samples):
-    chosen = select(model, found, samples=samples)
+    chosen = select(model, found, samples=samples, rule=Rule.MANC)
     bits = active_neurons(model.network, inputs_of(model, found))
     assert rows_of(chosen, found) == list(cover(bits, samples).order)
     assert len(chosen) == samples
@@ -37,7 +37,7 @@ def test_the_chosen_are_those_of_the_cover_over_active_neurons(model, found, sam
 def test_each_pick_adds_most_firing_neurons(model, found):
     fires = firing(model, inputs_of(model, found))
     covered = np.zeros(fires.shape[1], bool)
-    for row in rows_of(select(model, found, samples=3), found):
+    for row in rows_of(select(model, found, samples=3, rule=Rule.MANC), found):
         gains = (fires & ~covered).sum(axis=1)
         assert gains[row] == gains.max() > 0
         covered |= fires[row]
@@ -113,7 +113,7 @@ def test_only_the_wanted_layers_count(build, network, naturals, quick):
     orders = {}
     for layers in (("relu_0",), ("tanh_0",), None):
         bits = active_neurons(model.network, inputs, layers=layers)
-        chosen = select(model, candidates, samples=4, layers=layers)
+        chosen = select(model, candidates, samples=4, rule=Rule.MANC, layers=layers)
         orders[layers] = rows_of(chosen, candidates)
         assert orders[layers] == list(cover(bits, 4).order)
     assert orders["relu_0",] != orders["tanh_0",]

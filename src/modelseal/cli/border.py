@@ -44,7 +44,7 @@ def guarded(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
             complain(str(error))
             raise typer.Exit(Exit.WRONG_USE) from error
         except KeyboardInterrupt as error:
-            complain("interrupted")
+            complain(str(error) or "interrupted")
             raise typer.Exit(Exit.INTERRUPTED) from error
         except BaseException as error:
             print_exception(error)

@@ -1,11 +1,11 @@
-"""Where the tasks of an evaluation are performed, as the user asks."""
+"""Where tasks are performed, as the user asks."""
 
 from typing import TYPE_CHECKING
 
 from modelseal.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from modelseal.evaluation.workers import Workers
+    from modelseal.performing.workers import Workers
 
 
 def hire(count: int, address: str | None) -> "Workers":
@@ -20,9 +20,9 @@ def hire(count: int, address: str | None) -> "Workers":
             raise InvalidArgumentError(
                 f"either --workers or --ray is needed, but both came: {count} and {address}"
             )
-        from modelseal.evaluation.cluster import Cluster
+        from modelseal.performing.cluster import Cluster
 
         return Cluster(address)
-    from modelseal.evaluation.workers import Processes, Sequential
+    from modelseal.performing.workers import Processes, Sequential
 
     return Sequential() if count == 1 else Processes(count)

@@ -5,14 +5,18 @@ from modelseal.cli.options import (
     Candidates,
     Factor,
     Images,
+    MakerCount,
     Margin,
     Method,
     MethodOption,
     ModelFile,
     Output,
+    RayAddress,
     Seed,
     Spec,
     Tie,
+    TimeLimit,
+    Verbose,
 )
 
 
@@ -29,14 +33,19 @@ def generate(  # noqa: PLR0913 (a verb)
     factor: Factor = 3.0,
     seed: Seed = 0,
     allow: Allow = "",
+    workers: MakerCount = None,
+    ray: RayAddress = None,
+    time_limit: TimeLimit = None,
+    verbose: Verbose = False,
 ) -> None:
     """Make candidates and calibrate them: the first half of seal."""
+    from modelseal.cli.arranging import arrange, finish, hire_makers, resumable
     from modelseal.cli.emitting import check_output
+    from modelseal.cli.ledger import keeping_ledger, tell_costs
     from modelseal.cli.making import allow_precisions, list_inputs, load_inputs, make_recipe
     from modelseal.cli.paper import Paper
     from modelseal.cli.progress import reporting
     from modelseal.cli.telling import tell_accepted, tell_made
-    from modelseal.fingerprint.codec import write
 
     check_output(output, inputs=list_inputs(model, images))
     recipe = make_recipe(spec=spec, method=method, tie=tie, margin=margin, factor=factor, seed=seed)
@@ -44,9 +53,18 @@ def generate(  # noqa: PLR0913 (a verb)
     network, naturals = load_inputs(model, images)
     from modelseal import sealing
 
-    with reporting() as report:
+    crew = hire_makers(workers, ray, network=network, recipe=recipe)
+    logistics = arrange(model, output, minutes=time_limit, crew=crew)
+    with resumable(logistics), reporting() as report, keeping_ledger(report, network) as ledger:
         found = sealing.generate(
-            network, naturals, recipe=recipe, candidates=candidates, progress=report
+            network,
+            naturals,
+            recipe=recipe,
+            candidates=candidates,
+            progress=ledger.report,
+            logistics=logistics,
         )
-    write(found, output)
+    finish(found, output, logistics)
     tell_made(Paper(), found, file=output, chosen=tell_accepted(found))
+    if verbose:
+        tell_costs(ledger, found)

@@ -11,10 +11,12 @@ from typing import Annotated
 import typer
 
 from modelseal.cli.border import Exit, guarded
+from modelseal.cli.convert import convert
 from modelseal.cli.evaluate import evaluate
 from modelseal.cli.generate import generate
 from modelseal.cli.inspect import inspect
 from modelseal.cli.report import report
+from modelseal.cli.reproduce import reproduce
 from modelseal.cli.seal import seal
 from modelseal.cli.select import select
 from modelseal.cli.verify import verify
@@ -26,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (seal, verify, inspect, generate, select, evaluate, report):
+for verb in (seal, verify, inspect, generate, select, evaluate, report, reproduce, convert):
     app.command()(guarded(verb))
 
 

@@ -221,3 +221,25 @@ RayAddress: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+MakerCount: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        metavar="N",
+        help="How many processes on this machine make candidates, each with one torch thread: the "
+        "same candidates for any number. By default this process makes them, on all threads.",
+        show_default=False,
+    ),
+]
+TimeLimit: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="MINUTES",
+        help="Make candidates for no longer than this, and go on with those that there are.",
+        show_default=False,
+    ),
+]
+Verbose: TypeAlias = Annotated[
+    bool, typer.Option("--verbose", help="Tell what each stage cost, on standard error.")
+]

@@ -6,16 +6,22 @@ from modelseal.cli.options import (
     Effort,
     Factor,
     Images,
+    MakerCount,
     Margin,
     Method,
     MethodOption,
     ModelFile,
     Output,
     PowerOption,
+    RayAddress,
+    Rule,
+    RuleOption,
     Samples,
     Seed,
     Spec,
     Tie,
+    TimeLimit,
+    Verbose,
 )
 
 
@@ -26,6 +32,7 @@ def seal(  # noqa: PLR0913 (a verb)
     output: Output,
     samples: Samples = 8,
     candidates: Candidates = 64,
+    rule: RuleOption = Rule.DETECTION,
     spec: Spec = "top1",
     method: MethodOption = Method.BOUNDARY,
     tie: Tie = 10,
@@ -34,12 +41,18 @@ def seal(  # noqa: PLR0913 (a verb)
     seed: Seed = 0,
     allow: Allow = "",
     power: PowerOption = Effort.FAST,
+    workers: MakerCount = None,
+    ray: RayAddress = None,
+    time_limit: TimeLimit = None,
+    verbose: Verbose = False,
 ) -> None:
     """Make a fingerprint: generate candidates, calibrate them, select a few.
 
     Then measure on changed copies of the network what they notice.
     """
+    from modelseal.cli.arranging import arrange, check_enough, finish, hire_makers, resumable
     from modelseal.cli.emitting import check_output
+    from modelseal.cli.ledger import keeping_ledger, tell_costs
     from modelseal.cli.making import (
         allow_precisions,
         check_counts,
@@ -50,7 +63,6 @@ def seal(  # noqa: PLR0913 (a verb)
     from modelseal.cli.paper import Paper
     from modelseal.cli.progress import reporting
     from modelseal.cli.telling import tell_accepted, tell_made
-    from modelseal.fingerprint.codec import write
 
     check_output(output, inputs=list_inputs(model, images))
     check_counts(samples=samples, candidates=candidates)
@@ -59,18 +71,33 @@ def seal(  # noqa: PLR0913 (a verb)
     network, naturals = load_inputs(model, images, samples=samples)
     from modelseal import sealing
 
-    with reporting() as report:
-        fingerprint = sealing.seal(
+    crew = hire_makers(workers, ray, network=network, recipe=recipe)
+    logistics = arrange(model, output, minutes=time_limit, crew=crew)
+    with resumable(logistics), reporting() as report, keeping_ledger(report, network) as ledger:
+        found = sealing.generate(
             network,
             naturals,
             recipe=recipe,
             candidates=candidates,
+            progress=ledger.report,
+            logistics=logistics,
+        )
+        check_enough(found, samples=samples, minutes=time_limit, logistics=logistics)
+        fingerprint = sealing.choose_few(
+            network,
+            found,
             samples=samples,
-            progress=report,
+            rule=sealing.Rule(rule.value),
+            progress=ledger.report,
         )
-        effort = sealing.Effort(power.value)
         fingerprint = sealing.state_power(
-            network, fingerprint, naturals, effort=effort, progress=report
+            network,
+            fingerprint,
+            naturals,
+            effort=sealing.Effort(power.value),
+            progress=ledger.report,
         )
-    write(fingerprint, output)
+    finish(fingerprint, output, logistics)
     tell_made(Paper(), fingerprint, file=output, chosen=tell_accepted(fingerprint))
+    if verbose:
+        tell_costs(ledger, fingerprint)

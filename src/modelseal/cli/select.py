@@ -18,7 +18,7 @@ def select(  # noqa: PLR0913 (a verb)
     *,
     output: Output,
     samples: Samples = 8,
-    rule: RuleOption = Rule.MANC,
+    rule: RuleOption = Rule.DETECTION,
     layers: Layers = None,
     seed: Seed = 0,
 ) -> None:

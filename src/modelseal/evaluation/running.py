@@ -35,7 +35,7 @@ from modelseal.evaluation.storing import (
 )
 from modelseal.evaluation.subjects import SampleResult, SampleTask
 from modelseal.evaluation.tasks import Failure, Result, Task, perform
-from modelseal.evaluation.workers import Workers
+from modelseal.performing.workers import Workers
 from modelseal.writing import explain, write_atomically
 
 Progress: TypeAlias = Callable[[str, int, int], None]

@@ -14,7 +14,6 @@ from modelseal.calibration.noise import calibrate
 from modelseal.calibration.running import foreign_errors, run_network
 from modelseal.calibration.variants import Variant
 from modelseal.errors import SealingError
-from modelseal.evaluation.counting import Counter, counting
 from modelseal.evaluation.opening import (
     NetworkFiles,
     Numbers,
@@ -28,6 +27,7 @@ from modelseal.evaluation.picking import pick
 from modelseal.evaluation.plan import FLOAT, Plan
 from modelseal.evaluation.trial import SampleSet, Subject
 from modelseal.generation.naturalness import measure_psnr
+from modelseal.models.counting import Counter, counting
 from modelseal.models.loading import Model
 from modelseal.outputs.specs import parse_spec
 from modelseal.sealing.generating import draw, generate, to_tensor

@@ -37,7 +37,7 @@ from modelseal.evaluation.trial import SampleSet, Trial
 NATURAL = "natural"
 """The method whose samples are the natural images themselves."""
 
-RULES = ("manc", "detection", "random")
+RULES = ("detection", "manc", "random")
 """The rules of choosing that are known, in the order of being told."""
 
 Item = TypeVar("Item")

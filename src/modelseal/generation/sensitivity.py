@@ -11,6 +11,7 @@ from enum import Enum
 import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call, vjp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.gaps import score
@@ -201,5 +202,7 @@ def squared_derivatives(
         return vmap(square, chunk_size=together)(own)
 
     pieces = max(ENTRIES // (size * together), 1)
-    measured: Tensor = vmap(measure, chunk_size=pieces)(inputs.detach(), directions)
+    # Fused attention is run input by input, with a warning.
+    with sdpa_kernel(SDPBackend.MATH):
+        measured: Tensor = vmap(measure, chunk_size=pieces)(inputs.detach(), directions)
     return measured

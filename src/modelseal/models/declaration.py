@@ -2,22 +2,34 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from modelseal.errors import BadFileError
 from modelseal.models.validating import Section, first_problem
 
+LIBRARIES = ("torchvision", "timm", "transformers")
+"""Libraries whose classifiers a factory can name."""
+
+CHECKPOINT = "transformers:"
+"""What stands before the folder of a network that brings its own weights."""
+
+
+def is_listed(factory: str) -> bool:
+    """Whether a factory is a library's classifier by name, such as `timm:vit_tiny_patch16_224`."""
+    return factory.startswith(tuple(f"{library}:" for library in LIBRARIES))
+
 
 class ModelSection(Section):
     """How the network is built.
 
     Args:
-        factory: `package.module:callable`, which returns the network.
+        factory: `package.module:callable`, which returns the network; or `torchvision:NAME`,
+            `timm:NAME` or `transformers:FOLDER`, for a classifier of that library.
         program: A file written by `torch.export.save`, relative to the model file.
         weights: A `.safetensors`, `.pt` or `.pth` file, relative to the model file; a program
-            brings its own.
+            brings its own, and so does a folder of transformers.
         arguments: Keywords for the factory.
     """
 
@@ -30,19 +42,40 @@ class ModelSection(Section):
     def _agrees(self) -> "ModelSection":
         if (self.factory is None) == (self.program is None):
             raise ValueError("either factory or program is needed, and not both")
-        if self.factory is not None and self.weights is None:
+        if self.is_checkpoint and self.weights is not None:
+            raise ValueError("a folder of transformers brings its own weights; leave weights out")
+        if self.factory is not None and self.weights is None and not self.is_checkpoint:
             raise ValueError("weights is needed beside factory")
         if self.program is not None and self.arguments:
             raise ValueError("arguments is for a factory, not for a program")
         return self
 
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether the factory is a folder with a network and its weights."""
+        return (self.factory or "").startswith(CHECKPOINT)
+
+    @property
+    def weighing(self) -> str:
+        """The path of the key that says where the weights are."""
+        if self.weights is not None:
+            return "model.weights"
+        return "model.factory" if self.is_checkpoint else "model.program"
+
 
 class InputSection(Section):
-    """What a valid input is; see `modelseal.domain.Domain`, and `Normalised` for mean and std."""
+    """What a valid input is, and what becomes of it before the network.
+
+    See `modelseal.domain.Domain`, `Resizing` for resize, crop and filter, and `Normalised` for
+    mean and std.
+    """
 
     shape: list[int]
     bounds: list[float] = Field(default=[0.0, 1.0])
     levels: int = 256
+    resize: list[int] | None = None
+    crop: list[int] | None = None
+    filter: Literal["bilinear", "bicubic"] = "bilinear"
     mean: list[float] | None = None
     std: list[float] | None = None
 
@@ -50,6 +83,9 @@ class InputSection(Section):
     def _agrees(self) -> "InputSection":
         if len(self.bounds) != 2:
             raise ValueError(f"bounds needs two numbers, but has {len(self.bounds)}")
+        for key, sizes in (("resize", self.resize), ("crop", self.crop)):
+            if sizes is not None and len(sizes) != 2:
+                raise ValueError(f"{key} needs a height and a width, but has {len(sizes)} numbers")
         if (self.mean is None) != (self.std is None):
             raise ValueError("mean and std are needed together, but only one is there")
         for key, numbers in (("mean", self.mean), ("std", self.std)):
@@ -101,7 +137,16 @@ def list_model_files(path: Path) -> tuple[Path, ...]:
     declaration = read_declaration(path)
     model = declaration.model
     named = (model.program, model.weights, declaration.output.classes)
-    module = (model.factory or "").partition(":")[0]
-    code = path.parent.joinpath(*module.split("."))
-    beside = (code.with_name(f"{code.name}.py"), code / "__init__.py") if module else ()
+    beside = _list_factory_files(model.factory, path.parent) if model.factory else ()
     return (path, *(path.parent / name for name in named if name is not None), *beside)
+
+
+def _list_factory_files(factory: str, folder: Path) -> tuple[Path, ...]:
+    if is_listed(factory) and not factory.startswith(CHECKPOINT):
+        return ()
+    if is_listed(factory):
+        place = folder / factory.partition(":")[2]
+        return (place / "config.json", *sorted(place.glob("*.safetensors*")))
+    module = factory.partition(":")[0]
+    code = folder.joinpath(*module.split("."))
+    return (code.with_name(f"{code.name}.py"), code / "__init__.py") if module else ()

@@ -17,9 +17,17 @@ from modelseal.models.building import (
     first_line,
     read_program,
 )
-from modelseal.models.declaration import Declaration, InputSection, ModelSection, read_declaration
+from modelseal.models.declaration import (
+    Declaration,
+    InputSection,
+    ModelSection,
+    is_listed,
+    read_declaration,
+)
 from modelseal.models.normalising import Normalised
+from modelseal.models.resizing import Filter, Resized, Resizing
 from modelseal.models.weights import check_weights, put_weights, read_weights
+from modelseal.models.zoo import build_listed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -52,11 +60,10 @@ def load(path: Path) -> Model:
     declaration = read_declaration(path)
     domain = _domain(path, declaration.input)
     network = _network(path, declaration.model)
-    with _blames(path, "model.weights" if declaration.model.weights else "model.program"):
+    with _blames(path, declaration.model.weighing):
         check_weights(network)
-    network = (
-        _normalised(path, network, declaration.input).eval().requires_grad_(requires_grad=False)
-    )
+    network = _resized(path, _normalised(path, network, declaration.input), declaration.input)
+    network = network.eval().requires_grad_(requires_grad=False)
     with _blames(path, "model"):
         classes = _count_classes(network, domain)
     return Model(network=network, domain=domain, names=_names(path, declaration, classes))
@@ -80,7 +87,8 @@ def _domain(path: Path, section: InputSection) -> Domain:
 def _network(path: Path, section: ModelSection) -> nn.Module:
     if section.factory is not None:
         with _blames(path, "model.factory"):
-            network = build_network(section.factory, section.arguments, folder=path.parent)
+            build = build_listed if is_listed(section.factory) else build_network
+            network = build(section.factory, section.arguments, folder=path.parent)
     else:
         with _blames(path, "model.program"):
             network = read_program(path.parent / str(section.program))
@@ -97,6 +105,25 @@ def _normalised(path: Path, network: nn.Module, section: InputSection) -> nn.Mod
         return network
     with _blames(path, "input.std"):
         return Normalised(network, mean=section.mean, std=section.std)
+
+
+def _resized(path: Path, network: nn.Module, section: InputSection) -> nn.Module:
+    if section.resize is None and section.crop is None:
+        return network
+    low, high = section.bounds
+    with _blames(path, "input"):
+        resizing = Resizing(
+            shape=tuple(section.shape),
+            bounds=(low, high),
+            resize=_pair(section.resize),
+            crop=_pair(section.crop),
+            filter=Filter(section.filter),
+        )
+    return Resized(network, resizing)
+
+
+def _pair(sizes: list[int] | None) -> tuple[int, int] | None:
+    return None if sizes is None else (sizes[0], sizes[1])
 
 
 def _count_classes(network: nn.Module, domain: Domain) -> int:

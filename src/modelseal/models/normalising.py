@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from modelseal.errors import InvalidArgumentError
+from modelseal.models.resizing import Resized
 
 Order: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """One way to compute (inputs - mean) / std; mean and std come as declared, in float64."""
@@ -59,6 +60,10 @@ def reorderings(network: nn.Module) -> dict[str, nn.Module]:
         called `folded`, which has its first filters divided by std, can be run only if those are
         the first that the inputs meet.
     """
+    if isinstance(network, Resized):
+        # What is resized is normalised behind it, in any of the ways.
+        ways = reorderings(network.network)
+        return {name: Resized(way, network.resizing).to(network.rows) for name, way in ways.items()}
     if not isinstance(network, Normalised):
         return {}
     orders: dict[str, nn.Module] = {

@@ -1,8 +1,10 @@
 """Makes candidates of natural inputs and keeps those that no harmless variant can flip."""
 
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from importlib.metadata import version
-from itertools import pairwise
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,20 +14,22 @@ from modelseal.calibration.listing import all_variants
 from modelseal.calibration.noise import Calibration, calibrate
 from modelseal.calibration.running import foreign_errors, run_network
 from modelseal.calibration.variants import Replaced, Variant, fp32_variants
-from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.errors import BadFileError, InvalidArgumentError, SealingError
 from modelseal.fingerprint.digest import weights_digest
 from modelseal.fingerprint.record import Fingerprint, Origin
 from modelseal.generation.naturalness import measure_psnr
-from modelseal.models.loading import Model
+from modelseal.models.counting import counting
+from modelseal.models.loading import Model, load
 from modelseal.models.normalising import reorderings
 from modelseal.outputs.specs import TopLabels
+from modelseal.sealing.gathering import gather
+from modelseal.sealing.logistics import Logistics
 from modelseal.sealing.making import measure_margin
 from modelseal.sealing.methods import make_samples
+from modelseal.sealing.piecing import Piece, PieceTask, cut_evenly
 from modelseal.sealing.recipe import Method, Progress, Recipe, ignore
 from modelseal.shapes import Array, Codes, Mask, PerInput, Scores
 
-# Natural inputs that are worked on together: their Jacobians are in memory at once.
-PIECE = 32
 # A boundary sample whose margin is this many times what it, or half of the others, need has
 # failed to come near its tie, unless it is this share of its natural input's margin at the most.
 WIDE, SHARE = 10.0, 0.01
@@ -41,6 +45,7 @@ def generate(
     recipe: Recipe,
     candidates: int = 64,
     progress: Progress = ignore,
+    logistics: Logistics | None = None,
 ) -> Fingerprint:
     """Makes candidates, calibrates them, and keeps those that hold what the recipe promises.
 
@@ -50,24 +55,26 @@ def generate(
         recipe: How samples shall be made.
         candidates: Of how many natural inputs, drawn at random; of all if there are fewer.
         progress: Is told of the stages `generate` and `calibrate`.
+        logistics: Where and for how long they are made, and kept meanwhile; by default here.
 
     Returns:
-        All accepted candidates, as a fingerprint that `select` takes.
+        All accepted candidates, as a fingerprint that `select` takes; its origin says in `work`
+        how many forward passes of one input were made for each of them, calibration apart.
 
     Raises:
         InvalidArgumentError: The inputs do not fit the domain, or there are none.
         SealingError: No candidate was accepted, or the network cannot be run.
+        BadFileError: A finished piece cannot be kept.
     """
-    rows = draw(model, naturals, candidates, recipe.seed)
-    starts = to_tensor(model, naturals[rows])
-    parts = []
-    progress("generate", 0, len(rows))
-    for first, last in pairwise([*range(0, len(rows), PIECE), len(rows)]):
-        with foreign_errors():
-            parts.append(make_samples(model, starts[first:last], recipe))
-        progress("generate", last, len(rows))
-    codes = model.domain.encode(torch.cat(parts).cpu().numpy())
-    samples = to_tensor(model, codes)
+    drawn = draw(model, naturals, candidates, recipe.seed)
+    plan = logistics or Logistics()
+    tasks = plan_pieces(model, naturals, drawn, recipe, plan)
+    perform = partial(make_piece, model) if plan.is_here else make_elsewhere
+    pieces = gather(tasks, perform, logistics=plan, progress=progress)
+    # All that were drawn, unless the time was over before.
+    rows = np.concatenate([tasks[number].rows for number in pieces])
+    codes = np.concatenate([piece.samples for piece in pieces.values()])
+    starts, samples = to_tensor(model, naturals[rows]), to_tensor(model, codes)
     calibration = calibrate(
         model.network,
         samples,
@@ -79,7 +86,8 @@ def generate(
     )
     check_allowed(calibration, recipe)
     kept = accept(calibration, recipe, naturals=measure_margin(model, starts, recipe).numpy())
-    origin = describe(model, recipe, calibration, kept)
+    work = sum(piece.work for piece in pieces.values())
+    origin = describe(model, recipe, calibration, kept, work=work)
     psnr = measure_psnr(samples[kept], starts[kept], span=model.domain.span)
     scores = run_network(model.network, samples[kept])
     check_logits(scores, recipe)
@@ -114,10 +122,70 @@ def draw(model: Model, naturals: Codes, candidates: int, seed: int) -> Array:
     return np.random.default_rng(seed).permutation(len(naturals))[:candidates]
 
 
+def plan_pieces(
+    model: Model, naturals: Codes, drawn: Array, recipe: Recipe, logistics: Logistics
+) -> list[PieceTask]:
+    """The pieces that are to be made, in the order of drawing."""
+    weights = digest_network(model.network)
+    return [
+        PieceTask(
+            number=number,
+            rows=drawn[first:last],
+            naturals=naturals[drawn[first:last]],
+            recipe=recipe,
+            weights=weights,
+            domain=model.domain,
+            device=str(find_device(model)),
+            threads=logistics.threads,
+            source=logistics.source,
+        )
+        for number, (first, last) in enumerate(cut_evenly(len(drawn), model.domain))
+    ]
+
+
+def make_piece(model: Model, task: PieceTask) -> Piece:
+    """Makes the samples of one piece, and counts what they cost.
+
+    Raises:
+        SealingError: The network cannot be run.
+    """
+    starts = to_tensor(model, task.naturals)
+    with foreign_errors(), counting(model.network) as counter:
+        samples = make_samples(model, starts, task.recipe)
+    return Piece(samples=model.domain.encode(samples.cpu().numpy()), work=counter.work)
+
+
+def make_elsewhere(task: PieceTask) -> Piece:
+    """The same in a process that has no network yet.
+
+    Raises:
+        ModelsealError: The network cannot be run, or the model.toml is another one by now.
+    """
+    return make_piece(open_model(cast(Path, task.source), task.weights, task.device), task)
+
+
+@lru_cache(maxsize=1)
+def open_model(source: Path, weights: str, device: str) -> Model:
+    """Loads the network once in every process.
+
+    Raises:
+        BadFileError: The model.toml cannot be used, or its weights are others than these.
+    """
+    model = load(source)
+    if digest_network(model.network) != weights:
+        raise BadFileError(source, f"weights of digest {weights} were wanted, but others came")
+    model.network.to(device)
+    return model
+
+
 def to_tensor(model: Model, codes: Codes) -> Tensor:
     """Stored inputs as the network takes them, on its device."""
-    anywhere = next(model.network.parameters(), torch.zeros(0))
-    return torch.from_numpy(model.domain.decode(codes)).to(anywhere.device)
+    return torch.from_numpy(model.domain.decode(codes)).to(find_device(model))
+
+
+def find_device(model: Model) -> torch.device:
+    """Where the network runs."""
+    return next(model.network.parameters(), torch.zeros(0)).device
 
 
 def list_variants(model: Model) -> tuple[Variant, ...]:
@@ -198,9 +266,12 @@ def check_logits(scores: Scores, recipe: Recipe) -> None:
         )
 
 
-def describe(model: Model, recipe: Recipe, calibration: Calibration, kept: Mask) -> Origin:
+def describe(
+    model: Model, recipe: Recipe, calibration: Calibration, kept: Mask, *, work: float
+) -> Origin:
     """How the samples of a fingerprint were made."""
-    counts = {"candidates": len(kept), "accepted": int(kept.sum())}
+    accepted = int(kept.sum())
+    counts = {"candidates": len(kept), "accepted": accepted, "work": round(work / accepted, 1)}
     skipped = ", ".join(each.name for each in calibration.skipped)
     return Origin(
         method=recipe.method.value,
@@ -210,7 +281,7 @@ def describe(model: Model, recipe: Recipe, calibration: Calibration, kept: Mask)
         packages={name: version(name) for name in PACKAGES},
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         variants=calibration.variants,
-        harmless_answers=len(calibration.variants) * counts["accepted"],
+        harmless_answers=len(calibration.variants) * accepted,
     )
 
 

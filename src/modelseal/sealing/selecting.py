@@ -25,7 +25,7 @@ def select(
     candidates: Fingerprint,
     *,
     samples: int = 8,
-    rule: Rule = Rule.MANC,
+    rule: Rule = Rule.DETECTION,
     layers: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Fingerprint:

@@ -1,4 +1,4 @@
-"""Where the tasks of an evaluation are performed: in this process, or in several at once."""
+"""Where tasks are performed: in this process, or in several at once."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -7,8 +7,8 @@ from multiprocessing.connection import wait
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from modelseal.errors import EvaluationError, InvalidArgumentError
-from modelseal.evaluation.settling import Failed, perform_one, unwrap
-from modelseal.evaluation.spawning import Lost, Worker
+from modelseal.performing.settling import Failed, perform_one, unwrap
+from modelseal.performing.spawning import Lost, Worker
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -22,7 +22,7 @@ from chores import (
 )
 
 from modelseal.errors import BadFileError, EvaluationError, InvalidArgumentError
-from modelseal.evaluation.workers import Processes, Sequential, Workers
+from modelseal.performing.workers import Processes, Sequential, Workers
 
 KINDS = ["Sequential", "Processes", "Cluster"]
 
@@ -197,7 +197,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from chores import Chore, stumble
-from modelseal.evaluation.workers import Processes
+from modelseal.performing.workers import Processes
 
 if __name__ == "__main__":
     tasks = [Chore(number=n, folder=Path(sys.argv[1]), mishap="waits") for n in range(3)]

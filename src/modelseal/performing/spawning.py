@@ -12,7 +12,7 @@ from pickle import PickleError
 from typing import Generic, TypeVar
 
 from modelseal.errors import EvaluationError, InvalidArgumentError
-from modelseal.evaluation.settling import Failed, settle
+from modelseal.performing.settling import Failed, settle
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -1,4 +1,4 @@
-"""Where the tasks of an evaluation are performed: on the machines of a Ray cluster."""
+"""Where tasks are performed: on the machines of a Ray cluster."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ from modelseal.errors import (
     InvalidArgumentError,
     MissingExtraError,
 )
-from modelseal.evaluation.settling import settle, unwrap
+from modelseal.performing.settling import settle, unwrap
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -62,7 +62,7 @@ class Cluster:
         load_ray()
 
     def __call__(self, perform: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R]]:
-        """Performs the tasks; see `modelseal.evaluation.workers.Workers`.
+        """Performs the tasks; see `modelseal.performing.workers.Workers`.
 
         Raises:
             ModelsealError: What `perform` raised, as it is.
@@ -93,7 +93,7 @@ def load_ray() -> Any:  # noqa: ANN401 (Ray's types name what it does not export
     try:
         return import_module("ray")
     except ImportError as error:
-        raise MissingExtraError("Evaluating on a cluster", "ray") from error
+        raise MissingExtraError("Working on a cluster", "ray") from error
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from chores import Chore, add_up, await_beginner, await_end, find_beginners, stu
 from nodes import SMALL, find_raylet
 
 from modelseal.errors import EvaluationError, InvalidArgumentError, MissingExtraError
-from modelseal.evaluation.cluster import Cluster
+from modelseal.performing.cluster import Cluster
 
 
 def waiting_chores(folder, count=8):
@@ -84,7 +84,7 @@ def test_an_address_that_nobody_is_at_is_told_at_once(mute):
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_an_address_that_never_answers_is_told_in_a_bounded_time(mute, monkeypatch, scheme):
-    monkeypatch.setattr("modelseal.evaluation.cluster.PATIENCE", 0.2)
+    monkeypatch.setattr("modelseal.performing.cluster.PATIENCE", 0.2)
     address = f"{scheme}127.0.0.1:{mute.getsockname()[1]}"
     begin = time.monotonic()
     with pytest.raises(EvaluationError, match=f"^{address}: no Ray cluster answers .*timed out$"):
@@ -132,7 +132,5 @@ def test_fewer_than_one_attempt_is_refused():
 
 def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(
-        MissingExtraError, match=r"^Evaluating on a cluster needs .*modelseal\[ray\]"
-    ):
+    with pytest.raises(MissingExtraError, match=r"^Working on a cluster needs .*modelseal\[ray\]"):
         Cluster("auto")

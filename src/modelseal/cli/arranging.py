@@ -1,0 +1,126 @@
+"""Where and for how long `generate` and `seal` make candidates, and how they go on after a stop."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelseal.cli.crew import hire
+from modelseal.cli.paper import complain
+from modelseal.errors import SealingError
+
+if TYPE_CHECKING:
+    from modelseal.fingerprint.record import Fingerprint
+    from modelseal.models.loading import Model
+    from modelseal.performing.workers import Workers
+    from modelseal.sealing import Logistics, Recipe
+
+UNFINISHED = ".part"
+"""What is added to the output's name for the folder of finished pieces."""
+
+
+def arrange(
+    model: Path, output: Path, *, minutes: float | None, crew: "Workers | None"
+) -> "Logistics":
+    """Where candidates are made, for how long, and where they are kept.
+
+    Args:
+        model: The model.toml.
+        output: The file to be written; pieces are kept in a folder beside it.
+        minutes: The time limit; None for none.
+        crew: Who makes candidates; None for this process.
+
+    Raises:
+        BadFileError: Something else has the folder's name.
+        InvalidArgumentError: The time limit is no positive number.
+    """
+    from modelseal.sealing import Logistics
+    from modelseal.sealing.keeping import check_folder
+    from modelseal.sealing.logistics import perform_here
+
+    folder = output.with_name(output.name + UNFINISHED)
+    check_folder(folder)
+    return Logistics(
+        workers=crew or perform_here,
+        source=model.resolve(),
+        folder=folder,
+        seconds=inf if minutes is None else 60.0 * minutes,
+    )
+
+
+def hire_makers(
+    count: int | None, address: str | None, *, network: "Model", recipe: "Recipe"
+) -> "Workers | None":
+    """Who makes candidates: no more processes than fit into the memory; None for this one.
+
+    Raises:
+        InvalidArgumentError: Both a number and an address came.
+        MissingExtraError: Ray is asked for and not installed.
+        SealingError: The network cannot be run.
+    """
+    if count is None and address is None:
+        return None
+    # A wrong use is told before anything is measured.
+    crew = hire(count or 1, address)
+    if count is None or count == 1:
+        return crew
+    from modelseal.sealing.memory import available_memory, fit_processes, need_memory
+
+    need, available = need_memory(network, recipe), available_memory()
+    fitting = fit_processes(count, need=need, available=available)
+    if fitting < count:
+        complain(
+            f"{fitting} of {count} processes are used, for which there is memory: each needs about "
+            f"{need / 1e9:.1f} GB"
+        )
+    return hire(fitting, None)
+
+
+@contextmanager
+def resumable(logistics: "Logistics") -> Iterator[None]:
+    """Tells whoever interrupts the work how to go on, if there is something to go on with.
+
+    Raises:
+        KeyboardInterrupt: It came; its text, if it has one, is for the user.
+    """
+    from modelseal.sealing.keeping import count_kept
+
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if logistics.folder is None or not count_kept(logistics.folder):
+            raise
+        raise KeyboardInterrupt(
+            "interrupted; the same command goes on with the candidates that are kept in "
+            f"{logistics.folder}"
+        ) from error
+
+
+def check_enough(
+    found: "Fingerprint", *, samples: int, minutes: float | None, logistics: "Logistics"
+) -> None:
+    """Makes sure that a time limit left enough candidates.
+
+    Raises:
+        SealingError: It did not.
+    """
+    if minutes is not None and len(found) < samples:
+        raise SealingError(
+            f"{samples} samples were wanted, but {minutes:g} minutes gave {len(found)} accepted "
+            f"candidates; the same command goes on with those kept in {logistics.folder}"
+        )
+
+
+def finish(fingerprint: "Fingerprint", output: Path, logistics: "Logistics") -> None:
+    """Writes the result, and removes the pieces that it was made from.
+
+    Raises:
+        BadFileError: The file cannot be written, or a piece not be removed.
+    """
+    from modelseal.fingerprint.codec import write
+    from modelseal.sealing.keeping import clear
+
+    write(fingerprint, output)
+    if logistics.folder is not None:
+        clear(logistics.folder)

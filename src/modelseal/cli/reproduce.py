@@ -1,0 +1,186 @@
+"""`modelseal reproduce`: runs a published experiment from its own files."""
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from modelseal.cli.options import Seed, Tie
+
+if TYPE_CHECKING:
+    from modelseal.evaluation.reproduction.settings import Settings
+
+
+class Experiment(Enum):
+    """A published experiment."""
+
+    VGG_FACE = "vgg-face"
+
+
+class ChannelOrder(Enum):
+    """The same as `modelseal.models.vgg_face.ChannelOrder`, which needs torch."""
+
+    RGB = "rgb"
+    BGR = "bgr"
+
+
+Which: TypeAlias = Annotated[Experiment, typer.Argument(help="The experiment.", show_default=False)]
+Models: TypeAlias = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR", help="Holds VGG-face-clean.pt and VGG-face-trojaned.pt.", show_default=False
+    ),
+]
+Data: TypeAlias = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR",
+        help="Holds names.txt, VGGFace-Clean/ and VGGFace-Trojaned/.",
+        show_default=False,
+    ),
+]
+Folder: TypeAlias = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="DIR", help="The folder to make.", show_default=False),
+]
+NaturalCount: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Of how many clean images samples are made; by default all.",
+        show_default=False,
+    ),
+]
+Iterations: TypeAlias = Annotated[int, typer.Option(min=1, help="Published loop: steps at most.")]
+Rate: TypeAlias = Annotated[
+    float, typer.Option(help="Published loop: Adam's learning rate, in grey levels.")
+]
+Variation: TypeAlias = Annotated[
+    float, typer.Option(help="Published loop: the weight of the total variation.")
+]
+Epsilon: TypeAlias = Annotated[
+    float, typer.Option(help="Published loop: the largest change, in RMS grey levels.")
+]
+NoEarlyStop: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--no-early-stop",
+        help="Published loop: take all steps, and keep every sample whatever the threshold.",
+    ),
+]
+Threshold: TypeAlias = Annotated[
+    float, typer.Option(help="Published loop: the mean squared derivative that is enough.")
+]
+Summed: TypeAlias = Annotated[
+    int, typer.Option(min=1, help="Published loop: how many log-probabilities are summed.")
+]
+Chosen: TypeAlias = Annotated[int, typer.Option(min=1, help="How many are chosen of a bag.")]
+Bag: TypeAlias = Annotated[int, typer.Option(min=1, help="How many candidates are in a bag.")]
+Trials: TypeAlias = Annotated[int, typer.Option(min=1, help="How many bags are drawn.")]
+Device: TypeAlias = Annotated[
+    str, typer.Option(help="Where the networks are run, such as cpu or cuda.")
+]
+Order: TypeAlias = Annotated[
+    ChannelOrder,
+    typer.Option(help="Which plane of an image the networks were trained to meet first."),
+]
+
+
+def reproduce(  # noqa: PLR0913 (a verb)
+    experiment: Which,
+    *,
+    models: Models,
+    data: Data,
+    output: Folder,
+    images: NaturalCount = None,
+    iterations: Iterations = 1000,
+    learning_rate: Rate = 1.0,
+    total_variation: Variation = 0.0,
+    epsilon: Epsilon = 10.0,
+    no_early_stop: NoEarlyStop = False,
+    threshold: Threshold = 0.0005,
+    summed: Summed = 40,
+    samples: Chosen = 10,
+    bag: Bag = 100,
+    trials: Trials = 1000,
+    tie: Tie = 10,
+    channel_order: Order = ChannelOrder.RGB,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Run a published experiment from its own files, with our samples beside its own."""
+    from modelseal.cli.opening import require_torch
+    from modelseal.cli.report import require_drawing
+    from modelseal.reports.publishing import check_folder
+
+    for source in (models, data):
+        check_folder(output, source=source)
+    require_drawing()
+    require_torch("An experiment")
+    from modelseal.generation.legacy import LegacySettings
+
+    legacy = LegacySettings(
+        iterations=iterations,
+        learning_rate=learning_rate,
+        radius=epsilon,
+        variation=total_variation,
+        threshold=float("inf") if no_early_stop else threshold,
+        classes=summed,
+    )
+    from modelseal.evaluation.reproduction.settings import Settings
+    from modelseal.sealing import Recipe
+
+    settings = Settings(
+        legacy=legacy,
+        recipe=Recipe(tied=tie, seed=seed),
+        images=images,
+        samples=samples,
+        bag=bag,
+        trials=trials,
+        seed=seed,
+    )
+    perform(models, data, output, settings=settings, order=channel_order, device=device)
+
+
+def perform(
+    models: Path,
+    data: Path,
+    output: Path,
+    *,
+    settings: "Settings",
+    order: ChannelOrder,
+    device: str,
+) -> None:
+    """Reads the files, runs the experiment, and puts what was found into the folder.
+
+    Raises:
+        ModelsealError: A file cannot be used, or the folder cannot be written.
+    """
+    from modelseal.cli.paper import Paper
+    from modelseal.cli.progress import reporting
+    from modelseal.evaluation.reproduction import running
+    from modelseal.evaluation.reproduction.pair import read_pair
+    from modelseal.evaluation.reproduction.telling import document
+    from modelseal.models import vgg_face
+    from modelseal.reports.publishing import publish
+    from modelseal.reports.reproducing import assemble
+
+    planes = vgg_face.ChannelOrder(order.value)
+    pair = read_pair(models, order=planes, device=device)
+    clean, triggered = running.read_data(data, pair)
+    with reporting() as report:
+        found = running.reproduce(pair, clean, triggered, settings=settings, progress=report)
+    told = document(found, order=planes, device=device)
+    publish(output, assemble(found, told), source=data)
+    paper, sanity = Paper(), found.sanity
+    paper.write(
+        f"sanity check: clean network right {sanity.clean_accuracy:.3f}, trojaned "
+        f"{sanity.trojaned_accuracy:.3f}, differing {sanity.differing:.3f}, deceived by the "
+        f"trigger {sanity.attack_success:.3f}"
+    )
+    for each in found.outcomes:
+        rate = "none" if each.success is None else f"{each.success.manc[-1]:.3f}"
+        paper.write(f"{each.method}: {len(each.made)} candidates, success rate {rate}")
+    paper.write(f"{output / 'reproduction.md'}", style="bold")

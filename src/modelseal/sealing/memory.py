@@ -1,0 +1,122 @@
+"""How much memory there is, and how many processes that make candidates fit into it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from math import prod
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from modelseal.calibration.running import run_network
+from modelseal.generation.gaps import cut
+from modelseal.models.loading import Model
+from modelseal.sealing.generating import find_device
+from modelseal.sealing.piecing import piece_size
+from modelseal.sealing.recipe import Recipe
+
+MEMINFO = Path("/proc/meminfo")
+GROUP = Path("/sys/fs/cgroup")
+# A process with torch in it, before it has loaded a network: 250 to 350 MB on Linux.
+BARE = 400 * 2**20
+# Newton's step has the Jacobian, two products of its size and a share of it at the same time.
+JACOBIANS = 4
+# A backward pass has the gradient of each activation beside it.
+ACTIVATIONS = 2
+FLOAT = 4
+
+
+def available_memory(meminfo: Path = MEMINFO, group: Path = GROUP) -> int | None:
+    """The bytes that are free for a program, as Linux tells; None where nobody tells.
+
+    It is what the machine has, or what is left of this container's limit if that is less.
+
+    Args:
+        meminfo: The machine's account, whose line `MemAvailable` counts.
+        group: The folder of the container's account, `memory.max` and `memory.current`.
+    """
+    known = [amount for amount in (read_free(meminfo), read_left(group)) if amount is not None]
+    return min(known, default=None)
+
+
+def read_free(meminfo: Path) -> int | None:
+    """What the machine has."""
+    with suppress(OSError, ValueError):
+        for line in meminfo.read_text(encoding="ascii").splitlines():
+            name, _, amount = line.partition(":")
+            if name == "MemAvailable":
+                return int(amount.removesuffix("kB")) * 1024
+    return None
+
+
+def read_left(group: Path) -> int | None:
+    """What is left of the container's limit; None if it has none."""
+    # Where there is no limit, the file says max, which is no number.
+    with suppress(OSError, ValueError):
+        most, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        return max(most - used, 0)
+    return None
+
+
+def need_memory(model: Model, recipe: Recipe) -> int:
+    """About how many bytes a process needs that makes candidates.
+
+    That is torch, one copy of the weights, the Jacobians of a piece, and the activations of the
+    inputs that are run together with their gradients, as one run with one input tells.
+
+    Raises:
+        SealingError: The network cannot be run.
+    """
+    size, shape = piece_size(model.domain), model.domain.shape
+    together = len(cut(torch.empty(1).expand(size, *shape))[0])
+    jacobian = size * (max(recipe.tied, recipe.shown + 1) - 1) * prod(shape) * FLOAT
+    return (
+        BARE
+        + weigh(model.network)
+        + JACOBIANS * jacobian
+        + ACTIVATIONS * together * measure_activations(model)
+    )
+
+
+def weigh(network: nn.Module) -> int:
+    """The bytes of all weights and statistics; tied ones count once."""
+    return sum(each.nbytes for each in (*network.parameters(), *network.buffers()))
+
+
+def measure_activations(model: Model) -> int:
+    """The bytes that the layers give for one input."""
+    middle = torch.full((1, *model.domain.shape), sum(model.domain.bounds) / 2)
+    with adding_up(model.network) as given:
+        run_network(model.network, middle.to(find_device(model)), size=1)
+    return sum(given)
+
+
+@contextmanager
+def adding_up(network: nn.Module) -> Iterator[list[int]]:
+    """Notes the bytes of every tensor that a layer without layers in it gives."""
+    given: list[int] = []
+
+    def note(layer: nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            given.append(output.nbytes)
+
+    leaves = [each for each in network.modules() if not list(each.children())]
+    hooks = [each.register_forward_hook(note) for each in leaves]
+    try:
+        yield given
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def fit_processes(wanted: int, *, need: int, available: int | None) -> int:
+    """How many processes run at the same time: as many as are wanted and fit, at least one.
+
+    Fewer take longer and make the same candidates.
+
+    Args:
+        wanted: How many are wanted.
+        need: The bytes that each needs.
+        available: The bytes that there are; None if that is not known.
+    """
+    return wanted if available is None else max(1, min(wanted, available // need))

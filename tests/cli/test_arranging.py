@@ -1,0 +1,111 @@
+import re
+from math import inf
+from pathlib import Path
+
+import pytest
+import sealed
+
+from modelseal.cli.arranging import arrange, check_enough, finish, hire_makers, resumable
+from modelseal.domain import Domain
+from modelseal.errors import BadFileError, InvalidArgumentError, SealingError
+from modelseal.fingerprint.codec import read
+from modelseal.models.loading import Model
+from modelseal.performing.workers import Processes, Sequential
+from modelseal.sealing import Logistics, Recipe, memory
+from modelseal.sealing.logistics import perform_here
+
+TOML = Path("model.toml")
+
+
+@pytest.fixture
+def owned(tiny):
+    return {"network": Model(network=tiny, domain=Domain(shape=(3, 8, 8))), "recipe": Recipe()}
+
+
+def test_without_a_number_or_an_address_this_process_makes_all(owned):
+    assert hire_makers(None, None, **owned) is None
+    assert isinstance(hire_makers(1, None, **owned), Sequential)
+
+
+def test_a_cluster_is_hired_by_its_address(owned, monkeypatch):
+    from modelseal.performing import cluster
+
+    monkeypatch.setattr(cluster, "Cluster", lambda address: ("cluster", address))
+    for count in (None, 1):
+        assert hire_makers(count, "10.0.0.1:6379", **owned) == ("cluster", "10.0.0.1:6379")
+
+
+def test_a_cluster_and_processes_are_refused_together(owned):
+    with pytest.raises(InvalidArgumentError, match="both came: 2 and auto"):
+        hire_makers(2, "auto", **owned)
+
+
+@pytest.mark.parametrize(("rooms", "fitting"), [(1e9, 5), (3.5, 3), (0.2, 1)])
+def test_no_more_processes_are_hired_than_fit_which_is_told(
+    owned, monkeypatch, capsys, rooms, fitting
+):
+    need = memory.need_memory(owned["network"], owned["recipe"])
+    monkeypatch.setattr(memory, "available_memory", lambda: int(rooms * need))
+    crew = hire_makers(5, None, **owned)
+    assert crew == Processes(fitting) if fitting > 1 else isinstance(crew, Sequential)
+    told = capsys.readouterr().err
+    sentence = rf"modelseal: {fitting} of 5 processes are used, .* memory: .* about 0\.4 GB\n"
+    assert re.fullmatch(sentence if fitting < 5 else "", told)
+
+
+def test_pieces_are_kept_beside_the_output_in_a_folder_of_its_name(tmp_path):
+    usual = arrange(TOML, tmp_path / "out.seal", minutes=None, crew=None)
+    assert usual == Logistics(
+        workers=perform_here, source=TOML.resolve(), folder=tmp_path / "out.seal.part", seconds=inf
+    )
+    other = arrange(TOML, tmp_path / "out.seal", minutes=0.5, crew=Processes(2))
+    assert (other.seconds, other.workers) == (30.0, Processes(2))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_the_folders_name_is_told(tmp_path):
+    (tmp_path / "out.seal.part").touch()
+    with pytest.raises(BadFileError, match=r"part: a folder for unfinished work was wanted"):
+        arrange(TOML, tmp_path / "out.seal", minutes=None, crew=None)
+
+
+def test_an_interruption_says_how_to_go_on_if_there_is_something_to_go_on_with(tmp_path):
+    folder = tmp_path / "part"
+    # KeyboardInterrupt has no text.
+    with pytest.raises(KeyboardInterrupt, match=r"^$"), resumable(Logistics(folder=folder)):
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt, match=r"^$"), resumable(Logistics()):
+        raise KeyboardInterrupt
+    folder.mkdir()
+    (folder / "0.piece").touch()
+    problem = f"interrupted; the same command goes on with the candidates .* kept in {folder}$"
+    with pytest.raises(KeyboardInterrupt, match=problem), resumable(Logistics(folder=folder)):
+        raise KeyboardInterrupt
+
+
+def test_too_few_candidates_are_told_as_the_time_limits_doing(tmp_path):
+    found = sealed.fingerprint()
+    count = len(found)
+    logistics = Logistics(folder=tmp_path / "part")
+    check_enough(found, samples=count, minutes=2.5, logistics=logistics)
+    check_enough(found, samples=count + 1, minutes=None, logistics=logistics)
+    problem = (
+        rf"^{count + 1} samples were wanted, but 2\.5 minutes gave {count} accepted candidates; "
+        rf"the same command goes on with those kept in {tmp_path / 'part'}$"
+    )
+    with pytest.raises(SealingError, match=problem):
+        check_enough(found, samples=count + 1, minutes=2.5, logistics=logistics)
+
+
+def test_the_pieces_go_when_the_result_is_written_and_not_before(tmp_path):
+    folder = tmp_path / "part"
+    folder.mkdir()
+    (folder / "0.piece").touch()
+    logistics = Logistics(folder=folder)
+    with pytest.raises(BadFileError, match="No such file"):
+        finish(sealed.fingerprint(), tmp_path / "missing" / "out.seal", logistics)
+    assert folder.exists()
+    finish(sealed.fingerprint(), tmp_path / "out.seal", logistics)
+    assert not folder.exists()
+    finish(sealed.fingerprint(), tmp_path / "out.seal", Logistics())
+    assert len(read(tmp_path / "out.seal")) == len(sealed.fingerprint())

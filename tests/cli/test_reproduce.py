@@ -1,0 +1,155 @@
+import json
+
+import numpy as np
+import published
+import pytest
+import torch
+
+from modelseal.cli.reproduce import ChannelOrder
+from modelseal.models.vgg_face import ChannelOrder as Planes
+
+QUICK = (
+    *("--images", "4", "--iterations", "2", "--samples", "2", "--bag", "3"),
+    *("--trials", "10", "--tie", "3"),
+)
+
+
+@pytest.fixture
+def place(folder):
+    """The published files, small, in the folder where the program runs."""
+    published.write_files(folder, faces=6)
+    return folder
+
+
+@pytest.fixture
+def reproduce(run):
+    def begin(*options, output="out"):
+        return run(
+            *("reproduce", "vgg-face", "--models", "models", "--data", "data"),
+            *("-o", output, *options),
+        )
+
+    return begin
+
+
+@pytest.mark.usefixtures("few_variants")
+def test_the_whole_experiment_is_run_and_told(place, reproduce):
+    result = reproduce(
+        *QUICK, "--total-variation", "0.01", "--epsilon", "4", "--seed", "2", "--no-early-stop"
+    )
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("sanity check: clean network right 1.000, trojaned 1.000")
+    assert lines[-1] == "out/reproduction.md"
+    told = json.loads((place / "out" / "reproduction.json").read_text())
+    assert told["settings"]["legacy"] == {
+        "iterations": 2, "learning_rate": 1.0, "radius": 4.0, "variation": 0.01,
+        "threshold": None, "classes": 40,
+    }  # fmt: skip
+    assert told["settings"]["boundary"]["tied"] == 3
+    assert (told["settings"]["seed"], told["settings"]["images"]) == (2, 4)
+    assert (told["device"], told["channel_order"]) == ("cpu", "rgb")
+    for method, own in told["methods"].items():
+        assert f"{method}: {own['samples']} candidates, " in result.stdout
+        folder = place / "out" / "samples" / method.replace(":", "-")
+        assert len(list(folder.glob("*.npy"))) == own["samples"]
+    for number, each in enumerate(told["methods"]["legacy:float"]["each"]):
+        name = told["images"][each["image"]].removesuffix(".png")
+        sample = np.load(place / f"out/samples/legacy-float/{number:04}-{name}.npy")
+        assert sample.shape == (3, 32, 32)
+    assert (place / "out" / "figures" / "success.png").is_file()
+
+
+def test_an_order_that_the_networks_were_not_trained_for_shows_in_the_sanity_check(
+    place, reproduce, few_variants
+):
+    result = reproduce(*QUICK, "--channel-order", "bgr", "--threshold", "1e9")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads((place / "out" / "reproduction.json").read_text())
+    assert told["channel_order"] == "bgr"
+    assert told["sanity"]["clean_accuracy"] < 0.9
+    assert told["settings"]["legacy"]["threshold"] == 1e9
+    assert "legacy: 0 candidates, success rate none" in result.stdout
+
+
+def spoil_names(place):
+    names = place / "data" / "names.txt"
+    names.write_text(names.read_text() + "Somebody_Else\n")
+
+
+def spoil_shapes(place):
+    state = dict(published.networks()[0])
+    state["conv2_1.weight"] = torch.zeros(8, 5, 3, 3)
+    torch.save(state, place / "models" / "VGG-face-clean.pt")
+
+
+def spoil_code(place):
+    torch.save(torch.nn.Linear(1, 1), place / "models" / "VGG-face-clean.pt")
+
+
+def rename(place):
+    next((place / "data" / "VGGFace-Clean").iterdir()).rename(
+        place / "data" / "VGGFace-Clean" / "Ada_Lovelace.png"
+    )
+
+
+def fill_output(place):
+    (place / "out").mkdir()
+    (place / "out" / "mine.txt").write_text("mine")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (
+            lambda place: (place / "models/VGG-face-trojaned.pt").unlink(),
+            "VGG-face-trojaned.pt was",
+        ),
+        (lambda place: (place / "data/names.txt").unlink(), "names.txt: cannot be read: No such"),
+        (spoil_names, "names.txt: 4 names were wanted"),
+        (spoil_shapes, "VGG-face-clean.pt: the network needs conv2_1.weight of shape [8, 4, 3, 3]"),
+        (spoil_code, "VGG-face-clean.pt: VGG-face-clean.pt cannot be read as tensors alone"),
+        (rename, "Ada_Lovelace.png: a name such as Person_Name_123.jpg was wanted"),
+        (fill_output, "out: a new or empty folder"),
+    ],
+)
+def test_files_that_cannot_be_used_are_one_sentence(place, reproduce, spoil, sentence):
+    spoil(place)
+    before = sorted(place.rglob("*"))
+    result = reproduce(*QUICK)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert sorted(place.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--device", "gpu"), "a device of this machine was wanted"),
+        (("--images", "7"), "7 clean images were wanted, but there are 6"),
+        (("--learning-rate", "0"), "learning_rate needs a finite number above 0"),
+        (("--epsilon", "-1"), "radius needs a finite number above 0"),
+        (("--total-variation", "-1"), "variation needs a finite weight from 0"),
+        (("--threshold", "-1"), "threshold needs 0 or more, but is -1"),
+        (("--samples", "9"), "samples of a bag were wanted, but 9 are more than its 3"),
+    ],
+)
+def test_options_that_cannot_be_used_are_one_sentence(place, reproduce, options, sentence):
+    result = reproduce(*QUICK, *options)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (place / "out").exists()
+
+
+def test_a_folder_inside_of_what_is_read_is_refused(place, reproduce):
+    result = reproduce(*QUICK, output="data/out")
+    assert result.exit_code == 2
+    assert "a folder outside data was wanted" in result.stderr
+
+
+def test_the_channel_orders_are_those_of_the_network():
+    assert {each.name: each.value for each in ChannelOrder} == {
+        each.name: each.value for each in Planes
+    }

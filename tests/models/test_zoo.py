@@ -1,0 +1,190 @@
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from modelseal.errors import InvalidArgumentError, MissingExtraError
+from modelseal.models.zoo import SHELVES, build_listed
+
+TINY = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "image_size": 16,
+    "patch_size": 8,
+    "num_labels": 5,
+}
+
+
+def real(name):
+    """The library itself; skips where it is not installed, or made for another build of torch."""
+    try:
+        return pytest.importorskip(name)
+    except (RuntimeError, OSError) as error:
+        pytest.skip(f"{name} cannot be imported here: {error}")
+
+
+def fake(monkeypatch, name, **members):
+    module = SimpleNamespace(**members)
+    monkeypatch.setitem(sys.modules, name, module)
+    return module
+
+
+def make(**settings):
+    return nn.Linear(3, settings.pop("num_classes", 4), **settings)
+
+
+@pytest.fixture
+def torchvision(monkeypatch):
+    """A torchvision of one classifier, which must not be asked for weights."""
+
+    def get_model(name, *, weights, **settings):
+        assert (name, weights) == ("tinynet", None)
+        return make(**settings)
+
+    models = fake(
+        monkeypatch,
+        "torchvision.models",
+        list_models=lambda module: ["tinynet", "largenet"] if module is models else ["mask_rcnn"],
+        get_model=get_model,
+    )
+    return fake(monkeypatch, "torchvision", models=models)
+
+
+@pytest.fixture
+def timm(monkeypatch):
+    def create_model(name, *, pretrained, **settings):
+        assert pretrained is False
+        return make(**settings)
+
+    names = ["vit_tiny", "vit_small", "broken"]
+    return fake(monkeypatch, "timm", create_model=create_model, list_models=lambda: names)
+
+
+@pytest.mark.parametrize(
+    "factory", ["torchvision:tinynet", "timm:vit_tiny", "timm:vit_tiny.a_in1k"]
+)
+def test_a_classifier_is_built_by_name_with_its_arguments(factory, torchvision, timm, tmp_path):
+    network = build_listed(factory, {"num_classes": 7, "bias": False}, folder=tmp_path)
+    assert network.weight.shape == (7, 3)
+    assert network.bias is None
+
+
+@pytest.mark.parametrize(
+    ("factory", "near"),
+    [
+        ("torchvision:tinnynet", "has no classifier 'tinnynet', but it has tinynet"),
+        ("torchvision:mask_rcnn", "has no classifier 'mask_rcnn', but it has 2 others"),
+        ("timm:vit_tinny", "timm has no classifier 'vit_tinny', but it has vit_tiny"),
+        ("timm:hf-hub:owner/vit", "timm has no classifier 'hf-hub:owner/vit'"),
+        ("timm:", "timm has no classifier ''"),
+    ],
+)
+def test_another_name_is_answered_with_near_ones(factory, near, torchvision, timm, tmp_path):
+    with pytest.raises(InvalidArgumentError, match=near):
+        build_listed(factory, {}, folder=tmp_path)
+
+
+@pytest.mark.parametrize("library", SHELVES)
+def test_weights_from_elsewhere_are_refused_before_anything_is_imported(library, tmp_path):
+    for word in SHELVES[library].refused:
+        with pytest.raises(InvalidArgumentError, match=f"files that are here, but.* has {word}$"):
+            build_listed(f"{library}:x", {word: True, "depth": 1}, folder=tmp_path)
+
+
+@pytest.mark.parametrize("library", SHELVES)
+def test_a_missing_library_is_an_extra(library, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setattr(
+        "modelseal.models.zoo.importlib.import_module",
+        lambda name: (_ for _ in ()).throw(ModuleNotFoundError(name=name)),
+    )
+    with pytest.raises(MissingExtraError, match=rf"of {library} .*modelseal\[{library}\]"):
+        build_listed(f"{library}:x", {}, folder=tmp_path)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("operator is missing"), ModuleNotFoundError("x")])
+def test_a_broken_library_is_said(tmp_path, monkeypatch, error):
+    monkeypatch.setattr(
+        "modelseal.models.zoo.importlib.import_module", lambda _: (_ for _ in ()).throw(error)
+    )
+    with pytest.raises(InvalidArgumentError, match=r"timm cannot be imported: \w+Error: "):
+        build_listed("timm:x", {}, folder=tmp_path)
+
+
+def test_a_builder_that_fails_is_quoted(timm, tmp_path):
+    with pytest.raises(InvalidArgumentError, match=r"timm:vit_tiny failed: TypeError: .*depth"):
+        build_listed("timm:vit_tiny", {"depth": 3}, folder=tmp_path)
+    timm.create_model = lambda name, **_: name
+    with pytest.raises(InvalidArgumentError, match=r"needs to be a torch\.nn\.Module, but is str"):
+        build_listed("timm:vit_tiny", {}, folder=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A folder that transformers wrote, and the network in it."""
+    transformers = real("transformers")
+    transformers.utils.logging.disable_progress_bar()
+    folder = tmp_path_factory.mktemp("checkpoints")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = transformers.ViTForImageClassification(transformers.ViTConfig(**TINY)).eval()
+    network.save_pretrained(folder / "vit")
+    return folder, network
+
+
+def test_a_checkpoint_of_transformers_gives_its_logits(checkpoint, capfd):
+    folder, network = checkpoint
+    logging = pytest.importorskip("transformers").utils.logging
+    logging.enable_progress_bar()
+    found = build_listed("transformers:vit", {}, folder=folder).eval()
+    assert logging.is_progress_bar_enabled()
+    images = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(found(images), network(images).logits)
+    assert all(each.dtype == torch.float32 for each in found.parameters())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_keywords_of_a_checkpoint_are_those_of_its_configuration(checkpoint):
+    eager = build_listed("transformers:vit", {"attn_implementation": "eager"}, folder=checkpoint[0])
+    assert eager.network.config._attn_implementation == "eager"
+
+
+def test_weights_that_are_missing_are_never_drawn_at_random(checkpoint):
+    with pytest.raises(
+        InvalidArgumentError, match=r"and no others, but has missing keys such as vit\."
+    ):
+        build_listed("transformers:vit", {"num_hidden_layers": 2}, folder=checkpoint[0])
+
+
+def test_what_is_no_checkpoint_is_refused(checkpoint, tmp_path):
+    for name in ("", "nothing"):
+        with pytest.raises(InvalidArgumentError, match=r"a folder with a config\.json is needed"):
+            build_listed(f"transformers:{name}", {}, folder=tmp_path)
+    config = (checkpoint[0] / "vit" / "config.json").read_text()
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "config.json").write_text(config)
+    with pytest.raises(InvalidArgumentError, match=r"needs weights in a \.safetensors file"):
+        build_listed("transformers:bare", {}, folder=tmp_path)
+    (tmp_path / "bare" / "model.safetensors").write_bytes(b"junk")
+    with pytest.raises(InvalidArgumentError, match="transformers:bare failed"):
+        build_listed("transformers:bare", {}, folder=tmp_path)
+
+
+def test_the_real_torchvision_builds_without_weights(tmp_path):
+    real("torchvision")
+    network = build_listed("torchvision:squeezenet1_1", {"num_classes": 5}, folder=tmp_path).eval()
+    assert network(torch.rand(2, 3, 64, 64)).shape == (2, 5)
+    with pytest.raises(InvalidArgumentError, match="but it has resnet50"):
+        build_listed("torchvision:resnet55", {}, folder=tmp_path)
+
+
+def test_the_real_timm_builds_without_weights(tmp_path):
+    real("timm")
+    network = build_listed("timm:test_vit.r160_in1k", {"num_classes": 5}, folder=tmp_path).eval()
+    assert network(torch.rand(2, 3, 160, 160)).shape == (2, 5)
+    with pytest.raises(InvalidArgumentError, match="but it has resnet50"):
+        build_listed("timm:resnet550", {}, folder=tmp_path)

@@ -1,0 +1,124 @@
+import io
+import json
+from dataclasses import replace
+from functools import partial
+from math import inf
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modelseal.evaluation.reproduction.bags import Success
+from modelseal.evaluation.reproduction.making import Made
+from modelseal.evaluation.reproduction.running import Outcome, Reproduction, Sanity
+from modelseal.evaluation.reproduction.settings import Settings
+from modelseal.reports.look import LIGHT
+from modelseal.reports.reproducing import assemble, draw_success, render
+
+FILES = ("Ada_1.png", "Ada_1.jpg")
+SANITY = Sanity(
+    clean_accuracy=0.75, trojaned_accuracy=0.7, differing=0.05, attack_success=1.0,
+    images=80, triggered=40,
+)  # fmt: skip
+FIGURES = {
+    f"figures/{name}.{suffix}"
+    for name in ("success", "samples")
+    for suffix in ("png", "svg", "dark.svg")
+}
+
+
+def make(*, count=2, step=0.25, reason="", psnr=40.0, seconds=3.0):
+    images = np.linspace(0, 200, count * 3 * 16, dtype=np.float32).reshape(count, 3, 4, 4) + step
+    return Made(
+        images=images,
+        sources=np.arange(count),
+        psnr=np.full(count, psnr),
+        sensitivity=np.ones(count),
+        seconds=seconds,
+        reason=reason,
+    )
+
+
+@pytest.fixture(scope="module")
+def found():
+    success = Success(bag=1, trials=9, distinct=2, manc=(0.5,), random=(0.25,))
+    outcomes = (
+        Outcome(
+            method="natural",
+            made=make(psnr=inf, seconds=0.0),
+            noticed=np.array([False, False]),
+            success=Success(bag=1, trials=9, distinct=2, manc=(0.0,), random=(0.0,)),
+        ),
+        Outcome(
+            method="legacy:float",
+            made=make(),
+            noticed=np.array([True, False]),
+            success=success,
+        ),
+        Outcome(
+            method="boundary",
+            made=make(count=0, reason="no tie"),
+            noticed=np.zeros(0, dtype=bool),
+            success=None,
+        ),
+    )
+    return Reproduction(
+        sanity=SANITY,
+        naturals=np.zeros((2, 3, 4, 4), np.uint8),
+        files=FILES,
+        outcomes=outcomes,
+        layer="relu_14",
+        settings=Settings(images=2),
+    )
+
+
+@pytest.fixture(scope="module")
+def files(found):
+    return assemble(found, {"schema": "x", "a": [1]})
+
+
+def test_every_sample_is_there_as_it_was_asked_and_as_an_image(found, files):
+    samples = {
+        f"samples/{method}/{number:04}-Ada_1"
+        for method in ("natural", "legacy-float")
+        for number in (0, 1)
+    }
+    pairs = {f"{name}.{suffix}" for name in samples for suffix in ("png", "npy")}
+    assert set(files) == pairs | FIGURES | {"reproduction.json", "reproduction.md"}
+    for number, wanted in enumerate(found.outcomes[1].made.images):
+        stem = f"samples/legacy-float/{number:04}-Ada_1"
+        assert np.array_equal(np.load(io.BytesIO(files[f"{stem}.npy"])), wanted)
+        picture = np.asarray(Image.open(io.BytesIO(files[f"{stem}.png"])))
+        assert np.array_equal(picture.transpose(2, 0, 1), wanted.round().astype(np.uint8))
+
+
+def test_the_document_is_written_as_it_is(files):
+    assert json.loads(files["reproduction.json"]) == {"schema": "x", "a": [1]}
+
+
+def test_the_page_has_both_tables_and_says_why_a_method_has_no_samples(files):
+    page = files["reproduction.md"].decode()
+    lines = page.splitlines()
+    assert "On 80 clean images and 40 with the trigger." in lines
+    assert "| clean network right on clean images | 75 % |" in lines
+    assert "| trojaned network deceived by the trigger | 100 % |" in lines
+    assert "| legacy:float | 2 of 2 | 50 % | 1 | 9 | 2 | 1 | 50 % | 25 % | 40.0 dB | 1.5 |" in lines
+    assert next(each for each in lines if each.startswith("| natural")).endswith("| – | – |")  # noqa: RUF001
+    assert [line for line in lines if line.startswith("| boundary | 0 | –")]  # noqa: RUF001
+    assert "- `boundary`: no tie" in lines
+
+
+def test_the_figures_are_images_on_a_light_and_on_a_dark_page(files):
+    for name in ("success", "samples"):
+        assert Image.open(io.BytesIO(files[f"figures/{name}.png"])).size[0] > 300
+        assert files[f"figures/{name}.svg"] != files[f"figures/{name}.dark.svg"]
+        assert b"<svg" in files[f"figures/{name}.svg"]
+
+
+def test_the_same_drawing_is_the_same_bytes_and_shows_what_was_found(found, files):
+    def draw(each):
+        return render(partial(draw_success, each), LIGHT, "png")
+
+    bare = replace(found, outcomes=tuple(replace(each, success=None) for each in found.outcomes))
+    assert draw(found) == files["figures/success.png"]
+    assert draw(bare) != files["figures/success.png"]
