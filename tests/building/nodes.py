@@ -44,6 +44,20 @@ def find_raylet(node: Any) -> int:
     return raylet.process.pid
 
 
+def find_performer(raylets: list[int]) -> int:
+    """A process that performs a task on a node of one of these parents."""
+    for number in find_processes("ray::"):
+        folder = Path(f"/proc/{number}")
+        try:
+            idle = b"ray::IDLE" in (folder / "cmdline").read_bytes()
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if parent in raylets and not idle:
+            return number
+    raise AssertionError("no process performs a task")
+
+
 def find_processes(text: str) -> list[int]:
     """The processes whose command contains a text."""
     found = []

@@ -7,6 +7,7 @@ import time
 
 import planned
 import pytest
+from nodes import find_performer, find_raylet
 
 from modelseal.errors import BadFileError
 from modelseal.evaluation import running, tasks
@@ -183,6 +184,22 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(tmp_path):
     kept = planned.contents(killed)
     assert {name: kept[name] for name in planned.contents(whole)} == planned.contents(whole)
     assert all(file.stat().st_mtime_ns == when for file, when in trials.items())
+
+
+def test_a_ray_cluster_that_loses_a_process_finds_the_same_to_the_byte(
+    reference, nodes, cluster, tmp_path
+):
+    path, folder, _ = reference
+    killed = []
+
+    def kill_one(stage, done, total):
+        if (stage, done) == ("samples", 1):
+            killed.append(find_performer([find_raylet(node) for node in nodes.list_all_nodes()]))
+            os.kill(killed[0], signal.SIGKILL)
+
+    assert run(path, tmp_path / "results", workers=cluster, progress=kill_one) == ()
+    assert len(killed) == 1
+    assert planned.contents(tmp_path / "results") == planned.contents(folder)
 
 
 def test_workers_find_what_they_perform_by_its_name():
