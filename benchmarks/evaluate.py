@@ -43,6 +43,11 @@ def main() -> None:
     for name in sys.argv[1:] or (NETWORKS if data_folder() else NETWORKS[:1]):
         prepare(name)
         run(name)
+    gather()
+
+
+def gather() -> None:
+    """Writes the figures of all networks that were run."""
     known = [name for name in NETWORKS if archive(name).is_file()]
     figures: dict[str, float] = {}
     for name in known:

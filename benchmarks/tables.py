@@ -24,16 +24,6 @@ DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "method.md", ROOT / "docs" / "r
 
 PLACE = re.compile(r"(<!-- table: (?P<name>\S+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 
-CHANGES = {
-    "sgd_1e-4": "one SGD step on all layers, learning rate 1e-4",
-    "int8": "weights rounded to 8 bits",
-    "prune_5": "the smallest 5 % of weights set to 0",
-    "noise_1e-3": "Gaussian noise, 1e-3 of each layer's spread",
-    "fp16": "weights rounded to 16-bit floats",
-    "mantissa": "the top mantissa bit of one random weight flipped",
-}
-"""The changes that are measured, and what they are called."""
-
 NETWORKS = {"resnet20": "ResNet-20", "resnet32": "ResNet-32", "digits": "digits"}
 """The networks of the evaluation, and what they are called."""
 
@@ -125,39 +115,6 @@ def evaluate_table(figures: Figures) -> str:
     return markdown(("what", *NETWORKS.values()), rows)
 
 
-def seal_table(figures: Figures) -> str:
-    """How often single samples of each method notice a change, and eight chosen ones miss it."""
-    methods = ("", "natural.", "ascent.", "legacy.")
-    head = ("change", "this method", "natural images", "ascent", "legacy", "missed by 8 chosen")
-    rows = [
-        (
-            name,
-            *(tell(figures, f"seal.detection.{method}{key}", percent) for method in methods),
-            tell(figures, f"seal.missing_8.{key}", fine_percent),
-        )
-        for key, name in CHANGES.items()
-    ]
-    return markdown(head, rows)
-
-
-def quality_table(figures: Figures) -> str:
-    """How many samples can be made, how close to natural images, and how quiet they are."""
-    return figure_table(
-        figures,
-        {
-            "seal.accepted_share": ("natural images that give a usable sample", percent),
-            "seal.psnr_median_db": ("median PSNR of the samples", unit("dB")),
-            "seal.harmless_answers": ("answers of harmless variants compared", whole),
-            "seal.false_alarms": ("of these, other answers than expected", whole),
-            "seal.no_effect.mantissa": ("flipped bits that change no score at all", percent),
-            "seal.missing_8_of_effective.mantissa": (
-                "of the other flipped bits, missed by 8 chosen samples",
-                percent,
-            ),
-        },
-    )
-
-
 def cost_table(figures: Figures) -> str:
     """What making, choosing and verifying cost."""
     return figure_table(
@@ -190,11 +147,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def fine_percent(share: float) -> str:
-    """A small share in per cent."""
-    return f"{100 * share:.2f} %"
-
-
 def whole(number: float) -> str:
     """A number without a fraction."""
     return f"{number:,.0f}"
@@ -217,8 +169,6 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 TABLES: Mapping[str, Callable[[Figures], str]] = {
-    "seal": seal_table,
-    "quality": quality_table,
     "cost": cost_table,
     "evaluate": evaluate_table,
 }

@@ -7,10 +7,10 @@ import pytest
 import tables
 
 FIGURES = {
-    "seal.detection.sgd_1e-4": 0.8765,
-    "seal.detection.natural.sgd_1e-4": 0.0,
-    "seal.missing_8.sgd_1e-4": 0.00234,
-    "seal.harmless_answers": 12345,
+    "resnet20.evaluate.detection_worst": 0.8765,
+    "digits.evaluate.detection_worst": 0.0,
+    "digits.evaluate.harmless_answers": 12345,
+    "digits.evaluate.smallest_noise": 2.0**-13,
     "verify.start_s": 0.31234,
 }
 DOCUMENT = "before\n<!-- table: {0} -->\nold\n<!-- end: {0} -->\nafter\n"
@@ -36,9 +36,9 @@ def test_every_table_is_in_a_document_and_every_place_has_its_table():
 
 
 def test_a_table_is_replaced_and_what_is_around_it_stays():
-    filled = tables.fill(DOCUMENT.format("seal"), FIGURES)
-    assert filled.startswith("before\n<!-- table: seal -->\n| change |")
-    assert filled.endswith("|\n<!-- end: seal -->\nafter\n")
+    filled = tables.fill(DOCUMENT.format("cost"), FIGURES)
+    assert filled.startswith("before\n<!-- table: cost -->\n| what |")
+    assert filled.endswith("|\n<!-- end: cost -->\nafter\n")
     assert "old" not in filled
     assert tables.fill(filled, FIGURES) == filled
 
@@ -50,16 +50,21 @@ def test_what_was_not_measured_is_said_to_be_so(name):
     assert {cell.removesuffix(" |") for cell in numbers} == {"not measured"}
 
 
-def test_a_figure_stands_in_the_row_of_its_change_and_the_column_of_its_method():
-    line = tables.seal_table(FIGURES).splitlines()[2]
-    assert line == (
-        "| one SGD step on all layers, learning rate 1e-4 | 88 % | 0 % | not measured "
-        "| not measured | 0.23 % |"
-    )
+def test_a_figure_stands_in_its_row_and_the_column_of_its_network():
+    line = tables.evaluate_table(FIGURES).splitlines()[3]
+    assert line == "| the worst of them | 88 % | not measured | 0 % |"
+
+
+def test_a_network_that_was_not_run_is_said_to_be_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "EVALUATIONS", tmp_path)
+    filled = tables.fill(DOCUMENT.format("resnet32/overview"), FIGURES)
+    assert "-->\nNot measured.\n<!--" in filled
 
 
 def test_figures_have_their_units():
-    assert "| 12,345 |" in tables.quality_table(FIGURES)
+    table = tables.evaluate_table(FIGURES)
+    assert "| answers of harmless variants | not measured | not measured | 12,345 |" in table
+    assert " | 2^-13 |" in table
     assert "| `modelseal verify --help` | 0.312 s |" in tables.cost_table(FIGURES)
 
 
