@@ -15,7 +15,7 @@ from modelseal.sealing.making import measure_margin
 from results_file import write
 
 # The published loop takes about ten seconds an image.
-IMAGES = 24
+IMAGES = 12
 
 
 def main() -> None:

@@ -94,7 +94,7 @@ def test_without_torch_one_sentence_names_the_extra(folder, run, monkeypatch):
 
 
 def test_an_interruption_keeps_what_is_finished_and_is_exit_code_130(folder, start):
-    planned.write_plan(folder, ('"ftll"', '"noise", "sgd"'))
+    planned.write_plan(folder, ('"ftll"', '"noise", "sgd"'), ("seeds = 2", "seeds = 20"))
     process = start("evaluate", "plan.toml", "-o", "results")
     deadline = time.monotonic() + 60
     while not list(folder.rglob("noise--*.json")) and time.monotonic() < deadline:

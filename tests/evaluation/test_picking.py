@@ -10,7 +10,7 @@ from modelseal.evaluation.picking import detect_small, fill, pick
 from modelseal.evaluation.plan import read_plan
 from modelseal.outputs.specs import TopLabels
 from modelseal.sealing import selecting
-from modelseal.sealing.copies import small_copies
+from modelseal.sealing.copies import Kind, small_copies
 from modelseal.sealing.methods import make_samples
 from modelseal.sealing.recipe import Method, Recipe
 from modelseal.selection.activation import active_neurons
@@ -50,8 +50,9 @@ def test_every_sample_is_drawn_about_equally_often():
     assert np.abs(counts - 1000).max() < 5 * np.sqrt(500)
 
 
-def test_fewer_samples_than_a_bag_takes_are_all_in_every_bag():
-    assert [sorted(bag.tolist()) for bag in fill(5, 3, 64, seed=1)] == [[0, 1, 2, 3, 4]] * 3
+def test_no_more_samples_than_a_bag_takes_make_one_bag_of_all():
+    assert [sorted(bag.tolist()) for bag in fill(5, 3, 64, seed=1)] == [[0, 1, 2, 3, 4]]
+    assert [sorted(bag.tolist()) for bag in fill(5, 3, 5, seed=1)] == [[0, 1, 2, 3, 4]]
 
 
 @pytest.mark.usefixtures("few")
@@ -73,7 +74,7 @@ def test_a_bag_smaller_than_a_set_gives_all_it_has(opened):
     picks = pick(opened, samples, spec=TopLabels(), rules=("random",), sizes=(2, 3, 4), seed=5)
     assert [len(chosen) for chosen in picks["random"]] == [3, 3]
     picks = pick(opened, samples, spec=TopLabels(), rules=("random",), sizes=(2, 64, 8), seed=5)
-    assert [sorted(chosen) for chosen in picks["random"]] == [[0, 1, 2, 3, 4]] * 2
+    assert [sorted(chosen) for chosen in picks["random"]] == [[0, 1, 2, 3, 4]]
 
 
 def slow_choice(noticed, firing, margins, count):
@@ -95,11 +96,11 @@ def slow_choice(noticed, firing, margins, count):
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("rows", [20, 12])
-def test_detection_covers_the_changes_that_sealing_would_try_and_then_neurons(opened, rows):
+def test_detection_covers_the_seeded_changes_that_sealing_would_try_and_then_neurons(opened, rows):
     starts, network = opened.data.test_inputs[:rows], opened.model.network
     samples = make_samples(opened.model, starts, Recipe(method=Method.TWO_CLASS))
     before = run_network(network, samples)
-    copies = small_copies(opened.model, samples, draws=1, seed=5)
+    copies = small_copies(opened.model, samples, draws=1, seed=5, kinds=(Kind.DRAWN,))
     noticed = np.array([run_network(each, samples).argmax(1) for each in copies]).T
     noticed = noticed != before.argmax(1)[:, None]
     assert 0 < noticed.mean() < 1
@@ -113,9 +114,10 @@ def test_detection_covers_the_changes_that_sealing_would_try_and_then_neurons(op
         assert chosen == tuple(int(bag[place]) for place in wanted)
 
 
-def test_as_many_changes_are_tried_as_sealing_tries(opened):
+def test_as_many_seeded_changes_are_tried_as_sealing_tries(opened):
     assert picking.DRAWS == selecting.DRAWS
     samples = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    copies = sum(1 for _ in small_copies(opened.model, samples, draws=selecting.DRAWS, seed=5))
+    drawn = small_copies(opened.model, samples, draws=selecting.DRAWS, seed=5, kinds=(Kind.DRAWN,))
+    copies = sum(1 for _ in drawn)
     noticed = detect_small(opened, samples, TopLabels(), 5)
     assert (noticed.shape, noticed.dtype) == ((3, -(-copies // 8)), np.uint8)

@@ -63,6 +63,22 @@ def test_seconds_are_kept_apart_from_results(reference):
     assert not any(b"seconds" in content for content in planned.contents(folder).values())
 
 
+def test_a_ray_cluster_that_loses_a_process_finds_the_same_to_the_byte(
+    reference, nodes, cluster, tmp_path
+):
+    path, folder, _ = reference
+    killed = []
+
+    def kill_one(stage, done, total):
+        if (stage, done) == ("samples", 1):
+            killed.append(find_performer([find_raylet(node) for node in nodes.list_all_nodes()]))
+            os.kill(killed[0], signal.SIGKILL)
+
+    assert run(path, tmp_path / "results", workers=cluster, progress=kill_one) == ()
+    assert len(killed) == 1
+    assert planned.contents(tmp_path / "results") == planned.contents(folder)
+
+
 def test_two_workers_find_the_same_to_the_byte(reference, tmp_path):
     path, folder, _ = reference
     assert run(path, tmp_path / "results", workers=Processes(2)) == ()
@@ -186,21 +202,14 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(tmp_path):
     assert all(file.stat().st_mtime_ns == when for file, when in trials.items())
 
 
-def test_a_ray_cluster_that_loses_a_process_finds_the_same_to_the_byte(
-    reference, nodes, cluster, tmp_path
-):
-    path, folder, _ = reference
-    killed = []
-
-    def kill_one(stage, done, total):
-        if (stage, done) == ("samples", 1):
-            killed.append(find_performer([find_raylet(node) for node in nodes.list_all_nodes()]))
-            os.kill(killed[0], signal.SIGKILL)
-
-    assert run(path, tmp_path / "results", workers=cluster, progress=kill_one) == ()
-    assert len(killed) == 1
-    assert planned.contents(tmp_path / "results") == planned.contents(folder)
-
-
 def test_workers_find_what_they_perform_by_its_name():
     assert tasks.perform is running.perform
+
+
+def test_a_folder_that_holds_something_else_is_refused(tmp_path):
+    path = planned.write_plan(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.png").touch()
+    with pytest.raises(BadFileError, match=r"older results were wanted, but this is another$"):
+        run(path, tmp_path / "photos")
+    assert [file.name for file in (tmp_path / "photos").iterdir()] == ["mine.png"]

@@ -104,7 +104,11 @@ def take(file: Path, network: nn.Module) -> nn.Module | None:
         # A damaged file is no reason to stop: the copy is made and kept anew.
         return None
     changed = copy_network(network).eval()
-    changed.load_state_dict(weights)
+    try:
+        changed.load_state_dict(weights)
+    except RuntimeError:
+        # It holds other tensors than this network has.
+        return None
     return changed
 
 

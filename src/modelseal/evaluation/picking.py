@@ -11,7 +11,7 @@ from modelseal.evaluation.judging import changed_answers
 from modelseal.evaluation.opening import Opened, derive_seed
 from modelseal.evaluation.trial import Picks
 from modelseal.outputs.specs import OutputSpec
-from modelseal.sealing.copies import small_copies
+from modelseal.sealing.copies import Kind, small_copies
 from modelseal.sealing.selecting import DRAWS
 from modelseal.selection.activation import active_neurons
 from modelseal.selection.cover import Bits, cover, random_picks
@@ -56,12 +56,14 @@ def pick(
 
 
 def fill(samples: int, bags: int, size: int, seed: int) -> list[Array]:
-    """The numbers of samples in each bag, drawn at random: all of them if there are fewer.
+    """The numbers of samples in each bag, drawn at random; one bag of all if there are no more.
 
     No sample is twice in a bag, but two bags may share some, as if an owner had made candidates
     of one set of images and others had drawn theirs from it.
     """
     source = np.random.default_rng(derive_seed("bags", seed))
+    if samples <= size:
+        return [source.permutation(samples)]
     return [source.permutation(samples)[:size] for _ in range(bags)]
 
 
@@ -76,7 +78,7 @@ def by_neurons(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> 
 
 
 def by_detection(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> Choosing:
-    """The cover over detected small changes, as sealing chooses."""
+    """The cover over detected small changes, as sealing chooses but for those without a seed."""
     active = active_neurons(opened.model.network, samples)
     detected = detect_small(opened, samples, spec, seed)
     margins = np.asarray(spec.margin(run_network(opened.model.network, samples)), np.float64)
@@ -114,10 +116,10 @@ def named(bag: Array, order: Sequence[int]) -> tuple[int, ...]:
 def detect_small(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> Bits:
     """Which small changes each sample notices, as rows of bits.
 
-    The changes have seeds of their own, that no trial has: a set must not be chosen by what it is
-    tried on.
+    The changes have seeds of their own, that no trial has, and those that know no seed are left
+    out: a set must not be chosen by what it is tried on.
     """
     expected = run_network(opened.model.network, samples)
-    copies = small_copies(opened.model, samples, draws=DRAWS, seed=seed)
+    copies = small_copies(opened.model, samples, draws=DRAWS, seed=seed, kinds=(Kind.DRAWN,))
     rows = [changed_answers(spec, expected, run_network(changed, samples)) for changed in copies]
     return cast(Bits, np.packbits(np.stack(rows, axis=1), axis=1))

@@ -148,6 +148,10 @@ def settle(frozen: FrozenPlan, folder: Path) -> None:
     except (OSError, ValueError) as error:
         raise BadFileError(folder, f"cannot be written to: {explain(error)}") from error
     file = plan_file(folder)
+    if not file.is_file() and any(folder.iterdir()):
+        raise BadFileError(
+            folder, "a new or empty folder or older results were wanted, but this is another"
+        )
     if file.is_file():
         check_grown(read_part(file, FrozenPlan), frozen, file=file)
     write_atomically(file, dump(frozen.model_dump()))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ from modelseal.calibration.running import foreign_errors, run_network
 from modelseal.errors import ModelsealError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loading import Model
+from modelseal.outputs.specs import TopLabels
 from modelseal.shapes import Mask
 from modelseal.tampering.base import Tampering
 from modelseal.tampering.bits import SIGN_BIT, FlippedBit
@@ -42,6 +44,15 @@ POOL = 512
 STREAM = 0x5EA1
 
 
+class Kind(Enum):
+    """Whether a seed makes a difference."""
+
+    DRAWN = "drawn"
+    """Each seed gives another change: noise, steps, edits, flips."""
+    FIXED = "fixed"
+    """There is one of each size: pruning, quantisation, rounding."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
     """Changes of one kind.
@@ -65,7 +76,14 @@ class Family:
     weight: int = 1
 
 
-def small_copies(model: Model, inputs: Inputs, *, draws: int, seed: int) -> Iterator[nn.Module]:
+def small_copies(
+    model: Model,
+    inputs: Inputs,
+    *,
+    draws: int,
+    seed: int,
+    kinds: tuple[Kind, ...] = tuple(Kind),
+) -> Iterator[nn.Module]:
     """Slightly changed copies of a network, made one at a time.
 
     A copy that is dropped before the next one is asked for leaves the memory at one copy beside
@@ -78,9 +96,12 @@ def small_copies(model: Model, inputs: Inputs, *, draws: int, seed: int) -> Iter
         draws: How many random changes of each family, each of another seed.
         seed: Decides the changes; their own seeds are random numbers below 2^62, so that they
             are none of the small numbers that other changes are made with.
+        kinds: Which kinds of changes.
     """
     source = np.random.default_rng((STREAM, seed))
     for family in (*list_families(model, inputs, seed=seed), WEAK_FLIPS):
+        if (Kind.FIXED if family.fixed else Kind.DRAWN) not in kinds:
+            continue
         count = len(family.small) if family.fixed else draws * family.weight
         for number in range(count):
             level = family.small[number % len(family.small)]
@@ -108,17 +129,21 @@ def applied(change: Tampering, network: nn.Module) -> nn.Module | None:
 def differs(network: nn.Module, samples: Inputs, fingerprint: Fingerprint) -> Mask:
     """Which samples a network answers otherwise than the fingerprint expects.
 
-    A score that is not finite counts as another answer: it is never taken for intact.
+    As verifying would have it: a server that shows labels finds the highest score of a row that
+    is not finite, too, where NaN counts as the largest. One that shows numbers shows no answer,
+    which is undecided: that is no other one.
 
     Raises:
         SealingError: The network cannot be run.
     """
     scores = run_network(network, samples, size=min(len(samples), 32))
+    labels = isinstance(fingerprint.spec, TopLabels)
+    told = np.where(np.isnan(scores), np.inf, scores) if labels else scores
     # Changed weights may well give numbers that are not finite.
     with np.errstate(invalid="ignore", over="ignore"):
-        shown = fingerprint.spec.reveal(scores)
-        agrees = fingerprint.spec.agree(fingerprint.expected, shown)
-    return np.asarray(~(agrees & np.isfinite(scores).all(axis=1)))
+        agrees = fingerprint.spec.agree(fingerprint.expected, fingerprint.spec.reveal(told))
+    other = np.asarray(~agrees)
+    return other if labels else other & np.isfinite(scores).all(axis=1)
 
 
 def list_families(model: Model, inputs: Inputs, *, seed: int) -> tuple[Family, ...]:

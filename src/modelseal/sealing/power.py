@@ -32,9 +32,9 @@ class Effort(Enum):
     NONE = "none"
     """None: nothing is stated."""
     FAST = "fast"
-    """20 of each size: if all are noticed, at least 86 % of such changes are."""
+    """20 of each size: if all are noticed, that supports at least 86 %, each size by itself."""
     FULL = "full"
-    """60 of each size: if all are noticed, at least 95 % of such changes are."""
+    """60 of each size: if all are noticed, that supports at least 95 %, each size by itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
