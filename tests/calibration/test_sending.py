@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 from torch import nn
 
 from modelseal.calibration import sending
+from modelseal.calibration.running import run_network
 from modelseal.calibration.sending import Form, Sent, send_bytes, send_json, send_png
 from modelseal.calibration.variants import reference
 from modelseal.domain import Domain
@@ -76,10 +77,22 @@ def test_a_json_list_holds_the_numbers_of_the_levels(monkeypatch):
 
 
 @pytest.mark.parametrize("form", Form)
-def test_what_arrives_is_what_is_run_and_a_changed_input_is_an_error(form, monkeypatch):
+def test_what_arrives_is_what_is_run_though_it_is_changed(form, monkeypatch):
     domain, network = Domain(shape=(1, 4, 5)), flat((1, 4, 5))
+    inputs = draw(domain)
+    changed = torch.from_numpy(domain.decode(domain.encode(inputs.numpy()) ^ 1))
     monkeypatch.setitem(sending.SENDINGS, form, lambda code: code ^ 1)
-    with pytest.raises(SealingError, match=f"^inputs sent as {form.value} arrived changed$"):
+    shown = Sent(form, domain)(network, inputs)
+    assert np.array_equal(shown, run_network(network, changed))
+    assert not np.array_equal(shown, run_network(network, inputs))
+
+
+@pytest.mark.parametrize("form", Form)
+def test_what_arrives_in_another_form_is_an_error(form, monkeypatch):
+    domain, network = Domain(shape=(1, 4, 5)), flat((1, 4, 5))
+    monkeypatch.setitem(sending.SENDINGS, form, lambda code: code[..., :2])
+    said = f"^inputs sent as {form.value} arrived in another form$"
+    with pytest.raises(SealingError, match=said):
         Sent(form, domain)(network, draw(domain))
 
 

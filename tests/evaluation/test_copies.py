@@ -3,6 +3,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from modelseal.errors import NotAppliedError
@@ -99,3 +100,15 @@ def test_a_damaged_file_is_made_anew(tiny, shelf):
         for file in shelf.folder.iterdir():
             file.write_bytes(b"{}")
     assert MADE == [0.1, "refused", 0.1, "refused"]
+
+
+def test_a_file_that_holds_other_tensors_is_made_anew(tiny, shelf):
+    first = shelf.make(Shifted(0.1), tiny, known="a")
+    (file,) = shelf.folder.iterdir()
+    save_file({"other": torch.zeros(2)}, file)
+    again = shelf.make(Shifted(0.1), tiny, known="a")
+    assert MADE == [0.1, 0.1]
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(first.parameters(), again.parameters(), strict=True)
+    )
