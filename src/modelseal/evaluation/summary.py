@@ -66,6 +66,7 @@ class Summary:
         rows_lost: The rows of these in which another method is ahead.
         levels_lost: The single levels of graded families in which another method is ahead.
         not_applied: Recipes that did not reach their own goal.
+        skipped: Harmless variants that could not be run, each with its reason.
     """
 
     network: str
@@ -86,6 +87,7 @@ class Summary:
     rows_lost: tuple[str, ...]
     levels_lost: tuple[Comparison, ...]
     not_applied: tuple[NotApplied, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 def summarise(
@@ -150,6 +152,7 @@ def sum_up(
             if each.level is not None and each.lead < 0
         ),
         not_applied=list_not_applied(trials),
+        skipped=tuple(dict.fromkeys(flat(list(each.samples.skipped.items()) for each in members))),
     )
 
 
