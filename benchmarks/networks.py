@@ -69,7 +69,14 @@ def vgg_face(
     return settle(on_grey_levels(network), size)
 
 
-def vit(*, depth: int = 12, hidden: int = 384, classes: int = 1000, size: int = SIZE) -> Model:
+def vit(
+    *,
+    depth: int = 12,
+    hidden: int = 384,
+    classes: int = 1000,
+    size: int = SIZE,
+    attention: str = "sdpa",
+) -> Model:
     """A vision transformer, by default of the size that is called small (22 million weights)."""
     from transformers import ViTConfig, ViTForImageClassification
 
@@ -81,6 +88,7 @@ def vit(*, depth: int = 12, hidden: int = 384, classes: int = 1000, size: int = 
         "intermediate_size": 4 * hidden,
         "image_size": size,
         "num_labels": classes,
+        "attn_implementation": attention,
     }
     network = Logits(ViTForImageClassification(ViTConfig(**shape)))
     return settle(Normalised(network, mean=(127.5,) * 3, std=(127.5,) * 3), size)

@@ -37,7 +37,10 @@ def measure_ghosts() -> Mapping[str, float]:
 
 def subjects() -> Mapping[str, tuple[Model, Tensor]]:
     """Networks and inputs: as large as each input's own derivatives allow."""
-    small, medium = vgg_face(width=16, hidden=512, classes=100, size=64), vit(depth=6, hidden=192)
+    small, medium = (
+        vgg_face(width=16, hidden=512, classes=100, size=64),
+        vit(depth=6, hidden=192, attention="eager"),
+    )
     cifar = resnet(20)
     return {
         "resnet20": (cifar, to_tensor(cifar, images("test", INPUTS)[0])),
