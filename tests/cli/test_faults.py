@@ -106,6 +106,6 @@ def test_many_questions_at_once_end_as_one_after_another_does(folder, run):
     write(made, folder / "out.seal")
     with serving(made, FAULTS["status 503"], times=3) as server:
         result = run("verify", "out.seal", server.url, "--concurrency", 8, "--record", "r.jsonl")
-    assert (result.exit_code, result.stdout[:6]) == (0, "INTACT")
+    assert (result.exit_code, result.stdout[:6]) == (0, "INTACT"), result.output
     lines = [json.loads(line) for line in (folder / "r.jsonl").read_text().splitlines()[1:]]
     assert sorted(line["sample"] for line in lines) == list(range(30))
