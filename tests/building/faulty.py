@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from math import inf
 from typing import Any
@@ -49,11 +49,11 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: "FaultyServer"
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         metadata = self.server.metadata()
         self.reply(metadata if self.path == "/v2/models/m" else {"name": "s", "extensions": []})
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self.body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.count()
         play = self.server.next_fault()
@@ -266,9 +266,7 @@ FAULTS = {
     "slow drip of the headers": Fault(
         play=drip_the_headers, passing=True, reason=r"no answer came within 0\.3 seconds"
     ),
-    "timeout": Fault(
-        play=say_nothing, passing=True, reason=r"no answer came within 0\.3 seconds"
-    ),
+    "timeout": Fault(play=say_nothing, passing=True, reason=r"no answer came within 0\.3 seconds"),
     **{
         f"status {code}": Fault(
             play=status(code), passing=code in {429, 502, 503, 504}, reason=f"status {code} came"
@@ -287,9 +285,7 @@ FAULTS = {
     "wrong types": Fault(play=changed(data=["3"]), reason='a whole number was wanted, but "3"'),
     "true in place of a label": Fault(play=changed(data=[True]), reason="but true came"),
     "nothing in place of a label": Fault(play=changed(data=[None]), reason="but nothing came"),
-    "NaN": Fault(
-        play=text(b'{"outputs": [{"name": "y", "data": [NaN]}]}'), reason="but NaN came"
-    ),
+    "NaN": Fault(play=text(b'{"outputs": [{"name": "y", "data": [NaN]}]}'), reason="but NaN came"),
     "infinity": Fault(
         play=text(b'{"outputs": [{"name": "y", "data": [-Infinity]}]}'), reason="but -Infinity"
     ),
@@ -298,7 +294,9 @@ FAULTS = {
         reason="finite numbers within float32",
     ),
     "wrong shape": Fault(play=changed(shape=[5], data=[1] * 5), reason="labels of shape .* wanted"),
-    "data of another length": Fault(play=changed(data=[1, 2]), reason="data: 1 numbers were wanted"),
+    "data of another length": Fault(
+        play=changed(data=[1, 2]), reason="data: 1 numbers were wanted"
+    ),
     "unknown label": Fault(play=changed(data=[5]), reason="labels 0 to 4 were wanted, but 5 came"),
     "negative label": Fault(play=changed(data=[-1]), reason="labels 0 to 4 were wanted, but -1"),
     "too many answers": Fault(
