@@ -26,6 +26,7 @@ from modelseal.outputs.specs import (
     RawScores,
     TopLabels,
     TopProbabilities,
+    parse_spec,
 )
 from modelseal.shapes import Array, Codes
 from modelseal.verdict import Verdict
@@ -46,9 +47,15 @@ Change: TypeAlias = Callable[[Body, np.random.Generator], Body]
 LENGTH = "inference-header-content-length"
 
 
-@cache
 def sealed_for(spec: OutputSpec) -> tuple[Fingerprint, Array]:
     """A fingerprint with this spec, and the scores of the model that it was sealed of."""
+    return sealed_as(str(spec))
+
+
+@cache
+def sealed_as(text: str) -> tuple[Fingerprint, Array]:
+    """The same for the text of a spec."""
+    spec = parse_spec(text)
     golden = read(GOLDEN / "format-1.0.seal")
     scores = np.sin(np.arange(len(golden) * golden.classes)).reshape(len(golden), golden.classes)
     return replace(golden, spec=spec, expected=spec.reveal(scores)), scores

@@ -95,11 +95,14 @@ def run_case(case: Case, tally: Tally, name: str, seed: tuple[int, int]) -> str:
 
 
 def mutate(data: bytes, chance: np.random.Generator) -> bytes:
-    """Changes bytes in one to four places."""
+    """Changes bytes in one to four places, so that they are others afterwards."""
     ways = (flip, overwrite, delete, repeat, insert, truncate)
-    for _ in range(chance.integers(1, 5)):
-        data = ways[chance.integers(len(ways))](data, chance) if data else data
-    return data
+    result = data
+    while result == data:
+        for _ in range(chance.integers(1, 5)):
+            way = ways[chance.integers(len(ways))] if result else insert
+            result = way(result, chance)
+    return result
 
 
 def flip(data: bytes, chance: np.random.Generator) -> bytes:
@@ -134,7 +137,7 @@ def repeat(data: bytes, chance: np.random.Generator) -> bytes:
 
 def insert(data: bytes, chance: np.random.Generator) -> bytes:
     """Puts a token in, in the place of a few bytes or of none."""
-    begin = chance.integers(len(data))
+    begin = chance.integers(len(data) + 1)
     token = TOKENS[chance.integers(len(TOKENS))]
     return data[:begin] + token + data[begin + chance.integers(6) :]
 

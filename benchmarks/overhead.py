@@ -30,10 +30,17 @@ def fingerprint_of(domain: Domain) -> Fingerprint:
     """A fingerprint of random inputs that are all to be answered with one label."""
     made, _ = sealed_for(TopLabels())
     codes = np.random.default_rng(0).integers(0, 256, (SAMPLES, *domain.shape), dtype=np.uint8)
-    columns = {name: np.resize(getattr(made, name), SAMPLES) for name in ("margins", "moves")}
-    columns |= {name: np.resize(getattr(made, name), SAMPLES) for name in ("psnr", "sources")}
     labels = Answers(kind=Kind.LABELS, labels=np.full((SAMPLES, 1), LABEL))
-    return replace(made, domain=domain, samples=codes, expected=labels, **columns)
+    return replace(
+        made,
+        domain=domain,
+        samples=codes,
+        expected=labels,
+        margins=np.resize(made.margins, SAMPLES),
+        moves=np.resize(made.moves, SAMPLES),
+        psnr=np.resize(made.psnr, SAMPLES),
+        sources=np.resize(made.sources, SAMPLES),
+    )
 
 
 def serve(metadata: bytes, answer: bytes, pipe: Pipe) -> None:

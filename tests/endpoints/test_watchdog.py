@@ -19,7 +19,7 @@ def test_it_acts_at_the_deadline_and_not_before(acted):
     begin = time.monotonic()
     Watchdog(0.2, acted.set).call()
     assert acted.wait(5)
-    assert 0.2 <= time.monotonic() - begin < 0.5
+    assert 0.2 <= time.monotonic() - begin < 1.0
 
 
 def test_it_does_nothing_once_it_was_called_off(acted):
