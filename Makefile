@@ -3,16 +3,19 @@
 BIN := .venv/bin
 STAMP := .venv/installed
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+# Servers that the tests start, and whose packages no one environment holds at once.
+SERVERS := $(patsubst %,.servers/%/installed,kserve mlflow triton)
+SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 # Material for MkDocs would advertise another program.
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: demo test bench evaluate docs clean
+.PHONY: demo test bench evaluate docs servers clean
 
 demo: $(STAMP)
 	$(BIN)/python demo/demo.py
 
-test: $(STAMP)
+test: $(STAMP) $(SERVERS)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -40,6 +43,16 @@ $(STAMP): pyproject.toml constraints.txt
 	$$python -c '$(ENOUGH)' || { echo "Python 3.11 or newer is needed" >&2; exit 1; }; \
 	set -x; $$python -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@
+
+servers: $(SERVERS)
+
+# What a server lacks, such as torch, it finds in .venv, whose packages come last on its path.
+.servers/%/installed: tests/servers/%.txt | $(STAMP)
+	rm -rf $(@D)
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet -r $<
+	$(BIN)/python $(SITE) > "$$($(@D)/bin/python $(SITE))/project.pth"
 	@touch $@
 
 clean:

@@ -12,6 +12,7 @@ from modelseal.errors import (
     MissingExtraError,
     ModelsealError,
     NotAppliedError,
+    PassingError,
     SealingError,
 )
 
@@ -25,6 +26,7 @@ ALL = [
     EvaluationError("trial of small: its code raised"),
     BadFileError("a.seal", "is missing", field="origin.seed"),
     InvalidArgumentError("is negative", field="margins[3]"),
+    PassingError("the server is busy", wait=1.5),
 ]
 
 

@@ -9,6 +9,7 @@ ModelsealError
 ├── NotAppliedError         a tampering recipe did not reach its own goal on a network
 ├── EvaluationError         a task could not be done by its workers; the text names the task
 └── EndpointError           an endpoint gave no usable answer: a verdict of undecided
+    └── PassingError        one that may pass, such as a busy server's: may be asked again
 ```
 
 A tampered model is an answer, not an exception: it never appears here.
@@ -79,6 +80,19 @@ class EvaluationError(ModelsealError):
 
 class EndpointError(ModelsealError):
     """An endpoint gave no usable answer: unreachable, malformed, of another shape, not finite."""
+
+
+class PassingError(EndpointError):
+    """A fault that may pass, such as a busy server: the same question may be asked again.
+
+    Args:
+        reason: What was wanted and what came.
+        wait: How many seconds the server asks to wait before; None if it does not say.
+    """
+
+    def __init__(self, reason: str, *, wait: float | None = None) -> None:
+        self.wait = wait
+        super().__init__(reason)
 
 
 def _restore(
