@@ -1,6 +1,7 @@
 """One exchange over gRPC, in which every fault becomes an EndpointError."""
 
 import os
+import re
 from importlib import import_module
 from pathlib import Path
 from ssl import get_default_verify_paths
@@ -27,6 +28,12 @@ OPTIONS = (
 
 PASSING = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED"})
 """The status codes of faults that may pass."""
+
+PUSHBACK = "grpc-retry-pushback-ms"
+"""Where a server says after how many milliseconds to ask again; anything else means never."""
+
+WAIT = re.compile("[0-9]{1,9}")
+"""Milliseconds that somebody would wait for: up to eleven days."""
 
 TOO_LARGE = "larger than max"
 """What gRPC itself says of a message beyond the limit, under the code of a busy server."""
@@ -76,7 +83,8 @@ class Channel:
         try:
             return bytes(ask(request, timeout=self.seconds))
         except self.grpc.RpcError as error:
-            raise fault(error.code().name, error.details() or "") from error
+            pushback = dict(error.trailing_metadata() or ()).get(PUSHBACK)
+            raise fault(error.code().name, error.details() or "", pushback=pushback) from error
 
 
 def load_grpc() -> Any:  # noqa: ANN401 (gRPC has no types)
@@ -107,12 +115,13 @@ def read_certificates() -> bytes | None:
         raise EndpointError(reason) from error
 
 
-def fault(code: str, details: str) -> EndpointError:
+def fault(code: str, details: str, *, pushback: str | None = None) -> EndpointError:
     """What a call that failed is to us.
 
     Args:
         code: The name of gRPC's status code.
         details: What the server, or gRPC in its place, says of it.
+        pushback: What the server says of asking again; None if it says nothing.
 
     Examples:
         >>> fault("NOT_FOUND", "no such model")
@@ -121,5 +130,7 @@ def fault(code: str, details: str) -> EndpointError:
     if code == "RESOURCE_EXHAUSTED" and TOO_LARGE in details:
         return EndpointError(f"an answer of at most {LARGEST} bytes was wanted, but more came")
     said = f": {shorten(details)}" if details.strip() else ""
-    kind = PassingError if code in PASSING else EndpointError
-    return kind(f"an answer was wanted, but status {code} came{said}")
+    reason = f"an answer was wanted, but status {code} came{said}"
+    if code not in PASSING or (pushback is not None and not WAIT.fullmatch(pushback)):
+        return EndpointError(reason)
+    return PassingError(reason, wait=None if pushback is None else int(pushback) / 1000)

@@ -24,6 +24,9 @@ FIELDS = {
 }
 """Where the numbers of each type stand, if they are not sent as bytes. FP16 has no such place."""
 
+MOST = 1000
+"""How many tensors are read of one message: empty ones take two bytes there, and hundreds here."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
@@ -56,6 +59,8 @@ def decode_metadata(body: bytes, *, target: Target) -> JsonObject:
     """
     said = parse(messages().metadata_response, body)
     check_text("name", said.name, wanted=target.name)
+    for field in ("versions", "inputs", "outputs"):
+        check_count(field, len(getattr(said, field)))
     return {
         "versions": list(said.versions),
         "inputs": [describe(tensor) for tensor in said.inputs],
@@ -103,6 +108,7 @@ def decode_response(body: bytes, *, target: Target, request: str, output: str) -
     check_text("model_name", said.model_name, wanted=target.name)
     if target.version:
         check_text("model_version", said.model_version, wanted=target.version)
+    check_count("outputs", len(said.outputs))
     number = find([{"name": tensor.name} for tensor in said.outputs], output)
     try:
         array = read_output(said, number)
@@ -134,6 +140,16 @@ def read_output(said: Any, number: int) -> Array:  # noqa: ANN401 (classes made 
 def describe(tensor: Any) -> JsonObject:  # noqa: ANN401 (classes that are made at run time)
     """A tensor without its data, in the form that it has over HTTP."""
     return {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
+
+
+def check_count(field: str, came: int) -> None:
+    """Makes sure that a server does not say more than anybody would.
+
+    Raises:
+        EndpointError: It does.
+    """
+    if came > MOST:
+        raise EndpointError(f"{field}: at most {MOST} were wanted, but {came} came")
 
 
 def check_text(field: str, came: str, *, wanted: str) -> None:
