@@ -52,7 +52,7 @@ servers: $(SERVERS)
 .servers/%/installed: tests/servers/%.txt | $(STAMP)
 	rm -rf $(@D)
 	$(BIN)/python -m venv $(@D)
-	@if (set -x; $(@D)/bin/python -m pip install --quiet -r $<); then \
+	@if (set -x; $(@D)/bin/python -m pip install --quiet --no-compile -r $<); then \
 		$(BIN)/python $(SITE) > "$$($(@D)/bin/python $(SITE))/project.pth" && touch $@; \
 	else \
 		rm -rf $(@D); echo "the tests of $* will be skipped" >&2; test -z "$$CI"; \
