@@ -60,16 +60,18 @@ class Verdict:
         samples: How many samples the fingerprint holds.
         evidence: One entry for each sample that was asked, in the order of asking.
         reason: One sentence for a person.
+        chosen: The numbers of the samples that this check was about, if not about all.
 
     Raises:
         InvalidArgumentError: The evidence does not support the outcome, or speaks of a sample
-            twice or of one that the fingerprint does not hold.
+            twice or of one that the fingerprint does not hold or that was not chosen.
     """
 
     outcome: Outcome
     samples: int
     evidence: tuple[Evidence, ...]
     reason: str
+    chosen: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         asked = [entry.sample for entry in self.evidence]
@@ -77,7 +79,14 @@ class Verdict:
             raise InvalidArgumentError(
                 f"each of {self.samples} samples was wanted once at most, but {asked} came"
             )
-        supported = judge(self.evidence, samples=self.samples)
+        if self.chosen is not None and not set(asked) <= set(self.chosen) <= set(
+            range(self.samples)
+        ):
+            raise InvalidArgumentError(
+                f"samples among the chosen {list(self.chosen)} of {self.samples} were wanted, "
+                f"but {asked} came"
+            )
+        supported = judge(self.evidence, samples=self.samples, chosen=self.chosen)
         if self.outcome is not supported:
             raise InvalidArgumentError(
                 f"the evidence supports {supported.value}, not {self.outcome.value}"
@@ -88,16 +97,19 @@ class Verdict:
         return sum(entry.finding is finding for entry in self.evidence)
 
 
-def judge(evidence: tuple[Evidence, ...], *, samples: int) -> Outcome:
+def judge(
+    evidence: tuple[Evidence, ...], *, samples: int, chosen: tuple[int, ...] | None = None
+) -> Outcome:
     """The outcome that evidence supports.
 
     One sample that differs proves tampering, because a sample's margin is larger than any
-    harmless move. Intact needs every sample of the fingerprint to agree. Anything else is
-    undecided.
+    harmless move. Intact needs every sample of the check to agree: all that the fingerprint holds,
+    or those that were chosen before any was asked. Anything else is undecided.
 
     Args:
         evidence: One entry for each sample that was asked.
         samples: How many samples the fingerprint holds, at least 1.
+        chosen: The numbers of the samples that the check is about, if not about all.
 
     Examples:
         >>> judge((), samples=8)
@@ -107,6 +119,7 @@ def judge(evidence: tuple[Evidence, ...], *, samples: int) -> Outcome:
         return Outcome.TAMPERED
     agreeing = {entry.sample for entry in evidence if entry.finding is Finding.AGREES}
     unclear = any(entry.finding is Finding.UNCLEAR for entry in evidence)
-    if agreeing == set(range(samples)) and samples > 0 and not unclear:
+    wanted = set(range(samples) if chosen is None else chosen)
+    if agreeing == wanted and wanted and not unclear:
         return Outcome.INTACT
     return Outcome.UNDECIDED

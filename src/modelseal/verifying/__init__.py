@@ -8,6 +8,7 @@ import numpy as np
 from modelseal.endpoints.base import Endpoint
 from modelseal.errors import EndpointError
 from modelseal.fingerprint.record import Fingerprint
+from modelseal.shapes import Array
 from modelseal.verdict import Evidence, Finding, Verdict
 from modelseal.verifying.concluding import NO_ANSWERS, conclude
 from modelseal.verifying.examining import examine
@@ -33,6 +34,7 @@ def verify(
     generator: np.random.Generator,
     depth: Depth = Depth.FIRST_PROOF,
     progress: Callable[[int, int], None] = ignore,
+    chosen: Array | None = None,
 ) -> Verdict:
     """Asks an endpoint the samples of a fingerprint, one at a time in random order.
 
@@ -42,23 +44,27 @@ def verify(
         generator: The source of the order.
         depth: Whether to stop at the first sample that differs, which is proof enough.
         progress: Told after each sample how many were asked and how many there are.
+        chosen: The numbers of the samples to ask, each once; by default all. What a part of the
+            samples rules out was never measured, so that the verdict does not say it.
 
     Returns:
-        Intact only if every sample was answered as expected; tampered if one was answered
+        Intact only if every one of these was answered as expected; tampered if one was answered
         otherwise; undecided if an answer is missing or malformed and none differs. An endpoint
         that gives no answer several times in a row is asked no further.
     """
     evidence: list[Evidence] = []
     silent = 0
-    for number in generator.permutation(len(fingerprint)):
+    numbers = np.arange(len(fingerprint)) if chosen is None else chosen
+    for number in generator.permutation(numbers):
         answer = ask(endpoint, fingerprint, int(number))
         silent = silent + 1 if isinstance(answer, EndpointError) else 0
         evidence.append(examine(fingerprint, int(number), answer))
-        progress(len(evidence), len(fingerprint))
+        progress(len(evidence), len(numbers))
         proven = evidence[-1].finding is Finding.DIFFERS and depth is Depth.FIRST_PROOF
         if proven or silent == NO_ANSWERS:
             break
-    return conclude(fingerprint, tuple(evidence))
+    part = None if chosen is None else tuple(int(number) for number in chosen)
+    return conclude(fingerprint, tuple(evidence), chosen=part)
 
 
 def ask(endpoint: Endpoint, fingerprint: Fingerprint, number: int) -> object:

@@ -8,26 +8,40 @@ NO_ANSWERS = 3
 """After so many questions in a row without an answer the endpoint is left alone."""
 
 
-def conclude(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> Verdict:
-    """The verdict that the evidence supports, with its reason in one sentence."""
-    outcome = judge(evidence, samples=len(fingerprint))
+def conclude(
+    fingerprint: Fingerprint,
+    evidence: tuple[Evidence, ...],
+    *,
+    chosen: tuple[int, ...] | None = None,
+) -> Verdict:
+    """The verdict that the evidence supports, with its reason in one sentence.
+
+    Args:
+        fingerprint: What was asked.
+        evidence: What each sample showed that was asked.
+        chosen: The numbers of the samples that the check is about, if not about all.
+    """
+    outcome = judge(evidence, samples=len(fingerprint), chosen=chosen)
     sentence = {
         Outcome.INTACT: intact,
         Outcome.TAMPERED: tampered,
         Outcome.UNDECIDED: undecided,
     }[outcome]
+    wanted = len(fingerprint) if chosen is None else len(chosen)
     return Verdict(
         outcome=outcome,
         samples=len(fingerprint),
         evidence=evidence,
-        reason=sentence(fingerprint, evidence),
+        reason=sentence(fingerprint, evidence, wanted),
+        chosen=chosen,
     )
 
 
-def intact(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:
+def intact(fingerprint: Fingerprint, evidence: tuple[Evidence, ...], wanted: int) -> str:
     """Why a model is intact, what is known of how its answers vary, and what that rules out.
 
-    What the samples were seen to notice holds for all of them together, and all were asked.
+    What the samples were seen to notice holds for all of them together, so it is said only if all
+    were asked.
     """
     answers = fingerprint.origin.harmless_answers
     known = (
@@ -35,12 +49,12 @@ def intact(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:
         if answers
         else "how many answers harmless differences change was never measured"
     )
-    power = tell_power(fingerprint.power)
+    power = tell_power(fingerprint.power) if wanted == len(fingerprint) else ""
     ruled_out = f"; rules out, as tried at sealing: {power}" if power else ""
     return f"{of(len(evidence), fingerprint)} answered as expected ({known}){ruled_out}"
 
 
-def tampered(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:
+def tampered(fingerprint: Fingerprint, evidence: tuple[Evidence, ...], wanted: int) -> str:
     """Why a model is tampered with: how many samples differ, and the first of them."""
     differing = [entry for entry in evidence if entry.finding is Finding.DIFFERS]
     first = differing[0]
@@ -50,14 +64,14 @@ def tampered(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:
     )
 
 
-def undecided(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:
+def undecided(fingerprint: Fingerprint, evidence: tuple[Evidence, ...], wanted: int) -> str:
     """Why nothing can be said: how many samples are unclear, and the first of them."""
     unclear = [entry for entry in evidence if entry.finding is Finding.UNCLEAR]
     first = unclear[0]
     stopped = (
-        f", and {len(fingerprint) - len(evidence)} were not asked since "
+        f", and {wanted - len(evidence)} were not asked since "
         f"{NO_ANSWERS} times in a row no answer came"
-        if len(evidence) < len(fingerprint)
+        if len(evidence) < wanted
         else ""
     )
     return (
