@@ -20,7 +20,8 @@ NAME = b"modelseal-encrypted "
 VERSION = "1.0"
 """The only version that there is."""
 
-CIPHER = "chacha20-poly1305"
+CIPHER: Literal["chacha20-poly1305"] = "chacha20-poly1305"
+"""The only cipher that there is."""
 
 MAX_LINE = 1024
 """The longest header line, in bytes: those that are written have a third of it."""
