@@ -1,5 +1,7 @@
 """The verdict that evidence supports, with its reason in one sentence."""
 
+from enum import Enum
+
 from modelseal.fingerprint.power import tell_power
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.verdict import Evidence, Finding, Outcome, Verdict, judge
@@ -8,9 +10,18 @@ NO_ANSWERS = 3
 """After so many questions in a row without an answer the endpoint is left alone."""
 
 
+class Stop(Enum):
+    """Why no further sample was asked."""
+
+    PROOF = "tampering was proven"
+    SILENCE = f"{NO_ANSWERS} times in a row no answer came"
+    TIME = "the time limit was over"
+
+
 def conclude(
     fingerprint: Fingerprint,
     evidence: tuple[Evidence, ...],
+    stop: Stop | None = None,
     *,
     chosen: tuple[int, ...] | None = None,
 ) -> Verdict:
@@ -18,26 +29,29 @@ def conclude(
 
     Args:
         fingerprint: What was asked.
-        evidence: What each sample showed that was asked.
+        evidence: One entry for each sample that was asked, in the order of asking.
+        stop: Why no further sample was asked; nothing if all were.
         chosen: The numbers of the samples that the check is about, if not about all.
     """
     outcome = judge(evidence, samples=len(fingerprint), chosen=chosen)
-    sentence = {
-        Outcome.INTACT: intact,
-        Outcome.TAMPERED: tampered,
-        Outcome.UNDECIDED: undecided,
-    }[outcome]
-    wanted = len(fingerprint) if chosen is None else len(chosen)
+    missing = (len(fingerprint) if chosen is None else len(chosen)) - len(evidence)
+    match outcome:
+        case Outcome.INTACT:
+            reason = intact(fingerprint, evidence)
+        case Outcome.TAMPERED:
+            reason = tampered(evidence)
+        case Outcome.UNDECIDED:
+            reason = undecided(fingerprint, evidence, missing=missing, stop=stop)
     return Verdict(
         outcome=outcome,
         samples=len(fingerprint),
         evidence=evidence,
-        reason=sentence(fingerprint, evidence, wanted),
+        reason=reason,
         chosen=chosen,
     )
 
 
-def intact(fingerprint: Fingerprint, evidence: tuple[Evidence, ...], wanted: int) -> str:
+def intact(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:
     """Why a model is intact, what is known of how its answers vary, and what that rules out.
 
     What the samples were seen to notice holds for all of them together, so it is said only if all
@@ -49,12 +63,12 @@ def intact(fingerprint: Fingerprint, evidence: tuple[Evidence, ...], wanted: int
         if answers
         else "how many answers harmless differences change was never measured"
     )
-    power = tell_power(fingerprint.power) if wanted == len(fingerprint) else ""
+    power = tell_power(fingerprint.power) if len(evidence) == len(fingerprint) else ""
     ruled_out = f"; rules out, as tried at sealing: {power}" if power else ""
     return f"{of(len(evidence), fingerprint)} answered as expected ({known}){ruled_out}"
 
 
-def tampered(fingerprint: Fingerprint, evidence: tuple[Evidence, ...], wanted: int) -> str:
+def tampered(evidence: tuple[Evidence, ...]) -> str:
     """Why a model is tampered with: how many samples differ, and the first of them."""
     differing = [entry for entry in evidence if entry.finding is Finding.DIFFERS]
     first = differing[0]
@@ -64,19 +78,19 @@ def tampered(fingerprint: Fingerprint, evidence: tuple[Evidence, ...], wanted: i
     )
 
 
-def undecided(fingerprint: Fingerprint, evidence: tuple[Evidence, ...], wanted: int) -> str:
-    """Why nothing can be said: how many samples are unclear, and the first of them."""
+def undecided(
+    fingerprint: Fingerprint, evidence: tuple[Evidence, ...], *, missing: int, stop: Stop | None
+) -> str:
+    """Why nothing can be said: what is missing, why, and the first sample that is unclear."""
     unclear = [entry for entry in evidence if entry.finding is Finding.UNCLEAR]
+    unasked = f"{missing} were not asked since {stop.value}" if missing and stop else ""
+    if not unclear:
+        kept = f"{of(len(evidence), fingerprint)} answered as expected"
+        return f"{kept}, but {unasked or 'the others were not asked'}"
     first = unclear[0]
-    stopped = (
-        f", and {wanted - len(evidence)} were not asked since "
-        f"{NO_ANSWERS} times in a row no answer came"
-        if len(evidence) < wanted
-        else ""
-    )
     return (
-        f"{of(len(unclear), fingerprint)} gave no clear answer{stopped}: "
-        f"sample {first.sample}: {first.reason}"
+        f"{of(len(unclear), fingerprint)} gave no clear answer"
+        f"{unasked and f', and {unasked}'}: sample {first.sample}: {first.reason}"
     )
 
 
