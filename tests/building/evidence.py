@@ -5,9 +5,10 @@ from typing import Any
 
 import sealed
 
+from modelseal.fingerprint.codec import file_digest
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.verifying.bundle import Bundle
-from modelseal.verifying.commitment import Salts, commit
+from modelseal.verifying.commitment import Salts
 from modelseal.verifying.revealing import read_records, reveal
 
 TIME = "2026-11-23T10:00:00Z"
@@ -16,10 +17,8 @@ NAMES = ("ant", "bee", "cat", "dog", "elk")
 
 def salts_of(made: Fingerprint) -> Salts:
     """The same random numbers every time."""
-    from modelseal.fingerprint.codec import digest_of
-
-    parts = {"schema": "modelseal.salts/1", "fingerprint": digest_of(made), "secret": "5" * 64}
-    return Salts.model_validate(parts)
+    parts = {"schema": "modelseal.salts/1", "fingerprint": file_digest(made), "time": TIME}
+    return Salts.model_validate(parts | {"secret": "5" * 64})
 
 
 def lines_of(made: Fingerprint, *, numbers: Any = None, **changes: Any) -> list[dict[str, Any]]:
@@ -35,13 +34,11 @@ def lines_of(made: Fingerprint, *, numbers: Any = None, **changes: Any) -> list[
 
 def bundle_of(made: Fingerprint, lines: list[dict[str, Any]]) -> Bundle:
     """An evidence bundle of recorded lines."""
-    salts = salts_of(made)
     text = "\n".join(json.dumps(line) for line in lines).encode()
     return reveal(
         made,
         read_records(text, made, name="record"),
-        commitment=commit(made, salts, time=TIME),
-        salts=salts,
+        salts=salts_of(made),
         endpoint="http://a",
         time=TIME,
     )

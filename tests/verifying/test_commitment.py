@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from evidence import TIME, salts_of
 
 from modelseal.errors import BadFileError
-from modelseal.fingerprint.codec import digest_of
+from modelseal.fingerprint.codec import file_digest
 from modelseal.verifying.commitment import (
     commit,
     describe_sample,
@@ -34,11 +34,11 @@ def canonical(value):
 def test_every_hash_is_what_the_page_on_the_format_says(spec, domain):
     # Computed apart from the module, by the page alone.
     made = sealed.fingerprint(count=2, spec=spec, domain=domain)
-    commitment = commit(made, salts_of(made), time=TIME)
+    commitment = commit(made, salts_of(made))
     secret = bytes.fromhex("5" * 64)
     for number, found in enumerate(commitment.samples):
         message = b"modelseal.commitment/1 salt\n" + number.to_bytes(8, "little")
-        salt = hmac.new(secret, message + digest_of(made).encode(), hashlib.sha256).digest()
+        salt = hmac.new(secret, message + file_digest(made).encode(), hashlib.sha256).digest()
         expected = made.expected
         sample = {
             "codes": base64.b64encode(made.samples[number].tobytes()).decode(),
@@ -51,7 +51,7 @@ def test_every_hash_is_what_the_page_on_the_format_says(spec, domain):
 
 
 def test_a_commitment_is_read_back_as_it_was_written():
-    commitment = commit(MADE, salts_of(MADE), time=TIME)
+    commitment = commit(MADE, salts_of(MADE))
     text = write_part(commitment)
     assert read_commitment(text, name="c.json") == commitment
     assert write_part(read_commitment(text, name="c.json")) == text
@@ -59,22 +59,22 @@ def test_a_commitment_is_read_back_as_it_was_written():
 
 
 def test_the_key_of_bundles_comes_of_the_salts_alone():
-    message = b"modelseal.commitment/1 signing key\n" + digest_of(MADE).encode()
+    message = b"modelseal.commitment/1 signing key\n" + file_digest(MADE).encode()
     seed = hmac.new(bytes.fromhex("5" * 64), message, hashlib.sha256).digest()
     public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw().hex()
-    assert commit(MADE, salts_of(MADE), time=TIME).key == public
+    assert commit(MADE, salts_of(MADE)).key == public
 
 
 def test_the_same_sample_twice_gives_two_hashes():
     made = sealed.fingerprint(count=2, samples=np.zeros((2, 2, 3), np.uint8))
     same = made.take(np.array([0, 0]))
-    first, second = commit(same, salts_of(same), time=TIME).samples
+    first, second = commit(same, salts_of(same)).samples
     assert first != second
 
 
 def test_whoever_guesses_the_whole_file_learns_nothing_from_the_commitment():
     # The salts are no function of the file: another draw gives other hashes everywhere.
-    one, other = (commit(MADE, draw_salts(MADE), time=TIME) for _ in range(2))
+    one, other = (commit(MADE, draw_salts(MADE, time=TIME)) for _ in range(2))
     assert not set(one.samples) & set(other.samples)
     assert one.key != other.key
 
@@ -92,7 +92,7 @@ def test_a_changed_sample_has_another_hash():
 
 
 def test_the_salts_of_another_fingerprint_are_refused():
-    text = write_part(draw_salts(sealed.fingerprint(count=3)))
+    text = write_part(draw_salts(sealed.fingerprint(count=3), time=TIME))
     with pytest.raises(BadFileError, match="but they are those of another one"):
         read_salts(text, MADE, name="s")
 

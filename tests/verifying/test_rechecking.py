@@ -15,7 +15,7 @@ from modelseal.verifying.commitment import commit
 from modelseal.verifying.rechecking import recheck
 
 MADE = evidence.made()
-PUBLIC = commit(MADE, evidence.salts_of(MADE), time=evidence.TIME)
+PUBLIC = commit(MADE, evidence.salts_of(MADE))
 RIGHT = int(MADE.expected.labels[3, 0])
 WRONG = evidence.lines_of(MADE, numbers=[3], labels=[(RIGHT + 1) % 5])
 LINES = [*evidence.lines_of(MADE, numbers=[0, 2, 5]), *WRONG]

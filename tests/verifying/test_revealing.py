@@ -3,10 +3,9 @@ import json
 import evidence
 import pytest
 
-from modelseal.errors import BadFileError, InvalidArgumentError
+from modelseal.errors import BadFileError
 from modelseal.verifying.bundle import read_bundle, write_bundle
-from modelseal.verifying.commitment import commit
-from modelseal.verifying.revealing import read_records, reveal
+from modelseal.verifying.revealing import read_records
 
 MADE = evidence.made()
 
@@ -67,18 +66,3 @@ def test_the_lines_of_a_record_are_read_with_their_times_and_errors():
 def test_a_malformed_record_is_refused_with_its_line(text, problem):
     with pytest.raises(BadFileError, match=rf"^r: {problem}"):
         read_records(text.encode(), MADE, name="r")
-
-
-def test_the_commitment_to_another_fingerprint_is_refused():
-    salts = evidence.salts_of(MADE)
-    other = commit(evidence.made(margins=2 * MADE.margins), salts, time=evidence.TIME)
-    records = read_records(b'{"sample": 0, "labels": [1]}', MADE, name="r")
-    with pytest.raises(InvalidArgumentError, match="the commitment to this fingerprint was wanted"):
-        reveal(
-            MADE,
-            records,
-            commitment=other,
-            salts=salts,
-            endpoint="a",
-            time=evidence.TIME,
-        )

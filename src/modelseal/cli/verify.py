@@ -1,10 +1,20 @@
 """`modelseal verify`: asks an endpoint whether it still serves the sealed model."""
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
 
+from modelseal.cli.asking_options import (
+    AskingLimit,
+    Concurrency,
+    Pace,
+    RecordFile,
+    ResumeFile,
+    Retries,
+    Timeout,
+)
 from modelseal.cli.border import Exit
 from modelseal.cli.options import (
     EndpointName,
@@ -19,6 +29,7 @@ from modelseal.errors import EndpointError
 from modelseal.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
+    from modelseal.cli.asking import Asking
     from modelseal.fingerprint.record import Fingerprint
     from modelseal.verifying import Depth
 
@@ -30,7 +41,7 @@ CODES = {
 """The exit code of each outcome."""
 
 
-def verify(
+def verify(  # noqa: PLR0913 (a verb)
     fingerprint: FingerprintFile,
     endpoint: EndpointName,
     *,
@@ -38,21 +49,34 @@ def verify(
     json: JsonFile = None,
     shows: ShowsOption = None,
     seed: OrderSeed = None,
+    retries: Retries = 3,
+    timeout: Timeout = 30.0,
+    time_limit: AskingLimit = None,
+    concurrency: Concurrency = 1,
+    pace: Pace = 0.0,
+    record: RecordFile = None,
+    resume: ResumeFile = None,
 ) -> None:
     """Ask an endpoint whether it still serves the sealed model.
 
     Exit codes: 0 intact, 1 tampered, 2 wrong use or bad file, 3 undecided.
     """
+    from modelseal.cli.asking import Asking
     from modelseal.cli.documents import verdict_document
     from modelseal.cli.emitting import STANDARD_OUTPUT, check_document, emit
     from modelseal.cli.opening import list_files, shown_name
     from modelseal.fingerprint.codec import read
-    from modelseal.verifying import Depth
+    from modelseal.verifying import Depth, Manners
 
-    check_document(json, inputs=[fingerprint, *list_files(endpoint)])
+    limit = math.inf if time_limit is None else time_limit
+    manners = Manners(retries=retries, pace=pace, time_limit=limit, concurrency=concurrency)
+    asking = Asking(manners=manners, timeout=timeout, record=record, resume=resume)
+    inputs = [fingerprint, *list_files(endpoint)]
+    check_document(json, inputs=inputs)
+    asking.check_files(inputs=inputs, json=json)
     sealed = read(fingerprint)
     depth = Depth.ALL if everything else Depth.FIRST_PROOF
-    verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed)
+    verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed, asking=asking)
     if json != STANDARD_OUTPUT:
         tell(verdict, depth=depth)
     if json is not None:
@@ -68,6 +92,7 @@ def ask(
     shows: Shows | None,
     depth: "Depth",
     seed: int | None,
+    asking: "Asking",
 ) -> Verdict:
     """The verdict on the endpoint of this name; undecided if it cannot even be opened.
 
@@ -77,12 +102,14 @@ def ask(
     import numpy as np
 
     from modelseal import verifying
-    from modelseal.cli.opening import open_endpoint
+    from modelseal.cli.opening import open_endpoint, shown_name
     from modelseal.cli.progress import reporting
     from modelseal.outputs.answers import Kind
 
     try:
-        opened = open_endpoint(endpoint, fingerprint, shows=Kind(shows.value) if shows else None)
+        kind = Kind(shows.value) if shows else None
+        opened = open_endpoint(endpoint, fingerprint, shows=kind, timeout=asking.patience)
+        manners = asking.begin(fingerprint, shown_name(endpoint))
         with reporting() as report:
             return verifying.verify(
                 fingerprint,
@@ -90,6 +117,7 @@ def ask(
                 generator=np.random.default_rng(seed),
                 depth=depth,
                 progress=partial(report, "verify"),
+                manners=manners,
             )
     except EndpointError as error:
         reason = f"the endpoint cannot be asked: {error}"

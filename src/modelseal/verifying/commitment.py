@@ -28,7 +28,7 @@ from pydantic import Field
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, MissingExtraError
 from modelseal.fingerprint.checking import MAX_CLASSES
-from modelseal.fingerprint.codec import canonical, digest_of
+from modelseal.fingerprint.codec import canonical, file_digest
 from modelseal.fingerprint.parsing import Strict, parse
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.fingerprint.tensors import NUMBERS, types_of
@@ -92,11 +92,13 @@ class Salts(Strict):
 
     Args:
         fingerprint: SHA-256 of its canonical plain bytes.
+        time: When they were drawn, which is the time of the commitment.
         secret: 32 random bytes.
     """
 
     schema_: Annotated[Literal["modelseal.salts/1"], Field(alias="schema")]
     fingerprint: Digest
+    time: str
     secret: Annotated[Hex, Field(repr=False)]
 
     def salt(self, number: int) -> bytes:
@@ -114,26 +116,30 @@ class Salts(Strict):
         return hmac.digest(bytes.fromhex(self.secret), message, "sha256")
 
 
-def draw_salts(fingerprint: Fingerprint) -> Salts:
-    """Draws the random numbers for a fingerprint."""
+def draw_salts(fingerprint: Fingerprint, *, time: str) -> Salts:
+    """Draws the random numbers for a fingerprint.
+
+    Args:
+        fingerprint: What they are for.
+        time: The present moment in UTC, such as `2026-11-23T10:00:00Z`.
+    """
     return Salts.model_validate(
-        {"schema": SALTS, "fingerprint": digest_of(fingerprint), "secret": secrets.token_hex(32)}
+        {
+            "schema": SALTS,
+            "fingerprint": file_digest(fingerprint),
+            "time": time,
+            "secret": secrets.token_hex(32),
+        }
     )
 
 
-def commit(fingerprint: Fingerprint, salts: Salts, *, time: str) -> Commitment:
-    """The commitment to a fingerprint.
-
-    Args:
-        fingerprint: What is committed to.
-        salts: Its random numbers.
-        time: The present moment in UTC, such as `2026-11-23T10:00:00Z`.
-    """
+def commit(fingerprint: Fingerprint, salts: Salts) -> Commitment:
+    """The commitment to a fingerprint, always the same for the same random numbers."""
     domain = fingerprint.domain
     return Commitment.model_validate(
         {
             "schema": SCHEMA,
-            "time": time,
+            "time": salts.time,
             "weights_digest": fingerprint.origin.weights_digest,
             "domain": DomainPart(
                 shape=domain.shape,
@@ -193,7 +199,7 @@ def read_salts(text: bytes, fingerprint: Fingerprint, *, name: str) -> Salts:
         BadFileError: They are none, or those of another fingerprint.
     """
     salts = parse(Salts, text, name=name)
-    if salts.fingerprint != digest_of(fingerprint):
+    if salts.fingerprint != file_digest(fingerprint):
         raise BadFileError(
             name, "the salts of this fingerprint were wanted, but they are those of another one"
         )

@@ -7,11 +7,11 @@ from typing import cast
 
 from modelseal.endpoints.reading import JsonObject, name_of, read_object
 from modelseal.endpoints.recorded import LARGEST
-from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
+from modelseal.errors import BadFileError, EndpointError
 from modelseal.fingerprint.parsing import parse
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.verifying.bundle import SCHEMA, Bundle, Evidence, Shown, message_of, sign_bundle
-from modelseal.verifying.commitment import Commitment, Salts, commit, describe_sample
+from modelseal.verifying.commitment import Salts, commit, describe_sample
 
 MAX_RECORD = LARGEST
 """The largest record that is read, in bytes."""
@@ -73,7 +73,6 @@ def reveal(
     fingerprint: Fingerprint,
     records: Records,
     *,
-    commitment: Commitment,
     salts: Salts,
     endpoint: str,
     time: str,
@@ -83,25 +82,17 @@ def reveal(
     Args:
         fingerprint: What was sealed.
         records: What came.
-        commitment: The commitment as it was made public.
-        salts: The random numbers that it was made with.
+        salts: The random numbers that its commitment was made with.
         endpoint: What was asked, without secrets.
         time: The present moment in UTC.
-
-    Raises:
-        InvalidArgumentError: The commitment is not the one to this fingerprint.
     """
-    if commit(fingerprint, salts, time=commitment.time) != commitment:
-        raise InvalidArgumentError(
-            "the commitment to this fingerprint was wanted, but it is that to another one"
-        )
     evidence = Evidence.model_validate(
         {
             "schema": SCHEMA,
             "time": time,
             "endpoint": endpoint,
             "names": fingerprint.names,
-            "commitment": commitment.model_dump(by_alias=True),
+            "commitment": commit(fingerprint, salts).model_dump(by_alias=True),
             "asked": tuple(
                 {
                     "number": number,
