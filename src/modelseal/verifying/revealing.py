@@ -47,6 +47,15 @@ def read_records(text: bytes, fingerprint: Fingerprint, *, name: str) -> Records
     return answers
 
 
+def endpoint_of(text: bytes) -> str:
+    """What the heading of a record says that was asked; empty if it has none."""
+    try:
+        endpoint = read_object(text.partition(b"\n")[0]).get("endpoint")
+    except EndpointError:
+        return ""
+    return endpoint if isinstance(endpoint, str) else ""
+
+
 def sample_of(content: JsonObject, count: int) -> int:
     """The number of the sample that a line is about, which is taken out of it.
 
