@@ -46,6 +46,12 @@ def test_the_signature_of_the_plain_file_holds_for_an_encrypted_copy(place, run)
     assert run("verify", *arguments).exit_code == 0
 
 
+def test_an_encrypted_file_is_signed_with_the_key_that_opens_it(place, run):
+    run("encrypt", "out.seal", "-o", "e.seal", "--encrypt-to", "k.pub.pem")
+    result = run("sign", "e.seal", "--key", "s.pem", "--opening-key", "k.pem")
+    assert result.exit_code == 0
+
+
 def test_an_encrypted_file_is_signed_with_the_key_in_the_environment(place, run):
     run("encrypt", "out.seal", "-o", "e.seal", "--encrypt-to", "k.pub.pem")
     env = {"MODELSEAL_KEY_FILE": "k.pem"}

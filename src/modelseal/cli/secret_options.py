@@ -94,6 +94,15 @@ SigningKey: TypeAlias = Annotated[
     Path,
     typer.Option("--key", metavar="PRIVATE.PEM", help="The Ed25519 key.", show_default=False),
 ]
+OpeningKey: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--opening-key",
+        metavar="PRIVATE.PEM",
+        help="Opens an encrypted file; by default the one that MODELSEAL_KEY_FILE names.",
+        show_default=False,
+    ),
+]
 ModelFiles: TypeAlias = Annotated[
     list[Path] | None,
     typer.Option(

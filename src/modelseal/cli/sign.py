@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelseal.cli.options import FingerprintFile
-from modelseal.cli.secret_options import ModelFiles, PassphraseFile, SigningKey
+from modelseal.cli.secret_options import ModelFiles, OpeningKey, PassphraseFile, SigningKey
 
 if TYPE_CHECKING:
     from modelseal.fingerprint.record import Fingerprint
@@ -18,6 +18,7 @@ def sign(
     *,
     key: SigningKey,
     model_files: ModelFiles = None,
+    opening_key: OpeningKey = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Sign a fingerprint: the signature is written beside it, as out.seal.sig."""
@@ -33,7 +34,7 @@ def sign(
     output = fingerprint.with_name(fingerprint.name + SUFFIX)
     check_output(output, inputs=[fingerprint, key, *files])
     private = read_signing_key(key, passphrase=key_passphrase())
-    sealed = read_fingerprint(fingerprint, passphrase_file=passphrase_file)
+    sealed = read_fingerprint(fingerprint, key=opening_key, passphrase_file=passphrase_file)
     model = signature.list_model_files(files) if files else None
     write_atomically(output, signature.sign(sealed, private, time=now(), model=model))
     Paper().write(f"{output}: signed by {key_id(private.public_key())}")

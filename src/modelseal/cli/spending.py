@@ -57,8 +57,10 @@ class Budget:
         Raises:
             ModelsealError: Too few samples are left, or the ledger cannot be used.
         """
+        from modelseal.verifying.ledger import check_count
         from modelseal.verifying.spending import find_check, spend
 
+        check_count(self.per_check, fingerprint)
         part = self.per_check is not None and self.per_check < len(fingerprint)
         if not (self.ledger.exists() or part or self.max_uses is not None):
             return None
