@@ -118,10 +118,21 @@ def read_shown(content: JsonObject) -> Answers:
             f"labels, labels and probabilities, probabilities or scores were wanted, not {keys}"
         )
     shown = to_answers({key: read_numbers(content, key) for key in parts})
-    digits = content.get("digits")
-    if "digits" in content and (type(digits) is not int or not 0 <= digits <= MOST_DIGITS):
+    return replace(shown, digits=read_digits(content))
+
+
+def read_digits(content: JsonObject) -> int | None:
+    """With how many decimal digits numbers came; nothing if the line does not say.
+
+    Raises:
+        EndpointError: It says something else.
+    """
+    if "digits" not in content:
+        return None
+    digits = content["digits"]
+    if type(digits) is not int or not 0 <= digits <= MOST_DIGITS:
         raise EndpointError(f"digits: 0 to {MOST_DIGITS} was wanted, but {name_of(digits)} came")
-    return replace(shown, digits=digits)
+    return digits
 
 
 def read_numbers(content: JsonObject, key: str) -> Array:

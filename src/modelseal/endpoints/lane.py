@@ -8,10 +8,11 @@ wherever it stands then: in a handshake, in the headers, in the body.
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from threading import Event, Timer
 from typing import Protocol, runtime_checkable
 
 import httpx2
+
+from modelseal.endpoints.watchdog import Watchdog
 
 DROPPED = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
 """What comes of a kept connection that the server has dropped meanwhile."""
@@ -37,23 +38,24 @@ class Lane:
 
     Args:
         client: An HTTP client that holds no more than one connection.
+        seconds: How long an exchange may take.
     """
 
-    def __init__(self, client: httpx2.Client) -> None:
+    def __init__(self, client: httpx2.Client, *, seconds: float) -> None:
         self.client = client
         self.kept = False
+        self.late = False
         self.stream: Stream | None = None
         self.handle: socket.socket | None = None
-        self.late = Event()
+        self.watchdog = Watchdog(seconds, self.cut)
 
     def exchange(
-        self, request: httpx2.Request, *, seconds: float, read: Callable[[httpx2.Response], bytes]
+        self, request: httpx2.Request, read: Callable[[httpx2.Response], bytes]
     ) -> tuple[httpx2.Response, bytes]:
         """Sends a request and reads its response.
 
         Args:
             request: The request.
-            seconds: How long all of it may take.
             read: Reads the body.
 
         Raises:
@@ -61,17 +63,17 @@ class Lane:
             HTTPError: Something else went wrong.
         """
         request.extensions = {**request.extensions, "trace": self.watch}
-        with self.cut_after(seconds):
+        with self.hurrying():
             try:
                 result = self.send(request, read)
             except httpx2.TimeoutException as error:
                 raise LateError from error
             except httpx2.HTTPError as error:
-                if self.late.is_set():
+                if self.late:
                     raise LateError from error
                 raise
-            if self.late.is_set():  # a body that was cut may look like one that has ended
-                raise LateError
+        if self.late:  # a body that was cut may look like one that has ended
+            raise LateError
         return result
 
     def send(
@@ -81,7 +83,7 @@ class Lane:
         try:
             response = self.client.send(request, stream=True)
         except DROPPED:
-            if not self.kept or self.late.is_set():
+            if not self.kept or self.late:
                 raise
             response = self.client.send(request, stream=True)
         with closing(response):
@@ -90,17 +92,15 @@ class Lane:
         return response, body
 
     @contextmanager
-    def cut_after(self, seconds: float) -> Iterator[None]:
-        """Shuts the connection down if what is done meanwhile takes longer."""
-        self.late = Event()
+    def hurrying(self) -> Iterator[None]:
+        """Shuts the connection down if what is done meanwhile takes too long."""
+        self.late = False
         self.hold()
-        timer = Timer(seconds, self.cut, (self.late,))
-        timer.daemon = True
-        timer.start()
+        self.watchdog.call()
         try:
             yield
         finally:
-            timer.cancel()
+            self.watchdog.call_off()
             self.release()
 
     def watch(self, event: str, info: Mapping[str, object]) -> None:
@@ -111,8 +111,8 @@ class Lane:
         ):
             self.stream, self.kept = stream, False
             self.hold()
-            if self.late.is_set():
-                self.cut(self.late)
+            if self.late:
+                self.cut()
 
     def hold(self) -> None:
         """Takes a handle of its own on the connection, which survives its wrapping in TLS."""
@@ -127,9 +127,9 @@ class Lane:
         if handle is not None:
             handle.close()
 
-    def cut(self, late: Event) -> None:
-        """Shuts the connection down; the timer's own thread does so."""
-        late.set()
+    def cut(self) -> None:
+        """Shuts the connection down; the watchdog's thread does so."""
+        self.late = True
         handle = self.handle
         if handle is not None:
             with suppress(OSError):  # it has ended meanwhile

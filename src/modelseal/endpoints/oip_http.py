@@ -73,7 +73,7 @@ class Connection:
             verify=self.certificates, timeout=self.seconds, headers=headers, limits=ONE
         )
         self.clients.append(client)
-        return Lane(client)
+        return Lane(client, seconds=self.seconds)
 
     def close(self) -> None:
         """Gives the connection up."""
@@ -115,7 +115,7 @@ class Connection:
             lane = self.open()
         try:
             request = lane.client.build_request(method, url, content=content, headers=headers)
-            response, body = lane.exchange(request, seconds=self.seconds, read=read_body)
+            response, body = lane.exchange(request, read_body)
         except LateError as error:
             raise PassingError(f"no answer came within {self.seconds:g} seconds") from error
         # A host's name that the resolver cannot spell is a UnicodeError.
