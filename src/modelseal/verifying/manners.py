@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers
+from modelseal.verifying.terms import Terms
 
 MOST_RETRIES = 100
 """At the longest mean wait that is three quarters of an hour for one question."""
@@ -49,6 +50,7 @@ class Manners:
         known: Answers of earlier, by sample, whose samples are not asked again.
         note: Is told every answer as soon as it came, from one thread at a time.
         clock: What time it is.
+        terms: How sure the verdict on an enrolled fingerprint must be.
 
     Raises:
         InvalidArgumentError: A field is not what it should be; the error names it.
@@ -61,6 +63,7 @@ class Manners:
     known: Mapping[int, object] = field(default_factory=dict)
     note: Note = forget
     clock: Clock = field(default_factory=Clock)
+    terms: Terms = field(default_factory=Terms)
 
     def __post_init__(self) -> None:
         if not 0 <= self.retries <= MOST_RETRIES:
