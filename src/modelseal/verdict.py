@@ -135,17 +135,20 @@ class Verdict:
         samples: How many samples the fingerprint holds.
         evidence: One entry for each sample that was asked, in the order of asking.
         reason: One sentence for a person.
+        chosen: The numbers of the samples that this check was about, if not about all.
         statistics: What a sequential test found, if samples were asked again and again.
 
     Raises:
         InvalidArgumentError: The evidence does not support the outcome, or speaks of a sample
-            twice or of one that the fingerprint does not hold, or the test did not say so.
+            twice or of one that the fingerprint does not hold or that was not chosen, or the test
+            did not say so.
     """
 
     outcome: Outcome
     samples: int
     evidence: tuple[Evidence, ...]
     reason: str
+    chosen: tuple[int, ...] | None = None
     statistics: Statistics | None = None
 
     def __post_init__(self) -> None:
@@ -154,7 +157,14 @@ class Verdict:
             raise InvalidArgumentError(
                 f"each of {self.samples} samples was wanted once at most, but {asked} came"
             )
-        supported = judge(self.evidence, samples=self.samples)
+        if self.chosen is not None and not set(asked) <= set(self.chosen) <= set(
+            range(self.samples)
+        ):
+            raise InvalidArgumentError(
+                f"samples among the chosen {list(self.chosen)} of {self.samples} were wanted, "
+                f"but {asked} came"
+            )
+        supported = judge(self.evidence, samples=self.samples, chosen=self.chosen)
         if self.outcome is not supported:
             raise InvalidArgumentError(
                 f"the evidence supports {supported.value}, not {self.outcome.value}"
@@ -188,16 +198,20 @@ def check_statistics(
         )
 
 
-def judge(evidence: tuple[Evidence, ...], *, samples: int) -> Outcome:
+def judge(
+    evidence: tuple[Evidence, ...], *, samples: int, chosen: tuple[int, ...] | None = None
+) -> Outcome:
     """The outcome that evidence supports.
 
     One sample that differs proves tampering, because a sample's margin is larger than any
-    harmless move, or because a test of many answers found so. Intact needs every sample of the fingerprint to agree. Anything else is
-    undecided.
+    harmless move, or because a test of many answers found so. Intact needs every sample of the
+    check to agree: all that the fingerprint holds, or those that were chosen before any was asked.
+    Anything else is undecided.
 
     Args:
         evidence: One entry for each sample that was asked.
         samples: How many samples the fingerprint holds, at least 1.
+        chosen: The numbers of the samples that the check is about, if not about all.
 
     Examples:
         >>> judge((), samples=8)
@@ -207,6 +221,7 @@ def judge(evidence: tuple[Evidence, ...], *, samples: int) -> Outcome:
         return Outcome.TAMPERED
     agreeing = {entry.sample for entry in evidence if entry.finding is Finding.AGREES}
     unclear = any(entry.finding is Finding.UNCLEAR for entry in evidence)
-    if agreeing == set(range(samples)) and samples > 0 and not unclear:
+    wanted = set(range(samples) if chosen is None else chosen)
+    if agreeing == wanted and wanted and not unclear:
         return Outcome.INTACT
     return Outcome.UNDECIDED

@@ -46,9 +46,16 @@ def verdict_document(
         "samples": verdict.samples,
         "asked": len(verdict.evidence),
         **{finding.value: verdict.count(finding) for finding in Finding},
-        "rules_out": powers(fingerprint.power) if verdict.outcome is Outcome.INTACT else [],
+        "chosen": verdict.samples if verdict.chosen is None else len(verdict.chosen),
+        "rules_out": powers(ruled_out(verdict, fingerprint)),
         "evidence": findings(verdict.evidence),
     }
+
+
+def ruled_out(verdict: Verdict, fingerprint: Fingerprint) -> Sequence[Limit]:
+    """What an intact model's samples were seen to notice, if all of them were asked."""
+    whole = verdict.outcome is Outcome.INTACT and len(verdict.evidence) == verdict.samples
+    return fingerprint.power if whole else ()
 
 
 def findings(evidence: Sequence[Evidence]) -> list[Document]:

@@ -3,8 +3,8 @@
 The same fingerprint always gives the same bytes, and only these bytes are read back.
 """
 
+import hashlib
 import json
-import stat
 from pathlib import Path
 
 from safetensors.numpy import save
@@ -13,13 +13,15 @@ from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.fingerprint.digest import content_digest
 from modelseal.fingerprint.enrolment import Enrolment
+from modelseal.fingerprint.envelope import is_encrypted
 from modelseal.fingerprint.parsing import EnrolledHeader, Header, LimitHeader, parse_header
 from modelseal.fingerprint.power import Limit
+from modelseal.fingerprint.reading import read_bytes, too_large
 from modelseal.fingerprint.record import Fingerprint, Origin
 from modelseal.fingerprint.tensors import expected_answers, load, pack
 from modelseal.outputs.specs import parse_spec
 from modelseal.shapes import Array
-from modelseal.writing import explain, write_atomically
+from modelseal.writing import write_atomically
 
 MAX_BYTES = 2**31
 """The largest file that is written or read."""
@@ -89,17 +91,16 @@ def read(path: Path) -> Fingerprint:
     Raises:
         BadFileError: The file cannot be read or is not exactly a fingerprint.
     """
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise BadFileError(path, "a file was wanted, but this is something else")
-        if status.st_size > MAX_BYTES:
-            raise too_large(status.st_size, name=str(path))
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise BadFileError(path, f"cannot be read: {explain(error)}") from error
-    return decode(data, name=str(path))
+    return decode(read_bytes(path, most=MAX_BYTES), name=str(path))
+
+
+def digest_of(fingerprint: Fingerprint) -> str:
+    """SHA-256 of the canonical plain bytes: what signatures, ledgers and commitments call it.
+
+    Raises:
+        InvalidArgumentError: The fingerprint is too large to be written.
+    """
+    return f"sha256:{hashlib.sha256(encode(fingerprint)).hexdigest()}"
 
 
 def canonical(header: dict[str, object]) -> str:
@@ -181,7 +182,9 @@ def header_length(data: bytes) -> int:
 def check_length(data: bytes, *, name: str) -> int:
     """The length of the header, once it is known to be within the bytes and the limits."""
     if len(data) > MAX_BYTES:
-        raise too_large(len(data), name=name)
+        raise too_large(len(data), most=MAX_BYTES, name=name)
+    if is_encrypted(data):
+        raise BadFileError(name, "is encrypted: its key or its passphrase was wanted")
     if len(data) < 8 or header_length(data) > len(data) - 8:
         raise BadFileError(name, f"a fingerprint was wanted, but its {len(data)} bytes are none")
     if header_length(data) > MAX_HEADER_BYTES:
@@ -189,11 +192,6 @@ def check_length(data: bytes, *, name: str) -> int:
             name, f"a header of at most {MAX_HEADER_BYTES} bytes was wanted, but it is longer"
         )
     return header_length(data)
-
-
-def too_large(size: int, *, name: str) -> BadFileError:
-    """The error for a file of too many bytes."""
-    return BadFileError(name, f"at most {MAX_BYTES} bytes were wanted, but it has {size}")
 
 
 def build(header: Header, arrays: dict[str, Array]) -> Fingerprint:

@@ -50,6 +50,8 @@ class Manners:
         known: Answers of earlier, by sample, whose samples are not asked again.
         note: Is told every answer as soon as it came, from one thread at a time.
         clock: What time it is.
+        chosen: The numbers of the samples to ask, each once; by default all. What a part of the
+            samples rules out was never measured, so that the verdict does not say it.
         terms: How sure the verdict on an enrolled fingerprint must be.
 
     Raises:
@@ -63,6 +65,7 @@ class Manners:
     known: Mapping[int, object] = field(default_factory=dict)
     note: Note = forget
     clock: Clock = field(default_factory=Clock)
+    chosen: tuple[int, ...] | None = None
     terms: Terms = field(default_factory=Terms)
 
     def __post_init__(self) -> None:
