@@ -117,7 +117,7 @@ def test_a_test_and_its_samples_must_say_the_same():
 
 
 def test_the_questions_of_a_test_must_add_up():
-    with pytest.raises(InvalidArgumentError, match="of 9 questions were wanted, .* count 8"):
+    with pytest.raises(InvalidArgumentError, match=r"of 9 questions were wanted, .* count 8"):
         decided(Outcome.INTACT, tallied(), statistics(queries=9))
 
 

@@ -261,9 +261,7 @@ HOSTILE |= {
 
 def enrolled(**changes):
     """A file of an enrolled fingerprint, with its enrolment changed."""
-    return resealed(
-        enrolment=sealed.enrolment(), header=lambda h: h["enrolment"].update(**changes)
-    )
+    return resealed(enrolment=sealed.enrolment(), header=lambda h: h["enrolment"].update(**changes))
 
 
 def beside(change):
@@ -306,8 +304,11 @@ HOSTILE |= {
     ),
     "an enrolment of nobody": (enrolled(endpoint=""), "enrolment.endpoint: a text was wanted"),
     "an enrolment of some time": (enrolled(created="now"), "enrolment.created: a moment such as"),
-    "an unknown part of an enrolment": (enrolled(token="x"), "enrolment.token: is not known"),
-    "neighbours without their tensor": (beside(lambda t: t.pop("neighbours")), "neighbours: is mis"),
+    "an unknown part of an enrolment": (enrolled(more="x"), "enrolment.more: is not known"),
+    "neighbours without their tensor": (
+        beside(lambda t: t.pop("neighbours")),
+        "neighbours: is mis",
+    ),
     "a tensor of neighbours that are not told": (
         resealed(tensors=lambda t: t.update(neighbours=np.zeros((3, 2), np.int64))),
         "neighbours: is not known",

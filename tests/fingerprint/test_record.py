@@ -104,7 +104,10 @@ WRONG = [
     ({"neighbours": np.zeros((3, 0), int)}, r"^neighbours: one row .* \(3, 0\)"),
     ({"neighbours": np.zeros(3, int)}, r"^neighbours: one row .* \(3,\)"),
     ({"neighbours": np.ones((3, 1))}, "^neighbours: one row .* float64"),
-    ({"neighbours": np.full((3, 1), 7)}, r"^neighbours\[0\]\[0\]: 0 or a place from 1 to 6 .* but 7 came"),
+    (
+        {"neighbours": np.full((3, 1), 7)},
+        r"^neighbours\[0\]\[0\]: 0 or a place from 1 to 6 .* but 7 came",
+    ),
     ({"neighbours": np.full((3, 1), -1)}, r"^neighbours\[0\]\[0\]: a step to a level .* but -1"),
     ({"neighbours": np.full((3, 2), 2)}, r"^neighbours\[0\]\[0\]: each neighbour once .* but 2"),
     (

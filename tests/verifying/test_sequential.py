@@ -120,8 +120,7 @@ def test_no_e_value_is_expected_above_one_while_its_null_hypothesis_holds(p, len
     for bound in (0.05, 0.24, 0.4, 0.5):
         if p <= bound:
             expected = sum(
-                chance(row, p) * exp(weigh_alarm(*count(row), np.array([bound]))[0])
-                for row in rows
+                chance(row, p) * exp(weigh_alarm(*count(row), np.array([bound]))[0]) for row in rows
             )
             assert expected <= 1 + 1e-9
         if p >= HALF:
@@ -148,9 +147,13 @@ def test_the_average_over_samples_is_an_e_value_of_all_of_them():
     expected = 0.0
     for first in itertools.product((0, 1), repeat=3):
         for second in itertools.product((0, 1), repeat=3):
-            counts = [np.concatenate(pair) for pair in zip(count(first), count(second), strict=True)]
+            counts = [
+                np.concatenate(pair) for pair in zip(count(first), count(second), strict=True)
+            ]
             expected += (
-                chance(first, ps[0]) * chance(second, ps[1]) * exp(average(weigh_alarm(*counts, bounds)))
+                chance(first, ps[0])
+                * chance(second, ps[1])
+                * exp(average(weigh_alarm(*counts, bounds)))
             )
     assert expected == pytest.approx(1.0)
 

@@ -12,6 +12,7 @@ import typer
 
 from modelseal.cli.border import Exit, guarded
 from modelseal.cli.convert import convert
+from modelseal.cli.enroll import enroll
 from modelseal.cli.evaluate import evaluate
 from modelseal.cli.generate import generate
 from modelseal.cli.inspect import inspect
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (seal, verify, inspect, generate, select, evaluate, report, reproduce, convert):
+for verb in (seal, enroll, verify, inspect, generate, select, evaluate, report, reproduce, convert):
     app.command()(guarded(verb))
 
 

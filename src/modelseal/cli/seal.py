@@ -1,5 +1,6 @@
 """`modelseal seal`: makes a fingerprint of a network."""
 
+from modelseal.cli.enrolment_options import NeighbourCount
 from modelseal.cli.options import (
     Allow,
     Candidates,
@@ -41,6 +42,7 @@ def seal(  # noqa: PLR0913 (a verb)
     seed: Seed = 0,
     allow: Allow = "",
     power: PowerOption = Effort.FAST,
+    neighbours: NeighbourCount = 0,
     workers: MakerCount = None,
     ray: RayAddress = None,
     time_limit: TimeLimit = None,
@@ -66,8 +68,10 @@ def seal(  # noqa: PLR0913 (a verb)
 
     check_output(output, inputs=list_inputs(model, images))
     check_counts(samples=samples, candidates=candidates)
-    recipe = make_recipe(spec=spec, method=method, tie=tie, margin=margin, factor=factor, seed=seed)
-    recipe = allow_precisions(recipe, allow)
+    recipe = allow_precisions(
+        make_recipe(spec=spec, method=method, tie=tie, margin=margin, factor=factor, seed=seed),
+        allow,
+    )
     network, naturals = load_inputs(model, images, samples=samples)
     from modelseal import sealing
 
@@ -89,6 +93,9 @@ def seal(  # noqa: PLR0913 (a verb)
             samples=samples,
             rule=sealing.Rule(rule.value),
             progress=ledger.report,
+        )
+        fingerprint = sealing.find_neighbours(
+            network, fingerprint, recipe, count=neighbours, progress=ledger.report
         )
         fingerprint = sealing.state_power(
             network,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from modelseal.cli.border import Exit
+from modelseal.cli.enrolment_options import Alpha, AskNeighbours, Look, Queries
 from modelseal.cli.options import (
     EndpointName,
     Everything,
@@ -20,7 +21,7 @@ from modelseal.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
     from modelseal.fingerprint.record import Fingerprint
-    from modelseal.verifying import Depth
+    from modelseal.verifying import Depth, Manners
 
 CODES = {
     Outcome.INTACT: Exit.INTACT,
@@ -30,7 +31,7 @@ CODES = {
 """The exit code of each outcome."""
 
 
-def verify(
+def verify(  # noqa: PLR0913 (a verb)
     fingerprint: FingerprintFile,
     endpoint: EndpointName,
     *,
@@ -38,6 +39,10 @@ def verify(
     json: JsonFile = None,
     shows: ShowsOption = None,
     seed: OrderSeed = None,
+    alpha: Alpha = None,
+    queries: Queries = None,
+    look: Look = None,
+    neighbours: AskNeighbours = False,
 ) -> None:
     """Ask an endpoint whether it still serves the sealed model.
 
@@ -46,13 +51,16 @@ def verify(
     from modelseal.cli.documents import verdict_document
     from modelseal.cli.emitting import STANDARD_OUTPUT, check_document, emit
     from modelseal.cli.opening import list_files, shown_name
+    from modelseal.cli.repeating import with_terms
     from modelseal.fingerprint.codec import read
-    from modelseal.verifying import Depth
+    from modelseal.verifying import Depth, Manners, Terms
 
+    terms = Terms(alpha=alpha, queries=queries, look=look)
     check_document(json, inputs=[fingerprint, *list_files(endpoint)])
     sealed = read(fingerprint)
     depth = Depth.ALL if everything else Depth.FIRST_PROOF
-    verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed)
+    manners = with_terms(Manners(), sealed, terms=terms, neighbours=neighbours)
+    verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed, manners=manners)
     if json != STANDARD_OUTPUT:
         tell(verdict, depth=depth)
     if json is not None:
@@ -68,6 +76,7 @@ def ask(
     shows: Shows | None,
     depth: "Depth",
     seed: int | None,
+    manners: "Manners",
 ) -> Verdict:
     """The verdict on the endpoint of this name; undecided if it cannot even be opened.
 
@@ -90,6 +99,7 @@ def ask(
                 generator=np.random.default_rng(seed),
                 depth=depth,
                 progress=partial(report, "verify"),
+                manners=manners,
             )
     except EndpointError as error:
         reason = f"the endpoint cannot be asked: {error}"

@@ -230,9 +230,7 @@ def count_like(spec: OutputSpec, answer: Answers, shown: Answers) -> int:
 
 def find_steady(differing: Counts, demands: Demands) -> Mask:
     """Which samples are steady enough, by the bounds that hold for all of them at once."""
-    bounds = bound_all(
-        differing, demands.repeats, risk=demands.alpha / 2, samples=len(differing)
-    )
+    bounds = bound_all(differing, demands.repeats, risk=demands.alpha / 2, samples=len(differing))
     return cast(Mask, bounds <= demands.most_unstable)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from math import inf
 from threading import Event
 from time import monotonic
@@ -20,6 +21,13 @@ Note: TypeAlias = Callable[[int, Answers | EndpointError], None]
 
 def forget(number: int, answer: Answers | EndpointError) -> None:
     """Is told of an answer and does nothing with it."""
+
+
+class Faces(Enum):
+    """By which inputs a sample is asked."""
+
+    ITSELF = "itself alone"
+    ALL = "itself and its neighbours"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +61,8 @@ class Manners:
         chosen: The numbers of the samples to ask, each once; by default all. What a part of the
             samples rules out was never measured, so that the verdict does not say it.
         terms: How sure the verdict on an enrolled fingerprint must be.
+        faces: Whether each sample of a fingerprint that is not enrolled is asked by itself, or by
+            its neighbours as well.
 
     Raises:
         InvalidArgumentError: A field is not what it should be; the error names it.
@@ -67,6 +77,7 @@ class Manners:
     clock: Clock = field(default_factory=Clock)
     chosen: tuple[int, ...] | None = None
     terms: Terms = field(default_factory=Terms)
+    faces: Faces = Faces.ITSELF
 
     def __post_init__(self) -> None:
         if not 0 <= self.retries <= MOST_RETRIES:

@@ -49,8 +49,10 @@ def verify_repeatedly(
             for these terms; or answers are known from earlier, which cannot be counted again.
     """
     enrolment = check(fingerprint, asker.manners)
-    levels = apply(asker.manners.terms, enrolment, np.array(enrolment.differing))
-    tallies, turns = Tallies(fingerprint, levels), Turns(generator)
+    chosen = asker.manners.chosen
+    count = len(fingerprint if chosen is None else chosen)
+    levels = apply(asker.manners.terms, enrolment, samples=count)
+    tallies, turns = Tallies(fingerprint, levels, chosen=chosen), Turns(generator)
     longest, silent = patience(asker.endpoint), 0.0
     while tallies.queries < levels.queries:
         number = turns.choose(tallies)

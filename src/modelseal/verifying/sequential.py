@@ -142,7 +142,7 @@ def ratio(differing: Counts, agreeing: Counts, *, null: PerInput, other: Array) 
 def times(counts: Counts, logarithms: Array) -> Array:
     """Counts times logarithms, where nothing times minus infinity is nothing."""
     with np.errstate(invalid="ignore"):
-        return np.where(counts > 0, counts * logarithms, 0.0)
+        return np.asarray(np.where(counts > 0, counts * logarithms, 0.0))
 
 
 def mix(logarithms: Array) -> Array:

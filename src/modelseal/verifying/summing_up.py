@@ -16,7 +16,7 @@ def sum_up(tallies: Tallies, *, stop: Stop | None) -> Verdict:
         stop: Why no further question was asked; nothing if all was settled.
     """
     fingerprint, evidence = tallies.fingerprint, tallies.evidence()
-    outcome = judge(evidence, samples=len(fingerprint))
+    outcome = judge(evidence, samples=len(fingerprint), chosen=tallies.chosen)
     statistics = measure(tallies)
     match outcome:
         case Outcome.INTACT:
@@ -30,6 +30,7 @@ def sum_up(tallies: Tallies, *, stop: Stop | None) -> Verdict:
         samples=len(fingerprint),
         evidence=evidence,
         reason=reason,
+        chosen=tallies.chosen,
         statistics=statistics,
     )
 
@@ -52,7 +53,8 @@ def measure(tallies: Tallies) -> Statistics:
 def intact(tallies: Tallies, evidence: tuple[Evidence, ...]) -> str:
     """Why a model is intact, how its answers varied, and what that rules out."""
     differing = int(tallies.counts[Finding.DIFFERS].sum())
-    power = tell_power(tallies.fingerprint.power)
+    whole = len(evidence) == len(tallies.fingerprint)
+    power = tell_power(tallies.fingerprint.power) if whole else ""
     ruled_out = f"; rules out, as tried at sealing: {power}" if power else ""
     return (
         f"{of(len(evidence), tallies.fingerprint)} are still answered as enrolled: {differing} of "
@@ -76,7 +78,7 @@ def tampered(evidence: tuple[Evidence, ...], statistics: Statistics) -> str:
 def undecided(tallies: Tallies, evidence: tuple[Evidence, ...], stop: Stop | None) -> str:
     """Why nothing can be said: what is not settled, why, and the first such sample."""
     unclear = [entry for entry in evidence if entry.finding is Finding.UNCLEAR]
-    missing = len(tallies.fingerprint) - len(evidence)
+    missing = len(tallies.wanted) - len(evidence)
     unasked = f", and {missing} were not asked" if missing else ""
     since = f" since {stop.value}" if stop else ""
     first = f": sample {unclear[0].sample}: {unclear[0].reason}" if unclear else ""

@@ -27,12 +27,17 @@ class Tallies:
     Args:
         fingerprint: What is asked.
         levels: What is compared with what.
+        chosen: The numbers of the samples that are asked, if not all are.
     """
 
-    def __init__(self, fingerprint: Fingerprint, levels: Levels) -> None:
+    def __init__(
+        self, fingerprint: Fingerprint, levels: Levels, *, chosen: tuple[int, ...] | None
+    ) -> None:
         count = len(fingerprint)
         self.fingerprint = fingerprint
         self.levels = levels
+        self.chosen = chosen
+        self.wanted = np.arange(count) if chosen is None else np.array(chosen)
         self.counts = {finding: np.zeros(count, np.int64) for finding in Finding}
         self.alarms = np.zeros(count)
         """The logarithm of the e-value of each sample against "as at enrolment"."""
@@ -62,7 +67,7 @@ class Tallies:
         self.peaks[number] = max(self.peaks[number], self.alarms[number])
         trust = weigh_trust(differing + unclear, agreeing, self.levels.estimates[one])
         self.trusted[number] |= trust[0] >= -log(MISSED)
-        self.highest = max(self.highest, average(self.alarms))
+        self.highest = max(self.highest, average(self.alarms[self.wanted]))
 
     @property
     def proven(self) -> bool:
@@ -77,7 +82,10 @@ class Tallies:
     @property
     def open(self) -> Mask:
         """Which samples are still to be asked."""
-        return np.asarray(~(self.trusted | self.differing))
+        found = self.trusted | self.differing
+        wanted = np.zeros_like(found)
+        wanted[self.wanted] = True
+        return np.asarray(wanted & ~found)
 
     def evidence(self) -> tuple[Evidence, ...]:
         """One entry for each sample that was asked, in the order in which they first were."""

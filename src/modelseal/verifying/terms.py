@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from math import isfinite
 
+import numpy as np
+
 from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.enrolment import Enrolment
 from modelseal.shapes import PerInput
-from modelseal.verifying.sequential import HALF, Counts, bound_all, estimate, spend
+from modelseal.verifying.sequential import HALF, bound_all, estimate, spend
 
 ALPHA = 0.01
 """The rate of false alarms that enrolment aims at: one in a hundred checks at the most."""
@@ -78,19 +80,19 @@ class Levels:
     look: int | None
 
 
-def apply(terms: Terms, enrolment: Enrolment, differing: Counts) -> Levels:
+def apply(terms: Terms, enrolment: Enrolment, *, samples: int) -> Levels:
     """The terms as they apply to the samples of an enrolment.
 
     Args:
         terms: The terms.
-        enrolment: How often each sample was asked there.
-        differing: How many answers of each differed.
+        enrolment: How often each sample was asked there, and how often it differed.
+        samples: How many of them are asked now.
 
     Raises:
         InvalidArgumentError: The enrolment asked too little for so few false alarms.
     """
     alpha = enrolment.alpha if terms.alpha is None else terms.alpha
-    half = alpha / 2
+    half, differing = alpha / 2, np.array(enrolment.differing)
     bounds = bound_all(differing, enrolment.repeats, risk=half, samples=enrolment.asked)
     if (bounds > HALF).any():
         worst = int(bounds.argmax())
@@ -105,6 +107,6 @@ def apply(terms: Terms, enrolment: Enrolment, differing: Counts) -> Levels:
         bar=1 / (half if terms.look is None else spend(half, terms.look)),
         bounds=bounds,
         estimates=estimate(differing, enrolment.repeats),
-        queries=terms.queries or QUERIES * len(differing),
+        queries=terms.queries or QUERIES * samples,
         look=terms.look,
     )
