@@ -84,7 +84,7 @@ def warn_of_others(enrolment: Enrolment) -> str:
     """What is said of answers that are not those of the sealed network; empty if there are none."""
     others = sum(enrolment.otherwise)
     return (
-        f"{others} samples are answered otherwise than by the sealed network: enrolled as they "
+        f"{others} of {len(enrolment.otherwise)} samples are answered otherwise than by the sealed network: enrolled as they "
         "are; if this deployment was changed already, that change is not found any more"
         if others
         else ""
@@ -96,7 +96,7 @@ def enrolment_facts(fingerprint: Fingerprint) -> Mapping[str, str]:
     facts, enrolment = {}, fingerprint.enrolment
     if fingerprint.neighbours is not None:
         found = int((fingerprint.neighbours != 0).sum())
-        facts["neighbours"] = f"{found} of {len(fingerprint)} samples"
+        facts["neighbours"] = f"{found} in all, of {len(fingerprint)} samples"
     if enrolment is not None:
         facts["enrolled"] = f"{enrolment.endpoint}, {enrolment.created}"
         facts["steadiness"] = tell_steadiness(enrolment)

@@ -4,7 +4,7 @@ Whoever serves a table of canned answers to the samples, or a cache of them, in 
 network answers the samples well, but not what lies beside them.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,16 +14,17 @@ from modelseal.fingerprint.neighbours import list_faces
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.generation.gaps import differentiate_gaps, rank, score
 from modelseal.models.loading import Model
+from modelseal.outputs.specs import TopLabels
 from modelseal.sealing.generating import to_tensor
 from modelseal.sealing.making import measure_margin, need_margin
 from modelseal.sealing.recipe import Progress, Recipe, ignore
-from modelseal.shapes import Array, Codes, Mask
+from modelseal.shapes import Array, Mask
 
-# Neighbours are drawn among so many of the least influential places for each that is wanted: a
-# change there leaves the answer and its margin nearly as they are, and which it is stays secret.
-POOL = 32
-# So many are tried for each that is wanted; most of them will do.
-TRIES = 4
+# Steps are drawn among so many of the least influential ones: they leave the answer and its margin
+# nearly as they are, and which of them are neighbours stays secret.
+POOL = 128
+# So many are tried for each sample: networks are run in pieces of this size anyway.
+TRIES = 32
 
 
 def find_neighbours(
@@ -51,53 +52,88 @@ def find_neighbours(
         fewer; as it came if none is wanted.
 
     Raises:
-        InvalidArgumentError: The domain has no levels, or the number is negative.
+        InvalidArgumentError: The domain has no levels, there is one class only, or the number is
+            negative.
         SealingError: The network cannot be run.
     """
     if not count:
         return fingerprint
-    if not model.domain.levels or count < 0:
+    if not model.domain.levels or fingerprint.classes < 2 or count < 0:
         raise InvalidArgumentError(
-            f"neighbours need levels and a number from 0, but got {model.domain.levels} levels and "
-            f"{count} neighbours"
+            "neighbours need levels, 2 classes and a number from 0, but got "
+            f"{model.domain.levels} levels, {fingerprint.classes} classes and {count} neighbours"
         )
-    influence = measure_influence(model, fingerprint, recipe)
+    effects = measure_effects(model, fingerprint, recipe)
     generator = np.random.default_rng(recipe.seed)
     found = np.zeros((len(fingerprint), count), np.int64)
     for number in range(len(fingerprint)):
-        sample = fingerprint.samples[[number]]
-        steps = propose(sample, influence[number], model.domain.levels, count, generator)
+        sample = fingerprint.samples[number].reshape(-1)
+        steps = propose(sample, effects[number], levels=model.domain.levels, generator=generator)
         good = steps[hold(model, fingerprint, number, steps, recipe)][:count]
         found[number, : len(good)] = good
         progress("neighbours", number + 1, len(fingerprint))
     return replace(fingerprint, neighbours=found)
 
 
-def measure_influence(model: Model, fingerprint: Fingerprint, recipe: Recipe) -> Array:
-    """How much every value of each sample moves the gaps that decide its answer, squared."""
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Effects:
+    """What a step of one level does to the gaps that decide the answer to a sample, to first order.
+
+    Args:
+        gaps: The gaps: (gaps).
+        slopes: By how much each changes for a step up of each value: (gaps, values).
+        strict: Whether the answer hangs on the smallest gap alone.
+    """
+
+    gaps: Array
+    slopes: Array
+    strict: bool
+
+    def predict(self, steps: Array) -> Array:
+        """Whether no gap is expected to fall below the smallest one."""
+        slopes = self.slopes[:, np.abs(steps) - 1] * np.sign(steps)
+        kept = (self.gaps[:, None] + slopes).min(axis=0) >= self.gaps.min()
+        return np.asarray(kept | (not self.strict))
+
+    def weigh(self, steps: Array) -> Array:
+        """The squared influence of steps on all gaps."""
+        return np.asarray(np.square(self.slopes[:, np.abs(steps) - 1]).sum(axis=0))
+
+
+def measure_effects(model: Model, fingerprint: Fingerprint, recipe: Recipe) -> list[Effects]:
+    """What single steps do to the gaps of each sample."""
     samples = to_tensor(model, fingerprint.samples)
-    if fingerprint.classes < 2:
-        return np.zeros((len(samples), samples[0].numel()))
     with foreign_errors():
         scores = score(model.network, samples)
         ranking = rank(scores, tied=max(recipe.tied, recipe.shown + 1), shown=recipe.shown)
-        _, jacobian = differentiate_gaps(model.network, samples, ranking)
-    return np.asarray(jacobian.square().sum(dim=1).cpu().numpy())
+        gaps, jacobian = differentiate_gaps(model.network, samples, ranking)
+    strict = isinstance(recipe.spec, TopLabels)
+    rows = zip(gaps.cpu().numpy(), (jacobian * model.domain.step).cpu().numpy(), strict=True)
+    return [Effects(gaps=one, slopes=slopes, strict=strict) for one, slopes in rows]
 
 
 def propose(
-    sample: Codes, influence: Array, levels: int, count: int, generator: np.random.Generator
+    sample: Array, effects: Effects, *, levels: int, generator: np.random.Generator
 ) -> Array:
-    """Steps of a level in random places of little influence, each as one number."""
-    flat = sample.reshape(-1).astype(np.int64)
-    places = np.argsort(influence, kind="stable")[: POOL * count]
-    up = places[flat[places] < levels - 1] + 1
-    down = -(places[flat[places] > 0] + 1)
-    return generator.permutation(np.concatenate([up, down]))[: TRIES * count]
+    """Steps of one level of little influence that leave the answer as it is, drawn by chance.
+
+    Args:
+        sample: The numbers of the levels of one sample, laid flat.
+        effects: What steps do to it.
+        levels: How many levels there are.
+        generator: The source of chance.
+    """
+    up, down = np.flatnonzero(sample < levels - 1) + 1, -(np.flatnonzero(sample > 0) + 1)
+    steps = np.concatenate([up, down])
+    steps = steps[effects.predict(steps)]
+    weakest = steps[np.argsort(effects.weigh(steps), kind="stable")[:POOL]]
+    return generator.permutation(weakest)[:TRIES]
 
 
 def hold(model: Model, fingerprint: Fingerprint, number: int, steps: Array, recipe: Recipe) -> Mask:
     """Which neighbours are answered as the sample, with the margin that a sample needs."""
+    if not len(steps):
+        return np.zeros(0, bool)
     faces = to_tensor(model, list_faces(fingerprint.samples[[number]], steps)[1:])
     margins = measure_margin(model, faces, recipe).numpy()
     needed = need_margin(model, faces, recipe).double().cpu().numpy()
