@@ -11,7 +11,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 VERBS = {
     *("seal", "verify", "inspect", "generate", "select", "evaluate", "report"),
     *("reproduce", "convert", "keygen", "encrypt", "decrypt", "sign", "commit", "reveal"),
-    "recheck",
+    *("recheck", "enroll"),
 }
 
 
@@ -52,7 +52,9 @@ def test_the_docs_describe_every_option_of_a_verb_with_its_default(verb):
 def test_generate_takes_the_options_of_seal_but_for_those_of_choosing_and_the_power():
     commands = get_command(program.app).commands
     names = {verb: {each.name for each in commands[verb].params} for verb in ("seal", "generate")}
-    assert names["seal"] - names["generate"] == {"samples", "rule", "power", "per_check"}
+    assert names["seal"] - names["generate"] == {
+        *("samples", "rule", "power", "per_check", "neighbours"),
+    }
     assert names["generate"] < names["seal"]
 
 

@@ -94,7 +94,7 @@ def test_what_is_chosen_of_encrypted_candidates_is_encrypted_too(candidates, fol
     arguments = ("model.toml", "e.safetensors", "-o", "out.seal", "--key", "k.pem")
     plain = run("select", *arguments, "--rule", "margin")
     assert (plain.exit_code, plain.stdout) == (2, "")
-    assert "--encrypt-to or --passphrase-file was wanted for what is chosen" in plain.stderr
+    assert "--encrypt-to or --passphrase-file was wanted for what is made of it" in plain.stderr
     assert not (folder / "out.seal").exists()
     result = run("select", *arguments, "--rule", "margin", "--encrypt-to", "k.pub.pem")
     assert result.exit_code == 0, result.stderr

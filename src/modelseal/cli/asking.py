@@ -8,6 +8,7 @@ import numpy as np
 
 from modelseal.cli.emitting import check_output, is_same
 from modelseal.cli.paper import complain
+from modelseal.cli.repeating import with_terms
 from modelseal.cli.spending import Budget
 from modelseal.endpoints import recording
 from modelseal.endpoints.recording import Heading, Past
@@ -15,6 +16,7 @@ from modelseal.errors import InvalidArgumentError, ModelsealError
 from modelseal.fingerprint.codec import file_digest
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.verifying.manners import Manners
+from modelseal.verifying.terms import Terms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +68,20 @@ class Asking:
             check_output(path, inputs=inputs)
             if json is not None and (is_same(path, json) or path.resolve() == json.resolve()):
                 raise InvalidArgumentError(f"two files were wanted, but {path} came twice")
+
+    def agree(self, fingerprint: Fingerprint, *, terms: Terms, neighbours: bool) -> "Asking":
+        """The same with the terms for an enrolled fingerprint, or the neighbours of another one.
+
+        Args:
+            fingerprint: What is asked.
+            terms: What the options say.
+            neighbours: Whether neighbours shall be asked as well.
+
+        Raises:
+            InvalidArgumentError: The options are for other fingerprints.
+        """
+        manners = with_terms(self.manners, fingerprint, terms=terms, neighbours=neighbours)
+        return replace(self, manners=manners)
 
     def begin(
         self, fingerprint: Fingerprint, endpoint: str, *, generator: np.random.Generator

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from modelseal.cli.repeating import (
+    enrolment_document,
+    statistics_document,
+    tally_document,
+)
 from modelseal.fingerprint.power import Limit
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.shapes import PerInput
@@ -56,6 +61,7 @@ def verdict_document(
         "chosen": verdict.samples if verdict.chosen is None else len(verdict.chosen),
         "rules_out": powers(ruled_out(verdict, fingerprint)),
         "evidence": findings(verdict.evidence),
+        **({"statistics": statistics_document(verdict.statistics)} if verdict.statistics else {}),
     }
 
 
@@ -104,6 +110,7 @@ def findings(evidence: Sequence[Evidence]) -> list[Document]:
             "expected": entry.expected,
             "shown": entry.shown,
             "reason": entry.reason,
+            **tally_document(entry),
         }
         for entry in evidence
     ]
@@ -157,6 +164,7 @@ def inspection_document(fingerprint: Fingerprint, *, file: Path) -> Document:
             "packages": dict(origin.packages),
             "created": origin.created,
         },
+        **enrolment_document(fingerprint),
     }
 
 

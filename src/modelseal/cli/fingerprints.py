@@ -57,6 +57,23 @@ def is_encrypted_file(path: Path) -> bool:
         return False
 
 
+def check_lock(path: Path, lock: "Lock | None") -> None:
+    """Makes sure that nothing plain is made of an encrypted file.
+
+    Args:
+        path: The file that something is made of.
+        lock: What that shall be encrypted to; None for nothing.
+
+    Raises:
+        BadFileError: The file is encrypted, and there is no lock.
+    """
+    if lock is None and is_encrypted_file(path):
+        raise BadFileError(
+            path,
+            "is encrypted: --encrypt-to or --passphrase-file was wanted for what is made of it",
+        )
+
+
 def find_opener(how: str, *, key: Path | None, passphrase_file: Path | None) -> "Opener | None":
     """What opens a file that is locked in a way; None if there is nothing of the kind.
 

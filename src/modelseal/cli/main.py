@@ -14,6 +14,7 @@ from modelseal.cli.border import Exit, guarded
 from modelseal.cli.commit import commit
 from modelseal.cli.convert import convert
 from modelseal.cli.encrypt import decrypt, encrypt
+from modelseal.cli.enroll import enroll
 from modelseal.cli.evaluate import evaluate
 from modelseal.cli.generate import generate
 from modelseal.cli.inspect import inspect
@@ -35,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (
-    *(seal, verify, inspect, generate, select, evaluate, report, reproduce, convert),
+    *(seal, enroll, verify, inspect, generate, select, evaluate, report, reproduce, convert),
     *(keygen, encrypt, decrypt, sign, commit, reveal, recheck),
 ):
     app.command()(guarded(verb))

@@ -1,5 +1,6 @@
 """`modelseal seal`: makes a fingerprint of a network."""
 
+from modelseal.cli.enrolment_options import NeighbourCount
 from modelseal.cli.options import (
     Allow,
     Candidates,
@@ -42,6 +43,7 @@ def seal(  # noqa: PLR0913 (a verb)
     seed: Seed = 0,
     allow: Allow = "",
     power: PowerOption = Effort.FAST,
+    neighbours: NeighbourCount = 0,
     workers: MakerCount = None,
     ray: RayAddress = None,
     time_limit: TimeLimit = None,
@@ -77,8 +79,10 @@ def seal(  # noqa: PLR0913 (a verb)
         samples=samples,
     )
     check_counts(samples=samples, candidates=candidates)
-    recipe = make_recipe(spec=spec, method=method, tie=tie, margin=margin, factor=factor, seed=seed)
-    recipe = allow_precisions(recipe, allow)
+    recipe = allow_precisions(
+        make_recipe(spec=spec, method=method, tie=tie, margin=margin, factor=factor, seed=seed),
+        allow,
+    )
     network, naturals = load_inputs(model, images, samples=samples)
     from modelseal import sealing
 
@@ -100,6 +104,9 @@ def seal(  # noqa: PLR0913 (a verb)
             samples=samples,
             rule=sealing.Rule(rule.value),
             progress=ledger.report,
+        )
+        fingerprint = sealing.find_neighbours(
+            network, fingerprint, recipe, count=neighbours, progress=ledger.report
         )
         fingerprint = sealing.state_power(
             network,

@@ -55,7 +55,7 @@ BothPassphraseFile: TypeAlias = Annotated[
     typer.Option(
         "--passphrase-file",
         metavar="FILE",
-        help="Holds a passphrase: encrypted candidates are opened by it, and what is written is "
+        help="Holds a passphrase: an encrypted file is opened by it, and what is written is "
         "encrypted by it unless --encrypt-to says otherwise.",
         show_default=False,
     ),

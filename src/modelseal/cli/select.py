@@ -29,24 +29,19 @@ def select(  # noqa: PLR0913 (a verb)
     """Choose a few samples of many candidates: the second half of seal."""
     from modelseal.cli.emitting import check_output
     from modelseal.cli.fingerprints import (
+        check_lock,
         find_lock,
-        is_encrypted_file,
         read_fingerprint,
         write_fingerprint,
     )
     from modelseal.cli.opening import require_torch
     from modelseal.cli.paper import Paper
     from modelseal.cli.telling import tell_made
-    from modelseal.errors import BadFileError
     from modelseal.models.declaration import list_model_files
 
     check_output(output, inputs=[*list_model_files(model), candidates])
     lock = find_lock(encrypt_to=encrypt_to, passphrase_file=passphrase_file)
-    if lock is None and is_encrypted_file(candidates):
-        raise BadFileError(
-            candidates,
-            "is encrypted: --encrypt-to or --passphrase-file was wanted for what is chosen of it",
-        )
+    check_lock(candidates, lock)
     found = read_fingerprint(candidates, key=key, passphrase_file=passphrase_file)
     require_torch("Selecting samples")
     from modelseal import sealing

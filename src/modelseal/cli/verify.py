@@ -16,6 +16,7 @@ from modelseal.cli.asking_options import (
     Timeout,
 )
 from modelseal.cli.border import Exit
+from modelseal.cli.enrolment_options import Alpha, AskNeighbours, Look, Queries
 from modelseal.cli.options import (
     EndpointName,
     Everything,
@@ -68,6 +69,10 @@ def verify(  # noqa: PLR0913 (a verb)
     require_signature: RequiredSignature = None,
     per_check: PerCheck = None,
     max_uses: MaxUses = None,
+    alpha: Alpha = None,
+    queries: Queries = None,
+    look: Look = None,
+    neighbours: AskNeighbours = False,
 ) -> None:
     """Ask an endpoint whether it still serves the sealed model.
 
@@ -79,10 +84,14 @@ def verify(  # noqa: PLR0913 (a verb)
     from modelseal.cli.opening import list_files, shown_name
     from modelseal.cli.sign import read_signed
     from modelseal.cli.spending import Budget
-    from modelseal.verifying import Depth, Manners
+    from modelseal.verifying import Depth, Manners, Terms
 
-    limit = math.inf if time_limit is None else time_limit
-    manners = Manners(retries=retries, pace=pace, time_limit=limit, concurrency=concurrency)
+    manners = Manners(
+        retries=retries,
+        pace=pace,
+        time_limit=math.inf if time_limit is None else time_limit,
+        concurrency=concurrency,
+    )
     budget = Budget(fingerprint, per_check=per_check, max_uses=max_uses)
     asking = Asking(manners=manners, timeout=timeout, record=record, resume=resume, budget=budget)
     secrets = [each for each in (key, passphrase_file, require_signature) if each]
@@ -91,6 +100,9 @@ def verify(  # noqa: PLR0913 (a verb)
     asking.check_files(inputs=inputs, json=json)
     sealed = read_signed(
         fingerprint, key=key, passphrase_file=passphrase_file, signer=require_signature
+    )
+    asking = asking.agree(
+        sealed, terms=Terms(alpha=alpha, queries=queries, look=look), neighbours=neighbours
     )
     depth = Depth.ALL if everything else Depth.FIRST_PROOF
     verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed, asking=asking)

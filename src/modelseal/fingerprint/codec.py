@@ -12,8 +12,9 @@ from safetensors.numpy import save
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.fingerprint.digest import content_digest
+from modelseal.fingerprint.enrolment import Enrolment
 from modelseal.fingerprint.envelope import is_encrypted
-from modelseal.fingerprint.parsing import Header, LimitHeader, parse_header
+from modelseal.fingerprint.parsing import EnrolledHeader, Header, LimitHeader, parse_header
 from modelseal.fingerprint.power import Limit
 from modelseal.fingerprint.reading import read_bytes, too_large
 from modelseal.fingerprint.record import Fingerprint, Origin
@@ -113,11 +114,8 @@ def canonical(header: dict[str, object]) -> str:
 def describe(fingerprint: Fingerprint) -> dict[str, object]:
     """The header of a fingerprint: all but its arrays and the digest."""
     domain, origin = fingerprint.domain, fingerprint.origin
-    power = [describe_limit(limit) for limit in fingerprint.power]
     return {
-        # Always the lowest that can hold it.
-        "format": "1.1" if power else "1.0",
-        **({"power": power} if power else {}),
+        **describe_additions(fingerprint),
         "domain": {
             "shape": list(domain.shape),
             "bounds": [float(bound) for bound in domain.bounds],
@@ -137,6 +135,33 @@ def describe(fingerprint: Fingerprint) -> dict[str, object]:
             "variants": list(origin.variants),
             "harmless_answers": origin.harmless_answers,
         },
+    }
+
+
+def describe_additions(fingerprint: Fingerprint) -> dict[str, object]:
+    """The format, always the lowest that can hold the fingerprint, and what it has beyond 1.0."""
+    power = [describe_limit(limit) for limit in fingerprint.power]
+    neighbours, enrolment = fingerprint.neighbours, fingerprint.enrolment
+    if neighbours is None and enrolment is None:
+        return {"format": "1.1", "power": power} if power else {"format": "1.0"}
+    return {
+        "format": "1.2",
+        "power": power,
+        "neighbours": 0 if neighbours is None else neighbours.shape[1],
+        "enrolment": None if enrolment is None else describe_enrolment(enrolment),
+    }
+
+
+def describe_enrolment(enrolment: Enrolment) -> dict[str, object]:
+    """How a trusted deployment answered, as the header has it."""
+    return {
+        "endpoint": enrolment.endpoint,
+        "created": enrolment.created,
+        "alpha": float(enrolment.alpha),
+        "repeats": enrolment.repeats,
+        "asked": enrolment.asked,
+        "differing": list(enrolment.differing),
+        "otherwise": list(enrolment.otherwise),
     }
 
 
@@ -183,7 +208,14 @@ def build(header: Header, arrays: dict[str, Array]) -> Fingerprint:
         spec = parse_spec(header.spec)
     except InvalidArgumentError as error:
         raise InvalidArgumentError(error.problem, field="spec") from error
-    expected = expected_answers(arrays, domain=domain, spec=spec, classes=header.classes)
+    additions = header if isinstance(header, EnrolledHeader) else None
+    expected = expected_answers(
+        arrays,
+        domain=domain,
+        spec=spec,
+        classes=header.classes,
+        neighbours=additions.neighbours if additions else 0,
+    )
     return Fingerprint(
         domain=domain,
         spec=spec,
@@ -198,7 +230,15 @@ def build(header: Header, arrays: dict[str, Array]) -> Fingerprint:
         moves=arrays["moves"],
         psnr=arrays["psnr"],
         sources=arrays["sources"],
+        neighbours=arrays.get("neighbours"),
+        enrolment=enrolment_of(additions),
     )
+
+
+def enrolment_of(header: EnrolledHeader | None) -> Enrolment | None:
+    """How a trusted deployment answered, if a header says so."""
+    found = header.enrolment if header else None
+    return Enrolment(**found.model_dump()) if found else None
 
 
 def domain_of(header: Header) -> Domain:

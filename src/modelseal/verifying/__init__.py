@@ -12,8 +12,10 @@ from modelseal.verifying.asking import Asker
 from modelseal.verifying.concluding import conclude
 from modelseal.verifying.course import Course, Depth, ask_at_once, ask_in_turn, patience
 from modelseal.verifying.manners import Manners
+from modelseal.verifying.repeating import verify_repeatedly
+from modelseal.verifying.terms import Terms
 
-__all__ = ["Depth", "Manners", "ignore", "verify"]
+__all__ = ["Depth", "Manners", "Terms", "ignore", "verify"]
 
 
 def ignore(done: int, total: int) -> None:
@@ -43,15 +45,21 @@ def verify(
     Returns:
         Intact only if every one of these was answered as expected; tampered if one was answered
         otherwise; undecided if an answer is missing or malformed and none differs. An endpoint
-        that gives no answer several times in a row is asked no further, but for a file.
+        that gives no answer several times in a row is asked no further, but for a file. An
+        enrolled fingerprint is asked and judged as `verify_repeatedly` says.
 
     Raises:
-        InvalidArgumentError: An answer is known of a sample that the fingerprint does not hold.
+        InvalidArgumentError: An answer is known of a sample that the fingerprint does not hold; or
+            the fingerprint is enrolled, and its enrolment does not fit the terms.
     """
     manners = manners or Manners()
+    asker = Asker(endpoint, fingerprint, manners=manners, generator=generator)
+    if fingerprint.enrolment is not None:
+        return verify_repeatedly(
+            fingerprint, asker, generator=generator, depth=depth, progress=progress
+        )
     wanted = range(len(fingerprint)) if manners.chosen is None else manners.chosen
     order = [int(number) for number in generator.permutation(wanted)]
-    asker = Asker(endpoint, fingerprint, manners=manners, generator=generator)
     course = Course(
         fingerprint,
         depth=depth,

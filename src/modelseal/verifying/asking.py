@@ -13,8 +13,9 @@ from modelseal.errors import EndpointError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers
 from modelseal.shapes import Codes
+from modelseal.verdict import Finding
 from modelseal.verifying.examining import examine
-from modelseal.verifying.manners import Manners, forget
+from modelseal.verifying.manners import Faces, Manners, forget
 
 
 class Unasked(Enum):
@@ -67,8 +68,25 @@ class Asker:
         unasked = self.take_turn(number)
         if unasked is not None:
             return unasked
-        answer = self.send(self.fingerprint.samples[[number]])
+        answer = self.send_faces(number)
         self.note(number, answer)
+        return answer
+
+    def send_faces(self, number: int) -> object:
+        """Asks a sample, or it and its neighbours in random order as the manners say.
+
+        Returns:
+            What came for the first that did not agree with the sample's expected answer, or for
+            the last.
+        """
+        if self.manners.faces is Faces.ITSELF:
+            return self.send(self.fingerprint.samples[[number]])
+        with self._lock:
+            faces = self._generator.permutation(self.fingerprint.faces(number))
+        for face in faces:
+            answer = self.send(face[None])
+            if examine(self.fingerprint, number, answer).finding is not Finding.AGREES:
+                break
         return answer
 
     def send(self, codes: Codes) -> object:

@@ -16,6 +16,7 @@ class Stop(Enum):
     PROOF = "tampering was proven"
     SILENCE = f"{NO_ANSWERS} times in a row no answer came"
     TIME = "the time limit was over"
+    BUDGET = "as many questions were asked as are allowed"
 
 
 def conclude(

@@ -7,7 +7,7 @@ from typing import cast
 
 from modelseal.endpoints.reading import JsonObject, name_of, read_object
 from modelseal.endpoints.recorded import LARGEST
-from modelseal.errors import BadFileError, EndpointError
+from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
 from modelseal.fingerprint.parsing import parse
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.verifying.bundle import SCHEMA, Bundle, Evidence, Shown, message_of, sign_bundle
@@ -94,7 +94,16 @@ def reveal(
         salts: The random numbers that its commitment was made with.
         endpoint: What was asked, without secrets.
         time: The present moment in UTC.
+
+    Raises:
+        InvalidArgumentError: The fingerprint is enrolled: one answer of an endpoint whose answers
+            vary proves nothing, and a bundle holds no more than answers.
     """
+    if fingerprint.enrolment is not None:
+        raise InvalidArgumentError(
+            "a fingerprint that was only sealed was wanted, but this one is enrolled, and no "
+            "single answer of an endpoint whose answers vary is evidence"
+        )
     evidence = Evidence.model_validate(
         {
             "schema": SCHEMA,
