@@ -197,3 +197,42 @@ def test_an_inspection_tells_the_enrolment_and_the_neighbours(out, folder, run, 
     document = json.loads(run("inspect", "on.seal", "--json", "-").stdout)
     assert document["neighbours"] == 7
     assert document["enrolment"]["otherwise"] == [False, True, False, False]
+
+
+def test_what_is_enrolled_of_an_encrypted_fingerprint_is_encrypted_too(out, folder, run, serve):
+    serve(out())
+    run("keygen", "-o", "k")
+    run("encrypt", "out.seal", "-o", "e.seal", "--encrypt-to", "k.pub.pem")
+    plain = run("enroll", "e.seal", URL, "-o", "on.seal", "--key", "k.pem")
+    assert (plain.exit_code, plain.stdout) == (2, "")
+    assert "--encrypt-to or --passphrase-file was wanted for what is made of it" in plain.stderr
+    assert not (folder / "on.seal").exists()
+    arguments = ("e.seal", URL, "-o", "on.seal", "--key", "k.pem", "--encrypt-to", "k.pub.pem")
+    assert run("enroll", *arguments).exit_code == 0
+    assert (folder / "on.seal").read_bytes().startswith(b"modelseal-encrypted 1.0\n")
+    assert run("verify", "on.seal", URL, "--key", "k.pem").exit_code == 0
+
+
+def test_a_part_of_the_samples_is_asked_of_an_enrolled_deployment_too(out, folder, run, serve):
+    serve(out())
+    run("enroll", "out.seal", URL, "-o", "on.seal")
+    seen = []
+    for _ in range(2):
+        result = run("verify", "on.seal", URL, "--per-check", 4, "--json", "-")
+        assert result.exit_code == 0
+        document = json.loads(result.stdout)
+        assert (document["samples"], document["chosen"], document["asked"]) == (8, 4, 4)
+        seen += [entry["sample"] for entry in document["evidence"]]
+    assert sorted(seen) == list(range(8))
+
+
+def test_no_evidence_is_made_of_an_enrolled_deployment(out, folder, run, serve):
+    made = out()
+    serve(made)
+    run("enroll", "out.seal", URL, "-o", "on.seal")
+    record(made.expected, folder / "answers.jsonl")
+    run("commit", "on.seal", "-o", "c.json")
+    result = run("reveal", "on.seal", "answers.jsonl", "-o", "b.json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no single answer of an endpoint whose answers vary is evidence" in result.stderr
+    assert not (folder / "b.json").exists()

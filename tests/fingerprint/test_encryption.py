@@ -76,7 +76,7 @@ def test_the_content_is_what_the_page_on_the_format_says():
 
 
 def test_the_golden_file_is_opened_for_ever():
-    data = (GOLDEN / "encrypted-1.0.seal").read_bytes()
+    data = (GOLDEN / "encrypted-1.0.locked").read_bytes()
     content = decrypt(data, WORDS, name="golden")
     assert encode(decode(content, name="golden")) == CONTENT == content
 
