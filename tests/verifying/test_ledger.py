@@ -1,5 +1,6 @@
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,9 @@ def test_a_ledger_that_is_too_large_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(ledger, "MAX_BYTES", 10)
     with pytest.raises(BadFileError, match="at most 10 bytes were wanted"):
         read_ledger(tmp_path / "a")
+
+
+def test_a_system_without_locks_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with pytest.raises(BadFileError, match="cannot be kept as a ledger: there is no flock here"):
+        open_ledger(tmp_path / "a", MADE, per_check=2)

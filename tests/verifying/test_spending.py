@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ MADE = sealed.fingerprint(count=12)
 
 SPENDER = """
 import sys
+import tempfile
 from pathlib import Path
 import numpy as np, sealed
 from modelseal.verifying.spending import spend
@@ -60,8 +62,6 @@ def test_the_least_spent_samples_are_taken_so_that_all_are_spent_in_turn(tmp_pat
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=10))
 def test_however_many_are_taken_no_sample_is_spent_twice_before_all_were_spent_once(counts):
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         for count in counts:
             take(Path(folder) / "a", per_check=count)
@@ -179,3 +179,18 @@ def test_a_disk_that_is_full_is_one_sentence_and_nothing_was_chosen(tmp_path, mo
     monkeypatch.setattr(os, "write", fail)
     with pytest.raises(BadFileError, match="cannot be kept as a ledger: No space left on device"):
         take(tmp_path / "a", per_check=3)
+
+
+@given(st.binary(max_size=80), st.integers(0, 400))
+def test_any_damage_to_a_ledger_is_refused_or_costs_no_whole_entry(inserted, place):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a"
+        for _ in range(2):
+            take(path, per_check=3)
+        whole = path.read_bytes()
+        path.write_bytes(whole[:place] + inserted + whole[place:])
+        try:
+            take(path, per_check=3)
+        except BadFileError:
+            return
+        assert read_ledger(path).uses.sum() >= 9

@@ -9,7 +9,6 @@ only ever grows, under an exclusive lock. A line without an end, which only a cr
 stands for nothing: its samples were never asked.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -151,12 +150,26 @@ def locked(path: Path, *, create: bool = True) -> Iterator[int]:
     try:
         file = os.open(path, flags, PRIVATE)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file, path)
             yield file
         finally:
             os.close(file)
     except (OSError, ValueError) as error:
         raise BadFileError(path, f"cannot be kept as a ledger: {explain(error)}") from error
+
+
+def lock(file: int, path: Path) -> None:
+    """Waits until nobody else has a file, and takes it until it is closed.
+
+    Raises:
+        BadFileError: The system cannot do that.
+    """
+    try:
+        # Not every system has it, and whoever keeps no ledger needs none.
+        from fcntl import LOCK_EX, flock
+    except ModuleNotFoundError as error:
+        raise BadFileError(path, "cannot be kept as a ledger: there is no flock here") from error
+    flock(file, LOCK_EX)
 
 
 def begin(file: int, opening: Opening, path: Path) -> None:
