@@ -2,15 +2,21 @@ import hashlib
 import subprocess
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from modelseal.errors import BadFileError
-from modelseal.fingerprint.keys import Purpose, key_id, make_pair, read_private, read_public
+from modelseal.fingerprint.keys import (
+    Purpose,
+    key_id,
+    make_pair,
+    read_opening_key,
+    read_recipient,
+    read_signer,
+    read_signing_key,
+)
 
-KINDS = {
-    Purpose.ENCRYPTION: (X25519PrivateKey, X25519PublicKey),
-    Purpose.SIGNING: (Ed25519PrivateKey, Ed25519PublicKey),
+READERS = {
+    Purpose.ENCRYPTION: (read_opening_key, read_recipient),
+    Purpose.SIGNING: (read_signing_key, read_signer),
 }
 
 
@@ -24,9 +30,9 @@ def write_pair(folder, purpose, **settings):
 @pytest.mark.parametrize("passphrase", [None, b"marker"])
 def test_a_pair_is_read_back_and_belongs_together(tmp_path, purpose, passphrase):
     write_pair(tmp_path, purpose, passphrase=passphrase)
-    private, public = KINDS[purpose]
-    key = read_private(tmp_path / "k.pem", private, passphrase=b"marker")
-    assert key.public_key() == read_public(tmp_path / "k.pub", public)
+    read_private, read_public = READERS[purpose]
+    key = read_private(tmp_path / "k.pem", passphrase=b"marker")
+    assert key.public_key() == read_public(tmp_path / "k.pub")
     assert (b"ENCRYPTED" in (tmp_path / "k.pem").read_bytes()) == (passphrase is not None)
 
 
@@ -38,26 +44,26 @@ def test_openssl_reads_the_keys_and_calls_them_the_same(tmp_path, purpose):
         check=True,
         capture_output=True,
     ).stdout
-    public = read_public(tmp_path / "k.pub", KINDS[purpose][1])
+    public = READERS[purpose][1](tmp_path / "k.pub")
     assert key_id(public) == f"sha256:{hashlib.sha256(der).hexdigest()}"
 
 
 @pytest.mark.parametrize("purpose", Purpose)
 def test_a_key_for_the_other_purpose_is_refused(tmp_path, purpose):
     write_pair(tmp_path, purpose)
-    (other,) = (KINDS[each] for each in Purpose if each is not purpose)
+    ((read_private, read_public),) = (READERS[each] for each in Purpose if each is not purpose)
     with pytest.raises(BadFileError, match=r"a private \w+ key was wanted, but another one came"):
-        read_private(tmp_path / "k.pem", other[0])
+        read_private(tmp_path / "k.pem")
     with pytest.raises(BadFileError, match=r"a public \w+ key was wanted, but another one came"):
-        read_public(tmp_path / "k.pub", other[1])
+        read_public(tmp_path / "k.pub")
 
 
 def test_the_two_halves_are_not_taken_for_one_another(tmp_path):
     write_pair(tmp_path, Purpose.SIGNING)
     with pytest.raises(BadFileError, match="a private Ed25519 key was wanted, but this is none"):
-        read_private(tmp_path / "k.pub", Ed25519PrivateKey)
+        read_signing_key(tmp_path / "k.pub")
     with pytest.raises(BadFileError, match="a public Ed25519 key was wanted, but this is none"):
-        read_public(tmp_path / "k.pem", Ed25519PublicKey)
+        read_signer(tmp_path / "k.pem")
 
 
 @pytest.mark.parametrize("passphrase", [None, b"", b"wrong"])
@@ -65,7 +71,7 @@ def test_a_missing_or_wrong_passphrase_is_one_sentence_that_does_not_tell_it(tmp
     write_pair(tmp_path, Purpose.SIGNING, passphrase=b"marker")
     wanted = "its passphrase is another one" if passphrase else "MODELSEAL_KEY_PASSPHRASE"
     with pytest.raises(BadFileError, match=wanted) as caught:
-        read_private(tmp_path / "k.pem", Ed25519PrivateKey, passphrase=passphrase)
+        read_signing_key(tmp_path / "k.pem", passphrase=passphrase)
     assert "marker" not in str(caught.value)
 
 
@@ -74,6 +80,6 @@ def test_a_missing_or_wrong_passphrase_is_one_sentence_that_does_not_tell_it(tmp
 )
 def test_anything_else_is_refused_in_one_sentence(tmp_path, text):
     (tmp_path / "k.pem").write_bytes(text)
-    for read, kind in ((read_private, Ed25519PrivateKey), (read_public, Ed25519PublicKey)):
+    for read in (read_signing_key, read_signer):
         with pytest.raises(BadFileError, match=r"k\.pem: (a \w+ Ed25519 key|at most 65536 bytes)"):
-            read(tmp_path / "k.pem", kind)
+            read(tmp_path / "k.pem")

@@ -6,14 +6,14 @@ import pytest
 import sealed
 
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.fingerprint.codec import digest_of
+from modelseal.fingerprint.codec import file_digest
 from modelseal.verifying import ledger
 from modelseal.verifying.ledger import ledger_of, open_ledger, read_ledger
 
 MADE = sealed.fingerprint(count=6)
 OPENING = {
     "schema": "modelseal.ledger/1",
-    "fingerprint": digest_of(MADE),
+    "fingerprint": file_digest(MADE),
     "samples": 6,
     "per_check": 2,
 }

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,11 +18,17 @@ from modelseal.fingerprint.record import Fingerprint
 from modelseal.shapes import PerInput
 from modelseal.verdict import Evidence, Finding, Outcome, Verdict
 
+if TYPE_CHECKING:
+    from modelseal.verifying.bundle import Bundle
+
 Document = dict[str, object]
 """Texts, finite numbers, lists and objects, ready for JSON."""
 
 VERDICT = "modelseal.verdict/1"
 """The schema of what `verify` says."""
+
+RECHECK = "modelseal.recheck/1"
+"""The schema of what `recheck` says."""
 
 INSPECTION = "modelseal.inspection/1"
 """The schema of what `inspect` says."""
@@ -55,6 +62,36 @@ def verdict_document(
         "rules_out": powers(ruled_out(verdict, fingerprint)),
         "evidence": findings(verdict.evidence),
         **({"statistics": statistics_document(verdict.statistics)} if verdict.statistics else {}),
+    }
+
+
+def recheck_document(
+    verdict: Verdict, bundle: "Bundle", *, file: Path, commitment: Path | None
+) -> Document:
+    """The verdict that an evidence bundle leads to.
+
+    Args:
+        verdict: What was found.
+        bundle: What was checked.
+        file: The bundle's file, as the user gave it.
+        commitment: The commitment's file, as the user gave it; None if there was none.
+    """
+    return {
+        "schema": RECHECK,
+        "modelseal": version("modelseal"),
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "bundle": str(file),
+        "commitment": None if commitment is None else str(commitment),
+        "committed": bundle.commitment.time,
+        "revealed": bundle.time,
+        "endpoint": bundle.endpoint,
+        "weights_digest": bundle.commitment.weights_digest,
+        "outcome": verdict.outcome.value,
+        "reason": verdict.reason,
+        "samples": verdict.samples,
+        "asked": len(verdict.evidence),
+        **{finding.value: verdict.count(finding) for finding in Finding},
+        "evidence": findings(verdict.evidence),
     }
 
 

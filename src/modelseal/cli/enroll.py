@@ -12,6 +12,7 @@ from modelseal.cli.options import (
     Shows,
     ShowsOption,
 )
+from modelseal.cli.secret_options import BothPassphraseFile, EncryptTo, KeyFile
 
 if TYPE_CHECKING:
     from modelseal.fingerprint.record import Fingerprint
@@ -29,19 +30,28 @@ def enroll(  # noqa: PLR0913 (a verb)
     accept_other: AcceptOther = False,
     shows: ShowsOption = None,
     seed: OrderSeed = None,
+    key: KeyFile = None,
+    encrypt_to: EncryptTo = None,
+    passphrase_file: BothPassphraseFile = None,
 ) -> None:
     """Record what a trusted deployment answers, and how steadily, for a later `verify`.
 
     For services whose answers vary from call to call.
     """
-    from modelseal.cli.emitting import check_output
+    from modelseal.cli.destination import choose_destination
+    from modelseal.cli.fingerprints import check_lock, read_fingerprint
     from modelseal.cli.opening import list_files, shown_name
     from modelseal.cli.paper import Paper, complain
     from modelseal.cli.repeating import tell_enrolled, warn_of_others
-    from modelseal.fingerprint.codec import read, write
     from modelseal.verifying.enrolling import Demands, Others
 
-    check_output(output, inputs=[fingerprint, *list_files(endpoint)])
+    goal = choose_destination(
+        output,
+        inputs=[fingerprint, *list_files(endpoint)],
+        encrypt_to=encrypt_to,
+        passphrase_file=passphrase_file,
+    )
+    check_lock(fingerprint, goal.lock)
     demands = Demands(
         name=shown_name(endpoint),
         repeats=repeats,
@@ -49,9 +59,9 @@ def enroll(  # noqa: PLR0913 (a verb)
         most_unstable=most_unstable,
         others=Others.ACCEPT if accept_other else Others.REFUSE,
     )
-    sealed = read(fingerprint)
+    sealed = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
     enrolled = ask(sealed, endpoint, demands=demands, shows=shows, seed=seed)
-    write(enrolled, output)
+    goal.write(enrolled)
     tell_enrolled(Paper(), enrolled, file=str(output), asked=len(sealed))
     warning = warn_of_others(enrolled.enrolment) if enrolled.enrolment else ""
     if warning:

@@ -24,6 +24,7 @@ from modelseal.cli.options import (
     TimeLimit,
     Verbose,
 )
+from modelseal.cli.secret_options import EncryptTo, LockPassphraseFile, PerCheck
 
 
 def seal(  # noqa: PLR0913 (a verb)
@@ -47,13 +48,16 @@ def seal(  # noqa: PLR0913 (a verb)
     ray: RayAddress = None,
     time_limit: TimeLimit = None,
     verbose: Verbose = False,
+    encrypt_to: EncryptTo = None,
+    passphrase_file: LockPassphraseFile = None,
+    per_check: PerCheck = None,
 ) -> None:
     """Make a fingerprint: generate candidates, calibrate them, select a few.
 
     Then measure on changed copies of the network what they notice.
     """
     from modelseal.cli.arranging import arrange, check_enough, finish, hire_makers, resumable
-    from modelseal.cli.emitting import check_output
+    from modelseal.cli.destination import choose_destination
     from modelseal.cli.ledger import keeping_ledger, tell_costs
     from modelseal.cli.making import (
         allow_precisions,
@@ -66,7 +70,14 @@ def seal(  # noqa: PLR0913 (a verb)
     from modelseal.cli.progress import reporting
     from modelseal.cli.telling import tell_accepted, tell_made
 
-    check_output(output, inputs=list_inputs(model, images))
+    goal = choose_destination(
+        output,
+        inputs=list_inputs(model, images),
+        encrypt_to=encrypt_to,
+        passphrase_file=passphrase_file,
+        per_check=per_check,
+        samples=samples,
+    )
     check_counts(samples=samples, candidates=candidates)
     recipe = allow_precisions(
         make_recipe(spec=spec, method=method, tie=tie, margin=margin, factor=factor, seed=seed),
@@ -76,7 +87,7 @@ def seal(  # noqa: PLR0913 (a verb)
     from modelseal import sealing
 
     crew = hire_makers(workers, ray, network=network, recipe=recipe)
-    logistics = arrange(model, output, minutes=time_limit, crew=crew)
+    logistics = arrange(model, output, minutes=time_limit, crew=crew, destination=goal)
     with resumable(logistics), reporting() as report, keeping_ledger(report, network) as ledger:
         found = sealing.generate(
             network,
@@ -104,7 +115,7 @@ def seal(  # noqa: PLR0913 (a verb)
             effort=sealing.Effort(power.value),
             progress=ledger.report,
         )
-    finish(fingerprint, output, logistics)
+    finish(fingerprint, output, logistics, destination=goal)
     tell_made(Paper(), fingerprint, file=output, chosen=tell_accepted(fingerprint))
     if verbose:
         tell_costs(ledger, fingerprint)

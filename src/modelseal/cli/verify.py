@@ -1,10 +1,20 @@
 """`modelseal verify`: asks an endpoint whether it still serves the sealed model."""
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
 
+from modelseal.cli.asking_options import (
+    AskingLimit,
+    Concurrency,
+    Pace,
+    RecordFile,
+    ResumeFile,
+    Retries,
+    Timeout,
+)
 from modelseal.cli.border import Exit
 from modelseal.cli.enrolment_options import Alpha, AskNeighbours, Look, Queries
 from modelseal.cli.options import (
@@ -16,12 +26,20 @@ from modelseal.cli.options import (
     Shows,
     ShowsOption,
 )
+from modelseal.cli.secret_options import (
+    KeyFile,
+    MaxUses,
+    PassphraseFile,
+    PerCheck,
+    RequiredSignature,
+)
 from modelseal.errors import EndpointError
 from modelseal.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
+    from modelseal.cli.asking import Asking
     from modelseal.fingerprint.record import Fingerprint
-    from modelseal.verifying import Depth, Manners
+    from modelseal.verifying import Depth
 
 CODES = {
     Outcome.INTACT: Exit.INTACT,
@@ -39,6 +57,18 @@ def verify(  # noqa: PLR0913 (a verb)
     json: JsonFile = None,
     shows: ShowsOption = None,
     seed: OrderSeed = None,
+    retries: Retries = 3,
+    timeout: Timeout = 30.0,
+    time_limit: AskingLimit = None,
+    concurrency: Concurrency = 1,
+    pace: Pace = 0.0,
+    record: RecordFile = None,
+    resume: ResumeFile = None,
+    key: KeyFile = None,
+    passphrase_file: PassphraseFile = None,
+    require_signature: RequiredSignature = None,
+    per_check: PerCheck = None,
+    max_uses: MaxUses = None,
     alpha: Alpha = None,
     queries: Queries = None,
     look: Look = None,
@@ -48,19 +78,34 @@ def verify(  # noqa: PLR0913 (a verb)
 
     Exit codes: 0 intact, 1 tampered, 2 wrong use or bad file, 3 undecided.
     """
+    from modelseal.cli.asking import Asking
     from modelseal.cli.documents import verdict_document
     from modelseal.cli.emitting import STANDARD_OUTPUT, check_document, emit
     from modelseal.cli.opening import list_files, shown_name
-    from modelseal.cli.repeating import with_terms
-    from modelseal.fingerprint.codec import read
+    from modelseal.cli.sign import read_signed
+    from modelseal.cli.spending import Budget
     from modelseal.verifying import Depth, Manners, Terms
 
-    terms = Terms(alpha=alpha, queries=queries, look=look)
-    check_document(json, inputs=[fingerprint, *list_files(endpoint)])
-    sealed = read(fingerprint)
+    manners = Manners(
+        retries=retries,
+        pace=pace,
+        time_limit=math.inf if time_limit is None else time_limit,
+        concurrency=concurrency,
+    )
+    budget = Budget(fingerprint, per_check=per_check, max_uses=max_uses)
+    asking = Asking(manners=manners, timeout=timeout, record=record, resume=resume, budget=budget)
+    secrets = [each for each in (key, passphrase_file, require_signature) if each]
+    inputs = [fingerprint, budget.ledger, *secrets, *list_files(endpoint)]
+    check_document(json, inputs=inputs)
+    asking.check_files(inputs=inputs, json=json)
+    sealed = read_signed(
+        fingerprint, key=key, passphrase_file=passphrase_file, signer=require_signature
+    )
+    asking = asking.agree(
+        sealed, terms=Terms(alpha=alpha, queries=queries, look=look), neighbours=neighbours
+    )
     depth = Depth.ALL if everything else Depth.FIRST_PROOF
-    manners = with_terms(Manners(), sealed, terms=terms, neighbours=neighbours)
-    verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed, manners=manners)
+    verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed, asking=asking)
     if json != STANDARD_OUTPUT:
         tell(verdict, depth=depth)
     if json is not None:
@@ -76,7 +121,7 @@ def ask(
     shows: Shows | None,
     depth: "Depth",
     seed: int | None,
-    manners: "Manners",
+    asking: "Asking",
 ) -> Verdict:
     """The verdict on the endpoint of this name; undecided if it cannot even be opened.
 
@@ -86,17 +131,20 @@ def ask(
     import numpy as np
 
     from modelseal import verifying
-    from modelseal.cli.opening import open_endpoint
+    from modelseal.cli.opening import open_endpoint, shown_name
     from modelseal.cli.progress import reporting
     from modelseal.outputs.answers import Kind
 
     try:
-        opened = open_endpoint(endpoint, fingerprint, shows=Kind(shows.value) if shows else None)
+        kind = Kind(shows.value) if shows else None
+        opened = open_endpoint(endpoint, fingerprint, shows=kind, timeout=asking.patience)
+        generator = np.random.default_rng(seed)
+        manners = asking.begin(fingerprint, shown_name(endpoint), generator=generator)
         with reporting() as report:
             return verifying.verify(
                 fingerprint,
                 opened,
-                generator=np.random.default_rng(seed),
+                generator=generator,
                 depth=depth,
                 progress=partial(report, "verify"),
                 manners=manners,

@@ -3,8 +3,8 @@
 The same fingerprint always gives the same bytes, and only these bytes are read back.
 """
 
-import hashlib
 import json
+from hashlib import sha256
 from pathlib import Path
 
 from safetensors.numpy import save
@@ -94,13 +94,16 @@ def read(path: Path) -> Fingerprint:
     return decode(read_bytes(path, most=MAX_BYTES), name=str(path))
 
 
-def digest_of(fingerprint: Fingerprint) -> str:
-    """SHA-256 of the canonical plain bytes: what signatures, ledgers and commitments call it.
+def file_digest(fingerprint: Fingerprint) -> str:
+    """The SHA-256 of the file that a fingerprint is written as.
+
+    Returns:
+        `sha256:` and 64 hexadecimal digits.
 
     Raises:
-        InvalidArgumentError: The fingerprint is too large to be written.
+        InvalidArgumentError: The fingerprint cannot be written.
     """
-    return f"sha256:{hashlib.sha256(encode(fingerprint)).hexdigest()}"
+    return f"sha256:{sha256(encode(fingerprint)).hexdigest()}"
 
 
 def canonical(header: dict[str, object]) -> str:

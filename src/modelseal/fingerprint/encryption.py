@@ -32,7 +32,7 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("An encrypted fingerprint", "crypto") from error
 
 COST = 17
-"""The power of two of scrypt's n: 128 MiB and most of a second for each guess."""
+"""The power of two of scrypt's n: every guess takes 128 MiB of memory."""
 
 KEY_BYTES = 32
 SALT_BYTES = 16

@@ -6,7 +6,6 @@ Needs the extra `crypto`.
 import hashlib
 from enum import Enum
 from pathlib import Path
-from typing import TypeVar
 
 from modelseal.errors import BadFileError, MissingExtraError
 from modelseal.fingerprint.reading import read_bytes
@@ -36,24 +35,12 @@ MAX_BYTES = 2**16
 PASSPHRASE = "MODELSEAL_KEY_PASSPHRASE"  # noqa: S105 (the name of a variable, not a passphrase)
 """The environment variable that the program takes the passphrase of private keys from."""
 
-Private = TypeVar("Private", X25519PrivateKey, Ed25519PrivateKey)
-Public = TypeVar("Public", X25519PublicKey, Ed25519PublicKey)
-
 
 class Purpose(Enum):
     """What a pair of keys is for."""
 
     ENCRYPTION = "encryption"
     SIGNING = "signing"
-
-
-NAMES: dict[type, str] = {
-    X25519PrivateKey: "a private X25519 key",
-    X25519PublicKey: "a public X25519 key",
-    Ed25519PrivateKey: "a private Ed25519 key",
-    Ed25519PublicKey: "a public Ed25519 key",
-}
-"""What is said of each kind of key."""
 
 
 def make_pair(purpose: Purpose, *, passphrase: bytes | None = None) -> tuple[bytes, bytes]:
@@ -77,49 +64,89 @@ def make_pair(purpose: Purpose, *, passphrase: bytes | None = None) -> tuple[byt
     return private, public
 
 
-def read_private(path: Path, kind: type[Private], *, passphrase: bytes | None = None) -> Private:
-    """Reads a private key of a kind.
+def read_opening_key(path: Path, *, passphrase: bytes | None = None) -> X25519PrivateKey:
+    """Reads a private key that opens encrypted fingerprints.
 
     Args:
         path: The PEM file.
-        kind: `X25519PrivateKey` or `Ed25519PrivateKey`.
         passphrase: Opens the file, if it is encrypted itself.
 
     Raises:
         BadFileError: It is no such key, or the passphrase is missing or wrong.
+    """
+    key = load_private(path, passphrase, wanted="a private X25519 key")
+    if not isinstance(key, X25519PrivateKey):
+        raise BadFileError(path, "a private X25519 key was wanted, but another one came")
+    return key
+
+
+def read_signing_key(path: Path, *, passphrase: bytes | None = None) -> Ed25519PrivateKey:
+    """Reads a private key that signs fingerprints.
+
+    Args:
+        path: The PEM file.
+        passphrase: Opens the file, if it is encrypted itself.
+
+    Raises:
+        BadFileError: It is no such key, or the passphrase is missing or wrong.
+    """
+    key = load_private(path, passphrase, wanted="a private Ed25519 key")
+    if not isinstance(key, Ed25519PrivateKey):
+        raise BadFileError(path, "a private Ed25519 key was wanted, but another one came")
+    return key
+
+
+def read_recipient(path: Path) -> X25519PublicKey:
+    """Reads a public key that fingerprints are encrypted to.
+
+    Raises:
+        BadFileError: It is no such key.
+    """
+    key = load_public(path, wanted="a public X25519 key")
+    if not isinstance(key, X25519PublicKey):
+        raise BadFileError(path, "a public X25519 key was wanted, but another one came")
+    return key
+
+
+def read_signer(path: Path) -> Ed25519PublicKey:
+    """Reads a public key that signatures are checked by.
+
+    Raises:
+        BadFileError: It is no such key.
+    """
+    key = load_public(path, wanted="a public Ed25519 key")
+    if not isinstance(key, Ed25519PublicKey):
+        raise BadFileError(path, "a public Ed25519 key was wanted, but another one came")
+    return key
+
+
+def load_private(path: Path, passphrase: bytes | None, *, wanted: str) -> object:
+    """Any private key.
+
+    Raises:
+        BadFileError: It is none, or its passphrase is missing or wrong.
     """
     data = read_bytes(path, most=MAX_BYTES)
     encrypted = b"ENCRYPTED" in data
     if encrypted and not passphrase:
         raise BadFileError(path, f"is encrypted: its passphrase was wanted in {PASSPHRASE}")
     try:
-        key = load_pem_private_key(data, passphrase if encrypted else None)
+        return load_pem_private_key(data, passphrase if encrypted else None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        problem = f"{NAMES[kind]} was wanted, but this is none"
         wrong = ", or its passphrase is another one" if encrypted else ""
-        raise BadFileError(path, problem + wrong) from error
-    if not isinstance(key, kind):
-        raise BadFileError(path, f"{NAMES[kind]} was wanted, but another one came")
-    return key
+        raise BadFileError(path, f"{wanted} was wanted, but this is none{wrong}") from error
 
 
-def read_public(path: Path, kind: type[Public]) -> Public:
-    """Reads a public key of a kind.
-
-    Args:
-        path: The PEM file.
-        kind: `X25519PublicKey` or `Ed25519PublicKey`.
+def load_public(path: Path, *, wanted: str) -> object:
+    """Any public key.
 
     Raises:
-        BadFileError: It is no such key.
+        BadFileError: It is none.
     """
     try:
-        key = load_pem_public_key(read_bytes(path, most=MAX_BYTES))
+        return load_pem_public_key(read_bytes(path, most=MAX_BYTES))
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise BadFileError(path, f"{NAMES[kind]} was wanted, but this is none") from error
-    if not isinstance(key, kind):
-        raise BadFileError(path, f"{NAMES[kind]} was wanted, but another one came")
-    return key
+        raise BadFileError(path, f"{wanted} was wanted, but this is none") from error
 
 
 def key_id(key: X25519PublicKey | Ed25519PublicKey) -> str:

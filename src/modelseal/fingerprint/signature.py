@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
-from modelseal.fingerprint.codec import canonical, digest_of
+from modelseal.fingerprint.codec import canonical, file_digest
 from modelseal.fingerprint.keys import key_id
 from modelseal.fingerprint.parsing import Strict, parse
 from modelseal.fingerprint.record import Fingerprint
@@ -108,7 +108,7 @@ def sign(
         {
             "schema": SCHEMA,
             "algorithm": "ed25519",
-            "fingerprint": digest_of(fingerprint),
+            "fingerprint": file_digest(fingerprint),
             "weights_digest": fingerprint.origin.weights_digest,
             "key": key_id(key.public_key()),
             "time": time,
@@ -145,7 +145,7 @@ def check(text: bytes, fingerprint: Fingerprint, key: Ed25519PublicKey, *, name:
         raise BadFileError(
             name, "a signature of this statement was wanted, but it was altered or made otherwise"
         ) from error
-    found = (digest_of(fingerprint), fingerprint.origin.weights_digest)
+    found = (file_digest(fingerprint), fingerprint.origin.weights_digest)
     if (statement.fingerprint, statement.weights_digest) != found:
         raise BadFileError(
             name,

@@ -100,7 +100,8 @@ def ask_at_once(
         try:
             while running or (waiting and not enough):
                 while waiting and not enough and len(running) < width:
-                    running[pool.submit(asker.ask, waiting[0])] = waiting.popleft()
+                    number = waiting.popleft()
+                    running[pool.submit(asker.ask, number)] = number
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     enough = take(running.pop(future), future.result()) or enough
                 width = workers

@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import Field
 
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.fingerprint.codec import canonical, digest_of
+from modelseal.fingerprint.codec import canonical, file_digest
 from modelseal.fingerprint.parsing import Strict, parse
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.shapes import Array
@@ -133,7 +133,7 @@ def opening_of(fingerprint: Fingerprint, per_check: int | None) -> Opening:
     return Opening.model_validate(
         {
             "schema": SCHEMA,
-            "fingerprint": digest_of(fingerprint),
+            "fingerprint": file_digest(fingerprint),
             "samples": len(fingerprint),
             "per_check": per_check,
         }

@@ -88,8 +88,13 @@ class Manners:
             raise wrong("seconds above 0", self.time_limit, field="time_limit")
         if self.concurrency < 1:
             raise wrong("a number from 1", self.concurrency, field="concurrency")
+        if self.chosen is not None and not 0 < len(self.chosen) == len(set(self.chosen)):
+            raise InvalidArgumentError(
+                f"at least one sample was wanted, and each once, but {list(self.chosen)} came",
+                field="chosen",
+            )
 
 
-def wrong(wanted: str, came: float, *, field: str) -> InvalidArgumentError:
+def wrong(wanted: str, came: int | float, *, field: str) -> InvalidArgumentError:
     """The error for a field that is not what it should be."""
     return InvalidArgumentError(f"{wanted} was wanted, but {came:g} came", field=field)

@@ -1,6 +1,7 @@
 """Which samples a check takes: the least spent, entered in the ledger before they are asked."""
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from modelseal.shapes import Array
 from modelseal.verifying.ledger import (
     Entry,
     Ledger,
+    Opening,
     append,
     begin,
     check_count,
@@ -83,10 +85,7 @@ def spend(
         if ledger is None:
             begin(file, opening, path)
             ledger = Ledger(opening=opening, entries=())
-        if ledger.opening.fingerprint != opening.fingerprint:
-            raise BadFileError(
-                path, "the ledger of this fingerprint was wanted, but it is that of another one"
-            )
+        check_same(ledger, opening, path)
         count = per_check or ledger.opening.per_check or len(fingerprint)
         chosen = choose(ledger.uses, count, most=max_uses, generator=generator, path=path)
         append(file, entry_of(endpoint, chosen))
@@ -117,6 +116,44 @@ def choose(
 def left(uses: Array, most: int) -> int:
     """How many times samples can still be asked, all together."""
     return int(np.maximum(most - uses, 0).sum())
+
+
+def find_check(
+    path: Path, fingerprint: Fingerprint, *, endpoint: str, known: Collection[int]
+) -> tuple[int, ...]:
+    """The samples of the check that goes on: the last one of an endpoint that took those known.
+
+    Args:
+        path: The ledger.
+        fingerprint: What it is of.
+        endpoint: What is asked, without secrets.
+        known: The samples whose answers are known already.
+
+    Raises:
+        BadFileError: It is no ledger, or one of another fingerprint, or has no such check.
+    """
+    ledger = read_ledger(path)
+    check_same(ledger, opening_of(fingerprint, None), path)
+    for entry in reversed(ledger.entries):
+        if entry.endpoint == endpoint and set(known) <= set(entry.samples):
+            return entry.samples
+    raise BadFileError(
+        path, f"a check of {endpoint} with the samples of the record was wanted, but there is none"
+    )
+
+
+def check_same(ledger: Ledger, opening: Opening, path: Path) -> None:
+    """Makes sure that a ledger is the one of a fingerprint.
+
+    Raises:
+        BadFileError: It is that of another one.
+    """
+    if ledger.opening.fingerprint != opening.fingerprint:
+        raise BadFileError(
+            path,
+            "the ledger of this fingerprint was wanted, but it is that of another one, which may "
+            "be moved away",
+        )
 
 
 def entry_of(endpoint: str, chosen: Array) -> Entry:
