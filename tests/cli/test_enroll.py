@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -236,3 +238,39 @@ def test_no_evidence_is_made_of_an_enrolled_deployment(out, folder, run, serve):
     assert (result.exit_code, result.stdout) == (2, "")
     assert "no single answer of an endpoint whose answers vary is evidence" in result.stderr
     assert not (folder / "b.json").exists()
+
+
+def described():
+    """The keys that the docs describe for enrolled fingerprints."""
+    text = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
+    section = text.split("## Of enrolled fingerprints")[1].split("\n## ")[0]
+    return set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+
+
+def test_the_docs_describe_every_key_that_only_enrolled_fingerprints_have(
+    out, seal_file, run, serve
+):
+    seal_file()
+    plain = json.loads(run("verify", "out.seal", "answers.jsonl", "--json", "-").stdout)
+    facts = json.loads(run("inspect", "out.seal", "--json", "-").stdout)
+    made = out(count=4, neighbours=sealed.NEIGHBOURS)
+    serve(made)
+    run("enroll", "out.seal", URL, "-o", "on.seal")
+    verdict = json.loads(run("verify", "on.seal", URL, "--json", "-").stdout)
+    inspection = json.loads(run("inspect", "on.seal", "--json", "-").stdout)
+    more = (verdict.keys() - plain.keys()) | (inspection.keys() - facts.keys())
+    more |= verdict["evidence"][0].keys() - plain["evidence"][0].keys()
+    assert more == {"statistics", "tally", "neighbours", "enrolment"}
+    assert described() == (more - {"statistics"}) | verdict["statistics"].keys()
+
+
+def test_answers_are_recorded_but_an_enrolled_fingerprint_is_always_asked_anew(
+    out, folder, run, serve
+):
+    serve(out())
+    run("enroll", "out.seal", URL, "-o", "on.seal")
+    assert run("verify", "on.seal", URL, "--record", "kept.jsonl").exit_code == 0
+    assert (folder / "kept.jsonl").read_text(encoding="utf-8").count("\n") > 64
+    result = run("verify", "on.seal", URL, "--resume", "kept.jsonl")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "an enrolled fingerprint is asked anew each time" in result.stderr

@@ -25,11 +25,11 @@ def test_neighbours_are_refused_exactly_if_a_face_would_be_no_valid_input_or_com
     valid &= len(set(some)) == len(some)
     try:
         check_neighbours(rows, sample, DOMAIN)
-    except InvalidArgumentError as error:
-        assert error.field.startswith("neighbours")
-        assert not valid
-    else:
-        assert valid
+        accepted = True
+    except InvalidArgumentError:
+        accepted = False
+    assert accepted == valid
+    if valid:
         faces = list_faces(sample, rows[0])
         DOMAIN.check(faces)
         assert len({face.tobytes() for face in faces}) == len(faces) == 1 + len(some)

@@ -7,7 +7,7 @@ from noisy import Noisy, other
 from modelseal.errors import EndpointError
 from modelseal.verdict import Outcome
 from modelseal.verifying import Manners, verify
-from modelseal.verifying.manners import Faces
+from modelseal.verifying.manners import Clock, Faces
 
 ALL = Manners(faces=Faces.ALL)
 
@@ -57,3 +57,38 @@ def test_the_order_of_the_faces_is_random():
         if verify(guarded(), asked, generator=np.random.default_rng(seed), manners=ALL)
     }
     assert len(orders) == 9
+
+
+def test_there_is_a_pause_between_faces_and_none_is_asked_after_the_time():
+    waited, now = [], [0.0]
+
+    def wait(event, seconds):
+        waited.append(seconds)
+        now[0] += seconds
+
+    clock = Clock(now=lambda: now[0], wait=wait)
+    made = guarded()
+    verdict, asked = run(made, Manners(faces=Faces.ALL, pace=2.0, clock=clock))
+    assert (verdict.outcome, len(asked.asked)) == (Outcome.INTACT, 11)
+    assert len(waited) >= 7
+    now[0], limited = 0.0, Manners(faces=Faces.ALL, pace=2.0, clock=clock, time_limit=4.0)
+    verdict, asked = run(made, limited)
+    assert verdict.outcome is Outcome.UNDECIDED
+    assert len(asked.asked) < 11
+
+
+def test_a_sample_whose_neighbours_were_not_all_asked_does_not_agree():
+    now, made = [0.0], guarded()
+
+    class Slow(Noisy):
+        def ask(self, codes):
+            now[0] += 1.0
+            return super().ask(codes)
+
+    clock = Clock(now=lambda: now[0], wait=lambda *_: None)
+    manners = Manners(faces=Faces.ALL, clock=clock, time_limit=9.5)
+    endpoint = Slow(fingerprint=made)
+    verdict = verify(made, endpoint, generator=np.random.default_rng(1), manners=manners)
+    assert len(endpoint.asked) == 10
+    assert verdict.evidence[-1].reason == "not all neighbours were asked in time"
+    assert verdict.outcome is Outcome.UNDECIDED

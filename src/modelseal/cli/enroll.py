@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from modelseal.cli.asking_options import Pace, Retries, Timeout
 from modelseal.cli.enrolment_options import AcceptOther, EnrolmentAlpha, MostUnstable, Repeats
 from modelseal.cli.options import (
     EndpointName,
@@ -15,6 +16,7 @@ from modelseal.cli.options import (
 from modelseal.cli.secret_options import BothPassphraseFile, EncryptTo, KeyFile
 
 if TYPE_CHECKING:
+    from modelseal.cli.asking import Asking
     from modelseal.fingerprint.record import Fingerprint
     from modelseal.verifying.enrolling import Demands
 
@@ -30,6 +32,9 @@ def enroll(  # noqa: PLR0913 (a verb)
     accept_other: AcceptOther = False,
     shows: ShowsOption = None,
     seed: OrderSeed = None,
+    retries: Retries = 3,
+    timeout: Timeout = 30.0,
+    pace: Pace = 0.0,
     key: KeyFile = None,
     encrypt_to: EncryptTo = None,
     passphrase_file: BothPassphraseFile = None,
@@ -38,13 +43,16 @@ def enroll(  # noqa: PLR0913 (a verb)
 
     For services whose answers vary from call to call.
     """
+    from modelseal.cli.asking import Asking
     from modelseal.cli.destination import choose_destination
     from modelseal.cli.fingerprints import check_lock, read_fingerprint
     from modelseal.cli.opening import list_files, shown_name
     from modelseal.cli.paper import Paper, complain
     from modelseal.cli.repeating import tell_enrolled, warn_of_others
+    from modelseal.verifying import Manners
     from modelseal.verifying.enrolling import Demands, Others
 
+    asking = Asking(manners=Manners(retries=retries, pace=pace), timeout=timeout)
     goal = choose_destination(
         output,
         inputs=[fingerprint, *list_files(endpoint)],
@@ -60,7 +68,7 @@ def enroll(  # noqa: PLR0913 (a verb)
         others=Others.ACCEPT if accept_other else Others.REFUSE,
     )
     sealed = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
-    enrolled = ask(sealed, endpoint, demands=demands, shows=shows, seed=seed)
+    enrolled = ask(sealed, endpoint, demands=demands, shows=shows, seed=seed, asking=asking)
     goal.write(enrolled)
     tell_enrolled(Paper(), enrolled, file=str(output), asked=len(sealed))
     warning = warn_of_others(enrolled.enrolment) if enrolled.enrolment else ""
@@ -75,6 +83,7 @@ def ask(
     demands: "Demands",
     shows: Shows | None,
     seed: int | None,
+    asking: "Asking",
 ) -> "Fingerprint":
     """The fingerprint with the answers of the endpoint of this name.
 
@@ -88,7 +97,8 @@ def ask(
     from modelseal.outputs.answers import Kind
     from modelseal.verifying.enrolling import enroll
 
-    opened = open_endpoint(endpoint, fingerprint, shows=Kind(shows.value) if shows else None)
+    kind = Kind(shows.value) if shows else None
+    opened = open_endpoint(endpoint, fingerprint, shows=kind, timeout=asking.patience)
     with reporting() as report:
         return enroll(
             fingerprint,
@@ -96,4 +106,5 @@ def ask(
             demands=demands,
             generator=np.random.default_rng(seed),
             progress=partial(report, "enroll"),
+            manners=asking.manners,
         )

@@ -82,10 +82,11 @@ def tell_steadiness(enrolment: Enrolment) -> str:
 
 def warn_of_others(enrolment: Enrolment) -> str:
     """What is said of answers that are not those of the sealed network; empty if there are none."""
-    others = sum(enrolment.otherwise)
+    others, samples = sum(enrolment.otherwise), len(enrolment.otherwise)
     return (
-        f"{others} of {len(enrolment.otherwise)} samples are answered otherwise than by the sealed network: enrolled as they "
-        "are; if this deployment was changed already, that change is not found any more"
+        f"{others} of {samples} samples are answered otherwise than by the sealed network: "
+        "enrolled as they are; if this deployment was changed already, that change is not found "
+        "any more"
         if others
         else ""
     )

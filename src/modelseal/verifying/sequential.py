@@ -136,7 +136,7 @@ def ratio(differing: Counts, agreeing: Counts, *, null: PerInput, other: Array) 
     with np.errstate(divide="ignore"):
         more, less = np.log(other / null), np.log((1 - other) / (1 - null))
     # What never happened has no part in it, even where it would have been impossible.
-    return times(differing, more) + times(agreeing, less)
+    return cast(Array, times(differing, more) + times(agreeing, less))
 
 
 def times(counts: Counts, logarithms: Array) -> Array:
