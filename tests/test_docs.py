@@ -61,6 +61,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("documents")
     (folder / "mypackage").mkdir()
     (folder / "mypackage" / "networks.py").write_text(NETWORKS)
+    (folder / "passphrase.txt").write_text("six random words or even more\n")
     (folder / "names.txt").write_text("\n".join(f"class {number}" for number in range(10)))
     random = torch.Generator().manual_seed(0)
     shapes = {"0.weight": (8, 3, 3, 3), "0.bias": (8,), "3.weight": (10, 1800), "3.bias": (10,)}
@@ -175,6 +176,14 @@ def test_the_recorded_answers_of_the_readme_can_be_read():
     ((_, lines),) = blocks(ROOT / "README.md", "jsonl")
     samples = [read_line(line.encode(), 8)[0] for line in lines.splitlines()]
     assert samples == [0, 1]
+
+
+def test_the_chances_of_the_threat_model_are_those_of_its_formula():
+    text = (ROOT / "docs" / "threat-model.md").read_text("utf-8")
+    assert "1 - (1 - *d*(1 - *q*))^*m*" in text
+    chances = [1 - q**8 for q in (0.5, 0.9, 0.99)]
+    said = "that is {:.1%} at *q* = 1/2, {:.0%} at *q* = 9/10 and {:.0%} at *q* = 99/100"
+    assert said.format(*chances).replace("%", " %") in text
 
 
 def anchors(page):

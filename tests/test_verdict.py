@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.verdict import Evidence, Finding, Outcome, Verdict, judge
+from modelseal.verdict import Evidence, Finding, Outcome, Statistics, Tally, Verdict, judge
 
 
 def evidence_of(*findings):
@@ -82,3 +82,67 @@ def test_a_verdict_counts_its_findings():
 def test_a_reason_goes_with_what_is_unclear_and_with_nothing_else(finding, reason):
     with pytest.raises(InvalidArgumentError, match="a reason is wanted for unclear"):
         Evidence(sample=0, finding=finding, expected="3", reason=reason)
+
+
+def tallied(finding=Finding.AGREES, *, agreeing=8, differing=0, unclear=0):
+    return Evidence(
+        sample=0,
+        finding=finding,
+        expected="3",
+        reason="not settled" if finding is Finding.UNCLEAR else "",
+        tally=Tally(agreeing=agreeing, differing=differing, unclear=unclear),
+    )
+
+
+def statistics(**changes):
+    usual = {"e_value": 0.1, "bar": 200.0, "queries": 8, "look": None}
+    return Statistics(**{**usual, "false_alarm_bound": 0.01, "missed_bound": 0.01, **changes})
+
+
+def decided(outcome, entry, found):
+    return Verdict(outcome=outcome, samples=1, evidence=(entry,), reason="why", statistics=found)
+
+
+def test_a_test_and_its_samples_must_say_the_same():
+    assert decided(Outcome.INTACT, tallied(), statistics()).statistics.p_value == 1.0
+    proven = tallied(Finding.DIFFERS, agreeing=1, differing=7)
+    alarm = statistics(e_value=250.0)
+    assert decided(Outcome.TAMPERED, proven, alarm).statistics.p_value == 1 / 250
+    with pytest.raises(InvalidArgumentError, match="does not support tampered"):
+        decided(Outcome.TAMPERED, proven, statistics())
+    with pytest.raises(InvalidArgumentError, match="does not support intact"):
+        decided(Outcome.INTACT, tallied(), alarm)
+    with pytest.raises(InvalidArgumentError, match="does not support undecided"):
+        decided(Outcome.UNDECIDED, tallied(Finding.UNCLEAR), alarm)
+
+
+def test_the_questions_of_a_test_must_add_up():
+    with pytest.raises(InvalidArgumentError, match=r"of 9 questions were wanted, .* count 8"):
+        decided(Outcome.INTACT, tallied(), statistics(queries=9))
+
+
+def test_a_tally_counts_every_question():
+    assert Tally(agreeing=3, differing=2, unclear=1).asked == 6
+    for wrong in ((0, 0, 0), (-1, 2, 0)):
+        with pytest.raises(InvalidArgumentError, match="at least one question was wanted"):
+            Tally(**dict(zip(("agreeing", "differing", "unclear"), wrong, strict=True)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"e_value": -1.0},
+        {"e_value": float("inf")},
+        {"e_value": float("nan")},
+        {"bar": 1.0},
+        {"bar": float("inf")},
+        {"queries": -1},
+        {"false_alarm_bound": 0.0},
+        {"missed_bound": 1.0},
+        {"look": 0},
+    ],
+    ids=str,
+)
+def test_statistics_out_of_their_ranges_cannot_be_made(changes):
+    with pytest.raises(InvalidArgumentError, match="statistics within their ranges were wanted"):
+        statistics(**changes)

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from modelseal.domain import Domain
+from modelseal.fingerprint.enrolment import Enrolment
 from modelseal.fingerprint.power import Limit
 from modelseal.fingerprint.record import Fingerprint, Origin
 from modelseal.outputs.specs import (
@@ -42,6 +43,26 @@ LIMITS = (
     Limit(family="rounded to bfloat16", noticed=1, draws=1, fixed=True),
 )
 """A power with one family of each kind."""
+
+
+NEIGHBOURS = np.array([[1, -2], [3, 0], [-4, 5], [6, -6]])
+"""Neighbours of the first samples of the first domain."""
+
+
+def enrolment(**changes: Any) -> Enrolment:
+    """The same enrolment of three samples every time, but for what is changed."""
+    return Enrolment(
+        **{
+            "endpoint": "https://host/v2/models/digits",
+            "created": "2026-11-24T10:00:00Z",
+            "alpha": 0.01,
+            "repeats": 30,
+            "asked": 5,
+            "differing": (0, 2, 1),
+            "otherwise": (False, True, False),
+            **changes,
+        }
+    )
 
 
 def origin(**changes: Any) -> Origin:
@@ -145,12 +166,13 @@ def parts(draw: st.DrawFn) -> dict[str, Any]:
     column = st.floats(2.0**-100, 2.0**100, width=32)
     margins = np.array(draw(st.lists(column, min_size=count, max_size=count)), kind)
     factor = draw(st.floats(1, 100))
+    samples = domain.encode(inputs)
     return {
         "domain": domain,
         "spec": spec,
         "classes": classes,
         "names": draw(st.just(()) | st.lists(texts, min_size=classes, max_size=classes).map(tuple)),
-        "samples": domain.encode(inputs),
+        "samples": samples,
         "expected": spec.reveal(source.normal(size=(count, classes)).astype(kind)),
         "margins": margins,
         "moves": (margins * source.uniform(0, 0.99, count) / factor).astype(kind),
@@ -159,10 +181,36 @@ def parts(draw: st.DrawFn) -> dict[str, Any]:
         "sources": source.integers(0, 2**40, count),
         "origin": draw(origins),
         "power": draw(powers()),
+        "neighbours": draw(st.none() | st.just(beside(samples))) if domain.levels else None,
+        "enrolment": draw(st.none() | enrolments(count)),
+    }
+
+
+def beside(samples: np.ndarray) -> np.ndarray:
+    """One neighbour of each sample, down where that is possible, and one that there is not."""
+    last = samples.reshape(len(samples), -1)[:, -1]
+    place = samples[0].size
+    return np.stack([np.where(last > 0, -place, place), np.zeros(len(samples), int)], axis=1)
+
+
+@st.composite
+def enrolments(draw: st.DrawFn, count: int) -> dict[str, Any]:
+    """The fields of any enrolment of so many samples, for `assemble`."""
+    repeats = draw(st.integers(1, 1000))
+    fewer = st.integers(0, (repeats - 1) // 2)
+    return {
+        "endpoint": draw(texts),
+        "alpha": draw(st.floats(0, 1, exclude_min=True, exclude_max=True)),
+        "repeats": repeats,
+        "asked": count + draw(st.integers(0, 9)),
+        "differing": tuple(draw(st.lists(fewer, min_size=count, max_size=count))),
+        "otherwise": tuple(draw(st.lists(st.booleans(), min_size=count, max_size=count))),
     }
 
 
 def assemble(made: dict[str, Any]) -> Fingerprint:
     """The fingerprint of some parts."""
     power = tuple(Limit(**fields) for fields in made["power"])
-    return Fingerprint(**{**made, "origin": origin(**made["origin"]), "power": power})
+    enrolled = made["enrolment"] and enrolment(**made["enrolment"])
+    parts = {"origin": origin(**made["origin"]), "power": power, "enrolment": enrolled}
+    return Fingerprint(**{**made, **parts})

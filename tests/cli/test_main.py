@@ -10,7 +10,8 @@ from modelseal.cli import main as program
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 VERBS = {
     *("seal", "verify", "inspect", "generate", "select", "evaluate", "report"),
-    *("reproduce", "convert"),
+    *("reproduce", "convert", "keygen", "encrypt", "decrypt", "sign", "commit", "reveal"),
+    *("recheck", "enroll"),
 }
 
 
@@ -51,7 +52,9 @@ def test_the_docs_describe_every_option_of_a_verb_with_its_default(verb):
 def test_generate_takes_the_options_of_seal_but_for_those_of_choosing_and_the_power():
     commands = get_command(program.app).commands
     names = {verb: {each.name for each in commands[verb].params} for verb in ("seal", "generate")}
-    assert names["seal"] - names["generate"] == {"samples", "rule", "power"}
+    assert names["seal"] - names["generate"] == {
+        *("samples", "rule", "power", "per_check", "neighbours"),
+    }
     assert names["generate"] < names["seal"]
 
 

@@ -212,3 +212,45 @@ def test_what_each_stage_cost_is_told_when_wanted(model, folder, run):
     assert [stage[1] for stage in stages] == ["generate", "calibrate", "select", "power"]
     assert told[-1].endswith("accepted candidates")
     assert not (folder / "out.seal.part").exists()
+
+
+def test_an_encrypted_fingerprint_is_all_that_touches_the_disk(model, folder, run, monkeypatch):
+    from modelseal import writing
+    from modelseal.sealing import keeping
+
+    def fail(*_):
+        raise AssertionError("a piece was kept")
+
+    monkeypatch.setattr("modelseal.sealing.gathering.keep", fail)
+    monkeypatch.setattr(keeping, "keep", fail)
+    written = []
+    replace = writing.replace
+
+    def watch(target, data):
+        written.append((target.name, data[:24]))
+        replace(target, data)
+
+    run("keygen", "-o", "k")
+    model()
+    monkeypatch.setattr(writing, "replace", watch)
+    options = ("--power", "none", "--encrypt-to", "k.pub.pem", "--per-check", 1)
+    result = run("seal", "model.toml", "images.npz", "-o", "out.seal", *QUICK, *options)
+    assert result.exit_code == 0, result.stderr
+    assert written == [("out.seal", b"modelseal-encrypted 1.0\n")]
+    result = run("verify", "out.seal", "model.toml", "--key", "k.pem")
+    assert (result.exit_code, "1 of 2 samples asked" in result.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--encrypt-to", "no.pem"), "no.pem: cannot be read"),
+        (("--passphrase-file", "no"), "no: cannot be read"),
+        (("--per-check", 3), "3 is more than 2"),
+    ],
+)
+def test_a_wrong_key_is_told_before_the_work_begins(model, folder, run, options, problem):
+    result = run("seal", model(), "images.npz", "-o", "out.seal", *QUICK, *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr
+    assert not (folder / "out.seal").exists()

@@ -86,3 +86,17 @@ def test_candidates_of_another_network_are_refused(candidates, model, folder, ru
     result = run("select", "model.toml", "c.safetensors", "-o", "out.seal", "--samples", 2)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "made for a network of other weights" in result.stderr
+
+
+def test_what_is_chosen_of_encrypted_candidates_is_encrypted_too(candidates, folder, run):
+    run("keygen", "-o", "k")
+    run("encrypt", "c.safetensors", "-o", "e.safetensors", "--encrypt-to", "k.pub.pem")
+    arguments = ("model.toml", "e.safetensors", "-o", "out.seal", "--key", "k.pem")
+    plain = run("select", *arguments, "--rule", "margin")
+    assert (plain.exit_code, plain.stdout) == (2, "")
+    assert "--encrypt-to or --passphrase-file was wanted for what is made of it" in plain.stderr
+    assert not (folder / "out.seal").exists()
+    result = run("select", *arguments, "--rule", "margin", "--encrypt-to", "k.pub.pem")
+    assert result.exit_code == 0, result.stderr
+    assert (folder / "out.seal").read_bytes().startswith(b"modelseal-encrypted 1.0\n")
+    assert "samples: 8" in run("inspect", "out.seal", "--key", "k.pem").stdout

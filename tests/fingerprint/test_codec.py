@@ -24,10 +24,20 @@ GOOD = encode(sealed.fingerprint())
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
-def resealed(*, header=lambda parts: None, tensors=lambda parts: None, power=()):
+ADDITIONS = {
+    "power": sealed.LIMITS,
+    "neighbours": sealed.NEIGHBOURS,
+    "enrolment": sealed.enrolment(
+        differing=(0, 2, 1, 0), otherwise=(False, True, False, False), endpoint="front façade"
+    ),
+}
+"""All that a fingerprint of four samples may have beyond format 1.0."""
+
+
+def resealed(*, header=lambda parts: None, tensors=lambda parts: None, **changes):
     """A file whose digest fits what it holds, after its parts were changed in place."""
-    text = json.loads(canonical(describe(sealed.fingerprint(power=power))))
-    arrays = pack(sealed.fingerprint())
+    made = sealed.fingerprint(**changes)
+    text, arrays = json.loads(canonical(describe(made))), pack(made)
     header(text)
     tensors(arrays)
     digest = content_digest(canonical(text).encode(), arrays)
@@ -40,7 +50,9 @@ def resealed(*, header=lambda parts: None, tensors=lambda parts: None, power=())
 def assert_equal(first, second):
     for name in Fingerprint.__slots__:
         one, other = getattr(first, name), getattr(second, name)
-        if name == "expected":
+        if one is None or other is None:
+            assert one is other
+        elif name == "expected":
             assert one.kind is other.kind
             for part in ("labels", "values"):
                 np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
@@ -77,15 +89,20 @@ def test_the_order_of_mappings_and_the_layout_of_arrays_change_no_byte():
 
 
 @pytest.mark.parametrize(
-    ("version", "power", "digest"),
+    ("version", "additions", "digest"),
     [
-        ("1.0", (), "28f9a4a65a4aedda37674150d99558f6de2cf7861715d2227588bb5fc504ff0e"),
-        ("1.1", sealed.LIMITS, "502b31eb66aed52349274391f319a8330ddec757cb2d18fb74f1e7c066c9fff0"),
+        ("1.0", {}, "28f9a4a65a4aedda37674150d99558f6de2cf7861715d2227588bb5fc504ff0e"),
+        (
+            "1.1",
+            {"power": sealed.LIMITS},
+            "502b31eb66aed52349274391f319a8330ddec757cb2d18fb74f1e7c066c9fff0",
+        ),
+        ("1.2", ADDITIONS, "ac8a2494296df415b7c3ca837d00a4877ef761ffa575256abb0090bf9021b996"),
     ],
 )
-def test_every_released_format_is_read_for_ever_and_written_as_it_is(version, power, digest):
+def test_every_released_format_is_read_for_ever_and_written_as_it_is(version, additions, digest):
     made = sealed.fingerprint(
-        names=("avion", "façade", "猫", "dog", "🚢"), spec=sealed.SPECS[2], count=4, power=power
+        names=("avion", "façade", "猫", "dog", "🚢"), spec=sealed.SPECS[2], count=4, **additions
     )
     data = (GOLDEN / f"format-{version}.seal").read_bytes()
     assert hashlib.sha256(data).hexdigest() == digest
@@ -242,6 +259,75 @@ HOSTILE |= {
 }
 
 
+def enrolled(**changes):
+    """A file of an enrolled fingerprint, with its enrolment changed."""
+    return resealed(enrolment=sealed.enrolment(), header=lambda h: h["enrolment"].update(**changes))
+
+
+def beside(change):
+    """A file of a fingerprint with neighbours, after these were changed in place."""
+    return resealed(neighbours=sealed.NEIGHBOURS[:3].copy(), tensors=change)
+
+
+HOSTILE |= {
+    "an enrolment in format 1.1": (
+        resealed(
+            power=sealed.LIMITS,
+            enrolment=sealed.enrolment(),
+            header=lambda h: h.update(format="1.1") or h.pop("neighbours"),
+        ),
+        "enrolment: is not known",
+    ),
+    "format 1.2 without need": (
+        resealed(header=lambda h: h.update(format="1.2", power=[], neighbours=0, enrolment=None)),
+        "do not fit its digest",
+    ),
+    "half of all answers differ": (
+        enrolled(differing=[0, 15, 0]),
+        r"enrolment.differing\[1\]: a whole number from 0 to 14 was wanted, but 15 came",
+    ),
+    "no question": (enrolled(repeats=0), "enrolment.repeats: a whole number from 1"),
+    "questions without end": (enrolled(repeats=10**7), "enrolment.repeats: a whole number from 1"),
+    "fewer asked than kept": (enrolled(asked=2), "enrolment.asked: a whole number from 3"),
+    "enrolled samples that are not there": (
+        enrolled(differing=[0, 0], otherwise=[False, False]),
+        "enrolment.differing: 3 numbers were wanted, but 2 came",
+    ),
+    "a certain false alarm": (
+        enrolled(alpha=1.0),
+        "enrolment.alpha: a number above 0 and below 1 was wanted, but 1.0 came",
+    ),
+    "a number for a truth value": (enrolled(otherwise=[0, 0, 0]), r"enrolment.otherwise\[0\]: "),
+    "truth values that are missing": (
+        enrolled(otherwise=[False]),
+        "enrolment.otherwise: 3 truth values were wanted, but 1 came",
+    ),
+    "an enrolment of nobody": (enrolled(endpoint=""), "enrolment.endpoint: a text was wanted"),
+    "an enrolment of some time": (enrolled(created="now"), "enrolment.created: a moment such as"),
+    "an unknown part of an enrolment": (enrolled(more="x"), "enrolment.more: is not known"),
+    "neighbours without their tensor": (
+        beside(lambda t: t.pop("neighbours")),
+        "neighbours: is mis",
+    ),
+    "a tensor of neighbours that are not told": (
+        resealed(tensors=lambda t: t.update(neighbours=np.zeros((3, 2), np.int64))),
+        "neighbours: is not known",
+    ),
+    "neighbours beyond the input": (
+        beside(lambda t: t["neighbours"].__setitem__((2, 1), 2**62)),
+        r"neighbours\[2\]\[1\]: 0 or a place from 1 to 6 with a sign was wanted",
+    ),
+    "the lowest number that there is": (
+        beside(lambda t: t["neighbours"].__setitem__((2, 1), -(2**63))),
+        r"neighbours\[2\]\[1\]: 0 or a place from 1 to 6 with a sign was wanted",
+    ),
+    "neighbours below the lowest level": (
+        beside(lambda t: t["neighbours"].__setitem__((0, 0), -1)),
+        r"neighbours\[0\]\[0\]: a step to a level that is there was wanted, but -1 came",
+    ),
+}
+
+
 @pytest.mark.parametrize(("data", "problem"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_file_is_refused_in_one_sentence(data, problem, tmp_path):
     path = tmp_path / "a.seal"
@@ -256,6 +342,9 @@ def test_a_hostile_file_is_refused_in_one_sentence(data, problem, tmp_path):
 def test_the_good_parts_that_hostile_files_are_made_of_are_good():
     assert resealed() == GOOD
     assert resealed(power=sealed.LIMITS) == encode(sealed.fingerprint(power=sealed.LIMITS))
+    assert resealed(enrolment=sealed.enrolment()) == encode(
+        sealed.fingerprint(enrolment=sealed.enrolment())
+    )
     rebuilt = raw(GOOD[8 : 8 + LENGTH], BODY)
     assert encode(decode(rebuilt, name="a.seal")) == GOOD
 

@@ -73,7 +73,7 @@ def test_a_wrong_field_is_named_with_its_path(path, value, problem):
     assert caught.value.field.startswith(path)
 
 
-@pytest.mark.parametrize("version", ["2.0", "1.2", "1.10", "10.0"])
+@pytest.mark.parametrize("version", ["2.0", "1.3", "1.10", "10.0"])
 def test_a_newer_format_is_refused_by_its_number_whatever_else_it_holds(version):
     header = json.dumps({"format": version, "something": "new"})
     problem = f"this is format {version}, but only formats up to {FORMAT} are known here"
@@ -82,7 +82,7 @@ def test_a_newer_format_is_refused_by_its_number_whatever_else_it_holds(version)
 
 
 def test_a_format_that_never_was_is_refused():
-    with pytest.raises(BadFileError, match=r"format: 1.0 or 1.1 was wanted, but 0.9 came"):
+    with pytest.raises(BadFileError, match=r"format: 1.0 or 1.1 or 1.2 was wanted, but 0.9 came"):
         parse_header(envelope(changed("format", "0.9")), name="a.seal")
 
 
@@ -149,3 +149,11 @@ def test_json_that_holds_no_header_is_one_sentence(text, problem):
     with pytest.raises(BadFileError, match=f"^a.seal: {problem}") as caught:
         parse_header(text, name="a.seal")
     assert "\n" not in str(caught.value)
+
+
+def test_a_header_of_format_1_2_says_all_of_its_enrolment():
+    made = sealed.fingerprint(enrolment=sealed.enrolment(), neighbours=sealed.NEIGHBOURS[:3])
+    good = {**describe(made), "digest": "sha256:0"}
+    header = parse_header(envelope(json.dumps(good)), name="a.seal")
+    assert json.loads(header.model_dump_json()) == good
+    assert header.limits == ()

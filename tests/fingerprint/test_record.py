@@ -20,10 +20,13 @@ def test_every_spec_and_domain_can_be_sealed(domain, spec):
     assert len(sealed.fingerprint(domain=domain, spec=spec, count=4)) == 4
 
 
+UNSAID = {"names": (), "power": (), "neighbours": None, "enrolment": None}
+
+
 def make_unchecked(**changes):
     """A fingerprint past the types of the constructor, which are checked in tests only."""
     made = object.__new__(Fingerprint)
-    for name, value in {"names": (), "power": (), **sealed.fields(**changes)}.items():
+    for name, value in {**UNSAID, **sealed.fields(**changes)}.items():
         object.__setattr__(made, name, value)
     made.__post_init__()
 
@@ -96,6 +99,21 @@ WRONG = [
     ({"sources": np.array([0, -1, 2])}, r"^sources\[1\]: a 64-bit number from 0"),
     ({"sources": np.array([0, 1, 2**63], np.uint64)}, r"^sources\[2\]: a 64-bit number"),
     ({"sources": np.array([0.0, 1.0, 2.0])}, "^sources: 3 whole numbers"),
+    ({"enrolment": sealed.enrolment(), "count": 4}, "^enrolment.differing: 4 numbers were wanted"),
+    ({"neighbours": sealed.NEIGHBOURS}, "^neighbours: 3 rows were wanted, but 4 came"),
+    ({"neighbours": np.zeros((3, 0), int)}, r"^neighbours: one row .* \(3, 0\)"),
+    ({"neighbours": np.zeros(3, int)}, r"^neighbours: one row .* \(3,\)"),
+    ({"neighbours": np.ones((3, 1))}, "^neighbours: one row .* float64"),
+    (
+        {"neighbours": np.full((3, 1), 7)},
+        r"^neighbours\[0\]\[0\]: 0 or a place from 1 to 6 .* but 7 came",
+    ),
+    ({"neighbours": np.full((3, 1), -1)}, r"^neighbours\[0\]\[0\]: a step to a level .* but -1"),
+    ({"neighbours": np.full((3, 2), 2)}, r"^neighbours\[0\]\[0\]: each neighbour once .* but 2"),
+    (
+        {"domain": sealed.DOMAINS[2], "neighbours": np.ones((3, 1), int)},
+        "^neighbours: levels were wanted, but the domain has none",
+    ),
     (
         {"power": (*sealed.LIMITS, sealed.LIMITS[1])},
         r"^power\[4\].family: each family was wanted once, but 'a flipped sign bit' came twice",
@@ -193,3 +211,28 @@ def test_a_part_of_the_samples_has_no_power_since_it_was_measured_for_all_of_the
 def test_a_fingerprint_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign"):
         sealed.fingerprint().factor = 1.0
+
+
+def test_the_faces_of_a_sample_are_itself_and_its_neighbours_on_the_levels():
+    made = sealed.fingerprint(count=4, neighbours=sealed.NEIGHBOURS)
+    for number in range(4):
+        faces = made.faces(number).astype(int)
+        steps = [move for move in sealed.NEIGHBOURS[number] if move]
+        assert (faces[0] == made.samples[number]).all()
+        assert len(faces) == 1 + len(steps)
+        for face, move in zip(faces[1:], steps, strict=True):
+            change = (face - made.samples[number]).ravel()
+            assert change[abs(move) - 1] == np.sign(move)
+            assert np.abs(change).sum() == 1
+
+
+def test_the_only_face_of_a_sample_without_neighbours_is_itself():
+    assert (sealed.fingerprint().faces(1) == sealed.fingerprint().samples[[1]]).all()
+
+
+def test_some_samples_keep_their_neighbours_and_their_enrolment():
+    made = sealed.fingerprint(neighbours=sealed.NEIGHBOURS[:3], enrolment=sealed.enrolment())
+    few = made.take(np.array([2, 1]))
+    assert few.neighbours.tolist() == sealed.NEIGHBOURS[[2, 1]].tolist()
+    assert (few.enrolment.differing, few.enrolment.otherwise) == ((1, 2), (False, True))
+    assert few.enrolment.asked == 5

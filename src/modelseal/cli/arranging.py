@@ -11,6 +11,7 @@ from modelseal.cli.paper import complain
 from modelseal.errors import SealingError
 
 if TYPE_CHECKING:
+    from modelseal.cli.destination import Destination
     from modelseal.fingerprint.record import Fingerprint
     from modelseal.models.loading import Model
     from modelseal.performing.workers import Workers
@@ -21,7 +22,12 @@ UNFINISHED = ".part"
 
 
 def arrange(
-    model: Path, output: Path, *, minutes: float | None, crew: "Workers | None"
+    model: Path,
+    output: Path,
+    *,
+    minutes: float | None,
+    crew: "Workers | None",
+    destination: "Destination | None" = None,
 ) -> "Logistics":
     """Where candidates are made, for how long, and where they are kept.
 
@@ -30,6 +36,8 @@ def arrange(
         output: The file to be written; pieces are kept in a folder beside it.
         minutes: The time limit; None for none.
         crew: Who makes candidates; None for this process.
+        destination: Where the result goes. If it is encrypted no piece is kept: that would be a
+            plain copy of samples on the disk.
 
     Raises:
         BadFileError: Something else has the folder's name.
@@ -44,7 +52,7 @@ def arrange(
     return Logistics(
         workers=crew or perform_here,
         source=model.resolve(),
-        folder=folder,
+        folder=None if destination and destination.lock else folder,
         seconds=inf if minutes is None else 60.0 * minutes,
     )
 
@@ -106,21 +114,37 @@ def check_enough(
         SealingError: It did not.
     """
     if minutes is not None and len(found) < samples:
+        folder = logistics.folder
+        again = (
+            f"the same command goes on with those kept in {folder}" if folder else "none is kept"
+        )
         raise SealingError(
             f"{samples} samples were wanted, but {minutes:g} minutes gave {len(found)} accepted "
-            f"candidates; the same command goes on with those kept in {logistics.folder}"
+            f"candidates; {again}"
         )
 
 
-def finish(fingerprint: "Fingerprint", output: Path, logistics: "Logistics") -> None:
+def finish(
+    fingerprint: "Fingerprint",
+    output: Path,
+    logistics: "Logistics",
+    *,
+    destination: "Destination | None" = None,
+) -> None:
     """Writes the result, and removes the pieces that it was made from.
+
+    Args:
+        fingerprint: The result.
+        output: The file to be written.
+        logistics: Where the pieces are kept.
+        destination: How it is written; by default plainly, without a ledger.
 
     Raises:
         BadFileError: The file cannot be written, or a piece not be removed.
     """
-    from modelseal.fingerprint.codec import write
+    from modelseal.cli.destination import Destination
     from modelseal.sealing.keeping import clear
 
-    write(fingerprint, output)
+    (destination or Destination(path=output)).write(fingerprint)
     if logistics.folder is not None:
         clear(logistics.folder)

@@ -4,14 +4,19 @@ from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
+import numpy as np
+
 from modelseal.cli.emitting import check_output, is_same
 from modelseal.cli.paper import complain
+from modelseal.cli.repeating import with_terms
+from modelseal.cli.spending import Budget
 from modelseal.endpoints import recording
 from modelseal.endpoints.recording import Heading, Past
-from modelseal.errors import InvalidArgumentError
+from modelseal.errors import InvalidArgumentError, ModelsealError
 from modelseal.fingerprint.codec import file_digest
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.verifying.manners import Manners
+from modelseal.verifying.terms import Terms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +28,7 @@ class Asking:
         timeout: How many seconds each answer may take.
         record: The new file in which every answer is kept.
         resume: The file of a record to go on with.
+        budget: How many samples may be asked; None for all, with no account kept of them.
 
     Raises:
         InvalidArgumentError: The timeout is not positive, or both files are there.
@@ -32,6 +38,7 @@ class Asking:
     timeout: float = 30.0
     record: Path | None = None
     resume: Path | None = None
+    budget: Budget | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout < inf:
@@ -62,7 +69,47 @@ class Asking:
             if json is not None and (is_same(path, json) or path.resolve() == json.resolve()):
                 raise InvalidArgumentError(f"two files were wanted, but {path} came twice")
 
-    def begin(self, fingerprint: Fingerprint, endpoint: str) -> Manners:
+    def agree(self, fingerprint: Fingerprint, *, terms: Terms, neighbours: bool) -> "Asking":
+        """The same with the terms for an enrolled fingerprint, or the neighbours of another one.
+
+        Args:
+            fingerprint: What is asked.
+            terms: What the options say.
+            neighbours: Whether neighbours shall be asked as well.
+
+        Raises:
+            InvalidArgumentError: The options are for other fingerprints.
+        """
+        manners = with_terms(self.manners, fingerprint, terms=terms, neighbours=neighbours)
+        return replace(self, manners=manners)
+
+    def begin(
+        self, fingerprint: Fingerprint, endpoint: str, *, generator: np.random.Generator
+    ) -> Manners:
+        """The manners, with a record if one is wanted, and with the samples that may be asked.
+
+        Args:
+            fingerprint: What is asked.
+            endpoint: The endpoint's name without secrets.
+            generator: Chooses among samples that were spent equally often.
+
+        Raises:
+            ModelsealError: The record or the ledger cannot be used, or too few samples are left.
+        """
+        manners = self.keep(fingerprint, endpoint)
+        if self.budget is None:
+            return manners
+        try:
+            chosen = self.budget.take(
+                fingerprint, endpoint=endpoint, known=manners.known, generator=generator
+            )
+        except ModelsealError:
+            if self.record is not None:  # it was begun just now, and nothing is going to be asked
+                self.record.unlink()
+            raise
+        return replace(manners, chosen=chosen)
+
+    def keep(self, fingerprint: Fingerprint, endpoint: str) -> Manners:
         """The manners, with what is known from a record and with what keeps one.
 
         Args:

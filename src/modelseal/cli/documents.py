@@ -4,19 +4,31 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from modelseal.cli.repeating import (
+    enrolment_document,
+    statistics_document,
+    tally_document,
+)
 from modelseal.fingerprint.power import Limit
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.shapes import PerInput
 from modelseal.verdict import Evidence, Finding, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from modelseal.verifying.bundle import Bundle
 
 Document = dict[str, object]
 """Texts, finite numbers, lists and objects, ready for JSON."""
 
 VERDICT = "modelseal.verdict/1"
 """The schema of what `verify` says."""
+
+RECHECK = "modelseal.recheck/1"
+"""The schema of what `recheck` says."""
 
 INSPECTION = "modelseal.inspection/1"
 """The schema of what `inspect` says."""
@@ -46,9 +58,47 @@ def verdict_document(
         "samples": verdict.samples,
         "asked": len(verdict.evidence),
         **{finding.value: verdict.count(finding) for finding in Finding},
-        "rules_out": powers(fingerprint.power) if verdict.outcome is Outcome.INTACT else [],
+        "chosen": verdict.samples if verdict.chosen is None else len(verdict.chosen),
+        "rules_out": powers(ruled_out(verdict, fingerprint)),
+        "evidence": findings(verdict.evidence),
+        **({"statistics": statistics_document(verdict.statistics)} if verdict.statistics else {}),
+    }
+
+
+def recheck_document(
+    verdict: Verdict, bundle: "Bundle", *, file: Path, commitment: Path | None
+) -> Document:
+    """The verdict that an evidence bundle leads to.
+
+    Args:
+        verdict: What was found.
+        bundle: What was checked.
+        file: The bundle's file, as the user gave it.
+        commitment: The commitment's file, as the user gave it; None if there was none.
+    """
+    return {
+        "schema": RECHECK,
+        "modelseal": version("modelseal"),
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "bundle": str(file),
+        "commitment": None if commitment is None else str(commitment),
+        "committed": bundle.commitment.time,
+        "revealed": bundle.time,
+        "endpoint": bundle.endpoint,
+        "weights_digest": bundle.commitment.weights_digest,
+        "outcome": verdict.outcome.value,
+        "reason": verdict.reason,
+        "samples": verdict.samples,
+        "asked": len(verdict.evidence),
+        **{finding.value: verdict.count(finding) for finding in Finding},
         "evidence": findings(verdict.evidence),
     }
+
+
+def ruled_out(verdict: Verdict, fingerprint: Fingerprint) -> Sequence[Limit]:
+    """What an intact model's samples were seen to notice, if all of them were asked."""
+    whole = verdict.outcome is Outcome.INTACT and len(verdict.evidence) == verdict.samples
+    return fingerprint.power if whole else ()
 
 
 def findings(evidence: Sequence[Evidence]) -> list[Document]:
@@ -60,6 +110,7 @@ def findings(evidence: Sequence[Evidence]) -> list[Document]:
             "expected": entry.expected,
             "shown": entry.shown,
             "reason": entry.reason,
+            **tally_document(entry),
         }
         for entry in evidence
     ]
@@ -113,6 +164,7 @@ def inspection_document(fingerprint: Fingerprint, *, file: Path) -> Document:
             "packages": dict(origin.packages),
             "created": origin.created,
         },
+        **enrolment_document(fingerprint),
     }
 
 

@@ -18,6 +18,7 @@ from modelseal.cli.options import (
     TimeLimit,
     Verbose,
 )
+from modelseal.cli.secret_options import EncryptTo, LockPassphraseFile
 
 
 def generate(  # noqa: PLR0913 (a verb)
@@ -37,24 +38,31 @@ def generate(  # noqa: PLR0913 (a verb)
     ray: RayAddress = None,
     time_limit: TimeLimit = None,
     verbose: Verbose = False,
+    encrypt_to: EncryptTo = None,
+    passphrase_file: LockPassphraseFile = None,
 ) -> None:
     """Make candidates and calibrate them: the first half of seal."""
     from modelseal.cli.arranging import arrange, finish, hire_makers, resumable
-    from modelseal.cli.emitting import check_output
+    from modelseal.cli.destination import choose_destination
     from modelseal.cli.ledger import keeping_ledger, tell_costs
     from modelseal.cli.making import allow_precisions, list_inputs, load_inputs, make_recipe
     from modelseal.cli.paper import Paper
     from modelseal.cli.progress import reporting
     from modelseal.cli.telling import tell_accepted, tell_made
 
-    check_output(output, inputs=list_inputs(model, images))
+    goal = choose_destination(
+        output,
+        inputs=list_inputs(model, images),
+        encrypt_to=encrypt_to,
+        passphrase_file=passphrase_file,
+    )
     recipe = make_recipe(spec=spec, method=method, tie=tie, margin=margin, factor=factor, seed=seed)
     recipe = allow_precisions(recipe, allow)
     network, naturals = load_inputs(model, images)
     from modelseal import sealing
 
     crew = hire_makers(workers, ray, network=network, recipe=recipe)
-    logistics = arrange(model, output, minutes=time_limit, crew=crew)
+    logistics = arrange(model, output, minutes=time_limit, crew=crew, destination=goal)
     with resumable(logistics), reporting() as report, keeping_ledger(report, network) as ledger:
         found = sealing.generate(
             network,
@@ -64,7 +72,7 @@ def generate(  # noqa: PLR0913 (a verb)
             progress=ledger.report,
             logistics=logistics,
         )
-    finish(found, output, logistics)
+    finish(found, output, logistics, destination=goal)
     tell_made(Paper(), found, file=output, chosen=tell_accepted(found))
     if verbose:
         tell_costs(ledger, found)

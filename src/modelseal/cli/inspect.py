@@ -1,21 +1,27 @@
 """`modelseal inspect`: shows what a fingerprint is for and how it was made."""
 
 from modelseal.cli.options import FingerprintFile, ImageFolder, JsonFile
+from modelseal.cli.secret_options import KeyFile, PassphraseFile
 
 
 def inspect(
-    fingerprint: FingerprintFile, *, images: ImageFolder = None, json: JsonFile = None
+    fingerprint: FingerprintFile,
+    *,
+    images: ImageFolder = None,
+    json: JsonFile = None,
+    key: KeyFile = None,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Show what a fingerprint is for and how it was made; the samples only when asked."""
     from modelseal.cli.documents import inspection_document
     from modelseal.cli.emitting import STANDARD_OUTPUT, check_document, emit
+    from modelseal.cli.fingerprints import read_fingerprint
     from modelseal.cli.paper import Paper, complain
     from modelseal.cli.telling import tell_inspection
-    from modelseal.fingerprint.codec import read
     from modelseal.models.images import write_images
 
     check_document(json, inputs=[fingerprint])
-    sealed = read(fingerprint)
+    sealed = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
     if images is not None:
         files = write_images(images, sealed.samples, sealed.domain)
         complain(f"{len(files)} samples are in {images}; they are secret, as the fingerprint is")

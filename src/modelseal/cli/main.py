@@ -11,14 +11,21 @@ from typing import Annotated
 import typer
 
 from modelseal.cli.border import Exit, guarded
+from modelseal.cli.commit import commit
 from modelseal.cli.convert import convert
+from modelseal.cli.encrypt import decrypt, encrypt
+from modelseal.cli.enroll import enroll
 from modelseal.cli.evaluate import evaluate
 from modelseal.cli.generate import generate
 from modelseal.cli.inspect import inspect
+from modelseal.cli.keygen import keygen
+from modelseal.cli.recheck import recheck
 from modelseal.cli.report import report
 from modelseal.cli.reproduce import reproduce
+from modelseal.cli.reveal import reveal
 from modelseal.cli.seal import seal
 from modelseal.cli.select import select
+from modelseal.cli.sign import sign
 from modelseal.cli.verify import verify
 
 app = typer.Typer(
@@ -28,7 +35,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (seal, verify, inspect, generate, select, evaluate, report, reproduce, convert):
+for verb in (
+    *(seal, enroll, verify, inspect, generate, select, evaluate, report, reproduce, convert),
+    *(keygen, encrypt, decrypt, sign, commit, reveal, recheck),
+):
     app.command()(guarded(verb))
 
 

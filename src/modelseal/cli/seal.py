@@ -1,5 +1,6 @@
 """`modelseal seal`: makes a fingerprint of a network."""
 
+from modelseal.cli.enrolment_options import NeighbourCount
 from modelseal.cli.options import (
     Allow,
     Candidates,
@@ -23,6 +24,7 @@ from modelseal.cli.options import (
     TimeLimit,
     Verbose,
 )
+from modelseal.cli.secret_options import EncryptTo, LockPassphraseFile, PerCheck
 
 
 def seal(  # noqa: PLR0913 (a verb)
@@ -41,17 +43,21 @@ def seal(  # noqa: PLR0913 (a verb)
     seed: Seed = 0,
     allow: Allow = "",
     power: PowerOption = Effort.FAST,
+    neighbours: NeighbourCount = 0,
     workers: MakerCount = None,
     ray: RayAddress = None,
     time_limit: TimeLimit = None,
     verbose: Verbose = False,
+    encrypt_to: EncryptTo = None,
+    passphrase_file: LockPassphraseFile = None,
+    per_check: PerCheck = None,
 ) -> None:
     """Make a fingerprint: generate candidates, calibrate them, select a few.
 
     Then measure on changed copies of the network what they notice.
     """
     from modelseal.cli.arranging import arrange, check_enough, finish, hire_makers, resumable
-    from modelseal.cli.emitting import check_output
+    from modelseal.cli.destination import choose_destination
     from modelseal.cli.ledger import keeping_ledger, tell_costs
     from modelseal.cli.making import (
         allow_precisions,
@@ -64,15 +70,24 @@ def seal(  # noqa: PLR0913 (a verb)
     from modelseal.cli.progress import reporting
     from modelseal.cli.telling import tell_accepted, tell_made
 
-    check_output(output, inputs=list_inputs(model, images))
+    goal = choose_destination(
+        output,
+        inputs=list_inputs(model, images),
+        encrypt_to=encrypt_to,
+        passphrase_file=passphrase_file,
+        per_check=per_check,
+        samples=samples,
+    )
     check_counts(samples=samples, candidates=candidates)
-    recipe = make_recipe(spec=spec, method=method, tie=tie, margin=margin, factor=factor, seed=seed)
-    recipe = allow_precisions(recipe, allow)
+    recipe = allow_precisions(
+        make_recipe(spec=spec, method=method, tie=tie, margin=margin, factor=factor, seed=seed),
+        allow,
+    )
     network, naturals = load_inputs(model, images, samples=samples)
     from modelseal import sealing
 
     crew = hire_makers(workers, ray, network=network, recipe=recipe)
-    logistics = arrange(model, output, minutes=time_limit, crew=crew)
+    logistics = arrange(model, output, minutes=time_limit, crew=crew, destination=goal)
     with resumable(logistics), reporting() as report, keeping_ledger(report, network) as ledger:
         found = sealing.generate(
             network,
@@ -90,6 +105,9 @@ def seal(  # noqa: PLR0913 (a verb)
             rule=sealing.Rule(rule.value),
             progress=ledger.report,
         )
+        fingerprint = sealing.find_neighbours(
+            network, fingerprint, recipe, count=neighbours, progress=ledger.report
+        )
         fingerprint = sealing.state_power(
             network,
             fingerprint,
@@ -97,7 +115,7 @@ def seal(  # noqa: PLR0913 (a verb)
             effort=sealing.Effort(power.value),
             progress=ledger.report,
         )
-    finish(fingerprint, output, logistics)
+    finish(fingerprint, output, logistics, destination=goal)
     tell_made(Paper(), fingerprint, file=output, chosen=tell_accepted(fingerprint))
     if verbose:
         tell_costs(ledger, fingerprint)

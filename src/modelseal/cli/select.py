@@ -10,6 +10,7 @@ from modelseal.cli.options import (
     Samples,
     Seed,
 )
+from modelseal.cli.secret_options import BothPassphraseFile, EncryptTo, KeyFile
 
 
 def select(  # noqa: PLR0913 (a verb)
@@ -21,17 +22,27 @@ def select(  # noqa: PLR0913 (a verb)
     rule: RuleOption = Rule.DETECTION,
     layers: Layers = None,
     seed: Seed = 0,
+    key: KeyFile = None,
+    encrypt_to: EncryptTo = None,
+    passphrase_file: BothPassphraseFile = None,
 ) -> None:
     """Choose a few samples of many candidates: the second half of seal."""
     from modelseal.cli.emitting import check_output
+    from modelseal.cli.fingerprints import (
+        check_lock,
+        find_lock,
+        read_fingerprint,
+        write_fingerprint,
+    )
     from modelseal.cli.opening import require_torch
     from modelseal.cli.paper import Paper
     from modelseal.cli.telling import tell_made
-    from modelseal.fingerprint.codec import read, write
     from modelseal.models.declaration import list_model_files
 
     check_output(output, inputs=[*list_model_files(model), candidates])
-    found = read(candidates)
+    lock = find_lock(encrypt_to=encrypt_to, passphrase_file=passphrase_file)
+    check_lock(candidates, lock)
+    found = read_fingerprint(candidates, key=key, passphrase_file=passphrase_file)
     require_torch("Selecting samples")
     from modelseal import sealing
     from modelseal.models.loading import load
@@ -44,6 +55,6 @@ def select(  # noqa: PLR0913 (a verb)
         layers=layers or None,
         seed=seed,
     )
-    write(fingerprint, output)
+    write_fingerprint(fingerprint, output, lock=lock)
     chosen = f"chosen of {len(found)} candidates by the rule {rule.value}"
     tell_made(Paper(), fingerprint, file=output, chosen=chosen)

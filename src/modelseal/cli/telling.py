@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from modelseal.cli.paper import Paper, plain
+from modelseal.cli.repeating import enrolment_facts, tell_statistics
 from modelseal.domain import Domain
 from modelseal.fingerprint.power import Limit, tell_level, tell_power
 from modelseal.fingerprint.record import Fingerprint
@@ -37,6 +38,8 @@ def tell_verdict(paper: Paper, verdict: Verdict) -> None:
     paper.print(Text.assemble(outcome, f": {plain(verdict.reason)}"), soft_wrap=True)
     counts = ", ".join(f"{verdict.count(finding)} {word}" for finding, word in COUNTED.items())
     paper.write(f"{len(verdict.evidence)} of {verdict.samples} samples asked: {counts}")
+    if verdict.statistics:
+        tell_statistics(paper, verdict.statistics)
 
 
 def tell_findings(paper: Paper, evidence: Sequence[Evidence]) -> None:
@@ -110,6 +113,7 @@ def facts(fingerprint: Fingerprint) -> Mapping[str, str]:
         "weights": origin.weights_digest,
         "packages": pairs(origin.packages),
         "made": origin.created,
+        **enrolment_facts(fingerprint),
     }
 
 

@@ -16,6 +16,7 @@ from modelseal.cli.asking_options import (
     Timeout,
 )
 from modelseal.cli.border import Exit
+from modelseal.cli.enrolment_options import Alpha, AskNeighbours, Look, Queries
 from modelseal.cli.options import (
     EndpointName,
     Everything,
@@ -24,6 +25,13 @@ from modelseal.cli.options import (
     OrderSeed,
     Shows,
     ShowsOption,
+)
+from modelseal.cli.secret_options import (
+    KeyFile,
+    MaxUses,
+    PassphraseFile,
+    PerCheck,
+    RequiredSignature,
 )
 from modelseal.errors import EndpointError
 from modelseal.verdict import Outcome, Verdict
@@ -56,6 +64,15 @@ def verify(  # noqa: PLR0913 (a verb)
     pace: Pace = 0.0,
     record: RecordFile = None,
     resume: ResumeFile = None,
+    key: KeyFile = None,
+    passphrase_file: PassphraseFile = None,
+    require_signature: RequiredSignature = None,
+    per_check: PerCheck = None,
+    max_uses: MaxUses = None,
+    alpha: Alpha = None,
+    queries: Queries = None,
+    look: Look = None,
+    neighbours: AskNeighbours = False,
 ) -> None:
     """Ask an endpoint whether it still serves the sealed model.
 
@@ -65,16 +82,28 @@ def verify(  # noqa: PLR0913 (a verb)
     from modelseal.cli.documents import verdict_document
     from modelseal.cli.emitting import STANDARD_OUTPUT, check_document, emit
     from modelseal.cli.opening import list_files, shown_name
-    from modelseal.fingerprint.codec import read
-    from modelseal.verifying import Depth, Manners
+    from modelseal.cli.sign import read_signed
+    from modelseal.cli.spending import Budget
+    from modelseal.verifying import Depth, Manners, Terms
 
-    limit = math.inf if time_limit is None else time_limit
-    manners = Manners(retries=retries, pace=pace, time_limit=limit, concurrency=concurrency)
-    asking = Asking(manners=manners, timeout=timeout, record=record, resume=resume)
-    inputs = [fingerprint, *list_files(endpoint)]
+    manners = Manners(
+        retries=retries,
+        pace=pace,
+        time_limit=math.inf if time_limit is None else time_limit,
+        concurrency=concurrency,
+    )
+    budget = Budget(fingerprint, per_check=per_check, max_uses=max_uses)
+    asking = Asking(manners=manners, timeout=timeout, record=record, resume=resume, budget=budget)
+    secrets = [each for each in (key, passphrase_file, require_signature) if each]
+    inputs = [fingerprint, budget.ledger, *secrets, *list_files(endpoint)]
     check_document(json, inputs=inputs)
     asking.check_files(inputs=inputs, json=json)
-    sealed = read(fingerprint)
+    sealed = read_signed(
+        fingerprint, key=key, passphrase_file=passphrase_file, signer=require_signature
+    )
+    asking = asking.agree(
+        sealed, terms=Terms(alpha=alpha, queries=queries, look=look), neighbours=neighbours
+    )
     depth = Depth.ALL if everything else Depth.FIRST_PROOF
     verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed, asking=asking)
     if json != STANDARD_OUTPUT:
@@ -109,12 +138,13 @@ def ask(
     try:
         kind = Kind(shows.value) if shows else None
         opened = open_endpoint(endpoint, fingerprint, shows=kind, timeout=asking.patience)
-        manners = asking.begin(fingerprint, shown_name(endpoint))
+        generator = np.random.default_rng(seed)
+        manners = asking.begin(fingerprint, shown_name(endpoint), generator=generator)
         with reporting() as report:
             return verifying.verify(
                 fingerprint,
                 opened,
-                generator=np.random.default_rng(seed),
+                generator=generator,
                 depth=depth,
                 progress=partial(report, "verify"),
                 manners=manners,

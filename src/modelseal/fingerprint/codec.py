@@ -4,7 +4,6 @@ The same fingerprint always gives the same bytes, and only these bytes are read 
 """
 
 import json
-import stat
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,13 +12,16 @@ from safetensors.numpy import save
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.fingerprint.digest import content_digest
-from modelseal.fingerprint.parsing import Header, LimitHeader, parse_header
+from modelseal.fingerprint.enrolment import Enrolment
+from modelseal.fingerprint.envelope import is_encrypted
+from modelseal.fingerprint.parsing import EnrolledHeader, Header, LimitHeader, parse_header
 from modelseal.fingerprint.power import Limit
+from modelseal.fingerprint.reading import read_bytes, too_large
 from modelseal.fingerprint.record import Fingerprint, Origin
 from modelseal.fingerprint.tensors import expected_answers, load, pack
 from modelseal.outputs.specs import parse_spec
 from modelseal.shapes import Array
-from modelseal.writing import explain, write_atomically
+from modelseal.writing import write_atomically
 
 MAX_BYTES = 2**31
 """The largest file that is written or read."""
@@ -89,17 +91,7 @@ def read(path: Path) -> Fingerprint:
     Raises:
         BadFileError: The file cannot be read or is not exactly a fingerprint.
     """
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise BadFileError(path, "a file was wanted, but this is something else")
-        if status.st_size > MAX_BYTES:
-            raise too_large(status.st_size, name=str(path))
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise BadFileError(path, f"cannot be read: {explain(error)}") from error
-    return decode(data, name=str(path))
+    return decode(read_bytes(path, most=MAX_BYTES), name=str(path))
 
 
 def file_digest(fingerprint: Fingerprint) -> str:
@@ -122,11 +114,8 @@ def canonical(header: dict[str, object]) -> str:
 def describe(fingerprint: Fingerprint) -> dict[str, object]:
     """The header of a fingerprint: all but its arrays and the digest."""
     domain, origin = fingerprint.domain, fingerprint.origin
-    power = [describe_limit(limit) for limit in fingerprint.power]
     return {
-        # Always the lowest that can hold it.
-        "format": "1.1" if power else "1.0",
-        **({"power": power} if power else {}),
+        **describe_additions(fingerprint),
         "domain": {
             "shape": list(domain.shape),
             "bounds": [float(bound) for bound in domain.bounds],
@@ -146,6 +135,33 @@ def describe(fingerprint: Fingerprint) -> dict[str, object]:
             "variants": list(origin.variants),
             "harmless_answers": origin.harmless_answers,
         },
+    }
+
+
+def describe_additions(fingerprint: Fingerprint) -> dict[str, object]:
+    """The format, always the lowest that can hold the fingerprint, and what it has beyond 1.0."""
+    power = [describe_limit(limit) for limit in fingerprint.power]
+    neighbours, enrolment = fingerprint.neighbours, fingerprint.enrolment
+    if neighbours is None and enrolment is None:
+        return {"format": "1.1", "power": power} if power else {"format": "1.0"}
+    return {
+        "format": "1.2",
+        "power": power,
+        "neighbours": 0 if neighbours is None else neighbours.shape[1],
+        "enrolment": None if enrolment is None else describe_enrolment(enrolment),
+    }
+
+
+def describe_enrolment(enrolment: Enrolment) -> dict[str, object]:
+    """How a trusted deployment answered, as the header has it."""
+    return {
+        "endpoint": enrolment.endpoint,
+        "created": enrolment.created,
+        "alpha": float(enrolment.alpha),
+        "repeats": enrolment.repeats,
+        "asked": enrolment.asked,
+        "differing": list(enrolment.differing),
+        "otherwise": list(enrolment.otherwise),
     }
 
 
@@ -169,7 +185,9 @@ def header_length(data: bytes) -> int:
 def check_length(data: bytes, *, name: str) -> int:
     """The length of the header, once it is known to be within the bytes and the limits."""
     if len(data) > MAX_BYTES:
-        raise too_large(len(data), name=name)
+        raise too_large(len(data), most=MAX_BYTES, name=name)
+    if is_encrypted(data):
+        raise BadFileError(name, "is encrypted: its key or its passphrase was wanted")
     if len(data) < 8 or header_length(data) > len(data) - 8:
         raise BadFileError(name, f"a fingerprint was wanted, but its {len(data)} bytes are none")
     if header_length(data) > MAX_HEADER_BYTES:
@@ -177,11 +195,6 @@ def check_length(data: bytes, *, name: str) -> int:
             name, f"a header of at most {MAX_HEADER_BYTES} bytes was wanted, but it is longer"
         )
     return header_length(data)
-
-
-def too_large(size: int, *, name: str) -> BadFileError:
-    """The error for a file of too many bytes."""
-    return BadFileError(name, f"at most {MAX_BYTES} bytes were wanted, but it has {size}")
 
 
 def build(header: Header, arrays: dict[str, Array]) -> Fingerprint:
@@ -195,7 +208,14 @@ def build(header: Header, arrays: dict[str, Array]) -> Fingerprint:
         spec = parse_spec(header.spec)
     except InvalidArgumentError as error:
         raise InvalidArgumentError(error.problem, field="spec") from error
-    expected = expected_answers(arrays, domain=domain, spec=spec, classes=header.classes)
+    additions = header if isinstance(header, EnrolledHeader) else None
+    expected = expected_answers(
+        arrays,
+        domain=domain,
+        spec=spec,
+        classes=header.classes,
+        neighbours=additions.neighbours if additions else 0,
+    )
     return Fingerprint(
         domain=domain,
         spec=spec,
@@ -210,7 +230,15 @@ def build(header: Header, arrays: dict[str, Array]) -> Fingerprint:
         moves=arrays["moves"],
         psnr=arrays["psnr"],
         sources=arrays["sources"],
+        neighbours=arrays.get("neighbours"),
+        enrolment=enrolment_of(additions),
     )
+
+
+def enrolment_of(header: EnrolledHeader | None) -> Enrolment | None:
+    """How a trusted deployment answered, if a header says so."""
+    found = header.enrolment if header else None
+    return Enrolment(**found.model_dump()) if found else None
 
 
 def domain_of(header: Header) -> Domain:

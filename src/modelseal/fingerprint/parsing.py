@@ -90,10 +90,37 @@ class PowerHeader(Header):
         return self.power
 
 
-FORMATS: Mapping[str, type[Header]] = MappingProxyType({"1.0": Header, "1.1": PowerHeader})
+class EnrolmentHeader(Strict):
+    """How a trusted deployment answered."""
+
+    endpoint: str
+    created: str
+    alpha: float
+    repeats: int
+    asked: int
+    differing: tuple[int, ...]
+    otherwise: tuple[bool, ...]
+
+
+class EnrolledHeader(Header):
+    """A header that may speak of a deployment and of the neighbours of samples."""
+
+    power: tuple[LimitHeader, ...]
+    enrolment: EnrolmentHeader | None
+    neighbours: Annotated[int, Field(ge=0, lt=2**31)]
+
+    @property
+    def limits(self) -> tuple[LimitHeader, ...]:
+        """What the fingerprint was seen to notice."""
+        return self.power
+
+
+FORMATS: Mapping[str, type[Header]] = MappingProxyType(
+    {"1.0": Header, "1.1": PowerHeader, "1.2": EnrolledHeader}
+)
 """The header of every format that was ever released, oldest first; a newer one is refused."""
 
-FORMAT = "1.1"
+FORMAT = "1.2"
 """The newest of them."""
 
 

@@ -23,6 +23,8 @@ from modelseal.fingerprint.checking import (
     check_text,
     check_texts,
 )
+from modelseal.fingerprint.enrolment import Enrolment
+from modelseal.fingerprint.neighbours import Neighbours, check_neighbours, list_faces
 from modelseal.fingerprint.power import Limit
 from modelseal.outputs.answers import Answers
 from modelseal.outputs.specs import OutputSpec
@@ -92,6 +94,10 @@ class Fingerprint:
         origin: How the samples were made.
         power: The smallest change of each family that these samples together noticed at sealing;
             empty if that was not measured.
+        neighbours: Inputs beside each sample that it may be asked by, see
+            `modelseal.fingerprint.neighbours`; None if none was looked for.
+        enrolment: How a trusted deployment answered; then `expected` is what it answered most
+            often. None if none was asked.
 
     Raises:
         InvalidArgumentError: A field is not what it should be; the error names it.
@@ -110,6 +116,8 @@ class Fingerprint:
     sources: Int[np.ndarray, " batch"]
     origin: Origin
     power: tuple[Limit, ...] = ()
+    neighbours: Neighbours | None = None
+    enrolment: Enrolment | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -131,6 +139,13 @@ class Fingerprint:
         allowed = (self.sources >= 0) & (self.sources < 2**63)
         check_each(allowed, self.sources, wanted="a 64-bit number from 0", field="sources")
         check_families([limit.family for limit in self.power])
+        if self.neighbours is not None:
+            check_neighbours(self.neighbours, self.samples, self.domain)
+        if self.enrolment is not None and len(self.enrolment.differing) != count:
+            raise InvalidArgumentError(
+                f"{count} numbers were wanted, but {len(self.enrolment.differing)} came",
+                field="enrolment.differing",
+            )
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -146,6 +161,11 @@ class Fingerprint:
         nothing of others. At most 1, and 1 if nothing was measured.
         """
         return min(1.0, 3 / self.origin.harmless_answers) if self.origin.harmless_answers else 1.0
+
+    def faces(self, number: int) -> Codes:
+        """One sample and its neighbours, by any of which it may be asked."""
+        sample = self.samples[[number]]
+        return sample if self.neighbours is None else list_faces(sample, self.neighbours[number])
 
     def take(self, rows: Array) -> "Fingerprint":
         """The fingerprint of some samples, in this order.
@@ -178,4 +198,6 @@ class Fingerprint:
             psnr=self.psnr[rows],
             sources=self.sources[rows],
             origin=self.origin,
+            neighbours=None if self.neighbours is None else self.neighbours[rows],
+            enrolment=None if self.enrolment is None else self.enrolment.take(rows),
         )

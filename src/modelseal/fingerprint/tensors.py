@@ -30,6 +30,7 @@ def pack(fingerprint: Fingerprint) -> dict[str, Array]:
         "moves": fingerprint.moves,
         "psnr": fingerprint.psnr,
         "sources": fingerprint.sources,
+        "neighbours": fingerprint.neighbours,
     }
     types = types_of(fingerprint.domain)
     return {
@@ -42,7 +43,13 @@ def pack(fingerprint: Fingerprint) -> dict[str, Array]:
 def types_of(domain: Domain) -> dict[str, str]:
     """The type of every tensor that a fingerprint may have."""
     samples = "U8" if domain.levels else "F32"
-    return {"samples": samples, "expected_labels": "I64", "expected_values": "F64", **COLUMNS}
+    return {
+        "samples": samples,
+        "expected_labels": "I64",
+        "expected_values": "F64",
+        "neighbours": "I64",
+        **COLUMNS,
+    }
 
 
 def load(data: bytes) -> dict[str, Array]:
@@ -60,9 +67,21 @@ def load(data: bytes) -> dict[str, Array]:
 
 
 def expected_answers(
-    arrays: Mapping[str, Array], *, domain: Domain, spec: OutputSpec, classes: int
+    arrays: Mapping[str, Array],
+    *,
+    domain: Domain,
+    spec: OutputSpec,
+    classes: int,
+    neighbours: int = 0,
 ) -> Answers:
     """The expected answers among the tensors, once these are exactly those of a fingerprint.
+
+    Args:
+        arrays: The tensors.
+        domain: What a valid input is.
+        spec: What the endpoint shows.
+        classes: How many scores there are.
+        neighbours: How many neighbours each sample may have.
 
     Raises:
         InvalidArgumentError: A tensor is missing, or too many, or of another type or shape.
@@ -73,6 +92,8 @@ def expected_answers(
         shapes["expected_labels"] = form.labels.shape[1:]
     if form.values is not None:
         shapes["expected_values"] = form.values.shape[1:]
+    if neighbours:
+        shapes["neighbours"] = (neighbours,)
     for name in sorted(shapes.keys() ^ arrays.keys()):
         raise InvalidArgumentError("is missing" if name in shapes else "is not known", field=name)
     count = arrays["margins"].shape[0] if arrays["margins"].ndim else 0

@@ -4,6 +4,7 @@ from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loading import Model
 from modelseal.sealing.generating import generate
 from modelseal.sealing.logistics import Logistics
+from modelseal.sealing.neighbours import find_neighbours
 from modelseal.sealing.power import Effort, state_power
 from modelseal.sealing.recipe import Method, Progress, Recipe, Rule, ignore
 from modelseal.sealing.selecting import select
@@ -17,6 +18,7 @@ __all__ = [
     "Recipe",
     "Rule",
     "choose_few",
+    "find_neighbours",
     "generate",
     "seal",
     "select",

@@ -12,8 +12,10 @@ from modelseal.verifying.asking import Asker
 from modelseal.verifying.concluding import conclude
 from modelseal.verifying.course import Course, Depth, ask_at_once, ask_in_turn, patience
 from modelseal.verifying.manners import Manners
+from modelseal.verifying.repeating import verify_repeatedly
+from modelseal.verifying.terms import Terms
 
-__all__ = ["Depth", "Manners", "ignore", "verify"]
+__all__ = ["Depth", "Manners", "Terms", "ignore", "verify"]
 
 
 def ignore(done: int, total: int) -> None:
@@ -41,26 +43,39 @@ def verify(
             after another at once, with three retries after faults that may pass.
 
     Returns:
-        Intact only if every sample was answered as expected; tampered if one was answered
+        Intact only if every one of these was answered as expected; tampered if one was answered
         otherwise; undecided if an answer is missing or malformed and none differs. An endpoint
-        that gives no answer several times in a row is asked no further, but for a file.
+        that gives no answer several times in a row is asked no further, but for a file. An
+        enrolled fingerprint is asked and judged as `verify_repeatedly` says.
 
     Raises:
-        InvalidArgumentError: An answer is known of a sample that the fingerprint does not hold.
+        InvalidArgumentError: An answer is known of a sample that the fingerprint does not hold; or
+            the fingerprint is enrolled, and its enrolment does not fit the terms.
     """
     manners = manners or Manners()
-    order = [int(number) for number in generator.permutation(len(fingerprint))]
     asker = Asker(endpoint, fingerprint, manners=manners, generator=generator)
-    course = Course(fingerprint, depth=depth, silence=patience(endpoint), progress=progress)
+    if fingerprint.enrolment is not None:
+        return verify_repeatedly(
+            fingerprint, asker, generator=generator, depth=depth, progress=progress
+        )
+    wanted = range(len(fingerprint)) if manners.chosen is None else manners.chosen
+    order = [int(number) for number in generator.permutation(wanted)]
+    course = Course(
+        fingerprint,
+        depth=depth,
+        silence=patience(endpoint),
+        progress=lambda done, _: progress(done, len(wanted)),
+    )
     if recall(course, manners):
-        return conclude(fingerprint, tuple(course.found.values()), course.stop)
+        found = tuple(course.found.values())
+        return conclude(fingerprint, found, course.stop, chosen=manners.chosen)
     numbers = [number for number in order if number not in course.found]
     if manners.concurrency == 1:
         ask_in_turn(asker, numbers, course.take)
     else:
         ask_at_once(asker, numbers, course.take, workers=manners.concurrency)
     evidence = tuple(course.found[number] for number in (*manners.known, *asker.asked))
-    return conclude(fingerprint, evidence, course.stop)
+    return conclude(fingerprint, evidence, course.stop, chosen=manners.chosen)
 
 
 def recall(course: Course, manners: Manners) -> bool:

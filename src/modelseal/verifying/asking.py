@@ -13,8 +13,9 @@ from modelseal.errors import EndpointError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers
 from modelseal.shapes import Codes
+from modelseal.verdict import Finding
 from modelseal.verifying.examining import examine
-from modelseal.verifying.manners import Manners, forget
+from modelseal.verifying.manners import Faces, Manners, forget
 
 
 class Unasked(Enum):
@@ -67,8 +68,28 @@ class Asker:
         unasked = self.take_turn(number)
         if unasked is not None:
             return unasked
-        answer = self.send(self.fingerprint.samples[[number]])
+        answer = self.send_faces(number)
         self.note(number, answer)
+        return answer
+
+    def send_faces(self, number: int) -> object:
+        """Asks a sample, or it and its neighbours in random order as the manners say.
+
+        Returns:
+            What came for the first that did not agree with the sample's expected answer, or for
+            the last; an EndpointError if the time was over before all were asked.
+        """
+        if self.manners.faces is Faces.ITSELF:
+            return self.send(self.fingerprint.samples[[number]])
+        with self._lock:
+            faces = self._generator.permutation(self.fingerprint.faces(number))
+        answer = self.send(faces[[0]])
+        for face in faces[1:]:
+            if examine(self.fingerprint, number, answer).finding is not Finding.AGREES:
+                break
+            if not self.rest(self.pause()):
+                return EndpointError("not all neighbours were asked in time")
+            answer = self.send(face[None])
         return answer
 
     def send(self, codes: Codes) -> object:
@@ -101,14 +122,22 @@ class Asker:
             start = max(self.clock.now(), self._next)
             if start >= self.deadline:
                 return Unasked.TIME_OVER
-            pause = self._generator.exponential(self.manners.pace) if self.manners.pace else 0.0
-            self._next = start + pause
+            self._next = start + self.draw_pause()
             self.asked.append(number)
         if self.rest(start - self.clock.now()):
             return None
         with self._lock:
             self.asked.remove(number)
         return Unasked.ENDED if self._ended.is_set() else Unasked.TIME_OVER
+
+    def pause(self) -> float:
+        """A pause between questions in seconds."""
+        with self._lock:
+            return self.draw_pause()
+
+    def draw_pause(self) -> float:
+        """The same for whoever holds the lock."""
+        return float(self._generator.exponential(self.manners.pace)) if self.manners.pace else 0.0
 
     def waits(self) -> list[float]:
         """How long to wait after each fault of one question."""

@@ -16,10 +16,15 @@ class Stop(Enum):
     PROOF = "tampering was proven"
     SILENCE = f"{NO_ANSWERS} times in a row no answer came"
     TIME = "the time limit was over"
+    BUDGET = "as many questions were asked as are allowed"
 
 
 def conclude(
-    fingerprint: Fingerprint, evidence: tuple[Evidence, ...], stop: Stop | None = None
+    fingerprint: Fingerprint,
+    evidence: tuple[Evidence, ...],
+    stop: Stop | None = None,
+    *,
+    chosen: tuple[int, ...] | None = None,
 ) -> Verdict:
     """The verdict that the evidence supports, with its reason in one sentence.
 
@@ -27,22 +32,31 @@ def conclude(
         fingerprint: What was asked.
         evidence: One entry for each sample that was asked, in the order of asking.
         stop: Why no further sample was asked; nothing if all were.
+        chosen: The numbers of the samples that the check is about, if not about all.
     """
-    outcome = judge(evidence, samples=len(fingerprint))
+    outcome = judge(evidence, samples=len(fingerprint), chosen=chosen)
+    missing = (len(fingerprint) if chosen is None else len(chosen)) - len(evidence)
     match outcome:
         case Outcome.INTACT:
             reason = intact(fingerprint, evidence)
         case Outcome.TAMPERED:
             reason = tampered(evidence)
         case Outcome.UNDECIDED:
-            reason = undecided(fingerprint, evidence, stop)
-    return Verdict(outcome=outcome, samples=len(fingerprint), evidence=evidence, reason=reason)
+            reason = undecided(fingerprint, evidence, missing=missing, stop=stop)
+    return Verdict(
+        outcome=outcome,
+        samples=len(fingerprint),
+        evidence=evidence,
+        reason=reason,
+        chosen=chosen,
+    )
 
 
 def intact(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:
     """Why a model is intact, what is known of how its answers vary, and what that rules out.
 
-    What the samples were seen to notice holds for all of them together, and all were asked.
+    What the samples were seen to notice holds for all of them together, so it is said only if all
+    were asked.
     """
     answers = fingerprint.origin.harmless_answers
     known = (
@@ -50,7 +64,7 @@ def intact(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:
         if answers
         else "how many answers harmless differences change was never measured"
     )
-    power = tell_power(fingerprint.power)
+    power = tell_power(fingerprint.power) if len(evidence) == len(fingerprint) else ""
     ruled_out = f"; rules out, as tried at sealing: {power}" if power else ""
     return f"{of(len(evidence), fingerprint)} answered as expected ({known}){ruled_out}"
 
@@ -65,10 +79,11 @@ def tampered(evidence: tuple[Evidence, ...]) -> str:
     )
 
 
-def undecided(fingerprint: Fingerprint, evidence: tuple[Evidence, ...], stop: Stop | None) -> str:
+def undecided(
+    fingerprint: Fingerprint, evidence: tuple[Evidence, ...], *, missing: int, stop: Stop | None
+) -> str:
     """Why nothing can be said: what is missing, why, and the first sample that is unclear."""
     unclear = [entry for entry in evidence if entry.finding is Finding.UNCLEAR]
-    missing = len(fingerprint) - len(evidence)
     unasked = f"{missing} were not asked since {stop.value}" if missing and stop else ""
     if not unclear:
         kept = f"{of(len(evidence), fingerprint)} answered as expected"

@@ -1,12 +1,12 @@
 """What one answer shows: whether it is usable, and whether it is the expected one."""
 
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from modelseal.errors import EndpointError
-from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers, Kind
+from modelseal.outputs.specs import OutputSpec
 from modelseal.shapes import Array
 from modelseal.verdict import Evidence, Finding
 
@@ -14,7 +14,32 @@ CLASSES_SHOWN = 3
 """How many classes the text of an answer mentions where all of them have a number."""
 
 
-def examine(fingerprint: Fingerprint, number: int, answer: object) -> Evidence:
+@runtime_checkable
+class Known(Protocol):
+    """What answers are judged by: a fingerprint, or what was revealed of one."""
+
+    @property
+    def spec(self) -> OutputSpec:
+        """What the endpoint shows of its scores."""
+        ...
+
+    @property
+    def classes(self) -> int:
+        """How many scores the network has."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of every class; empty if they have none."""
+        ...
+
+    @property
+    def expected(self) -> Answers:
+        """What the sealed network shows of each sample."""
+        ...
+
+
+def examine(fingerprint: Known, number: int, answer: object) -> Evidence:
     """What the answer to one sample shows."""
     expected = fingerprint.expected.take(np.array([number]))
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from math import inf
 from threading import Event
 from time import monotonic
@@ -9,6 +10,7 @@ from typing import TypeAlias
 
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers
+from modelseal.verifying.terms import Terms
 
 MOST_RETRIES = 100
 """At the longest mean wait that is three quarters of an hour for one question."""
@@ -19,6 +21,13 @@ Note: TypeAlias = Callable[[int, Answers | EndpointError], None]
 
 def forget(number: int, answer: Answers | EndpointError) -> None:
     """Is told of an answer and does nothing with it."""
+
+
+class Faces(Enum):
+    """By which inputs a sample is asked."""
+
+    ITSELF = "itself alone"
+    ALL = "itself and its neighbours"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +58,11 @@ class Manners:
         known: Answers of earlier, by sample, whose samples are not asked again.
         note: Is told every answer as soon as it came, from one thread at a time.
         clock: What time it is.
+        chosen: The numbers of the samples to ask, each once; by default all. What a part of the
+            samples rules out was never measured, so that the verdict does not say it.
+        terms: How sure the verdict on an enrolled fingerprint must be.
+        faces: Whether each sample of a fingerprint that is not enrolled is asked by itself, or by
+            its neighbours as well.
 
     Raises:
         InvalidArgumentError: A field is not what it should be; the error names it.
@@ -61,6 +75,9 @@ class Manners:
     known: Mapping[int, object] = field(default_factory=dict)
     note: Note = forget
     clock: Clock = field(default_factory=Clock)
+    chosen: tuple[int, ...] | None = None
+    terms: Terms = field(default_factory=Terms)
+    faces: Faces = Faces.ITSELF
 
     def __post_init__(self) -> None:
         if not 0 <= self.retries <= MOST_RETRIES:
@@ -71,6 +88,11 @@ class Manners:
             raise wrong("seconds above 0", self.time_limit, field="time_limit")
         if self.concurrency < 1:
             raise wrong("a number from 1", self.concurrency, field="concurrency")
+        if self.chosen is not None and not 0 < len(self.chosen) == len(set(self.chosen)):
+            raise InvalidArgumentError(
+                f"at least one sample was wanted, and each once, but {list(self.chosen)} came",
+                field="chosen",
+            )
 
 
 def wrong(wanted: str, came: int | float, *, field: str) -> InvalidArgumentError:

@@ -1,0 +1,24 @@
+"""`modelseal keygen`: makes a pair of keys."""
+
+from modelseal.cli.secret_options import KeyPurpose, Pair, PurposeOption
+
+
+def keygen(*, output: Pair, purpose: PurposeOption = KeyPurpose.ENCRYPTION) -> None:
+    """Make a pair of keys, to encrypt fingerprints to or to sign them with."""
+    from modelseal.cli.emitting import check_output
+    from modelseal.cli.fingerprints import key_passphrase
+    from modelseal.cli.paper import Paper
+    from modelseal.errors import BadFileError
+    from modelseal.fingerprint.keys import Purpose, make_pair
+    from modelseal.writing import write_atomically
+
+    private, public = (output.with_name(output.name + end) for end in (".pem", ".pub.pem"))
+    for path in (private, public):
+        check_output(path, inputs=[])
+        if path.exists():
+            raise BadFileError(path, "a new file was wanted for a key, but there is one already")
+    secret, shown = make_pair(Purpose(purpose.value), passphrase=key_passphrase())
+    write_atomically(private, secret)
+    write_atomically(public, shown)
+    public.chmod(0o644)
+    Paper().write(f"{private}: the private key, for {purpose.value}; {public}: the public one")

@@ -1,0 +1,88 @@
+"""How many samples a check takes, and what is told of the stock."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelseal.cli.paper import complain
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import numpy as np
+
+    from modelseal.fingerprint.record import Fingerprint
+
+LOW = 2
+"""With fewer checks left than this, the user is warned."""
+
+
+class Budget:
+    """What the user said of spending samples.
+
+    Args:
+        file: The fingerprint's file, beside which the ledger is.
+        per_check: How many samples a check takes; None for as many as the ledger says, or all.
+        max_uses: How often a sample may be asked; None for any number of times.
+    """
+
+    def __init__(self, file: Path, *, per_check: int | None, max_uses: int | None) -> None:
+        from modelseal.verifying.ledger import ledger_of
+
+        self.ledger = ledger_of(file)
+        self.per_check = per_check
+        self.max_uses = max_uses
+
+    def take(
+        self,
+        fingerprint: "Fingerprint",
+        *,
+        endpoint: str,
+        known: "Collection[int]",
+        generator: "np.random.Generator",
+    ) -> tuple[int, ...] | None:
+        """Enters the samples of a check in the ledger before they are asked.
+
+        There is a ledger if one was begun, or if something is to be kept account of.
+
+        Args:
+            fingerprint: What is going to be asked.
+            endpoint: What it is asked of, without secrets.
+            known: The samples whose answers are known from earlier: then that check goes on,
+                whose samples are entered already.
+            generator: Chooses among samples that were spent equally often.
+
+        Returns:
+            The numbers of the samples; None for all, without a ledger.
+
+        Raises:
+            ModelsealError: Too few samples are left, or the ledger cannot be used.
+        """
+        from modelseal.verifying.ledger import check_count
+        from modelseal.verifying.spending import find_check, spend
+
+        check_count(self.per_check, fingerprint)
+        part = self.per_check is not None and self.per_check < len(fingerprint)
+        if not (self.ledger.exists() or part or self.max_uses is not None):
+            return None
+        if known and self.ledger.exists():
+            return find_check(self.ledger, fingerprint, endpoint=endpoint, known=known)
+        spent = spend(
+            self.ledger,
+            fingerprint,
+            endpoint=endpoint,
+            generator=generator,
+            per_check=self.per_check,
+            max_uses=self.max_uses,
+        )
+        limited = len(spent.samples) < len(fingerprint) or self.max_uses is not None
+        if limited and spent.checks_left < LOW:
+            self.warn(spent.checks_left)
+        return tuple(int(number) for number in spent.samples)
+
+    def warn(self, left: int) -> None:
+        """Tells that the stock runs low."""
+        again = "1 time" if self.max_uses in {None, 1} else f"{self.max_uses} times"
+        complain(
+            f"{self.ledger}: after this check the samples that were asked less than {again} are "
+            f"enough for {left} more: seal a new fingerprint"
+        )

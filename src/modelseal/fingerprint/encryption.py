@@ -1,0 +1,176 @@
+"""Fingerprints that can be read only with a passphrase or a private key.
+
+Needs the extra `crypto`; nothing else of modelseal that verifies without a key imports this.
+"""
+
+import os
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
+from modelseal.fingerprint.envelope import (
+    CIPHER,
+    COSTS,
+    MAX_BYTES,
+    MAX_CONTENT,
+    ByPassphrase,
+    ByPublicKey,
+    Header,
+    preamble_of,
+    split,
+)
+from modelseal.fingerprint.reading import too_large
+
+try:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+except ModuleNotFoundError as error:
+    raise MissingExtraError("An encrypted fingerprint", "crypto") from error
+
+COST = 17
+"""The power of two of scrypt's n: every guess takes 128 MiB of memory."""
+
+KEY_BYTES = 32
+SALT_BYTES = 16
+NONCE_BYTES = 12
+MAX_PASSPHRASE = 1024
+INFO = b"modelseal-encrypted 1.0 x25519"
+"""Keeps keys that are agreed on here apart from those of any other protocol."""
+
+LOCKED = "cannot be opened: the key is wrong or the file was changed"
+"""One sentence for both: which of them it is would help only whoever tries keys."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Passphrase:
+    """A passphrase, which never shows in a text.
+
+    Args:
+        secret: Its bytes, 1 to 1,024.
+
+    Raises:
+        InvalidArgumentError: It is empty or too long.
+    """
+
+    secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.secret) <= MAX_PASSPHRASE:
+            raise InvalidArgumentError(
+                f"a passphrase of 1 to {MAX_PASSPHRASE} bytes was wanted, "
+                f"but one of {len(self.secret)} came"
+            )
+
+
+Lock: TypeAlias = Passphrase | X25519PublicKey
+"""What a fingerprint is encrypted to."""
+
+Opener: TypeAlias = Passphrase | X25519PrivateKey
+"""What opens it."""
+
+
+def encrypt(content: bytes, lock: Lock, *, cost: int = COST) -> bytes:
+    """Locks the content of a fingerprint file; no two results are the same.
+
+    Args:
+        content: What `codec.encode` gave.
+        lock: A passphrase, or the public key of whoever shall read it.
+        cost: For a passphrase, the power of two of scrypt's n, from 14 to 18.
+
+    Raises:
+        InvalidArgumentError: The content is too large, or the cost out of its range.
+    """
+    if len(content) > MAX_CONTENT:
+        raise InvalidArgumentError(
+            f"at most {MAX_CONTENT} bytes can be encrypted, but {len(content)} came"
+        )
+    nonce = os.urandom(NONCE_BYTES)
+    form: ByPassphrase | ByPublicKey
+    if isinstance(lock, Passphrase):
+        if cost not in COSTS:
+            raise InvalidArgumentError(
+                f"a cost from {COSTS.start} to {COSTS.stop - 1} was wanted, but {cost} came"
+            )
+        form = ByPassphrase(how="scrypt", cost=cost, salt=os.urandom(SALT_BYTES).hex())
+        key = stretch(lock, form)
+    else:
+        fresh = X25519PrivateKey.generate()
+        form = ByPublicKey(how="x25519", ephemeral=fresh.public_key().public_bytes_raw().hex())
+        key = derive(fresh.exchange(lock), form, recipient=lock)
+    preamble = preamble_of(Header(cipher=CIPHER, lock=form, nonce=nonce.hex()))
+    return preamble + ChaCha20Poly1305(key).encrypt(nonce, content, preamble)
+
+
+def decrypt(data: bytes, opener: Opener | None, *, name: str) -> bytes:
+    """Unlocks what `encrypt` gave.
+
+    Args:
+        data: The whole content of a file.
+        opener: The passphrase or the private key; None if there is none.
+        name: What the file is called in errors.
+
+    Raises:
+        BadFileError: It is no encrypted fingerprint, of another version or too large; it takes
+            the other kind of opener; or it cannot be opened, of which the reason is not told.
+    """
+    if len(data) > MAX_BYTES:
+        raise too_large(len(data), most=MAX_BYTES, name=name)
+    envelope = split(data, name=name)
+    nonce = bytes.fromhex(envelope.header.nonce)
+    key = key_for(envelope.header, opener, name=name)
+    try:
+        return ChaCha20Poly1305(key).decrypt(nonce, envelope.content, envelope.preamble)
+    except InvalidTag as error:
+        raise BadFileError(name, LOCKED) from error
+
+
+def key_for(header: Header, opener: Opener | None, *, name: str) -> bytes:
+    """The key that a header and an opener lead to.
+
+    Raises:
+        BadFileError: It is locked by something else than this kind of opener.
+    """
+    match header.lock, opener:
+        case ByPassphrase() as form, Passphrase() as passphrase:
+            try:
+                return stretch(passphrase, form)
+            except MemoryError as error:
+                need = 2 ** (form.cost - 10)
+                raise BadFileError(
+                    name, f"cannot be opened: this takes {need} MiB of memory, which is not there"
+                ) from error
+        case ByPublicKey() as form, X25519PrivateKey() as private:
+            return agree(private, form, name=name)
+        case ByPassphrase(), _:
+            raise BadFileError(name, "is encrypted: its passphrase was wanted, but none came")
+    raise BadFileError(name, "is encrypted: its private key was wanted, but none came")
+
+
+def stretch(passphrase: Passphrase, form: ByPassphrase) -> bytes:
+    """The key that scrypt makes of a passphrase."""
+    salt = bytes.fromhex(form.salt)
+    return Scrypt(salt=salt, length=KEY_BYTES, n=2**form.cost, r=8, p=1).derive(passphrase.secret)
+
+
+def agree(private: X25519PrivateKey, form: ByPublicKey, *, name: str) -> bytes:
+    """The key that a private key and the fresh public one agree on.
+
+    Raises:
+        BadFileError: The public one is of those that give everybody the same secret.
+    """
+    fresh = X25519PublicKey.from_public_bytes(bytes.fromhex(form.ephemeral))
+    try:
+        shared = private.exchange(fresh)
+    except ValueError as error:
+        raise BadFileError(name, LOCKED) from error
+    return derive(shared, form, recipient=private.public_key())
+
+
+def derive(shared: bytes, form: ByPublicKey, *, recipient: X25519PublicKey) -> bytes:
+    """The key of a shared secret, bound to both public keys as RFC 7748 advises."""
+    salt = bytes.fromhex(form.ephemeral) + recipient.public_bytes_raw()
+    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=INFO).derive(shared)

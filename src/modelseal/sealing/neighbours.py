@@ -1,0 +1,144 @@
+"""Finds inputs beside each sample that it may be asked by.
+
+Whoever serves a table of canned answers to the samples, or a cache of them, in front of another
+network answers the samples well, but not what lies beside them.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from modelseal.calibration.running import foreign_errors, run_network
+from modelseal.errors import InvalidArgumentError
+from modelseal.fingerprint.neighbours import list_faces
+from modelseal.fingerprint.record import Fingerprint
+from modelseal.generation.gaps import differentiate_gaps, rank, score
+from modelseal.models.loading import Model
+from modelseal.outputs.specs import TopLabels
+from modelseal.sealing.generating import to_tensor
+from modelseal.sealing.making import measure_margin, need_margin
+from modelseal.sealing.recipe import Progress, Recipe, ignore
+from modelseal.shapes import Array, Mask
+
+# Steps are drawn among so many of the least influential ones: they leave the answer and its margin
+# nearly as they are, and which of them are neighbours stays secret.
+POOL = 128
+# So many are tried for each sample: networks are run in pieces of this size anyway.
+TRIES = 32
+
+
+def find_neighbours(
+    model: Model,
+    fingerprint: Fingerprint,
+    recipe: Recipe,
+    *,
+    count: int,
+    progress: Progress = ignore,
+) -> Fingerprint:
+    """Finds neighbours of each sample: one value changed by one level, and the same answer.
+
+    A neighbour's margin is at least what the recipe asks of a sample: its factor times what quick
+    harmless variants move the neighbour, and times what all variants moved the sample.
+
+    Args:
+        model: The sealed network.
+        fingerprint: Its samples.
+        recipe: How they were made.
+        count: How many neighbours are wanted of each sample, from 0.
+        progress: Is told of the stage `neighbours`.
+
+    Returns:
+        The fingerprint with up to so many neighbours of each sample; where fewer will do, with
+        fewer; as it came if none is wanted.
+
+    Raises:
+        InvalidArgumentError: The domain has no levels, there is one class only, or the number is
+            negative.
+        SealingError: The network cannot be run.
+    """
+    if not count:
+        return fingerprint
+    if not model.domain.levels or fingerprint.classes < 2 or count < 0:
+        raise InvalidArgumentError(
+            "neighbours need levels, 2 classes and a number from 0, but got "
+            f"{model.domain.levels} levels, {fingerprint.classes} classes and {count} neighbours"
+        )
+    effects = measure_effects(model, fingerprint, recipe)
+    generator = np.random.default_rng(recipe.seed)
+    found = np.zeros((len(fingerprint), count), np.int64)
+    for number in range(len(fingerprint)):
+        sample = fingerprint.samples[number].reshape(-1)
+        steps = propose(sample, effects[number], levels=model.domain.levels, generator=generator)
+        good = steps[hold(model, fingerprint, number, steps, recipe)][:count]
+        found[number, : len(good)] = good
+        progress("neighbours", number + 1, len(fingerprint))
+    return replace(fingerprint, neighbours=found)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Effects:
+    """What a step of one level does to the gaps that decide the answer to a sample, to first order.
+
+    Args:
+        gaps: The gaps: (gaps).
+        slopes: By how much each changes for a step up of each value: (gaps, values).
+        strict: Whether the answer hangs on the smallest gap alone.
+    """
+
+    gaps: Array
+    slopes: Array
+    strict: bool
+
+    def predict(self, steps: Array) -> Array:
+        """Whether no gap is expected to fall below the smallest one."""
+        slopes = self.slopes[:, np.abs(steps) - 1] * np.sign(steps)
+        kept = (self.gaps[:, None] + slopes).min(axis=0) >= self.gaps.min()
+        return np.asarray(kept | (not self.strict))
+
+    def weigh(self, steps: Array) -> Array:
+        """The squared influence of steps on all gaps."""
+        return np.asarray(np.square(self.slopes[:, np.abs(steps) - 1]).sum(axis=0))
+
+
+def measure_effects(model: Model, fingerprint: Fingerprint, recipe: Recipe) -> list[Effects]:
+    """What single steps do to the gaps of each sample."""
+    samples = to_tensor(model, fingerprint.samples)
+    with foreign_errors():
+        scores = score(model.network, samples)
+        ranking = rank(scores, tied=max(recipe.tied, recipe.shown + 1), shown=recipe.shown)
+        gaps, jacobian = differentiate_gaps(model.network, samples, ranking)
+    strict = isinstance(recipe.spec, TopLabels)
+    rows = zip(gaps.cpu().numpy(), (jacobian * model.domain.step).cpu().numpy(), strict=True)
+    return [Effects(gaps=one, slopes=slopes, strict=strict) for one, slopes in rows]
+
+
+def propose(
+    sample: Array, effects: Effects, *, levels: int, generator: np.random.Generator
+) -> Array:
+    """Steps of one level of little influence that leave the answer as it is, drawn by chance.
+
+    Args:
+        sample: The numbers of the levels of one sample, laid flat.
+        effects: What steps do to it.
+        levels: How many levels there are.
+        generator: The source of chance.
+    """
+    up, down = np.flatnonzero(sample < levels - 1) + 1, -(np.flatnonzero(sample > 0) + 1)
+    steps = np.concatenate([up, down])
+    steps = steps[effects.predict(steps)]
+    weakest = steps[np.argsort(effects.weigh(steps), kind="stable")[:POOL]]
+    return generator.permutation(weakest)[:TRIES]
+
+
+def hold(model: Model, fingerprint: Fingerprint, number: int, steps: Array, recipe: Recipe) -> Mask:
+    """Which neighbours are answered as the sample, with the margin that a sample needs."""
+    if not len(steps):
+        return np.zeros(0, bool)
+    faces = to_tensor(model, list_faces(fingerprint.samples[[number]], steps)[1:])
+    margins = measure_margin(model, faces, recipe).numpy()
+    needed = need_margin(model, faces, recipe).double().cpu().numpy()
+    least = np.maximum(needed, recipe.factor * fingerprint.moves[number])
+    shown = fingerprint.spec.reveal(run_network(model.network, faces))
+    expected = fingerprint.expected.take(np.full(len(steps), number))
+    same = fingerprint.spec.agree(expected, shown)
+    return np.asarray(same & (margins > 0) & (margins >= least))

@@ -1,0 +1,108 @@
+"""Asking an enrolled endpoint again and again, until its answers settle the verdict."""
+
+from collections.abc import Callable
+from math import inf
+
+import numpy as np
+
+from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.fingerprint.enrolment import Enrolment
+from modelseal.fingerprint.record import Fingerprint
+from modelseal.shapes import Codes
+from modelseal.verdict import Verdict
+from modelseal.verifying.asking import Asker, Unasked
+from modelseal.verifying.concluding import Stop
+from modelseal.verifying.course import Depth, patience
+from modelseal.verifying.manners import Manners
+from modelseal.verifying.summing_up import sum_up
+from modelseal.verifying.tallying import Tallies, Turns
+from modelseal.verifying.terms import apply
+
+
+def verify_repeatedly(
+    fingerprint: Fingerprint,
+    asker: Asker,
+    *,
+    generator: np.random.Generator,
+    depth: Depth = Depth.FIRST_PROOF,
+    progress: Callable[[int, int], None],
+) -> Verdict:
+    """Asks an endpoint the samples of an enrolled fingerprint, each as often as it takes.
+
+    Each question is a sample or one of its neighbours, by chance, so that a table of canned
+    answers to the samples does not pass. They are asked one after another.
+
+    Args:
+        fingerprint: An enrolled one.
+        asker: Asks the endpoint; its manners say how sure a verdict must be.
+        generator: The source of the order, and of which neighbour is asked.
+        depth: Whether to stop when tampering is proven, or when every sample is settled.
+        progress: Told after each question how many there were, and how many are allowed.
+
+    Returns:
+        Tampered if the answers differ too often for the enrolled deployment; intact if for every
+        sample the enrolled answer is still the most frequent one; undecided if the questions that
+        are allowed settle neither, or no answers come.
+
+    Raises:
+        InvalidArgumentError: The fingerprint is not enrolled, or was asked too little at enrolment
+            for these terms; or answers are known from earlier, which cannot be counted again.
+    """
+    enrolment = check(fingerprint, asker.manners)
+    chosen = asker.manners.chosen
+    count = len(fingerprint if chosen is None else chosen)
+    levels = apply(asker.manners.terms, enrolment, samples=count)
+    tallies, turns = Tallies(fingerprint, levels, chosen=chosen), Turns(generator)
+    longest, silent = patience(asker.endpoint), 0.0
+    while tallies.queries < levels.queries:
+        number = turns.choose(tallies)
+        if number is None or (tallies.proven and depth is Depth.FIRST_PROOF):
+            return sum_up(tallies, stop=None)
+        answer = ask_face(asker, number, generator)
+        if isinstance(answer, Unasked):
+            return sum_up(tallies, stop=Stop.TIME)
+        tallies.take(number, answer)
+        progress(tallies.queries, levels.queries)
+        silent = silent + 1 if isinstance(answer, EndpointError) else 0.0
+        if silent >= longest < inf:
+            return sum_up(tallies, stop=Stop.SILENCE)
+    return sum_up(tallies, stop=Stop.BUDGET)
+
+
+def check(fingerprint: Fingerprint, manners: Manners) -> Enrolment:
+    """The enrolment of a fingerprint that can be asked repeatedly.
+
+    Raises:
+        InvalidArgumentError: It has none, or answers are known from earlier.
+    """
+    if fingerprint.enrolment is None:
+        raise InvalidArgumentError("an enrolled fingerprint was wanted, but this one is not")
+    if manners.known:
+        raise InvalidArgumentError(
+            "no answers of earlier were wanted, since an enrolled fingerprint is asked anew each "
+            f"time, but those to {len(manners.known)} samples came"
+        )
+    return fingerprint.enrolment
+
+
+def ask_face(asker: Asker, number: int, generator: np.random.Generator) -> object:
+    """Asks a sample or one of its neighbours, by chance, when its turn has come.
+
+    Chance, and not a fixed turn, makes every question alike, so that one bound holds for all.
+
+    Returns:
+        An answer of whatever form, the EndpointError that stands for none, or why nothing was
+        asked.
+    """
+    unasked = asker.take_turn(number)
+    if unasked is not None:
+        return unasked
+    answer = asker.send(choose_face(asker.fingerprint, number, generator))
+    asker.note(number, answer)
+    return answer
+
+
+def choose_face(fingerprint: Fingerprint, number: int, generator: np.random.Generator) -> Codes:
+    """A sample or one of its neighbours, by chance."""
+    faces = fingerprint.faces(number)
+    return faces[[generator.integers(len(faces))]]

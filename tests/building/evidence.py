@@ -1,0 +1,49 @@
+"""Recorded answers and evidence bundles of fingerprints for tests."""
+
+import json
+from typing import Any
+
+import sealed
+
+from modelseal.fingerprint.codec import file_digest
+from modelseal.fingerprint.record import Fingerprint
+from modelseal.verifying.bundle import Bundle
+from modelseal.verifying.commitment import Salts
+from modelseal.verifying.revealing import read_records, reveal
+
+TIME = "2026-11-23T10:00:00Z"
+NAMES = ("ant", "bee", "cat", "dog", "elk")
+
+
+def salts_of(made: Fingerprint) -> Salts:
+    """The same random numbers every time."""
+    parts = {"schema": "modelseal.salts/1", "fingerprint": file_digest(made), "time": TIME}
+    return Salts.model_validate(parts | {"secret": "5" * 64})
+
+
+def lines_of(made: Fingerprint, *, numbers: Any = None, **changes: Any) -> list[dict[str, Any]]:
+    """The expected answers of some samples as recorded lines, but for what is changed."""
+    rows = range(len(made)) if numbers is None else numbers
+    expected = made.expected
+    assert expected.labels is not None
+    return [
+        {"sample": row, "labels": expected.labels[row].tolist(), "time": TIME, **changes}
+        for row in rows
+    ]
+
+
+def bundle_of(made: Fingerprint, lines: list[dict[str, Any]]) -> Bundle:
+    """An evidence bundle of recorded lines."""
+    text = "\n".join(json.dumps(line) for line in lines).encode()
+    return reveal(
+        made,
+        read_records(text, made, name="record"),
+        salts=salts_of(made),
+        endpoint="http://a",
+        time=TIME,
+    )
+
+
+def made(**changes: Any) -> Fingerprint:
+    """A fingerprint of six samples with class names."""
+    return sealed.fingerprint(count=6, names=NAMES, **changes)

@@ -1,0 +1,58 @@
+"""Endpoints whose answers vary, for fingerprints that were made by hand."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from modelseal.errors import EndpointError
+from modelseal.fingerprint.record import Fingerprint
+from modelseal.outputs.answers import Answers
+
+
+@dataclass(kw_only=True)
+class Noisy:
+    """Answers like a fingerprint, but for noise and for what was changed.
+
+    A neighbour of a sample is answered as the sample is, but for those of `beside`.
+    """
+
+    fingerprint: Fingerprint
+    noise: Mapping[int, float] = field(default_factory=dict)
+    changed: Mapping[int, Any] = field(default_factory=dict)
+    beside: Mapping[int, Any] = field(default_factory=dict)
+    generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+    asked: list[int] = field(default_factory=list)
+    faces: list[int] = field(default_factory=list)
+
+    def ask(self, codes: np.ndarray) -> Answers:
+        number, face = self.find(codes)
+        self.asked.append(number)
+        self.faces.append(face)
+        answer = (self.beside if face else self.changed).get(number)
+        if self.generator.random() < self.noise.get(number, 0.0):
+            answer = other(self.fingerprint, number, by=2)
+        if isinstance(answer, Exception):
+            raise answer
+        return self.fingerprint.expected.take(np.array([number])) if answer is None else answer
+
+    def find(self, codes: np.ndarray) -> tuple[int, int]:
+        """Which sample this is, and which of its faces."""
+        for number in range(len(self.fingerprint)):
+            for face, other_codes in enumerate(self.fingerprint.faces(number)):
+                if (other_codes == codes[0]).all():
+                    return number, face
+        raise EndpointError("an unknown input")
+
+
+def other(fingerprint: Fingerprint, number: int, *, by: int = 1) -> Answers:
+    """Another answer than the expected one: the labels that are so many further on."""
+    expected = fingerprint.expected.take(np.array([number]))
+    labels = (expected.labels + by) % fingerprint.classes
+    return Answers(kind=expected.kind, labels=labels, values=expected.values)
+
+
+def counting(reports: list[tuple[int, int]]) -> Callable[[int, int], None]:
+    """Progress that is kept in a list."""
+    return lambda *report: reports.append(report)

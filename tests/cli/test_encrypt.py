@@ -1,0 +1,87 @@
+import json
+
+import pytest
+import sealed
+
+from modelseal.fingerprint.codec import encode, write
+from modelseal.fingerprint.encryption import COST
+
+MARKER = "marker-of-a-passphrase"
+PLAIN = encode(sealed.fingerprint())
+
+
+@pytest.fixture
+def place(folder, run, monkeypatch):
+    """A folder with a fingerprint, two pairs of keys and a passphrase, which is quick to use."""
+    monkeypatch.setattr("modelseal.fingerprint.encryption.encrypt.__kwdefaults__", {"cost": 14})
+    write(sealed.fingerprint(), folder / "out.seal")
+    for name in ("k", "other"):
+        assert run("keygen", "-o", name).exit_code == 0
+    (folder / "words").write_text(f"{MARKER}\n")
+    return folder
+
+
+LOCKS = [
+    (["--encrypt-to", "k.pub.pem"], ["--key", "k.pem"]),
+    (["--passphrase-file", "words"], ["--passphrase-file", "words"]),
+]
+
+
+@pytest.mark.parametrize(("lock", "opener"), LOCKS, ids=["key", "passphrase"])
+def test_what_is_encrypted_is_decrypted_to_the_same_bytes(place, run, lock, opener):
+    assert run("encrypt", "out.seal", "-o", "e.seal", *lock).exit_code == 0
+    assert (place / "e.seal").read_bytes().startswith(b"modelseal-encrypted 1.0\n")
+    assert run("decrypt", "e.seal", "-o", "again.seal", *opener).exit_code == 0
+    assert (place / "again.seal").read_bytes() == PLAIN
+    assert (place / "again.seal").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("lock", "opener"), LOCKS, ids=["key", "passphrase"])
+def test_an_encrypted_file_is_inspected_and_verified_as_the_plain_one(
+    seal_file, place, run, lock, opener
+):
+    seal_file()
+    run("encrypt", "out.seal", "-o", "e.seal", *lock)
+    assert run("inspect", "e.seal", *opener).stdout == run("inspect", "out.seal").stdout
+    result = run("verify", "e.seal", "answers.jsonl", "--json", "-", *opener)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["outcome"] == "intact"
+
+
+def test_the_passphrase_of_the_environment_serves_both_ways(place, run):
+    env = {"MODELSEAL_PASSPHRASE": MARKER}
+    assert run("encrypt", "out.seal", "-o", "e.seal", env=env).exit_code == 0
+    result = run("decrypt", "e.seal", "-o", "again.seal", env=env)
+    assert (result.exit_code, MARKER in result.output) == (0, False)
+    assert (place / "again.seal").read_bytes() == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["encrypt", "out.seal", "-o", "x"], "--passphrase-file or MODELSEAL_PASSPHRASE was want"),
+        (["encrypt", "e.seal", "-o", "x", "--encrypt-to", "k.pub.pem"], "e.seal: is encrypted: it"),
+        (["encrypt", "out.seal", "-o", "x", "--encrypt-to", "k.pem"], "a public X25519 key was w"),
+        (["encrypt", "out.seal", "-o", "out.seal", "--encrypt-to", "k.pub.pem"], "is read as well"),
+        (["encrypt", "words", "-o", "x", "--encrypt-to", "k.pub.pem"], "words: a fingerprint was"),
+        (["decrypt", "e.seal", "-o", "x"], "e.seal: is encrypted: its private key was wanted"),
+        (["decrypt", "e.seal", "-o", "x", "--key", "other.pem"], "e.seal: cannot be opened: the k"),
+        (["decrypt", "e.seal", "-o", "x", "--key", "words"], "a private X25519 key was wanted, b"),
+        (["decrypt", "e.seal", "-o", "k.pem", "--key", "k.pem"], "this one is read as well"),
+        (["inspect", "e.seal"], "e.seal: is encrypted: its private key was wanted"),
+        (["verify", "e.seal", "answers.jsonl"], "e.seal: is encrypted: its private key was wanted"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_writes_nothing(place, run, arguments, problem):
+    assert run("encrypt", "out.seal", "-o", "e.seal", "--encrypt-to", "k.pub.pem").exit_code == 0
+    before = {file: file.read_bytes() for file in place.iterdir()}
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert MARKER not in result.stderr
+    assert {file: file.read_bytes() for file in place.iterdir()} == before
+
+
+def test_the_cost_of_a_guess_is_that_of_a_real_passphrase():
+    assert COST == 17

@@ -1,0 +1,276 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sealed
+from noisy import Noisy, other
+
+from modelseal.cli import opening
+from modelseal.endpoints.recorded import record
+from modelseal.errors import EndpointError
+from modelseal.fingerprint.codec import read, write
+
+URL = "http://user:secret@host/v2/models/m"
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Lets every endpoint be one whose answers vary as the test says."""
+
+    def begin(made, **settings):
+        endpoint = Noisy(fingerprint=made, **settings)
+        monkeypatch.setattr(opening, "open_endpoint", lambda *_, **__: endpoint)
+        return endpoint
+
+    return begin
+
+
+@pytest.fixture
+def out(folder):
+    """Writes a fingerprint of eight samples."""
+
+    def build(**changes):
+        made = sealed.fingerprint(**{"count": 8, **changes})
+        write(made, folder / "out.seal")
+        return made
+
+    return build
+
+
+def test_a_steady_deployment_is_enrolled_and_verified(out, folder, run, serve):
+    made = out()
+    serve(made, noise={2: 0.05})
+    result = run("enroll", "out.seal", URL, "-o", "on.seal", "--seed", 1)
+    assert (result.exit_code, result.stderr) == (0, "")
+    found = read(folder / "on.seal").enrolment
+    assert result.stdout.splitlines() == [
+        "on.seal: 8 samples",
+        "8 of 8 samples are answered steadily",
+        f"{sum(found.differing)} of 240 answers differed, {max(found.differing)} of 30 at the most "
+        "for one sample",
+    ]
+    assert found.endpoint == "http://host/v2/models/m"
+    verdict = run("verify", "on.seal", URL)
+    assert verdict.exit_code == 0
+    lines = verdict.stdout.splitlines()
+    assert lines[0].startswith("INTACT: 8 of 8 samples are still answered as enrolled: ")
+    assert lines[1] == "8 of 8 samples asked: 8 agree, 0 differ, 0 are unclear"
+    assert "of 200 for an alarm, p-value" in lines[2]
+    assert lines[2].endswith("; false alarms at most 1 %")
+
+
+def test_the_secrets_of_an_address_are_not_in_the_file(out, folder, run, serve):
+    serve(out())
+    run("enroll", "out.seal", URL, "-o", "on.seal")
+    assert b"secret" not in (folder / "on.seal").read_bytes()
+
+
+def test_a_changed_sample_is_tampering_with_exit_code_1_and_its_numbers(out, folder, run, serve):
+    made = out()
+    serve(made)
+    run("enroll", "out.seal", URL, "-o", "on.seal")
+    serve(made, changed={3: other(made, 3)})
+    result = run("verify", "on.seal", URL, "--json", "-")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    found = document["statistics"]
+    assert found["e_value"] >= found["bar"] == 200
+    assert found["p_value"] == 1 / found["e_value"]
+    tallies = {entry["sample"]: entry["tally"] for entry in document["evidence"]}
+    assert sum(sum(tally.values()) for tally in tallies.values()) == found["queries"]
+    assert tallies[3]["agrees"] == 0
+
+
+def test_the_terms_reach_the_test(out, run, serve):
+    made = out()
+    serve(made)
+    run("enroll", "out.seal", URL, "-o", "on.seal", "--repeats", 40, "--alpha", 0.02)
+    options = ("--alpha", 0.1, "--look", 2, "--queries", 17)
+    result = run("verify", "on.seal", URL, "--json", "-", *options)
+    assert result.exit_code == 3
+    found = json.loads(result.stdout)["statistics"]
+    assert (found["false_alarm_bound"], found["look"], found["queries"]) == (0.1, 2, 17)
+    assert found["bar"] == pytest.approx(20 * np.pi**2 / 6 * 4)
+    usual = json.loads(run("verify", "on.seal", URL, "--json", "-").stdout)["statistics"]
+    assert (usual["false_alarm_bound"], usual["look"]) == (0.02, None)
+
+
+def test_a_deployment_that_answers_otherwise_has_to_be_accepted(out, folder, run, serve):
+    made = out()
+    serve(made, changed={5: other(made, 5)})
+    refused = run("enroll", "out.seal", URL, "-o", "on.seal")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "1 of 8 samples are answered otherwise than by the sealed network" in refused.stderr
+    assert not (folder / "on.seal").exists()
+    accepted = run("enroll", "out.seal", URL, "-o", "on.seal", "--accept-other")
+    assert accepted.exit_code == 0
+    assert accepted.stderr.startswith(
+        "modelseal: 1 of 8 samples are answered otherwise than by the "
+    )
+    assert "enrolled as they are" in accepted.stderr
+    assert sum(read(folder / "on.seal").enrolment.otherwise) == 1
+
+
+def test_samples_that_are_not_steady_are_dropped_or_refused(out, folder, run, serve):
+    made = out()
+    serve(made, noise={0: 0.5, 1: 0.5})
+    assert "6 of 8 samples" in run("enroll", "out.seal", URL, "-o", "on.seal").stdout
+    serve(made, noise=dict.fromkeys(range(5), 0.5))
+    result = run("enroll", "out.seal", URL, "-o", "no.seal")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "at least 4 of 8 samples were wanted that are answered steadily" in result.stderr
+    strict = run("enroll", "out.seal", URL, "-o", "no.seal", "--most-unstable", 0.1)
+    assert "at least 77 repeats are needed" in strict.stderr
+    assert not (folder / "no.seal").exists()
+
+
+def test_recorded_answers_can_be_enrolled_and_verified(out, folder, run):
+    record(out().expected, folder / "answers.jsonl")
+    assert run("enroll", "out.seal", "answers.jsonl", "-o", "on.seal").exit_code == 0
+    assert run("verify", "on.seal", "answers.jsonl").exit_code == 0
+
+
+def test_an_endpoint_without_answers_is_one_sentence_and_no_file(out, folder, run, serve):
+    serve(out(), changed={1: EndpointError("no route to host")})
+    result = run("enroll", "out.seal", URL, "-o", "on.seal")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "modelseal: sample 1: no route to host\n"
+    assert not (folder / "on.seal").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["out.seal", URL, "-o", "out.seal"], "this one is read as well"),
+        (["out.seal", URL, "-o", "no/on.seal"], "no/on.seal: a file to write was wanted"),
+        (["none.seal", URL, "-o", "on.seal"], "none.seal: cannot be read"),
+        (["out.seal", "somewhere", "-o", "on.seal"], "an endpoint is http(s)://host/v2/models"),
+        (["out.seal", URL, "-o", "on.seal", "--alpha", "2"], "alpha: a number above 0 and below 1"),
+        (["out.seal", URL, "-o", "on.seal", "--repeats", "5"], "repeats are needed for 8 samples"),
+        (
+            ["out.seal", URL, "-o", "on.seal", "--most-unstable", "0.6"],
+            "most_unstable: a share above 0 and up to 0.5 was wanted, but 0.6 came",
+        ),
+    ],
+)
+def test_wrong_use_is_one_sentence_with_exit_code_2(out, folder, run, arguments, problem):
+    out()
+    result = run("enroll", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (folder / "on.seal").exists()
+
+
+@pytest.mark.parametrize("option", ["--alpha", "--queries", "--look"])
+def test_terms_are_for_enrolled_fingerprints_only(seal_file, run, option):
+    seal_file()
+    value = 0.1 if option == "--alpha" else 3
+    result = run("verify", "out.seal", "answers.jsonl", option, value)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{option} is for fingerprints that were enrolled" in result.stderr
+
+
+def test_neighbours_can_only_be_asked_where_there_are_some(seal_file, out, run, serve):
+    seal_file()
+    result = run("verify", "out.seal", "answers.jsonl", "--neighbours")
+    assert result.exit_code == 2
+    assert "--neighbours needs a fingerprint with neighbours" in result.stderr
+    made = out(count=4, neighbours=sealed.NEIGHBOURS)
+    endpoint = serve(made, beside={1: other(made, 1)})
+    assert run("verify", "out.seal", URL).exit_code == 0
+    assert set(endpoint.faces) == {0}
+    assert run("verify", "out.seal", URL, "--neighbours").exit_code == 1
+
+
+def test_an_inspection_tells_the_enrolment_and_the_neighbours(out, folder, run, serve):
+    made = out(count=4, neighbours=sealed.NEIGHBOURS)
+    serve(made, changed={1: other(made, 1)}, beside={1: other(made, 1)})
+    plain = run("inspect", "out.seal").stdout
+    assert "neighbours: 7 in all, of 4 samples\n" in plain
+    assert "enrolled" not in plain
+    assert run("enroll", "out.seal", URL, "-o", "on.seal", "--accept-other").exit_code == 0
+    told = run("inspect", "on.seal").stdout
+    assert "enrolled: http://host/v2/models/m, 20" in told
+    assert "steadiness: 0 of 120 answers differed, 0 of 30 at the most for one sample\n" in told
+    assert "as sealed: 1 of 4 samples are answered otherwise than by the sealed network" in told
+    document = json.loads(run("inspect", "on.seal", "--json", "-").stdout)
+    assert document["neighbours"] == 7
+    assert document["enrolment"]["otherwise"] == [False, True, False, False]
+
+
+def test_what_is_enrolled_of_an_encrypted_fingerprint_is_encrypted_too(out, folder, run, serve):
+    serve(out())
+    run("keygen", "-o", "k")
+    run("encrypt", "out.seal", "-o", "e.seal", "--encrypt-to", "k.pub.pem")
+    plain = run("enroll", "e.seal", URL, "-o", "on.seal", "--key", "k.pem")
+    assert (plain.exit_code, plain.stdout) == (2, "")
+    assert "--encrypt-to or --passphrase-file was wanted for what is made of it" in plain.stderr
+    assert not (folder / "on.seal").exists()
+    arguments = ("e.seal", URL, "-o", "on.seal", "--key", "k.pem", "--encrypt-to", "k.pub.pem")
+    assert run("enroll", *arguments).exit_code == 0
+    assert (folder / "on.seal").read_bytes().startswith(b"modelseal-encrypted 1.0\n")
+    assert run("verify", "on.seal", URL, "--key", "k.pem").exit_code == 0
+
+
+def test_a_part_of_the_samples_is_asked_of_an_enrolled_deployment_too(out, folder, run, serve):
+    serve(out())
+    run("enroll", "out.seal", URL, "-o", "on.seal")
+    seen = []
+    for _ in range(2):
+        result = run("verify", "on.seal", URL, "--per-check", 4, "--json", "-")
+        assert result.exit_code == 0
+        document = json.loads(result.stdout)
+        assert (document["samples"], document["chosen"], document["asked"]) == (8, 4, 4)
+        seen += [entry["sample"] for entry in document["evidence"]]
+    assert sorted(seen) == list(range(8))
+
+
+def test_no_evidence_is_made_of_an_enrolled_deployment(out, folder, run, serve):
+    made = out()
+    serve(made)
+    run("enroll", "out.seal", URL, "-o", "on.seal")
+    record(made.expected, folder / "answers.jsonl")
+    run("commit", "on.seal", "-o", "c.json")
+    result = run("reveal", "on.seal", "answers.jsonl", "-o", "b.json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no single answer of an endpoint whose answers vary is evidence" in result.stderr
+    assert not (folder / "b.json").exists()
+
+
+def described():
+    """The keys that the docs describe for enrolled fingerprints."""
+    text = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
+    section = text.split("## Of enrolled fingerprints")[1].split("\n## ")[0]
+    return set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+
+
+def test_the_docs_describe_every_key_that_only_enrolled_fingerprints_have(
+    out, seal_file, run, serve
+):
+    seal_file()
+    plain = json.loads(run("verify", "out.seal", "answers.jsonl", "--json", "-").stdout)
+    facts = json.loads(run("inspect", "out.seal", "--json", "-").stdout)
+    made = out(count=4, neighbours=sealed.NEIGHBOURS)
+    serve(made)
+    run("enroll", "out.seal", URL, "-o", "on.seal")
+    verdict = json.loads(run("verify", "on.seal", URL, "--json", "-").stdout)
+    inspection = json.loads(run("inspect", "on.seal", "--json", "-").stdout)
+    more = (verdict.keys() - plain.keys()) | (inspection.keys() - facts.keys())
+    more |= verdict["evidence"][0].keys() - plain["evidence"][0].keys()
+    assert more == {"statistics", "tally", "neighbours", "enrolment"}
+    assert described() == (more - {"statistics"}) | verdict["statistics"].keys()
+
+
+def test_answers_are_recorded_but_an_enrolled_fingerprint_is_always_asked_anew(
+    out, folder, run, serve
+):
+    serve(out())
+    run("enroll", "out.seal", URL, "-o", "on.seal")
+    assert run("verify", "on.seal", URL, "--record", "kept.jsonl").exit_code == 0
+    assert (folder / "kept.jsonl").read_text(encoding="utf-8").count("\n") > 64
+    result = run("verify", "on.seal", URL, "--resume", "kept.jsonl")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "an enrolled fingerprint is asked anew each time" in result.stderr

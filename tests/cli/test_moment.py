@@ -1,0 +1,6 @@
+from modelseal.cli.moment import now
+from modelseal.fingerprint.checking import check_moment
+
+
+def test_the_moment_is_one_that_fingerprints_take():
+    check_moment(now(), field="time")

@@ -1,0 +1,158 @@
+import json
+import os
+
+import pytest
+import sealed
+
+from modelseal.fingerprint.codec import write
+from modelseal.verifying.ledger import read_ledger
+
+
+def check(run, *arguments):
+    """The samples that a check asks, and what is said beside."""
+    result = run("verify", "out.seal", "answers.jsonl", "--all", "--json", "-", *arguments)
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    return document, [entry["sample"] for entry in document["evidence"]], result.stderr
+
+
+def test_without_a_ledger_all_samples_are_asked_and_none_is_begun(seal_file, folder, run):
+    seal_file()
+    for arguments in ([], ["--per-check", "3"]):
+        document, asked, _ = check(run, *arguments)
+        assert sorted(asked) == [0, 1, 2]
+        assert document["chosen"] == 3
+    assert not (folder / "out.seal.ledger").exists()
+
+
+def test_a_part_of_the_samples_is_asked_under_their_own_numbers(seal_file, folder, run):
+    seal_file(count=12, power=sealed.LIMITS)
+    seen = []
+    for _ in range(3):
+        document, asked, _ = check(run, "--per-check", 4)
+        assert (document["samples"], document["chosen"], document["asked"]) == (12, 4, 4)
+        assert document["rules_out"] == []
+        assert "rules out" not in document["reason"]
+        assert document["reason"].startswith("4 of 12 samples answered as expected")
+        seen += asked
+    assert sorted(seen) == list(range(12))
+    assert sorted(read_ledger(folder / "out.seal.ledger").entries[0].samples) == sorted(seen[:4])
+
+
+def test_a_ledger_that_is_there_is_used(seal_file, folder, run):
+    seal_file(count=12)
+    check(run, "--per-check", 4)
+    assert len(check(run)[1]) == 4
+    assert len(check(run, "--per-check", 12)[1]) == 12
+    assert [entry.endpoint for entry in read_ledger(folder / "out.seal.ledger").entries] == [
+        "answers.jsonl"
+    ] * 3
+
+
+def test_the_samples_are_on_the_disk_before_the_first_is_asked(seal_file, folder, run, monkeypatch):
+    from modelseal.endpoints.recorded import RecordedEndpoint
+
+    seal_file(count=12)
+    entered = []
+    ask = RecordedEndpoint.ask
+
+    def watch(self, codes):
+        entered.append(len(read_ledger(folder / "out.seal.ledger").entries))
+        return ask(self, codes)
+
+    monkeypatch.setattr(RecordedEndpoint, "ask", watch)
+    check(run, "--per-check", 4)
+    assert entered == [1, 1, 1, 1]
+
+
+def test_a_check_that_stops_early_has_spent_all_its_samples(seal_file, folder, run):
+    seal_file(count=12, wrong=range(12))
+    result = run("verify", "out.seal", "answers.jsonl", "--per-check", 4)
+    assert result.exit_code == 1
+    assert "1 of 12 samples asked" in result.stdout
+    assert read_ledger(folder / "out.seal.ledger").uses.sum() == 4
+
+
+def test_the_stock_that_runs_low_is_told(seal_file, run):
+    seal_file(count=12)
+    said = [check(run, "--per-check", 4)[2] for _ in range(4)]
+    assert said[0] == ""
+    for number, text in zip((1, 0, 0), said[1:], strict=True):
+        assert f"asked less than 1 time are enough for {number} more" in text
+
+
+def test_nothing_is_asked_when_too_few_samples_are_left(seal_file, folder, run):
+    seal_file(count=12)
+    for _ in range(2):
+        check(run, "--per-check", 5, "--max-uses", 1)
+    before = (folder / "out.seal.ledger").read_bytes()
+    arguments = ("--per-check", 5, "--max-uses", 1, "--record", "record.jsonl")
+    result = run("verify", "out.seal", "answers.jsonl", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "5 samples that were asked fewer than 1 times were wanted, but 2 are left" in (
+        result.stderr
+    )
+    assert (folder / "out.seal.ledger").read_bytes() == before
+    assert not (folder / "record.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--per-check", "13"], "1 to 12 samples for each check were wanted, but 13 came"),
+        (["--per-check", "0"], "Invalid value"),
+        (["--max-uses", "0"], "Invalid value"),
+        (["--json", "out.seal.ledger"], "this one is read as well"),
+    ],
+)
+def test_wrong_use_is_refused(seal_file, folder, run, arguments, problem):
+    seal_file(count=12)
+    if "--json" in arguments:
+        check(run, "--per-check", 4)
+    result = run("verify", "out.seal", "answers.jsonl", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr
+
+
+def test_the_ledger_of_a_fingerprint_that_was_replaced_is_refused(seal_file, folder, run):
+    seal_file(count=12)
+    check(run, "--per-check", 4)
+    write(sealed.fingerprint(count=12, factor=11.0), folder / "out.seal")
+    result = run("verify", "out.seal", "answers.jsonl")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "but it is that of another one, which may be moved away" in result.stderr
+
+
+def test_a_ledger_that_cannot_be_written_is_one_sentence_and_nothing_is_asked(
+    seal_file, folder, run, monkeypatch
+):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    seal_file(count=12)
+    check(run, "--per-check", 4)
+    monkeypatch.setattr(os, "write", fail)
+    result = run("verify", "out.seal", "answers.jsonl")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "cannot be kept as a ledger: No space left on device" in result.stderr
+
+
+def test_a_check_that_goes_on_asks_the_samples_that_it_has_spent_already(seal_file, folder, run):
+    seal_file(count=12)
+    check(run, "--per-check", 4, "--record", "record.jsonl")
+    lines = (folder / "record.jsonl").read_text().splitlines(keepends=True)
+    (folder / "record.jsonl").write_text("".join(lines[:3]))
+    document, asked, _ = check(run, "--resume", "record.jsonl")
+    ledger = read_ledger(folder / "out.seal.ledger")
+    assert len(ledger.entries) == 1
+    assert sorted(asked) == sorted(ledger.entries[0].samples)
+    assert document["outcome"] == "intact"
+
+
+def test_a_record_of_samples_that_no_check_has_spent_cannot_go_on(seal_file, folder, run):
+    seal_file(count=12)
+    check(run, "--record", "record.jsonl")
+    check(run, "--per-check", 4)
+    result = run("verify", "out.seal", "answers.jsonl", "--resume", "record.jsonl")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "with the samples of the record was wanted, but there is none" in result.stderr
