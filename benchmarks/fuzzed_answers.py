@@ -189,8 +189,12 @@ class AnyAnswers:
 
     def ask(self, codes: Codes) -> Answers:
         """Gives what was made up for the sample, or the expected answer."""
-        number = [row.tobytes() for row in self.fingerprint.samples].index(codes[0].tobytes())
-        right = self.fingerprint.expected.take(np.array([number]))
+        numbers = (
+            number
+            for number in range(len(self.fingerprint))
+            if (self.fingerprint.faces(number) == codes).reshape(-1, codes[0].size).all(1).any()
+        )
+        right = self.fingerprint.expected.take(np.array([next(numbers)]))
         return cast(Answers, self.answers.get(codes[0].tobytes(), right))
 
 
