@@ -99,6 +99,8 @@ def evaluate_table(figures: Figures) -> str:
         "rows_lost": ("rows in which another method's single samples are ahead", whole),
         "harmless_answers": ("answers of harmless variants", whole),
         "false_alarms": ("of these, false alarms", whole),
+        "new_harmless_answers": ("answers of variants that sealing had not tried", whole),
+        "new_false_alarms": ("of these, false alarms", whole),
         "smallest_noise": ("smallest noise noticed by eight, 95 % power", power_of_two),
         "smallest_sgd": ("smallest rate of one SGD step", power_of_two),
         "smallest_prune": ("smallest share pruned", power_of_two),

@@ -17,6 +17,9 @@ from modelseal.shapes import Inputs, Scores
 SERVERS = ("http://", "https://")
 """What the address of a server begins with."""
 
+GRPC_SERVERS = ("grpc://", "grpcs://")
+"""What the address of a server that is asked over gRPC begins with."""
+
 
 def open_endpoint(
     text: str, fingerprint: Fingerprint, *, shows: Kind | None = None, timeout: float = 30.0
@@ -24,8 +27,8 @@ def open_endpoint(
     """Chooses an endpoint by its name, and loads it if it is a file.
 
     Args:
-        text: `http(s)://host/v2/models/NAME`, a `model.toml`, an `.onnx` file or a `.jsonl` of
-            recorded answers.
+        text: `http(s)://host/v2/models/NAME`, `grpc(s)://host:port/NAME`, a `model.toml`, an
+            `.onnx` file or a `.jsonl` of recorded answers.
         fingerprint: What it will be asked.
         shows: What the numbers of a server or an ONNX file are: scores or probabilities. By
             default what the fingerprint expects. Numbers that are no probabilities are refused
@@ -40,6 +43,10 @@ def open_endpoint(
         from modelseal.endpoints.oip import OipEndpoint
 
         return OipEndpoint(text, fingerprint.domain, shows=shows, timeout=timeout)
+    if text.startswith(GRPC_SERVERS):
+        from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
+
+        return OipGrpcEndpoint(text, fingerprint.domain, shows=shows, timeout=timeout)
     path = Path(text)
     match path.suffix.lower():
         case ".toml":
@@ -56,8 +63,8 @@ def open_endpoint(
             check_record(path, file_digest(fingerprint))
             return RecordedEndpoint(path, fingerprint.samples)
     raise InvalidArgumentError(
-        "an endpoint is http(s)://host/v2/models/NAME, a model.toml, an .onnx file or a .jsonl "
-        f"file of recorded answers, but got {text!r}"
+        "an endpoint is http(s)://host/v2/models/NAME, grpc(s)://host:port/NAME, a model.toml, an "
+        f".onnx file or a .jsonl file of recorded answers, but got {text!r}"
     )
 
 
@@ -73,7 +80,7 @@ def list_files(text: str) -> tuple[Path, ...]:
     Raises:
         BadFileError: It is a model.toml that cannot be used.
     """
-    if text.startswith(SERVERS):
+    if text.startswith((*SERVERS, *GRPC_SERVERS)):
         return ()
     path = Path(text)
     if path.suffix.lower() != ".toml":

@@ -78,8 +78,8 @@ EndpointName: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar="ENDPOINT",
-        help="http(s)://host/v2/models/NAME, a model.toml, an .onnx file, or a .jsonl file of "
-        "recorded answers.",
+        help="http(s)://host/v2/models/NAME, grpc(s)://host:port/NAME, a model.toml, an .onnx "
+        "file, or a .jsonl file of recorded answers.",
         show_default=False,
     ),
 ]
