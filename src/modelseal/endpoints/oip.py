@@ -14,9 +14,9 @@ from uuid import uuid4
 from modelseal.domain import Domain
 from modelseal.endpoints.answering import answer, check_shows
 from modelseal.endpoints.grouping import ask_in_groups
+from modelseal.endpoints.http import Connection, check_address
 from modelseal.endpoints.oip_codec import JSON_LENGTH, decode, encode_binary, encode_json
 from modelseal.endpoints.oip_contract import Contract, read_contract
-from modelseal.endpoints.oip_http import Connection, check_address
 from modelseal.endpoints.reading import JsonObject, read_object, shorten
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers, Kind

@@ -3,8 +3,8 @@ from contextlib import closing
 
 import pytest
 
-from modelseal.endpoints import oip_http
-from modelseal.endpoints.oip_http import Connection, check_address
+from modelseal.endpoints import http
+from modelseal.endpoints.http import Connection, check_address
 from modelseal.errors import EndpointError, InvalidArgumentError
 
 
@@ -96,7 +96,7 @@ def test_what_is_no_whole_http_answer_is_refused(fetch, answer):
 
 
 def test_a_body_beyond_the_limit_is_refused_while_it_comes(fetch, reply, monkeypatch):
-    monkeypatch.setattr(oip_http, "LARGEST", 1000)
+    monkeypatch.setattr(http, "LARGEST", 1000)
     assert len(fetch(reply(b"x" * 1000)).body) == 1000
     with pytest.raises(EndpointError, match="a body of at most 1000 bytes was wanted"):
         fetch(reply(b"x" * 1001))
@@ -118,7 +118,7 @@ def test_a_silent_server_is_given_up_in_time(fetch, canned):
 
 def test_a_body_that_only_dribbles_is_given_up_in_time(monkeypatch, fetch, reply):
     ticks = iter((0.0, 6.0))
-    monkeypatch.setattr(oip_http, "monotonic", lambda: next(ticks))
+    monkeypatch.setattr(http, "monotonic", lambda: next(ticks))
     with pytest.raises(EndpointError, match="no complete answer came in time"):
         fetch(reply(b"slow"))
 
