@@ -6,7 +6,7 @@ from pathlib import Path
 from modelseal.errors import BadFileError
 from modelseal.evaluation.opening import Opened
 from modelseal.evaluation.plan import Plan
-from modelseal.models.validating import Section
+from modelseal.validating import Section
 
 
 class DigestsPart(Section):

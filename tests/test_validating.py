@@ -1,7 +1,7 @@
 import pytest
 from pydantic import Field, ValidationError
 
-from modelseal.models.validating import Section, first_problem
+from modelseal.validating import Section, first_problem
 
 
 class Leaf(Section):
