@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from time import monotonic
 from weakref import finalize
 
 import httpx2
 
+from modelseal.endpoints.access import NO_ACCESS, Access
 from modelseal.endpoints.reading import read_object, shorten
 from modelseal.errors import EndpointError, InvalidArgumentError
 
@@ -39,20 +39,20 @@ class Connection:
         url: An address of the server.
         seconds: How long to wait for a whole exchange. A server that dribbles can stretch it to
             twice that.
+        access: What is sent with every request, and whom to trust. Secrets in it are taken out
+            of whatever comes back.
 
     Raises:
         EndpointError: The environment names proxies or certificates that cannot be used.
     """
 
-    def __init__(self, url: str, *, seconds: float) -> None:
+    def __init__(self, url: str, *, seconds: float, access: Access = NO_ACCESS) -> None:
         self.seconds = seconds
+        self.access = access
         self.kept = False
-        # Reading all certificates takes longer than a question; without TLS none are needed.
-        certificates = url.startswith("https:") or SSLContext(PROTOCOL_TLS_CLIENT)
+        headers = {**access.headers, "Accept-Encoding": "identity"}
         try:
-            self.client = httpx2.Client(
-                verify=certificates, timeout=seconds, headers={"Accept-Encoding": "identity"}
-            )
+            self.client = httpx2.Client(verify=access.trust(url), timeout=seconds, headers=headers)
         except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
             reason = f"the environment's proxies or certificates cannot be used: {error}"
             raise EndpointError(reason) from error
@@ -99,6 +99,7 @@ class Connection:
         # A host's name that the resolver cannot spell is a UnicodeError.
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
             raise EndpointError(f"no answer came: {shorten(str(error))}") from error
+        body = self.access.clean(body)
         check_status(response, body)
         return Reply(
             body=body, headers={key.lower(): text for key, text in response.headers.items()}
