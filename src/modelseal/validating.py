@@ -42,6 +42,20 @@ def read_settings(path: Path, whole: type[Whole]) -> Whole:
         raise BadFileError(path, f"is no TOML: {error}") from error
 
 
+def read_lines(path: Path) -> tuple[str, ...]:
+    """Reads a text file of one thing in each line, such as names; without spaces around them.
+
+    Raises:
+        BadFileError: It cannot be read.
+    """
+    try:
+        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    except OSError as error:
+        raise BadFileError(path, f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadFileError(path, f"is no text: {error.reason}") from error
+
+
 def first_problem(error: ValidationError, whole: type[Whole]) -> tuple[str, str]:
     """What is wrong first of all, as one sentence, and the path of its key.
 

@@ -1,5 +1,6 @@
 """Chooses the endpoint that the user names."""
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -22,8 +23,9 @@ def open_endpoint(text: str, fingerprint: Fingerprint, *, shows: Kind | None = N
     """Chooses an endpoint by its name, and loads it if it is a file.
 
     Args:
-        text: `http(s)://host/v2/models/NAME`, a `model.toml`, an `.onnx` file or a `.jsonl` of
-            recorded answers.
+        text: `http(s)://host/v2/models/NAME`, an address that ends with `:predict` or
+            `/invocations`, `sagemaker:NAME`, an `endpoint.toml`, a `model.toml`, an `.onnx` file
+            or a `.jsonl` of recorded answers.
         fingerprint: What it will be asked.
         shows: What the numbers of a server or an ONNX file are: scores or probabilities. By
             default what the fingerprint expects. Numbers that are no probabilities are refused
@@ -33,6 +35,9 @@ def open_endpoint(text: str, fingerprint: Fingerprint, *, shows: Kind | None = N
         ModelsealError: It is none of these, or the file cannot be used.
     """
     shows = shows or expected_kind(fingerprint)
+    declared = open_declared(text, fingerprint, shows)
+    if declared is not None:
+        return declared
     if text.startswith(SERVERS):
         from modelseal.endpoints.oip import OipEndpoint
 
@@ -50,9 +55,36 @@ def open_endpoint(text: str, fingerprint: Fingerprint, *, shows: Kind | None = N
 
             return RecordedEndpoint(path, fingerprint.samples)
     raise InvalidArgumentError(
-        "an endpoint is http(s)://host/v2/models/NAME, a model.toml, an .onnx file or a .jsonl "
-        f"file of recorded answers, but got {text!r}"
+        "an endpoint is http(s)://host/v2/models/NAME, an address that ends with :predict or "
+        "/invocations, sagemaker:NAME, an endpoint.toml, a model.toml, an .onnx file or a .jsonl "
+        f"file of recorded answers, but got {without_user(text)!r}"
     )
+
+
+def open_declared(text: str, fingerprint: Fingerprint, shows: Kind) -> Endpoint | None:
+    """The endpoint of an endpoint.toml, or of a short name for one; None if it is neither.
+
+    Raises:
+        ModelsealError: The file or the name cannot be used.
+    """
+    from modelseal.endpoints.declaration import is_endpoint
+    from modelseal.endpoints.parts import Served
+    from modelseal.endpoints.preparing import prepare, prepare_short
+
+    served = Served(
+        domain=fingerprint.domain,
+        classes=fingerprint.classes,
+        names=fingerprint.names,
+        shows=shows,
+    )
+    if text.lower().endswith(".toml") and is_endpoint(Path(text)):
+        return prepare(Path(text), served, environment=os.environ)
+    return prepare_short(text, served)
+
+
+def without_user(text: str) -> str:
+    """A name that is none of an endpoint, without what may be a password in it."""
+    return text.rpartition("@")[2] if "://" in text else text
 
 
 def expected_kind(fingerprint: Fingerprint) -> Kind:
@@ -65,13 +97,18 @@ def list_files(text: str) -> tuple[Path, ...]:
     """The files that an endpoint of this name reads, of which some may be missing.
 
     Raises:
-        BadFileError: It is a model.toml that cannot be used.
+        BadFileError: It is an endpoint.toml or a model.toml that cannot be used.
     """
-    if text.startswith(SERVERS):
+    from modelseal.endpoints.declaration import is_endpoint, list_endpoint_files
+    from modelseal.endpoints.preparing import SAGEMAKER
+
+    if text.startswith((*SERVERS, SAGEMAKER)):
         return ()
     path = Path(text)
     if path.suffix.lower() != ".toml":
         return (path,)
+    if is_endpoint(path):
+        return list_endpoint_files(path)
     from modelseal.models.declaration import list_model_files
 
     return list_model_files(path)
@@ -85,9 +122,9 @@ def shown_name(text: str) -> str:
     """
     if not text.startswith(SERVERS):
         return text
-    from modelseal.endpoints.oip import without_secrets
+    from modelseal.endpoints.access import read_address
 
-    return without_secrets(text)
+    return read_address(text, wanted="an address is http(s)://host/path").shown
 
 
 def require_torch(purpose: str) -> None:

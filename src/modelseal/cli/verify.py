@@ -7,6 +7,7 @@ import typer
 
 from modelseal.cli.border import Exit
 from modelseal.cli.options import (
+    CheckFile,
     EndpointName,
     Everything,
     FingerprintFile,
@@ -21,6 +22,7 @@ from modelseal.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from modelseal.fingerprint.record import Fingerprint
     from modelseal.verifying import Depth
+    from modelseal.verifying.rehearsing import Natural
 
 CODES = {
     Outcome.INTACT: Exit.INTACT,
@@ -30,7 +32,7 @@ CODES = {
 """The exit code of each outcome."""
 
 
-def verify(
+def verify(  # noqa: PLR0913 (a verb)
     fingerprint: FingerprintFile,
     endpoint: EndpointName,
     *,
@@ -38,6 +40,7 @@ def verify(
     json: JsonFile = None,
     shows: ShowsOption = None,
     seed: OrderSeed = None,
+    check: CheckFile = None,
 ) -> None:
     """Ask an endpoint whether it still serves the sealed model.
 
@@ -45,14 +48,17 @@ def verify(
     """
     from modelseal.cli.documents import verdict_document
     from modelseal.cli.emitting import STANDARD_OUTPUT, check_document, emit
+    from modelseal.cli.natural import find_natural
     from modelseal.cli.opening import list_files, shown_name
     from modelseal.fingerprint.codec import read
     from modelseal.verifying import Depth
 
-    check_document(json, inputs=[fingerprint, *list_files(endpoint)])
+    read_first = [] if check is None else [check]
+    check_document(json, inputs=[fingerprint, *list_files(endpoint), *read_first])
     sealed = read(fingerprint)
     depth = Depth.ALL if everything else Depth.FIRST_PROOF
-    verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed)
+    natural = find_natural(endpoint, sealed, check=check)
+    verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed, natural=natural)
     if json != STANDARD_OUTPUT:
         tell(verdict, depth=depth)
     if json is not None:
@@ -68,6 +74,7 @@ def ask(
     shows: Shows | None,
     depth: "Depth",
     seed: int | None,
+    natural: "Natural | None" = None,
 ) -> Verdict:
     """The verdict on the endpoint of this name; undecided if it cannot even be opened.
 
@@ -80,9 +87,12 @@ def ask(
     from modelseal.cli.opening import open_endpoint
     from modelseal.cli.progress import reporting
     from modelseal.outputs.answers import Kind
+    from modelseal.verifying.rehearsing import rehearse
 
     try:
         opened = open_endpoint(endpoint, fingerprint, shows=Kind(shows.value) if shows else None)
+        if natural is not None:
+            rehearse(fingerprint, opened, natural)
         with reporting() as report:
             return verifying.verify(
                 fingerprint,

@@ -29,8 +29,8 @@ class Labelling:
         first: The number of the first class: 1 where counting begins with 1.
 
     Raises:
-        InvalidArgumentError: The names are not one for each class, two are the same, or names
-            are wanted where there are none.
+        InvalidArgumentError: The names are not one for each class, or names are wanted where
+            there are none.
     """
 
     classes: int
@@ -43,11 +43,6 @@ class Labelling:
             raise InvalidArgumentError(
                 f"one name for each of {self.classes} classes was wanted, "
                 f"but {len(self.names)} came"
-            )
-        twice = {name for name in self.names if self.names.count(name) > 1}
-        if twice and self.naming is not Naming.INDEX:
-            raise InvalidArgumentError(
-                f"different names were wanted, but {min(twice)!r} is that of two classes"
             )
         if self.naming is Naming.NAME and not self.names:
             raise InvalidArgumentError("labels are names, but nobody says what the names are")
@@ -74,10 +69,13 @@ class Labelling:
         """The number of the class of this name.
 
         Raises:
-            EndpointError: There is none.
+            EndpointError: There is none, or more than one.
         """
-        if name not in self.names:
+        count = self.names.count(name)
+        if not count:
             raise EndpointError(f"the name of a class was wanted, but {shorten(name)!r} came")
+        if count > 1:
+            raise EndpointError(f"a name of one class was wanted, but {name!r} is that of {count}")
         return self.names.index(name)
 
 
