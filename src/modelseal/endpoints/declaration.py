@@ -249,8 +249,9 @@ def list_endpoint_files(path: Path) -> tuple[Path, ...]:
 def has_user(url: str) -> bool:
     """Whether an address has a user or a password, as far as it can be read."""
     try:
-        return "@" in urlsplit(url).netloc
-    except ValueError:
+        parts = urlsplit(url)
+        return "@" in (url if parts.port == 0 else parts.netloc)
+    except ValueError:  # a password with a slash in it looks like a port
         return "@" in url
 
 
