@@ -249,10 +249,10 @@ def list_endpoint_files(path: Path) -> tuple[Path, ...]:
 def has_user(url: str) -> bool:
     """Whether an address has a user or a password, as far as it can be read."""
     try:
-        parts = urlsplit(url)
-        return "@" in (url if parts.port == 0 else parts.netloc)
+        host, _ = (parts := urlsplit(url)).netloc, parts.port
     except ValueError:  # a password with a slash in it looks like a port
         return "@" in url
+    return "@" in host
 
 
 def word(given: object, kind: Any) -> object:  # noqa: ANN401 (any Enum)
