@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from modelseal.endpoints.declaration import CheckSection, is_endpoint, read_endpoint
-from modelseal.endpoints.labelling import Labelling
+from modelseal.endpoints.labelling import Labelling, number_of
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.images import BROKEN_ARRAYS, read_images
@@ -58,7 +58,8 @@ def read_natural(
     """
     images = folder / section.images
     codes, _ = read_images(images, fingerprint.domain)
-    labels = find_labels(section, folder)
+    names = names or fingerprint.names
+    labels = find_labels(section, folder, names=names)
     if len(labels) != len(codes):
         raise BadFileError(
             images, f"{len(codes)} labels were wanted, one for each image, not {len(labels)}"
@@ -66,15 +67,17 @@ def read_natural(
     rows = np.linspace(0, len(codes) - 1, min(section.count, len(codes))).round().astype(int)
     wanted = [labels[row] for row in rows]
     try:
-        labelling = Labelling(classes=fingerprint.classes, names=names or fingerprint.names)
+        labelling = Labelling(classes=fingerprint.classes, names=names)
         known = np.array([labelling.index(label) for label in wanted])
     except (EndpointError, InvalidArgumentError) as error:
         raise BadFileError(images, f"labels: {error}") from error
     return Natural(codes=codes[rows], labels=known, at_least=section.at_least)
 
 
-def find_labels(section: CheckSection, folder: Path) -> Sequence[object]:
+def find_labels(section: CheckSection, folder: Path, *, names: tuple[str, ...]) -> Sequence[object]:
     """The labels: as they are listed, those of a file, or those beside the images.
+
+    A line of a file is a name if there is such a class, and a number else.
 
     Raises:
         BadFileError: They cannot be read, or there are none.
@@ -82,7 +85,8 @@ def find_labels(section: CheckSection, folder: Path) -> Sequence[object]:
     if section.labels:
         return section.labels
     if section.labels_file is not None:
-        return read_lines(folder / section.labels_file)
+        lines = read_lines(folder / section.labels_file)
+        return [line if line in names else number_or_text(line) for line in lines]
     images = folder / section.images
     if images.is_dir():
         raise BadFileError(images, "labels are needed beside a folder, but there are none")
@@ -95,3 +99,9 @@ def find_labels(section: CheckSection, folder: Path) -> Sequence[object]:
         raise BadFileError(images, "an array named labels of whole numbers or names was wanted")
     labels: list[object] = found.tolist()
     return labels
+
+
+def number_or_text(line: str) -> object:
+    """The number that a line is, or else the line."""
+    number = number_of(line)
+    return line if number is None else number
