@@ -6,6 +6,7 @@ from base64 import b64encode
 
 import numpy as np
 import pytest
+from certificates import tls_server, write_certificate
 
 from modelseal.domain import Domain
 from modelseal.endpoints.access import Access
@@ -245,3 +246,21 @@ def test_a_timeout_that_is_none_is_the_callers_mistake(timeout, endpoint, reply)
 def test_levels_are_sent_where_they_are_wanted(endpoint, canned, reply):
     endpoint(reply(SCORES), sending=Sending(domain=DOMAIN, unit=Unit.LEVELS)).ask(CODES)
     assert json.loads(canned.asked[0][3]) == {"instances": CODES.tolist()}
+
+
+def test_a_server_is_trusted_only_if_somebody_vouches_for_it(endpoint, tmp_path):
+    with tls_server(write_certificate(tmp_path)) as url:
+        asked = {"url": url, "template": {}, "mapping": {"select": "@"}}
+        with pytest.raises(EndpointError, match="certificate verify failed"):
+            endpoint(b"", **asked).ask(CODES[:1])
+        vouched = endpoint(b"", access=Access(ca_file=tmp_path / "ca.pem"), **asked)
+        assert vouched.ask(CODES[:1]).values.tolist() == [[1, 2, 3]]
+        vouched.close()
+
+
+def test_a_certificate_for_another_host_is_not_trusted(endpoint, tmp_path):
+    with tls_server(write_certificate(tmp_path, host="127.0.0.2")) as url:
+        access = Access(ca_file=tmp_path / "ca.pem")
+        asked = endpoint(b"", url=url, template={}, access=access)
+        with pytest.raises(EndpointError, match="certificate verify failed: IP address mismatch"):
+            asked.ask(CODES[:1])
