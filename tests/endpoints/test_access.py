@@ -1,4 +1,3 @@
-import ssl
 from base64 import b64encode
 
 import pytest
@@ -13,7 +12,7 @@ from modelseal.endpoints.access import (
     read_address,
     secrets_of,
 )
-from modelseal.errors import InvalidArgumentError
+from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 
 MARKER = 'mar"ker\\of the {door}'
 VISIBLE = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=4, max_size=30)
@@ -110,10 +109,10 @@ def test_a_header_of_another_value_is_refused_without_showing_it(value):
     assert "mark" not in str(caught.value)
 
 
-def test_servers_are_verified_by_the_system_or_by_a_file_of_the_user(tmp_path):
-    assert NO_ACCESS.trust("https://host") is True
-    plain = NO_ACCESS.trust("http://host")
-    assert plain.verify_mode is ssl.CERT_REQUIRED
-    (tmp_path / "ca.pem").write_text("nothing")
-    with pytest.raises(ssl.SSLError):
-        Access(ca_file=tmp_path / "ca.pem").trust("https://host")
+@pytest.mark.parametrize(
+    "fault", [EndpointError("of marker"), PassingError("of marker", wait=3.0)], ids=repr
+)
+def test_a_fault_keeps_its_kind_where_its_secret_is_hidden(fault):
+    hidden = Access(secrets=frozenset({"marker"})).hidden(fault)
+    assert (type(hidden), str(hidden)) == (type(fault), "of ***")
+    assert getattr(hidden, "wait", None) == getattr(fault, "wait", None)

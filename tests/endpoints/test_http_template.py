@@ -80,7 +80,7 @@ def test_one_connection_is_kept_until_it_is_closed_or_forgotten(endpoint, canned
     asked.close()
     asked.ask(CODES)
     assert len(set(canned.clients)) == 2
-    client = asked.connection.client
+    (client,) = asked.connection.clients
     del asked
     gc.collect()
     assert client.is_closed

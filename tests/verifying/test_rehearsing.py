@@ -2,13 +2,20 @@ import numpy as np
 import pytest
 import sealed
 
-from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import Probabilities, RawScores, TopLabels, TopProbabilities
-from modelseal.verifying.rehearsing import Natural, rehearse
+from modelseal.verifying.manners import Manners
+from modelseal.verifying.rehearsing import Natural
+from modelseal.verifying.rehearsing import rehearse as rehearse_with
 
 CODES = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
 LABELS = np.array([0, 1, 2, 3])
+
+
+def rehearse(fingerprint, endpoint, images, **manners):
+    source = np.random.default_rng(0)
+    rehearse_with(fingerprint, endpoint, images, generator=source, manners=Manners(**manners))
 
 
 class Answering:
@@ -126,3 +133,23 @@ def test_an_endpoint_that_gives_no_answer_is_not_asked_on():
 def test_images_without_a_class_each_or_without_a_share_are_refused(settings, message):
     with pytest.raises(InvalidArgumentError, match=message):
         natural(**settings)
+
+
+def test_a_fault_that_passes_is_no_fault_of_the_mapping():
+    faults = iter([PassingError("busy", wait=0.0), None, None, PassingError("busy"), None, None])
+
+    def answer(number):
+        fault = next(faults)
+        if fault is not None:
+            raise fault
+        return labels(number)
+
+    endpoint = Answering(answer)
+    rehearse(sealed.fingerprint(), endpoint, natural())
+    assert endpoint.asked == [0, 0, 1, 2, 2, 3]
+    with pytest.raises(EndpointError, match="natural image 0 got no usable answer: busy"):
+        rehearse(sealed.fingerprint(), Answering(fail), natural(), retries=0)
+
+
+def fail(number):
+    raise PassingError("busy")

@@ -5,13 +5,37 @@ from pathlib import Path
 
 import numpy as np
 
+from modelseal.cli.asking import Asking
+from modelseal.endpoints.base import Endpoint
 from modelseal.endpoints.declaration import CheckSection, is_endpoint, read_endpoint
 from modelseal.endpoints.labelling import Labelling, number_of
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.images import BROKEN_ARRAYS, read_images
 from modelseal.validating import read_lines
-from modelseal.verifying.rehearsing import Natural
+from modelseal.verifying.rehearsing import Natural, rehearse
+
+
+def ask_natural(
+    opened: Endpoint, endpoint: str, fingerprint: Fingerprint, *, asking: Asking
+) -> None:
+    """Asks natural images before any sample, if somebody names some.
+
+    Args:
+        opened: What is asked.
+        endpoint: Its name.
+        fingerprint: Whose samples shall be asked afterwards.
+        asking: What the user said of how to ask.
+
+    Raises:
+        BadFileError: Images or labels cannot be read, or do not fit.
+        EndpointError: The answers are not what they should be.
+    """
+    natural = find_natural(endpoint, fingerprint, check=asking.check)
+    if natural is not None:
+        # The user's seed is that of the order of samples, and of nothing else.
+        source = np.random.default_rng()
+        rehearse(fingerprint, opened, natural, generator=source, manners=asking.manners)
 
 
 def find_natural(endpoint: str, fingerprint: Fingerprint, *, check: Path | None) -> Natural | None:

@@ -9,6 +9,7 @@ from modelseal.cli.telling import tell_domain
 from modelseal.domain import Domain
 from modelseal.endpoints.base import Endpoint
 from modelseal.endpoints.local import LocalEndpoint
+from modelseal.endpoints.parts import PATIENCE, Patience, Served
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, MissingExtraError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Kind
@@ -19,7 +20,13 @@ SERVERS = ("http://", "https://")
 """What the address of a server begins with."""
 
 
-def open_endpoint(text: str, fingerprint: Fingerprint, *, shows: Kind | None = None) -> Endpoint:
+def open_endpoint(
+    text: str,
+    fingerprint: Fingerprint,
+    *,
+    shows: Kind | None = None,
+    patience: Patience = PATIENCE,
+) -> Endpoint:
     """Chooses an endpoint by its name, and loads it if it is a file.
 
     Args:
@@ -30,18 +37,19 @@ def open_endpoint(text: str, fingerprint: Fingerprint, *, shows: Kind | None = N
         shows: What the numbers of a server or an ONNX file are: scores or probabilities. By
             default what the fingerprint expects. Numbers that are no probabilities are refused
             as such, where probabilities taken for scores would look like tampering.
+        patience: How long each answer of a server may take.
 
     Raises:
         ModelsealError: It is none of these, or the file cannot be used.
     """
     shows = shows or expected_kind(fingerprint)
-    declared = open_declared(text, fingerprint, shows)
+    declared = open_declared(text, fingerprint, shows, patience)
     if declared is not None:
         return declared
     if text.startswith(SERVERS):
         from modelseal.endpoints.oip import OipEndpoint
 
-        return OipEndpoint(text, fingerprint.domain, shows=shows)
+        return OipEndpoint(text, fingerprint.domain, shows=shows, timeout=patience.usual)
     path = Path(text)
     match path.suffix.lower():
         case ".toml":
@@ -52,7 +60,10 @@ def open_endpoint(text: str, fingerprint: Fingerprint, *, shows: Kind | None = N
             return OnnxEndpoint(path, fingerprint.domain, shows=shows)
         case ".jsonl":
             from modelseal.endpoints.recorded import RecordedEndpoint
+            from modelseal.endpoints.recording import check_record
+            from modelseal.fingerprint.codec import file_digest
 
+            check_record(path, file_digest(fingerprint))
             return RecordedEndpoint(path, fingerprint.samples)
     raise InvalidArgumentError(
         "an endpoint is http(s)://host/v2/models/NAME, an address that ends with :predict or "
@@ -61,14 +72,15 @@ def open_endpoint(text: str, fingerprint: Fingerprint, *, shows: Kind | None = N
     )
 
 
-def open_declared(text: str, fingerprint: Fingerprint, shows: Kind) -> Endpoint | None:
+def open_declared(
+    text: str, fingerprint: Fingerprint, shows: Kind, patience: Patience
+) -> Endpoint | None:
     """The endpoint of an endpoint.toml, or of a short name for one; None if it is neither.
 
     Raises:
         ModelsealError: The file or the name cannot be used.
     """
     from modelseal.endpoints.declaration import is_endpoint
-    from modelseal.endpoints.parts import Served
     from modelseal.endpoints.preparing import prepare, prepare_short
 
     served = Served(
@@ -78,8 +90,8 @@ def open_declared(text: str, fingerprint: Fingerprint, shows: Kind) -> Endpoint 
         shows=shows,
     )
     if text.lower().endswith(".toml") and is_endpoint(Path(text)):
-        return prepare(Path(text), served, environment=os.environ)
-    return prepare_short(text, served)
+        return prepare(Path(text), served, environment=os.environ, patience=patience)
+    return prepare_short(text, served, patience=patience)
 
 
 def without_user(text: str) -> str:

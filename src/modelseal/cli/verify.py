@@ -1,10 +1,20 @@
 """`modelseal verify`: asks an endpoint whether it still serves the sealed model."""
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
 
+from modelseal.cli.asking_options import (
+    AskingLimit,
+    Concurrency,
+    Pace,
+    RecordFile,
+    ResumeFile,
+    Retries,
+    Timeout,
+)
 from modelseal.cli.border import Exit
 from modelseal.cli.options import (
     CheckFile,
@@ -20,9 +30,9 @@ from modelseal.errors import EndpointError
 from modelseal.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
+    from modelseal.cli.asking import Asking
     from modelseal.fingerprint.record import Fingerprint
     from modelseal.verifying import Depth
-    from modelseal.verifying.rehearsing import Natural
 
 CODES = {
     Outcome.INTACT: Exit.INTACT,
@@ -40,25 +50,36 @@ def verify(  # noqa: PLR0913 (a verb)
     json: JsonFile = None,
     shows: ShowsOption = None,
     seed: OrderSeed = None,
+    retries: Retries = 3,
+    timeout: Timeout = 30.0,
+    time_limit: AskingLimit = None,
+    concurrency: Concurrency = 1,
+    pace: Pace = 0.0,
+    record: RecordFile = None,
+    resume: ResumeFile = None,
     check: CheckFile = None,
 ) -> None:
     """Ask an endpoint whether it still serves the sealed model.
 
     Exit codes: 0 intact, 1 tampered, 2 wrong use or bad file, 3 undecided.
     """
+    from modelseal.cli.asking import Asking
     from modelseal.cli.documents import verdict_document
     from modelseal.cli.emitting import STANDARD_OUTPUT, check_document, emit
-    from modelseal.cli.natural import find_natural
     from modelseal.cli.opening import list_files, shown_name
     from modelseal.fingerprint.codec import read
-    from modelseal.verifying import Depth
+    from modelseal.verifying import Depth, Manners
 
+    limit = math.inf if time_limit is None else time_limit
+    manners = Manners(retries=retries, pace=pace, time_limit=limit, concurrency=concurrency)
+    asking = Asking(manners=manners, timeout=timeout, record=record, resume=resume, check=check)
     read_first = [] if check is None else [check]
-    check_document(json, inputs=[fingerprint, *list_files(endpoint), *read_first])
+    inputs = [fingerprint, *list_files(endpoint), *read_first]
+    check_document(json, inputs=inputs)
+    asking.check_files(inputs=inputs, json=json)
     sealed = read(fingerprint)
     depth = Depth.ALL if everything else Depth.FIRST_PROOF
-    natural = find_natural(endpoint, sealed, check=check)
-    verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed, natural=natural)
+    verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed, asking=asking)
     if json != STANDARD_OUTPUT:
         tell(verdict, depth=depth)
     if json is not None:
@@ -74,7 +95,7 @@ def ask(
     shows: Shows | None,
     depth: "Depth",
     seed: int | None,
-    natural: "Natural | None" = None,
+    asking: "Asking",
 ) -> Verdict:
     """The verdict on the endpoint of this name; undecided if it cannot even be opened.
 
@@ -84,15 +105,16 @@ def ask(
     import numpy as np
 
     from modelseal import verifying
-    from modelseal.cli.opening import open_endpoint
+    from modelseal.cli.natural import ask_natural
+    from modelseal.cli.opening import open_endpoint, shown_name
     from modelseal.cli.progress import reporting
     from modelseal.outputs.answers import Kind
-    from modelseal.verifying.rehearsing import rehearse
 
     try:
-        opened = open_endpoint(endpoint, fingerprint, shows=Kind(shows.value) if shows else None)
-        if natural is not None:
-            rehearse(fingerprint, opened, natural)
+        kind = Kind(shows.value) if shows else None
+        opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.waiting)
+        ask_natural(opened, endpoint, fingerprint, asking=asking)
+        manners = asking.begin(fingerprint, shown_name(endpoint))
         with reporting() as report:
             return verifying.verify(
                 fingerprint,
@@ -100,6 +122,7 @@ def ask(
                 generator=np.random.default_rng(seed),
                 depth=depth,
                 progress=partial(report, "verify"),
+                manners=manners,
             )
     except EndpointError as error:
         reason = f"the endpoint cannot be asked: {error}"

@@ -2,7 +2,6 @@
 
 import json
 import re
-import ssl
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from functools import reduce
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from modelseal.errors import InvalidArgumentError
+from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 
 HIDDEN = "***"
 """What stands in the place of a secret."""
@@ -89,16 +88,12 @@ class Access:
         """The same for bytes."""
         return (form.encode() for form in self.forms())
 
-    def trust(self, url: str) -> ssl.SSLContext | bool:
-        """How the certificate of a server is verified, which it always is.
-
-        Raises:
-            OSError: The file of certificates cannot be used.
-        """
-        if not url.startswith("https:"):
-            # Reading all certificates takes longer than a question; without TLS none are needed.
-            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        return True if self.ca_file is None else ssl.create_default_context(cafile=self.ca_file)
+    def hidden(self, error: EndpointError) -> EndpointError:
+        """The same fault without the secrets."""
+        text = self.hide(str(error))
+        if isinstance(error, PassingError):
+            return PassingError(text, wait=error.wait)
+        return EndpointError(text)
 
 
 NO_ACCESS = Access()

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
+from threading import Lock
 from uuid import uuid4
 
 from modelseal.endpoints.child import Child
@@ -54,6 +55,8 @@ class CommandEndpoint:
         self.folder = folder
         self.timeout = timeout
         self.child: Child | None = None
+        # Who asks from several threads at once still asks one program, one line at a time.
+        self.turn = Lock()
 
     def ask(self, codes: Codes) -> Answers:
         """Writes one line for each input.
@@ -64,10 +67,22 @@ class CommandEndpoint:
         """
         self.sending.domain.check(codes)
         try:
-            return ask_in_groups(self.ask_once, codes, size=1)
+            with self.turn:
+                return self.ask_in_turn(codes)
         except EndpointError as error:
+            raise error.at(self.arguments[0]) from error
+
+    def ask_in_turn(self, codes: Codes) -> Answers:
+        """Writes one line for each input; after a fault the program is ended.
+
+        Raises:
+            EndpointError: The program cannot be started, or gave no usable answer.
+        """
+        try:
+            return ask_in_groups(self.ask_once, codes, size=1)
+        except EndpointError:
             self.close()
-            raise EndpointError(f"{self.arguments[0]}: {error}") from error
+            raise
 
     def ask_once(self, codes: Codes) -> Answers:
         """Writes one line and reads the one that answers it.

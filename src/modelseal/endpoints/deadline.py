@@ -4,7 +4,7 @@ from collections.abc import Callable
 from threading import Thread
 from typing import TypeVar
 
-from modelseal.errors import EndpointError
+from modelseal.errors import PassingError
 
 Result = TypeVar("Result")
 
@@ -20,7 +20,7 @@ def within(seconds: float, act: Callable[[], Result]) -> Result:
         act: The call. What it raises is raised here.
 
     Raises:
-        EndpointError: It took longer.
+        PassingError: It took longer.
     """
     results: list[Result] = []
     errors: list[BaseException] = []
@@ -37,5 +37,5 @@ def within(seconds: float, act: Callable[[], Result]) -> Result:
     if errors:
         raise errors[0]
     if not results:
-        raise EndpointError(f"no answer came within {seconds:g} seconds")
+        raise PassingError(f"no answer came within {seconds:g} seconds")
     return results[0]

@@ -53,7 +53,7 @@ class EndpointSection(Section):
         header_from_env: For headers that are secret: the variables that hold them.
         header_from_file: The same: the files that hold them, relative to the endpoint.toml.
         ca_file: Certificates to trust in place of the system's, relative to the endpoint.toml.
-        timeout: How many seconds to wait for each answer.
+        timeout: How many seconds to wait for each answer; by default as long as for others.
     """
 
     kind: Literal["http", "oip", "grpc", "sagemaker", "command"]
@@ -66,7 +66,7 @@ class EndpointSection(Section):
     header_from_env: dict[str, str] = Field(default={})
     header_from_file: dict[str, str] = Field(default={})
     ca_file: str | None = None
-    timeout: float = 30.0
+    timeout: float | None = None
 
     @field_validator("url", mode="before")
     @classmethod

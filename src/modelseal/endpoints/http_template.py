@@ -63,14 +63,15 @@ class HttpEndpoint:
 
         Raises:
             InvalidArgumentError: The codes are not valid in the domain, or there are none.
-            EndpointError: The server cannot be reached or gave no usable answer.
+            PassingError: The server cannot be reached, is busy, or took too long.
+            EndpointError: It gave no usable answer.
         """
         self.template.sending.domain.check(codes)
         try:
             return ask_in_groups(self.ask_once, codes, size=self.template.size)
         except EndpointError as error:
             # The chain would tell in a traceback what is hidden here.
-            raise EndpointError(self.access.hide(f"{self.shown_url}: {error}")) from None
+            raise self.access.hidden(error.at(self.shown_url)) from None
 
     def ask_once(self, codes: Codes) -> Answers:
         """Sends one request.

@@ -102,7 +102,7 @@ class OipEndpoint:
             return ask_in_groups(ask, codes, size=contract.form.batch)
         except EndpointError as error:
             # The chain would tell in a traceback what is hidden here.
-            raise EndpointError(self.access.hide(f"{self.shown_url}: {error}")) from None
+            raise self.access.hidden(error.at(self.shown_url)) from None
 
     def connect(self) -> Connection:
         """The connection that is kept, or a new one.

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from modelseal.domain import Domain
@@ -37,6 +38,28 @@ class Served:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """How long to wait for each answer.
+
+    Args:
+        timeout: So many seconds, unless an endpoint.toml says otherwise.
+        longest: No longer than this, whatever it says.
+    """
+
+    timeout: float = 30.0
+    longest: float = inf
+
+    @property
+    def usual(self) -> float:
+        """How many seconds to wait where an endpoint.toml says nothing else."""
+        return min(self.timeout, self.longest)
+
+
+PATIENCE = Patience()
+"""How long to wait where nobody says it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
     """What a declared endpoint is made of.
 
@@ -45,12 +68,20 @@ class Parts:
         declaration: What it says.
         served: What is known of the model.
         access: What lets a request in.
+        patience: How long to wait for each answer.
     """
 
     path: Path
     declaration: Declaration
     served: Served
     access: Access
+    patience: Patience
+
+    @property
+    def timeout(self) -> float:
+        """How many seconds to wait for each answer."""
+        declared = self.section.timeout
+        return min(self.patience.timeout if declared is None else declared, self.patience.longest)
 
     @property
     def section(self) -> EndpointSection:

@@ -12,7 +12,7 @@ from modelseal.endpoints.declaration import read_endpoint
 from modelseal.endpoints.labelling import Labelling
 from modelseal.endpoints.mapping import Mapping as AnswerMapping
 from modelseal.endpoints.mapping import Rows
-from modelseal.endpoints.parts import Parts, Served, blaming, numbers_of
+from modelseal.endpoints.parts import PATIENCE, Parts, Patience, Served, blaming, numbers_of
 from modelseal.endpoints.presets import PRESETS, preset_of
 from modelseal.endpoints.sending import Sending
 from modelseal.endpoints.template import Template
@@ -24,13 +24,20 @@ SAGEMAKER = "sagemaker:"
 SERVERS = ("http://", "https://")
 
 
-def prepare(path: Path, served: Served, *, environment: Mapping[str, str]) -> Endpoint:
+def prepare(
+    path: Path,
+    served: Served,
+    *,
+    environment: Mapping[str, str],
+    patience: Patience = PATIENCE,
+) -> Endpoint:
     """Makes the endpoint that an endpoint.toml declares; nobody is asked yet.
 
     Args:
         path: The file.
         served: What is known of the model.
         environment: Where credentials are looked for by name.
+        patience: How long to wait for each answer.
 
     Raises:
         BadFileError: The file, or one that it names, cannot be used, or the model's inputs cannot
@@ -39,18 +46,21 @@ def prepare(path: Path, served: Served, *, environment: Mapping[str, str]) -> En
     """
     declaration = read_endpoint(path)
     access = find_access(declaration.endpoint, path, environment=environment)
-    parts = Parts(path=path, declaration=declaration, served=served, access=access)
+    parts = Parts(
+        path=path, declaration=declaration, served=served, access=access, patience=patience
+    )
     with blaming(path, "endpoint"):
         return MAKERS[declaration.endpoint.kind](parts)
 
 
-def prepare_short(text: str, served: Served) -> Endpoint | None:
+def prepare_short(text: str, served: Served, *, patience: Patience = PATIENCE) -> Endpoint | None:
     """Makes the endpoint of a short name; None if it is none.
 
     Args:
         text: `sagemaker:NAME`, or the address of a server whose path ends with `:predict` or
             `/invocations`.
         served: What is known of the model.
+        patience: How long to wait for each answer.
 
     Raises:
         InvalidArgumentError: The address or the name is malformed.
@@ -61,13 +71,13 @@ def prepare_short(text: str, served: Served) -> Endpoint | None:
         from modelseal.endpoints.sagemaker import SageMakerEndpoint
 
         template, mapping = usual("sagemaker-container", served)
-        return SageMakerEndpoint(name, template=template, mapping=mapping)
+        return SageMakerEndpoint(name, template=template, mapping=mapping, timeout=patience.usual)
     if not is_short(text):
         return None
     from modelseal.endpoints.http_template import HttpEndpoint
 
     template, mapping = usual(preset_of(urlsplit(text).path), served)
-    return HttpEndpoint(text, template=template, mapping=mapping)
+    return HttpEndpoint(text, template=template, mapping=mapping, timeout=patience.usual)
 
 
 def is_short(text: str) -> bool:
@@ -100,7 +110,7 @@ def make_http(parts: Parts) -> Endpoint:
         template=template,
         mapping=parts.mapping(rows=Rows.ONE if template.size else Rows.ALL, select="@"),
         access=parts.access,
-        timeout=parts.section.timeout,
+        timeout=parts.timeout,
         method=parts.section.method,
     )
 
@@ -113,7 +123,7 @@ def make_oip(parts: Parts) -> Endpoint:
         cast(str, parts.section.url),
         parts.served.domain,
         shows=parts.shows(),
-        timeout=parts.section.timeout,
+        timeout=parts.timeout,
         access=parts.access,
     )
 
@@ -132,7 +142,7 @@ def make_grpc(parts: Parts) -> Endpoint:
         cast(str, parts.section.url),
         parts.served.domain,
         shows=parts.shows(),
-        timeout=parts.section.timeout,
+        timeout=parts.timeout,
     )
     return cast(Endpoint, made)
 
@@ -147,7 +157,7 @@ def make_sagemaker(parts: Parts) -> Endpoint:
         template=template,
         mapping=parts.mapping(rows=Rows.ONE if template.size else Rows.ALL, select="@"),
         url=parts.section.url,
-        timeout=parts.section.timeout,
+        timeout=parts.timeout,
     )
 
 
@@ -160,7 +170,7 @@ def make_command(parts: Parts) -> Endpoint:
         sending=parts.sending(),
         mapping=parts.mapping(rows=Rows.ONE, select="output"),
         folder=parts.path.parent,
-        timeout=parts.section.timeout,
+        timeout=parts.timeout,
     )
 
 

@@ -8,13 +8,21 @@ from typing import Any
 from modelseal.endpoints.access import Access
 from modelseal.endpoints.deadline import within
 from modelseal.endpoints.grouping import ask_in_groups
-from modelseal.endpoints.http import LARGEST
+from modelseal.endpoints.http import BUSY, LARGEST
 from modelseal.endpoints.mapping import Mapping
 from modelseal.endpoints.reading import read_value, shorten
 from modelseal.endpoints.template import Template
-from modelseal.errors import EndpointError, InvalidArgumentError, MissingExtraError
+from modelseal.errors import (
+    EndpointError,
+    InvalidArgumentError,
+    MissingExtraError,
+    PassingError,
+)
 from modelseal.outputs.answers import Answers
 from modelseal.shapes import Codes
+
+THROTTLED = {"ThrottlingException", "TooManyRequestsException", "ServiceUnavailable"}
+"""What Amazon's services call it when they are busy, whatever the status."""
 
 
 class SageMakerEndpoint:
@@ -62,6 +70,7 @@ class SageMakerEndpoint:
 
         Raises:
             InvalidArgumentError: The codes are not valid in the domain, or there are none.
+            PassingError: The endpoint cannot be reached, is busy, or took too long.
             EndpointError: There are no credentials, or no usable answer came.
         """
         self.template.sending.domain.check(codes)
@@ -69,13 +78,13 @@ class SageMakerEndpoint:
             return ask_in_groups(self.ask_once, codes, size=self.template.size)
         except EndpointError as error:
             # The chain would tell in a traceback what is hidden here.
-            told = self.access.hide(f"sagemaker:{shorten(self.name)}: {error}")
-            raise EndpointError(told) from None
+            raise self.access.hidden(error.at(f"sagemaker:{shorten(self.name)}")) from None
 
     def ask_once(self, codes: Codes) -> Answers:
         """Invokes the endpoint.
 
         Raises:
+            PassingError: The endpoint cannot be reached, is busy, or took too long.
             EndpointError: No usable answer came.
         """
         message = self.template.render(codes)
@@ -83,7 +92,8 @@ class SageMakerEndpoint:
         try:
             body = within(self.timeout, act)
         except faults() as error:
-            raise EndpointError(f"no answer came: {shorten(str(error))}") from error
+            kind = PassingError if may_pass(error) else EndpointError
+            raise kind(f"no answer came: {shorten(str(error))}") from error
         return self.mapping.read(read_value(self.access.clean(body)), count=len(codes))
 
     def invoke(self, body: bytes, content_type: str) -> bytes:
@@ -145,3 +155,14 @@ def faults() -> tuple[type[Exception], ...]:
     network = import_module("urllib3.exceptions").HTTPError
     own = (exceptions.BotoCoreError, exceptions.ClientError)
     return (*own, network, OSError, ValueError, LookupError)
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether what boto3 raised may go as it came: a lost connection, or a service that is busy."""
+    exceptions = import_module("botocore.exceptions")
+    if isinstance(error, exceptions.ClientError):
+        response: dict[str, dict[str, object]] = error.response
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status in BUSY or response.get("Error", {}).get("Code") in THROTTLED
+    lost = (exceptions.HTTPClientError, exceptions.ConnectionError, exceptions.ReadTimeoutError)
+    return isinstance(error, lost) and not isinstance(error, exceptions.SSLError)

@@ -11,7 +11,9 @@ from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers
 from modelseal.shapes import Array, Codes
+from modelseal.verifying.asking import Asker
 from modelseal.verifying.examining import usable
+from modelseal.verifying.manners import Manners
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -44,7 +46,14 @@ class Natural:
             )
 
 
-def rehearse(fingerprint: Fingerprint, endpoint: Endpoint, natural: Natural) -> None:
+def rehearse(
+    fingerprint: Fingerprint,
+    endpoint: Endpoint,
+    natural: Natural,
+    *,
+    generator: np.random.Generator,
+    manners: Manners | None = None,
+) -> None:
     """Makes sure that an endpoint's answers are read as they are meant.
 
     Each image is asked alone, as samples are, and no more once the share cannot be reached.
@@ -53,14 +62,18 @@ def rehearse(fingerprint: Fingerprint, endpoint: Endpoint, natural: Natural) -> 
         fingerprint: Whose samples shall be asked afterwards.
         endpoint: What to ask.
         natural: What is asked.
+        generator: The source of waits.
+        manners: How often to ask again after faults that may pass, and for how long.
 
     Raises:
         EndpointError: An image got no usable answer, or too few got that of their class.
     """
+    manners = manners or Manners()
+    asker = Asker(endpoint, fingerprint, manners=manners, generator=generator)
     count = len(natural.codes)
     wanted, right = ceil(natural.at_least * count), 0
     for number in range(count):
-        right += ask_class(fingerprint, endpoint, natural.codes, number) == natural.labels[number]
+        right += ask_class(asker, natural.codes, number) == natural.labels[number]
         if right + count - number - 1 < wanted:
             raise EndpointError(
                 f"the mapping seems wrong: {right} of {number + 1} natural images were answered "
@@ -68,17 +81,17 @@ def rehearse(fingerprint: Fingerprint, endpoint: Endpoint, natural: Natural) -> 
             )
 
 
-def ask_class(fingerprint: Fingerprint, endpoint: Endpoint, codes: Codes, number: int) -> int:
+def ask_class(asker: Asker, codes: Codes, number: int) -> int:
     """The class that an endpoint gives to one natural image.
 
     Raises:
         EndpointError: No usable answer came.
     """
     try:
-        answer = usable(endpoint.ask(codes[[number]]), fingerprint.classes)
+        answer = usable(asker.send(codes[[number]]), asker.fingerprint.classes)
         # Numbers close to the largest that there are may overflow when they are compared.
         with np.errstate(over="ignore"):
-            return top(fingerprint.spec.read(answer))
+            return top(asker.fingerprint.spec.read(answer))
     except EndpointError as error:
         raise EndpointError(
             f"the mapping seems wrong: natural image {number} got no usable answer: {error}"
