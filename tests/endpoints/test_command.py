@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,14 @@ def test_a_program_answers_one_line_for_each_input_and_is_kept(command):
     assert endpoint.child.process.pid == pid
     endpoint.close()
     assert gone(pid, within=0)
+
+
+def test_threads_that_ask_at_once_share_one_program_and_get_their_own_answers(command):
+    endpoint = command(ANSWER)
+    rows = np.arange(24, dtype=np.uint8)[:, None, None] + CODES[:1]
+    with ThreadPoolExecutor(8) as pool:
+        shown = list(pool.map(lambda row: endpoint.ask(row[None]).values[0], rows))
+    assert np.array_equal(np.stack(shown), DOMAIN.decode(rows).reshape(24, 6)[:, :3])
 
 
 def test_bytes_are_written_as_base64(command):

@@ -15,7 +15,7 @@ from modelseal.endpoints.labelling import Labelling
 from modelseal.endpoints.mapping import Mapping, Rows
 from modelseal.endpoints.sending import Form, Sending, Unit, to_png
 from modelseal.endpoints.template import Carrier, Template
-from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 from modelseal.outputs.answers import Kind
 
 DOMAIN = Domain(shape=(1, 2, 2))
@@ -202,6 +202,13 @@ def test_a_server_that_is_not_there_is_an_error_without_the_secret(url, endpoint
 def test_a_silent_server_is_given_up_in_time(endpoint, canned):
     with pytest.raises(EndpointError, match=r"no answer came within 0\.2 seconds"):
         endpoint(silent(canned), timeout=0.2).ask(CODES)
+
+
+def test_a_busy_server_says_when_to_ask_again_and_its_words_are_without_the_secret(endpoint, reply):
+    busy = reply({"error": MARKER}, status=503, Retry_After="7")
+    with pytest.raises(PassingError, match=r"status 503 came: \*\*\*$") as caught:
+        endpoint(busy, access=Access(secrets=frozenset({MARKER}))).ask(CODES)
+    assert caught.value.wait == 7
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from modelseal.endpoints.reading import read_value
 from modelseal.endpoints.shown import Layout, Numbers
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers, Kind
+from modelseal.outputs.specs import Probabilities
 
 LABELLING = Labelling(classes=3, names=("cat", "dog", "elk"))
 
@@ -33,6 +35,16 @@ def test_an_expression_can_pick_the_entry_of_the_one_input():
 def test_labels_of_several_inputs_are_cut_to_the_shortest():
     answer = read([{"cat": 3, "dog": 2}, {"elk": 1}])
     assert answer.labels.tolist() == [[0], [2]]
+
+
+def test_percentages_with_too_few_digits_do_not_tell_and_are_no_other_answer():
+    spec = Probabilities(4)
+    expected = spec.reveal(np.log([[0.1234, 0.5678, 0.3088]]))
+    exact = read([[12.34, 56.78, 30.88]], count=1, numbers=Numbers.PERCENT)
+    assert spec.agree(expected, spec.read(exact)).all()
+    rounded = spec.read(read([[12, 57, 31]], count=1, numbers=Numbers.PERCENT))
+    with pytest.raises(EndpointError, match="4 digits were wanted, but 2 came"):
+        spec.agree(expected, rounded)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from modelseal.domain import Domain
 from modelseal.endpoints.command import CommandEndpoint
 from modelseal.endpoints.http_template import HttpEndpoint
 from modelseal.endpoints.oip import OipEndpoint
-from modelseal.endpoints.parts import Served
+from modelseal.endpoints.parts import Patience, Served
 from modelseal.endpoints.preparing import is_short, prepare, prepare_short
 from modelseal.endpoints.sending import to_png
 from modelseal.endpoints.shown import Numbers
@@ -96,6 +96,29 @@ def test_numbers_are_what_the_file_says_or_else_what_is_expected(
     declared, canned, served, more, numbers
 ):
     assert declared(http(canned, more), served=served).mapping.numbers is numbers
+
+
+@pytest.mark.parametrize(
+    ("declared_for", "patience", "wanted"),
+    [
+        ("", Patience(timeout=7.0), 7.0),
+        ("timeout = 5", Patience(timeout=7.0), 5.0),
+        ("timeout = 90", Patience(timeout=7.0), 90.0),
+        ("timeout = 90", Patience(timeout=7.0, longest=60.0), 60.0),
+        ("", Patience(timeout=70.0, longest=60.0), 60.0),
+    ],
+)
+def test_a_file_says_how_long_to_wait_but_never_longer_than_for_all(
+    tmp_path, declared_for, patience, wanted
+):
+    path = tmp_path / "endpoint.toml"
+    path.write_text(f'[endpoint]\nkind = "http"\nurl = "http://host/x"\n{declared_for}\n')
+    assert prepare(path, SERVED, environment={}, patience=patience).timeout == wanted
+
+
+def test_a_short_name_waits_as_long_as_is_said():
+    patience = Patience(timeout=70.0, longest=60.0)
+    assert prepare_short("http://host/invocations", SERVED, patience=patience).timeout == 60.0
 
 
 @pytest.mark.parametrize(

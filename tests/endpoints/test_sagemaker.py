@@ -14,7 +14,7 @@ from modelseal.domain import Domain
 from modelseal.endpoints.parts import Served
 from modelseal.endpoints.preparing import prepare, prepare_short
 from modelseal.endpoints.sagemaker import SageMakerEndpoint
-from modelseal.errors import EndpointError, InvalidArgumentError, MissingExtraError
+from modelseal.errors import EndpointError, InvalidArgumentError, MissingExtraError, PassingError
 from modelseal.outputs.specs import RawScores
 from modelseal.verdict import Outcome
 from modelseal.verifying import Depth, verify
@@ -119,12 +119,30 @@ def test_every_fault_is_an_error_without_the_secret_and_asked_once(
     assert [path for _, path, _, _ in canned.asked] == [ROUTE[1]]
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "passing"),
+    [
+        (429, {}, True),
+        (503, {}, True),
+        (400, {"__type": "ThrottlingException", "message": "slow down"}, True),
+        (400, {"__type": "ValidationError", "message": "no such endpoint"}, False),
+        (424, {}, False),
+        (500, {}, False),
+        (200, b"<html>", False),
+    ],
+)
+def test_only_a_service_that_is_busy_may_be_asked_again(endpoint, reply, status, body, passing):
+    with pytest.raises(EndpointError, match="sagemaker:tiny: ") as caught:
+        endpoint(reply(body, status=status)).ask(CODES)
+    assert isinstance(caught.value, PassingError) is passing
+
+
 def test_a_silent_server_is_given_up_in_time(endpoint, canned):
     def wait(*_):
         canned.ended.wait(5)
         return b""
 
-    with pytest.raises(EndpointError, match=r"within 0\.3 seconds|Read timeout"):
+    with pytest.raises(PassingError, match=r"within 0\.3 seconds|Read timeout"):
         endpoint(wait, "timeout = 0.3").ask(CODES)
 
 
@@ -161,7 +179,7 @@ def test_an_account_without_region_or_credentials_is_an_error(
 def test_a_server_that_is_not_there_is_an_error(endpoint, canned):
     asked = endpoint(b"")
     asked.url = "http://127.0.0.1:9"
-    with pytest.raises(EndpointError, match="no answer came: Could not connect"):
+    with pytest.raises(PassingError, match="no answer came: Could not connect"):
         asked.ask(CODES)
 
 
