@@ -122,7 +122,7 @@ class Address:
         value = f"Basic {b64encode(plain.encode()).decode()}"
         return Access(
             headers={"Authorization": value, **access.headers},
-            secrets=access.secrets | secrets_of(value) | set(self.user.split(":", 1)),
+            secrets=access.secrets | secrets_of(value) | {secret_part(self.user)},
             ca_file=access.ca_file,
         )
 
@@ -180,9 +180,18 @@ def secrets_of(value: str) -> frozenset[str]:
 
 
 def decoded(text: str) -> set[str]:
-    """The user and the password that a header of the scheme Basic holds."""
+    """What is secret of the user and the password that a header of the scheme Basic holds."""
     try:
         plain = b64decode(text, validate=True).decode()
     except (Base64Error, UnicodeDecodeError):
         return set()
-    return {plain, *plain.split(":", 1)}
+    return {plain, secret_part(plain)}
+
+
+def secret_part(user: str) -> str:
+    """The password of `user:password`, or the user if there is none, who is a key then.
+
+    The name beside a password is often a word that answers hold too.
+    """
+    name, _, password = user.partition(":")
+    return password or name

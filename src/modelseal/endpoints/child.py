@@ -18,6 +18,7 @@ LARGEST = 64 * 2**20
 """The longest line that is read, in bytes."""
 
 CHUNK = 2**16
+PIPE = 2**20
 KEPT = 2000
 """So much of what a program complains of is kept, in bytes."""
 
@@ -148,9 +149,10 @@ class Child:
 
     def ended(self) -> EndpointError:
         """What is said of a program that ended: its code, and the last that it complained of."""
+        # Once is enough, since no pipe holds more; another program may go on complaining for ever.
         with suppress(OSError):
-            while part := os.read(self.complaining.fileno(), CHUNK):
-                self.complaint = (self.complaint + part)[-KEPT:]
+            part = os.read(self.complaining.fileno(), PIPE)
+            self.complaint = (self.complaint + part)[-KEPT:]
         self.close()
         lines = self.complaint.decode(errors="replace").split("\n")
         last = next((shorten(line) for line in reversed(lines) if line.strip()), "")
