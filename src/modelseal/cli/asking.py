@@ -47,7 +47,7 @@ class Asking:
             )
 
     @property
-    def waiting(self) -> Patience:
+    def patience(self) -> Patience:
         """How long one answer may take: no longer than all of them together."""
         return Patience(timeout=self.timeout, longest=self.manners.time_limit)
 

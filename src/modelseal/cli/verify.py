@@ -112,7 +112,7 @@ def ask(
 
     try:
         kind = Kind(shows.value) if shows else None
-        opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.waiting)
+        opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.patience)
         ask_natural(opened, endpoint, fingerprint, asking=asking)
         manners = asking.begin(fingerprint, shown_name(endpoint))
         with reporting() as report:

@@ -166,16 +166,3 @@ class OipEndpoint:
         response = decode(reply.body, length=length, request=request, output=contract.output)
         self.model_version = response.version or self.model_version
         return answer(response.output, count=len(codes), shows=self.shows)
-
-
-def without_secrets(url: str) -> str:
-    """A URL without user and password.
-
-    Raises:
-        InvalidArgumentError: It is malformed.
-
-    Examples:
-        >>> without_secrets("http://me:secret@host:8000/v2/models/m")
-        'http://host:8000/v2/models/m'
-    """
-    return read_address(url, wanted=WANTED).shown
