@@ -88,7 +88,11 @@ class EndpointError(ModelsealError):
             >>> EndpointError("no answer came").at("http://host")
             EndpointError('http://host: no answer came')
         """
-        return EndpointError(f"{place}: {self}")
+        return self.retold(f"{place}: {self}")
+
+    def retold(self, text: str) -> "EndpointError":
+        """The same fault in other words: one that may pass stays so."""
+        return EndpointError(text)
 
 
 class PassingError(EndpointError):
@@ -106,9 +110,9 @@ class PassingError(EndpointError):
         self.wait = wait
         super().__init__(reason)
 
-    def at(self, place: str) -> "PassingError":
-        """The same fault, with where it was met in front of its text."""
-        return PassingError(f"{place}: {self}", wait=self.wait)
+    def retold(self, text: str) -> "PassingError":
+        """The same fault in other words."""
+        return PassingError(text, wait=self.wait)
 
 
 def _restore(

@@ -50,8 +50,12 @@ class Handler(BaseHTTPRequestHandler):
     server: "FaultyServer"
 
     def do_GET(self) -> None:
-        metadata = self.server.metadata()
-        self.reply(metadata if self.path == "/v2/models/m" else {"name": "s", "extensions": []})
+        model = self.path == "/v2/models/m"
+        play = self.server.next_fault() if model and self.server.early else None
+        if play is not None:
+            play(self)
+        else:
+            self.reply(self.server.metadata() if model else {"name": "s", "extensions": []})
 
     def do_POST(self) -> None:
         self.body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -107,15 +111,24 @@ class FaultyServer(ThreadingHTTPServer):
         fingerprint: Whose samples it answers.
         fault: What it does wrong.
         times: How often, before it is well.
+        early: Whether it fails as soon as it is asked about its model.
     """
 
     daemon_threads = True
 
-    def __init__(self, fingerprint: Fingerprint, fault: Fault | None, *, times: float = inf):
+    def __init__(
+        self,
+        fingerprint: Fingerprint,
+        fault: Fault | None,
+        *,
+        times: float = inf,
+        early: bool = False,
+    ) -> None:
         super().__init__(("127.0.0.1", 0), Handler, bind_and_activate=False)
         self.fingerprint = fingerprint
         self.fault = fault
         self.left = times
+        self.early = early
         self.posts = 0
         self.moments: list[float] = []
         self.ended = threading.Event()
@@ -175,10 +188,10 @@ class FaultyServer(ThreadingHTTPServer):
 
 @contextmanager
 def serving(
-    fingerprint: Fingerprint, fault: Fault | None = None, *, times: float = inf
+    fingerprint: Fingerprint, fault: Fault | None = None, **settings: Any
 ) -> Iterator[FaultyServer]:
     """Starts the server, and ends it."""
-    server = FaultyServer(fingerprint, fault, times=times)
+    server = FaultyServer(fingerprint, fault, **settings)
     try:
         yield server
     finally:

@@ -52,6 +52,32 @@ def test_only_what_is_no_answer_and_may_pass_is_asked_again(name, made, run):
     assert result.exit_code == (0 if fault.passing else 3), result.output
 
 
+EARLY = (
+    "reset in mid-answer",
+    "slow drip of the body",
+    "slow drip of the headers",
+    "timeout",
+    "status 401",
+    "status 404",
+    "status 503",
+    "truncated JSON",
+    "HTML in place of JSON",
+    "a gigabyte",
+)
+
+
+@pytest.mark.parametrize("name", EARLY)
+def test_a_fault_before_the_first_question_is_undecided_or_passes_in_the_same_way(name, made, run):
+    fault, timeout = FAULTS[name], 10 if name == "a gigabyte" else 0.3
+    with serving(made, fault, early=True) as server:
+        result = run("verify", "out.seal", server.url, "--retries", 0, "--timeout", timeout)
+        assert (result.exit_code, server.posts) == (3, 0)
+        assert re.search(fault.reason, result.stdout.splitlines()[0])
+        server.left = 1
+        result = run("verify", "out.seal", server.url, "--retries", 1, "--timeout", timeout)
+        assert result.exit_code == (0 if fault.passing else 3)
+
+
 def test_what_was_learned_before_a_fault_is_kept_and_not_asked_again(made, folder, run):
     with serving(made) as server:
         url = server.url

@@ -76,6 +76,15 @@ def test_a_missing_answer_is_undecided_with_exit_code_3(seal_file, folder, run):
     assert "none is recorded" in result.stdout
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_proof_among_recorded_answers_is_found_whatever_is_missing(seal_file, folder, run, seed):
+    made = seal_file(count=12)
+    label = int(made.expected.labels[7, 0] + 1) % 5
+    record_lines(folder / "answers.jsonl", {"sample": 7, "labels": [label]})
+    result = run("verify", "out.seal", "answers.jsonl", "--seed", seed)
+    assert (result.exit_code, result.stdout.split(":")[0]) == (1, "TAMPERED")
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -170,6 +170,16 @@ def test_a_server_that_only_dribbles_is_cut_exactly_in_time(dribbling, start):
     assert 0.5 <= time.monotonic() - begin < 0.95
 
 
+def test_a_handshake_that_only_dribbles_is_cut_exactly_in_time(dribbling):
+    # A server hello that is sixteen kilobytes long.
+    url = dribbling(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03", b"\0").replace("http", "https")
+    with closing(Connection(url, seconds=0.5)) as connection:
+        begin = time.monotonic()
+        with pytest.raises(PassingError, match=r"no answer came within 0\.5 seconds"):
+            connection.get(url)
+        assert 0.5 <= time.monotonic() - begin < 0.95
+
+
 @pytest.mark.parametrize(
     ("status", "passing"),
     [(400, False), (401, False), (403, False), (404, False), (408, False), (500, False)]

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -189,6 +190,11 @@ def test_a_place_that_cannot_be_written_is_a_bad_file(tmp_path):
         resume(tmp_path / "r.jsonl", HEADING)
     with pytest.raises(BadFileError, match="cannot be written: Is a directory"):
         Recorder(tmp_path).note(0, LABEL)
+
+
+def test_a_full_disk_is_told_of():
+    with pytest.raises(BadFileError, match="cannot be written: No space left on device"):
+        Recorder(Path("/dev/full")).note(0, LABEL)
 
 
 def test_answers_of_another_fingerprint_are_told_from_answers_of_none(path):

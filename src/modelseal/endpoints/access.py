@@ -10,7 +10,7 @@ from functools import reduce
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
+from modelseal.errors import EndpointError, InvalidArgumentError
 
 HIDDEN = "***"
 """What stands in the place of a secret."""
@@ -90,10 +90,7 @@ class Access:
 
     def hidden(self, error: EndpointError) -> EndpointError:
         """The same fault without the secrets."""
-        text = self.hide(str(error))
-        if isinstance(error, PassingError):
-            return PassingError(text, wait=error.wait)
-        return EndpointError(text)
+        return error.retold(self.hide(str(error)))
 
 
 NO_ACCESS = Access()

@@ -25,8 +25,8 @@ def moment() -> str:
     """What time it is, in UTC to the millisecond.
 
     Examples:
-        >>> moment()[4::3]
-        '--T::.Z'
+        >>> moment()[4:20:3]
+        '--T::.'
     """
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
