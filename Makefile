@@ -3,16 +3,19 @@
 BIN := .venv/bin
 STAMP := .venv/installed
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+# Servers that the tests start, and whose packages no one environment holds at once.
+SERVERS := $(patsubst %,.servers/%/installed,kserve mlflow triton)
+SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 # Material for MkDocs would advertise another program.
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: demo test bench evaluate docs clean
+.PHONY: demo test bench evaluate docs servers clean
 
 demo: $(STAMP)
 	$(BIN)/python demo/demo.py
 
-test: $(STAMP)
+test: $(STAMP) $(SERVERS)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -41,6 +44,19 @@ $(STAMP): pyproject.toml constraints.txt
 	set -x; $$python -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
 	@touch $@
+
+servers: $(SERVERS)
+
+# What a server lacks, such as torch, it finds in .venv, whose packages come last on its path.
+# Where a server cannot be installed, its tests are skipped; continuous integration needs all.
+.servers/%/installed: tests/servers/%.txt | $(STAMP)
+	rm -rf $(@D)
+	$(BIN)/python -m venv $(@D)
+	@if (set -x; $(@D)/bin/python -m pip install --quiet --no-compile -r $<); then \
+		$(BIN)/python $(SITE) > "$$($(@D)/bin/python $(SITE))/project.pth" && touch $@; \
+	else \
+		rm -rf $(@D); echo "the tests of $* will be skipped" >&2; test -z "$$CI"; \
+	fi
 
 clean:
 	rm -rf build dist site .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

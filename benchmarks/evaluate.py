@@ -20,7 +20,9 @@ from learning import learn
 from scans import read_scans
 
 from cifar import data_folder, declare, images
+from modelseal.calibration.variants import fp32_variants
 from modelseal.evaluation.summary import Summary
+from modelseal.models.normalising import ORDERS
 from modelseal.reports.archive import load
 from modelseal.shapes import Array
 from modelseal.tampering.catalogue import GROUPS
@@ -36,6 +38,8 @@ OURS, RULE = "boundary", "detection"
 # All of a random weight's bits that the share is about, as one group.
 ALL_BITS = "all of these"
 SIXTEEN = GROUPS["bivbench"]
+# Samples were kept because these variants do not change their answers: the others say more.
+TRIED_AT_SEALING = {variant.name for variant in fp32_variants()} | {*ORDERS, "folded"}
 
 
 def main() -> None:
@@ -50,10 +54,13 @@ def gather() -> None:
     """Writes the figures of all networks that were run."""
     known = [name for name in NETWORKS if archive(name).is_file()]
     figures: dict[str, float] = {}
+    before = read_figures()
     for name in known:
         (summary,) = load(archive(name))
-        found = count(summary) | {"evaluate.grid_minutes": read_minutes(name)}
-        figures |= {f"{name}.{key}": value for key, value in found.items()}
+        figures |= {f"{name}.{key}": value for key, value in count(summary).items()}
+        minutes = f"{name}.evaluate.grid_minutes"
+        # A network that was run elsewhere keeps the minutes that it took there.
+        figures[minutes] = read_minutes(name) or before.get(minutes, 0.0)
     write("evaluate", {"figures": figures, "details": {"torch": torch.__version__}})
 
 
@@ -116,6 +123,15 @@ def read_minutes(name: str) -> float:
     return float(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else 0.0
 
 
+def read_figures() -> Mapping[str, float]:
+    """The figures of earlier runs; none if there are none."""
+    file = RESULTS / "evaluate.json"
+    content: Mapping[str, Mapping[str, float]] = (
+        json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    )
+    return content.get("figures", {})
+
+
 def count(summary: Summary) -> dict[str, float]:
     """The figures of one network, all of our samples on the levels."""
     chosen = (OURS, RULE)
@@ -135,7 +151,8 @@ def count(summary: Summary) -> dict[str, float]:
         if (each.method, each.rule) == chosen and each.smallest is not None
     }
     bits = [each for each in summary.bits if (each.method, each.rule) == chosen]
-    alarms = [each for each in summary.alarms if each.method == OURS and not each.variant]
+    alarms = [each for each in summary.alarms if each.method == OURS and each.variant]
+    new = [each for each in alarms if each.variant not in TRIED_AT_SEALING]
     return {
         "evaluate.modifications": len(detected),
         "evaluate.detection_mean": float(np.mean(detected)),
@@ -145,6 +162,8 @@ def count(summary: Summary) -> dict[str, float]:
         "evaluate.rows_lost": len(summary.rows_lost),
         "evaluate.false_alarms": sum(each.alarms for each in alarms),
         "evaluate.harmless_answers": sum(each.answers for each in alarms),
+        "evaluate.new_false_alarms": sum(each.alarms for each in new),
+        "evaluate.new_harmless_answers": sum(each.answers for each in new),
         **{f"evaluate.smallest_{name}": level for name, level in smallest.items()},
         **{name_bits(each.name): each.sets.value for each in bits if each.sets},
         **{

@@ -20,12 +20,40 @@ from modelseal.reports.markdown import write_table
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "benchmarks" / "results" / "figures.json"
 EVALUATIONS = FIGURES.parent / "evaluation"
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "method.md", ROOT / "docs" / "results.md")
+PAGES = ("method", "results", "scale")
+DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / f"{page}.md" for page in PAGES))
 
 PLACE = re.compile(r"(<!-- table: (?P<name>\S+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 
 NETWORKS = {"resnet20": "ResNet-20", "resnet32": "ResNet-32", "digits": "digits"}
 """The networks of the evaluation, and what they are called."""
+
+SCALED = {
+    "resnet20": "ResNet-20, 32 x 32, ties of 10",
+    "vit": "ViT-S/16, 224 x 224, ties of 4",
+    "vgg_face": "VGG-Face's shape, 224 x 224, ties of 4",
+}
+"""The networks of the benchmark of scale, and what they are called."""
+
+LARGE = ("vit", "vgg_face")
+"""Those of them on which changes are tried there."""
+
+CHANGES = {
+    "sgd_1e-4": "one SGD step, 1e-4",
+    "int8": "8-bit weights",
+    "prune_5": "5 % pruned",
+    "noise_1e-3": "noise, 1e-3 of each layer's spread",
+    "fp16": "weights rounded to fp16",
+    "mantissa": "the top mantissa bit of a weight",
+}
+"""The changes, and what they are called."""
+
+GHOSTS = {
+    "resnet20": "ResNet-20",
+    "vit": "ViT-S/16, 224 x 224",
+    "vgg_face": "VGG-Face's shape, 224 x 224",
+}
+"""The networks on which ghost norms are measured."""
 
 SHOWN = ("overview", "comparison", "smallest", "bits", "equivalents", "samples", "not-applied")
 """The tables of a report that the documents show for each of them."""
@@ -99,6 +127,8 @@ def evaluate_table(figures: Figures) -> str:
         "rows_lost": ("rows in which another method's single samples are ahead", whole),
         "harmless_answers": ("answers of harmless variants", whole),
         "false_alarms": ("of these, false alarms", whole),
+        "new_harmless_answers": ("answers of variants that sealing had not tried", whole),
+        "new_false_alarms": ("of these, false alarms", whole),
         "smallest_noise": ("smallest noise noticed by eight, 95 % power", power_of_two),
         "smallest_sgd": ("smallest rate of one SGD step", power_of_two),
         "smallest_prune": ("smallest share pruned", power_of_two),
@@ -131,6 +161,68 @@ def cost_table(figures: Figures) -> str:
     )
 
 
+def scale_table(figures: Figures) -> str:
+    """What an accepted sample costs on networks of three sizes."""
+    lines: Mapping[str, tuple[str, Show]] = {
+        "images": ("natural images", whole),
+        "accepted_share": ("accepted", percent),
+        "forward_equivalents": ("forward passes for an accepted sample", whole),
+        "legacy_forward_equivalents": ("the published loop's", whole),
+        "backward_cost": ("a backward pass, in forward passes", unit("")),
+        "seconds": ("seconds for an accepted sample", unit("s")),
+        "legacy_seconds": ("the published loop's", unit("s")),
+        "seconds_ratio_cpu": ("times faster", unit("")),
+        "psnr_median_db": ("PSNR, median", unit("dB")),
+        "gflops": ("operations", unit("GFLOP/s")),
+    }
+    rows = [
+        (text, *(tell(figures, f"scale.{network}.{key}", show) for network in SCALED))
+        for key, (text, show) in lines.items()
+    ]
+    return markdown(("what", *SCALED.values()), rows)
+
+
+def machine_table(figures: Figures) -> str:
+    """Memory, and how much of the machine is used."""
+    return figure_table(
+        figures,
+        {
+            "scale.vgg_face.peak_gb": ("memory for sealing VGG-Face's shape, at most", unit("GB")),
+            "scale.vgg_face.seal_minutes": ("minutes of that, for four candidates", unit("min")),
+            "scale.peak_gflops": ("the machine's measured peak", unit("GFLOP/s")),
+            "scale.peak_share": ("share of it that making samples reaches", percent),
+            "scale.vgg_face.forward_share": ("share that a forward pass reaches", percent),
+        },
+    )
+
+
+def rows_table(figures: Figures) -> str:
+    """What single samples of large networks notice."""
+    rows = []
+    for key, text in CHANGES.items():
+        shares = [
+            tell(figures, f"scale.{network}.detection.{kind}{key}", percent)
+            for network in LARGE
+            for kind in ("", "natural.")
+        ]
+        rows.append((text, *shares))
+    head = [text for name in LARGE for text in (SCALED[name], "natural images")]
+    return markdown(("change", *head), rows)
+
+
+def ghost_table(figures: Figures) -> str:
+    """How exact and how fast ghost norms are."""
+    rows = [
+        (
+            text,
+            tell(figures, f"scale.ghost_norm_error.{name}", unit("")),
+            tell(figures, f"scale.ghost_norm_speedup.{name}", unit("")),
+        )
+        for name, text in GHOSTS.items()
+    ]
+    return markdown(("network", "largest relative error", "times faster"), rows)
+
+
 def figure_table(figures: Figures, rows: Mapping[str, tuple[str, Show]]) -> str:
     """A table of a few figures, one a line."""
     told = [(name, tell(figures, key, show)) for key, (name, show) in rows.items()]
@@ -154,7 +246,7 @@ def whole(number: float) -> str:
 
 def unit(name: str) -> Show:
     """Shows a number to three digits with its unit."""
-    return lambda number: f"{number:.3g} {name}"
+    return lambda number: f"{number:,.3g} {name}".strip()
 
 
 def power_of_two(number: float) -> str:
@@ -171,6 +263,10 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 TABLES: Mapping[str, Callable[[Figures], str]] = {
     "cost": cost_table,
     "evaluate": evaluate_table,
+    "scale": scale_table,
+    "scale-machine": machine_table,
+    "scale-rows": rows_table,
+    "scale-ghosts": ghost_table,
 }
 """The tables by name."""
 

@@ -66,8 +66,8 @@ class serve:  # noqa: N801 (used as a verb)
 
     def __enter__(self) -> str:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.port, grpc_port, metrics_port = free_ports(3)
-        self.write("settings.json", server_settings(self.port, grpc_port, metrics_port))
+        self.port, self.grpc_port, metrics_port = free_ports(3)
+        self.write("settings.json", server_settings(self.port, self.grpc_port, metrics_port))
         self.write("model-settings.json", self.model_settings())
         self.process = self.start()
         try:

@@ -56,7 +56,13 @@ def test_every_file_on_the_page_declares_an_endpoint(block, place):
 def test_the_page_has_a_file_for_every_preset_and_every_kind():
     text = "\n".join(blocks("toml")) + PAGE
     assert set(PRESETS) <= set(re.findall(r'preset = "([^"]+)"', text))
-    assert set(re.findall(r'kind = "([^"]+)"', text)) >= {"http", "oip", "sagemaker", "command"}
+    assert set(re.findall(r'kind = "([^"]+)"', text)) >= {
+        "http",
+        "oip",
+        "grpc",
+        "sagemaker",
+        "command",
+    }
 
 
 def test_the_page_says_every_key_and_every_word():

@@ -27,6 +27,7 @@ ALL = [
     PassingError("status 503 came", wait=2.5),
     BadFileError("a.seal", "is missing", field="origin.seed"),
     InvalidArgumentError("is negative", field="margins[3]"),
+    PassingError("the server is busy", wait=1.5),
 ]
 
 

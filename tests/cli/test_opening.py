@@ -19,6 +19,7 @@ from modelseal.cli.opening import (
 from modelseal.domain import Domain
 from modelseal.endpoints.local import LocalEndpoint
 from modelseal.endpoints.oip import OipEndpoint
+from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
 from modelseal.endpoints.onnx import OnnxEndpoint
 from modelseal.endpoints.recorded import RecordedEndpoint
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, MissingExtraError
@@ -63,6 +64,17 @@ def test_numbers_of_a_server_are_probabilities_where_the_fingerprint_expects_the
     endpoint = open_endpoint(address, made)
     assert isinstance(endpoint, OipEndpoint)
     assert (endpoint.url, endpoint.domain, endpoint.shows) == (address, made.domain, kind)
+
+
+@pytest.mark.parametrize("address", ["grpc://host:8001/m", "grpcs://host:8001/m/3"])
+def test_an_address_of_grpc_is_asked_over_grpc_and_shown_as_it_is(address):
+    made = sealed.fingerprint(spec=Probabilities(3))
+    endpoint = open_endpoint(address, made)
+    assert isinstance(endpoint, OipGrpcEndpoint)
+    assert (endpoint.address, endpoint.domain) == (address, made.domain)
+    assert endpoint.shows is Kind.PROBABILITIES
+    assert open_endpoint(address, made, shows=Kind.SCORES).shows is Kind.SCORES
+    assert (list_files(address), shown_name(address)) == ((), address)
 
 
 @pytest.mark.parametrize("shows", [Kind.SCORES, Kind.PROBABILITIES])
@@ -112,7 +124,9 @@ def test_a_model_of_other_inputs_than_the_sealed_one_is_refused(model, domain):
 
 @pytest.mark.parametrize("name", ["model", "x.seal", "ftp://host/v2/models/m", "", "HTTP://h"])
 def test_another_name_is_refused_with_what_would_do(name):
-    wanted = r"an endpoint is http\(s\)://host/v2/models/NAME, .* an .onnx file or a .jsonl file"
+    wanted = (
+        r"an endpoint is http\(s\)://host/v2/models/NAME, grpc\(s\)://host:port/NAME, an address"
+    )
     with pytest.raises(InvalidArgumentError, match=wanted):
         open_endpoint(name, sealed.fingerprint())
 

@@ -14,7 +14,7 @@ PLAN = {
     "samples": {"count": 2},
     "grids": [{"methods": ["boundary", "natural"], "tamperings": ["bivbench"]}],
 }
-DIGESTS = {"resnet20": {"weights": "w", "train": "a", "test": "b"}}
+DIGESTS = {"resnet20": {"weights": "w", "structure": "s", "train": "a", "test": "b"}}
 
 
 def put(file, data):
@@ -28,7 +28,10 @@ def results(folder):
 
     def build(methods=("boundary", "natural"), *, trials=True):
         place = folder / "results"
-        put(plan_file(place), json.dumps({"plan": PLAN, "digests": DIGESTS}).encode())
+        put(
+            plan_file(place),
+            json.dumps({"plan": PLAN, "digests": DIGESTS, "packages": {}}).encode(),
+        )
         for method in methods:
             put_subject(place, method, trials=trials)
         return place
@@ -42,7 +45,7 @@ def put_subject(place, method, *, trials):
     arrays = {"samples": codes, "scores": np.zeros((4, 2), np.float32), "sources": np.arange(4)}
     put(arrays_file(place, found.subject), dump_arrays(arrays))
     put(set_file(place, found.subject), dump_set(found, arrays))
-    put(alarms_file(place, found.subject), dump_alarms(found.subject, found.alarms))
+    put(alarms_file(place, found.subject), dump_alarms(found.subject, found.alarms, {}))
     changed = "1110" if method == "boundary" else "1000"
     for each in (trial(changed, method), refused(method, name="clean-label")) if trials else ():
         name, level, seed = each.name, each.level, each.seed

@@ -9,6 +9,7 @@ from modelseal.endpoints.command import CommandEndpoint
 from modelseal.endpoints.http_template import HttpEndpoint
 from modelseal.endpoints.local import LocalEndpoint
 from modelseal.endpoints.oip import OipEndpoint
+from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
 from modelseal.endpoints.onnx import OnnxEndpoint
 from modelseal.endpoints.recorded import RecordedEndpoint
 from modelseal.endpoints.sagemaker import SageMakerEndpoint
@@ -19,6 +20,7 @@ KINDS = [
     HttpEndpoint,
     LocalEndpoint,
     OipEndpoint,
+    OipGrpcEndpoint,
     OnnxEndpoint,
     RecordedEndpoint,
     SageMakerEndpoint,

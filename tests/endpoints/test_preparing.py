@@ -1,7 +1,6 @@
 import json
 import sys
 from base64 import b64encode
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from modelseal.domain import Domain
 from modelseal.endpoints.command import CommandEndpoint
 from modelseal.endpoints.http_template import HttpEndpoint
 from modelseal.endpoints.oip import OipEndpoint
+from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
 from modelseal.endpoints.parts import Patience, Served
 from modelseal.endpoints.preparing import is_short, prepare, prepare_short
 from modelseal.endpoints.sending import to_png
@@ -142,19 +142,13 @@ def test_a_server_of_the_open_protocol_is_declared_with_its_credentials(
 
 
 def test_a_server_over_grpc_is_made_by_its_own_client(declared, monkeypatch):
-    class OipGrpcEndpoint:
-        def __init__(self, address, domain, *, shows, timeout):
-            self.made = (address, domain, shows, timeout)
-
-        def ask(self, codes):
-            raise NotImplementedError
-
-    client = ModuleType("client")
-    client.OipGrpcEndpoint = OipGrpcEndpoint
-    monkeypatch.setitem(sys.modules, "modelseal.endpoints.oip_grpc", client)
     text = '[endpoint]\nkind = "grpc"\nurl = "grpc://host:1/m"\ntimeout = 3\n'
-    assert declared(text).made == ("grpc://host:1/m", DOMAIN, Kind.SCORES, 3)
-    monkeypatch.setitem(sys.modules, "modelseal.endpoints.oip_grpc", None)
+    endpoint = declared(text, served=PROBABLE)
+    assert isinstance(endpoint, OipGrpcEndpoint)
+    assert (endpoint.host, endpoint.shows, endpoint.timeout) == ("host:1", Kind.PROBABILITIES, 3)
+    with pytest.raises(BadFileError, match="endpoint: "):
+        declared(text.replace("host:1/m", "host"))
+    monkeypatch.setitem(sys.modules, "grpc", None)
     with pytest.raises(MissingExtraError, match=r"modelseal\[grpc\]"):
         declared(text)
 

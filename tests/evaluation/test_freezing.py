@@ -12,10 +12,10 @@ GRID = '\n[[grids]]\nmethods = ["legacy"]\ntamperings = ["bit"]\n'
 def frozen(tmp_path):
     """Freezes a plan with changes."""
 
-    def build(*changes, weights="w"):
-        digests = {"small": DigestsPart(weights=weights, train="t", test="e")}
+    def build(*changes, weights="w", structure="s", torch="2"):
+        digests = {"small": DigestsPart(weights=weights, structure=structure, train="t", test="e")}
         plan = read_plan(planned.write_plan(tmp_path, *changes))
-        return FrozenPlan(plan=plan, digests=digests)
+        return FrozenPlan(plan=plan, digests=digests, packages={"torch": torch})
 
     return build
 
@@ -68,6 +68,11 @@ def test_other_weights_or_a_missing_network_are_another_plan(frozen, tmp_path):
     problem = "networks.small.weights: .* made with w, but the plan has v; take another folder"
     with pytest.raises(BadFileError, match=problem):
         check_grown(frozen(), frozen(weights="v"), file=tmp_path)
-    lost = FrozenPlan(plan=frozen().plan, digests={})
+    problem = "networks.small.structure: .* made with s, but the plan has r; take another folder"
+    with pytest.raises(BadFileError, match=problem):
+        check_grown(frozen(), frozen(structure="r"), file=tmp_path)
+    with pytest.raises(BadFileError, match=r"packages.torch: .* made with 2, but the plan has 3"):
+        check_grown(frozen(), frozen(torch="3"), file=tmp_path)
+    lost = FrozenPlan(plan=frozen().plan, digests={}, packages={})
     with pytest.raises(BadFileError, match=r"networks.small: .* with it, but the plan has it no"):
         check_grown(frozen(), lost, file=tmp_path)

@@ -5,13 +5,12 @@ from hypothesis import strategies as st
 
 from modelseal.evaluation.responses import gather
 from modelseal.evaluation.statistics import (
-    Detection,
     compare,
     count_misses,
     detect,
     form,
     list_not_applied,
-    pool,
+    single_row,
 )
 
 PICKS = {"manc": ((0, 1), (2, 3))}
@@ -64,18 +63,17 @@ def test_what_was_not_applied_is_named_once_for_all_methods_with_each_reason():
     assert (second.change, second.level, second.reasons) == ("bit", 3.0, ("it broke",))
 
 
+def answers(method, *trials):
+    """A method's ten samples, of which so many notice each changed network."""
+    return gather(
+        samples(method, size=10),
+        [trial("1" * part + "0" * (10 - part), method, **where) for part, where in trials],
+    )
+
+
 def rows(**shares):
-    """Detections of methods, each of ten samples, of which so many notice."""
-    return [
-        each
-        for method, part in shares.items()
-        for each in detect(
-            gather(
-                samples(method.replace("_", ":"), size=10),
-                [trial("1" * part + "0" * (10 - part), method.replace("_", ":"))],
-            )
-        )
-    ]
+    """Methods that were asked about the same one network."""
+    return [answers(method.replace("_", ":"), (part, {})) for method, part in shares.items()]
 
 
 def test_a_row_is_compared_with_the_best_other_method_on_the_levels():
@@ -95,17 +93,29 @@ def test_a_row_that_only_one_of_them_has_is_not_compared():
     assert compare(rows(boundary=5, ascent_float=6)) == ()
 
 
-def test_pooling_counts_all_levels_of_a_family_as_one_row():
-    trials = [
-        trial("1000", name="noise", level=0.5),
-        trial("1110", name="noise", level=0.25),
-        trial("1111"),
+def test_only_networks_that_both_were_asked_about_are_compared():
+    ours = answers("boundary", (10, {"seed": 0}), (0, {"seed": 1}), (0, {"seed": 2}))
+    (row,) = compare([ours, answers("ascent", (8, {"seed": 0}))])
+    assert (row.ours, row.best) == (1.0, 0.8)
+    assert compare([ours, answers("ascent", (8, {"seed": 3}))]) == ()
+
+
+def test_the_rival_is_the_one_that_is_nearest_on_its_own_networks():
+    ours = answers("boundary", (10, {"seed": 0}), (4, {"seed": 1}))
+    high = answers("ascent", (9, {"seed": 0}))
+    (row,) = compare([ours, high, answers("natural", (5, {"seed": 1}))])
+    assert (row.rival, row.ours, row.best) == ("natural", 0.4, 0.5)
+
+
+def test_all_levels_of_a_family_are_one_row_or_one_each():
+    half, quarter = ({"name": "noise", "level": level} for level in (0.5, 0.25))
+    pair = answers("boundary", (10, half), (2, quarter)), answers("ascent", (4, half), (4, quarter))
+    (row,) = compare(pair)
+    assert (row.change, row.level, row.ours, row.best) == ("noise", None, 0.6, 0.4)
+    assert [(each.level, each.ours) for each in compare(pair, single_row)] == [
+        (0.5, 1.0),
+        (0.25, 0.2),
     ]
-    noise, single = pool(detect(gather(samples(), trials)))
-    assert isinstance(noise, Detection)
-    assert (noise.change, noise.level, noise.trials) == ("noise", None, 2)
-    assert (noise.share.part, noise.share.whole) == (4, 8)
-    assert (single.change, single.share.part) == ("ftal", 4)
 
 
 @pytest.mark.parametrize(("method", "wanted"), [("ibsf", ""), ("ibsf:float", "float")])

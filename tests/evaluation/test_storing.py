@@ -38,6 +38,7 @@ def sample_set(**changes):
             "picks": {"manc": ((0, 2),), "random": ((2,),)},
             "alarms": {"nnpack": 1, "float64": 0},
             "work": 12.5,
+            "skipped": {"compiled": "no compiler"},
             **changes,
         }
     )
@@ -74,10 +75,13 @@ def results(tmp_path):
     """A folder of results that was written by hand."""
     folder = tmp_path / "results"
     plan = read_plan(planned.write_plan(tmp_path))
-    digests = {"small": DigestsPart(weights="a", train="b", test="c")}
-    put(plan_file(folder), dump(FrozenPlan(plan=plan, digests=digests).model_dump()))
+    digests = {"small": DigestsPart(weights="a", structure="s", train="b", test="c")}
+    put(plan_file(folder), dump(FrozenPlan(plan=plan, digests=digests, packages={}).model_dump()))
     put(set_file(folder, SUBJECT), dump_set(sample_set(), ARRAYS))
-    put(alarms_file(folder, SUBJECT), dump_alarms(SUBJECT, sample_set().alarms))
+    put(
+        alarms_file(folder, SUBJECT),
+        dump_alarms(SUBJECT, sample_set().alarms, sample_set().skipped),
+    )
     put(place(folder, trial()), dump_trial(trial()))
     return folder
 
@@ -101,7 +105,7 @@ def test_results_that_are_not_finished_have_no_alarms_and_fewer_trials(results):
     place(results, trial()).unlink()
     (results / "trials" / ".left.json").write_text("half")
     found = read_results(results)
-    assert found.sets == (sample_set(alarms={}),)
+    assert found.sets == (sample_set(alarms={}, skipped={}),)
     assert found.trials == ()
 
 

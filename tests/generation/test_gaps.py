@@ -6,7 +6,17 @@ from hypothesis.extra.numpy import arrays
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation import gaps as module
-from modelseal.generation.gaps import Ranking, cut, differentiate_gaps, measure_gaps, rank, score
+from modelseal.generation.gaps import (
+    Ranking,
+    best_outside,
+    cut,
+    differentiate_gaps,
+    measure_gaps,
+    measure_lead,
+    rank,
+    score,
+)
+from modelseal.outputs.comparing import label_margin
 
 
 @st.composite
@@ -112,3 +122,43 @@ def test_a_reversed_ranking_has_the_last_class_first_and_shows_as_many():
     ranking = Ranking(classes=torch.tensor([[3, 1, 2], [0, 2, 1]]), shown=2)
     turned = ranking.reverse()
     assert (turned.classes.tolist(), turned.shown) == ([[2, 1, 3], [1, 2, 0]], 2)
+
+
+@given(problems())
+def test_the_best_class_outside_a_tie_is_the_highest_that_the_tie_has_not(problem):
+    scores, tied, shown = problem
+    ranking = rank(scores.flip(0), tied=tied, shown=shown)
+    found = best_outside(scores, ranking).tolist()
+    for row, classes, best in zip(scores.tolist(), ranking.classes.tolist(), found, strict=True):
+        others = [row[number] for number in range(5) if number not in classes]
+        assert best == max(others, default=-float("inf"))
+
+
+@given(problems())
+def test_the_lead_of_the_classes_that_stand_first_is_the_margin_of_the_shown_labels(problem):
+    scores, tied, shown = problem
+    ranking = rank(scores, tied=max(tied, shown + 1), shown=shown)
+    margin = label_margin(scores.numpy(), shown)
+    assert measure_lead(scores, ranking).tolist() == pytest.approx(margin.tolist())
+
+
+@given(problems())
+def test_a_class_outside_the_tie_that_is_ahead_makes_the_lead_negative(problem):
+    scores, tied, shown = problem
+    ranking = rank(scores, tied=tied, shown=shown)
+    ahead = torch.full_like(scores, 1000.0).scatter(
+        1, ranking.classes, scores.gather(1, ranking.classes)
+    )
+    lead = measure_lead(ahead, ranking)
+    assert (lead < 0).all() or ranking.classes.shape[1] == 5
+
+
+@given(problems())
+def test_a_ranking_is_sorted_by_other_scores_and_its_rows_can_be_replaced(problem):
+    scores, tied, shown = problem
+    ranking = rank(scores, tied=tied, shown=shown)
+    other = ranking.sort_by(-scores)
+    assert other.classes.tolist() == ranking.reverse().classes.tolist()
+    mixed = ranking.put(torch.tensor([1, 3]), other.take(torch.tensor([1, 3])))
+    wanted = [ranking.classes[0], other.classes[1], ranking.classes[2], other.classes[3]]
+    assert mixed.classes.tolist() == torch.stack(wanted).tolist()

@@ -16,6 +16,7 @@ from modelseal.generation.lattice import (
     CURVATURE,
     SHORTFALL,
     halve,
+    land,
     mark_free,
     measure_loss,
     pair_up,
@@ -273,3 +274,45 @@ def test_most_real_images_get_their_margin_on_the_levels(resnet20, photos):
     assert (gaps.amin(1) >= margin).sum() >= 6
     # Rounding alone leaves gaps of tenths.
     assert gaps.abs().amax(1).median() < 0.03
+
+
+def test_inputs_that_moved_by_levels_start_at_the_nearest_ones():
+    places = torch.rand(3, 500, generator=torch.Generator().manual_seed(0)) * 200
+    assert torch.equal(land(places), places.round())
+    assert torch.equal(land(places.round()), places.round())
+
+
+@given(st.floats(-0.3, 0.3), st.integers(0, 100))
+def test_inputs_that_moved_by_less_than_levels_keep_what_they_moved_on_average(move, seed):
+    source = torch.Generator().manual_seed(seed)
+    levels = torch.randint(1, 250, (1, 20_000), generator=source).double()
+    share = torch.rand(levels.shape, generator=source).double() * (abs(move) < 0.15)
+    places = levels + move * share
+    if (places - levels).square().mean().sqrt() >= module.UNEVEN:
+        return
+    found = land(places)
+    assert ((found - places).abs() < 1).all()
+    # Any weighting of the pixels, such as a row of a Jacobian, is moved as it was to be.
+    weights = torch.rand(levels.shape, generator=source).double()
+    wanted, got = ((each * weights).mean() for each in (places - levels, found - levels))
+    assert abs(float(got - wanted)) < 0.006
+
+
+def test_a_change_below_half_a_level_survives_the_way_onto_the_levels():
+    """Of a large image, whose nearest levels are those of the natural image itself."""
+    source = torch.Generator().manual_seed(1)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 4))
+    network[1].weight.data.normal_(0, 0.02, generator=source)
+    domain = Domain(shape=(3, 64, 64), bounds=(0.0, 1.0), levels=256)
+    start = domain.snap(0.25 + 0.5 * torch.rand(1, *domain.shape, generator=source))
+    network[1].bias.data = torch.tensor([0.1, 0.0, 0.0, 0.0])
+    network[1].bias.data -= network[1].weight.data @ start.flatten()
+    network.requires_grad_(requires_grad=False)
+    ranking = rank(score(network, start), tied=4)
+    near = tie(network, start, ranking, domain=domain, aim=torch.zeros(1))
+    assert torch.equal(domain.snap(near), start)
+    margin = torch.full((1,), 1e-3)
+    found = settle(network, near, ranking, domain=domain, margin=margin)
+    gaps = measure_gaps(score(network, found), ranking)
+    assert gaps.min() > 0
+    assert gaps.max() < 0.01

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from evaluated import samples, trial
 
@@ -112,6 +114,12 @@ def test_false_alarms_end_with_all_of_them_and_their_bound(small):
     assert cells(table, "all")["boundary"] == "1 of 8"
     assert cells(table, "a")["natural"] == NOTHING
     assert cells(table, "at most")["natural"] == "75 % (rule of three)"
+    assert table.note.endswith("upper bound.")
+
+
+def test_harmless_variants_that_could_not_be_run_are_named_with_their_reason(small):
+    table = TABLES["alarms"](replace(small, skipped=(("on-cuda", "there is no device"),)))
+    assert table.note.endswith(" Not run: on-cuda (there is no device).")
 
 
 def test_natural_images_have_an_infinite_psnr_and_cost_nothing(small):

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,11 +9,11 @@ from modelseal.calibration.running import run_network
 from modelseal.calibration.variants import Compiled
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.boundary import tie
-from modelseal.generation.gaps import rank, score
+from modelseal.generation.gaps import best_outside, rank, score
 from modelseal.outputs.specs import TopLabels, parse_spec
 from modelseal.sealing import making
 from modelseal.sealing.generating import to_tensor
-from modelseal.sealing.making import NEIGHBOURS, make_boundary, need_margin, steer
+from modelseal.sealing.making import NEIGHBOURS, approach, make_boundary, need_margin, steer
 from modelseal.sealing.recipe import Recipe
 
 
@@ -254,3 +254,26 @@ def test_the_class_that_is_least_likely_on_the_natural_input_leads(model, natura
     least = score(model.network, inputs).argmin(dim=1)
     made = make_boundary(model, inputs, Recipe())
     assert (score(model.network, made).argmax(dim=1) == least).float().mean() > 0.9
+
+
+def test_a_class_that_overtakes_a_tie_takes_part_in_it(build, starts, monkeypatch):
+    model = build()
+    linear = nn.Linear(model.domain.shape[0] * 64, 5)
+    slope = 0.05 * torch.randn(linear.in_features, generator=torch.Generator().manual_seed(0))
+    # Where the first class sinks to the second one the last one rises above both.
+    linear.weight.data = torch.stack([slope, 0 * slope, 0 * slope, 0 * slope, -slope])
+    linear.bias.data = torch.tensor([0.5, 0.0, -3.0, -4.0, -0.2])
+    linear.bias.data -= linear.weight.data @ starts(model.domain, 1).flatten()
+    network = nn.Sequential(nn.Flatten(), linear).requires_grad_(requires_grad=False)
+    model, inputs = replace(model, network=network), starts(model.domain, 1)
+    near, ranking = approach(model, inputs, Recipe(margin=1e-3, tied=2))
+    scores = score(network, near)
+    assert set(ranking.classes[0].tolist()) < {0, 1, 4}
+    assert best_outside(scores, ranking) < scores.gather(1, ranking.classes).amin(1) + 1e-4
+    clean = score(network, inputs)
+    assert torch.equal(ranking.classes, ranking.sort_by(clean).reverse().classes)
+    monkeypatch.setattr(making, "CHANGES_OF_MIND", 1)
+    _, first = approach(model, inputs, Recipe(margin=1e-3, tied=2))
+    # Once more is what it takes: after the first way the tie is one of the two highest.
+    assert set(first.classes[0].tolist()) != {0, 1}
+    assert set(first.classes[0].tolist()) == set(ranking.classes[0].tolist())

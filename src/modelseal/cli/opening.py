@@ -19,6 +19,9 @@ from modelseal.shapes import Inputs, Scores
 SERVERS = ("http://", "https://")
 """What the address of a server begins with."""
 
+GRPC_SERVERS = ("grpc://", "grpcs://")
+"""What the address of a server that is asked over gRPC begins with."""
+
 
 def open_endpoint(
     text: str,
@@ -30,9 +33,9 @@ def open_endpoint(
     """Chooses an endpoint by its name, and loads it if it is a file.
 
     Args:
-        text: `http(s)://host/v2/models/NAME`, an address that ends with `:predict` or
-            `/invocations`, `sagemaker:NAME`, an `endpoint.toml`, a `model.toml`, an `.onnx` file
-            or a `.jsonl` of recorded answers.
+        text: `http(s)://host/v2/models/NAME`, `grpc(s)://host:port/NAME`, an address that ends with
+            `:predict` or `/invocations`, `sagemaker:NAME`, an `endpoint.toml`, a
+            `model.toml`, an `.onnx` file or a `.jsonl` of recorded answers.
         fingerprint: What it will be asked.
         shows: What the numbers of a server or an ONNX file are: scores or probabilities. By
             default what the fingerprint expects. Numbers that are no probabilities are refused
@@ -50,6 +53,10 @@ def open_endpoint(
         from modelseal.endpoints.oip import OipEndpoint
 
         return OipEndpoint(text, fingerprint.domain, shows=shows, timeout=patience.usual)
+    if text.startswith(GRPC_SERVERS):
+        from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
+
+        return OipGrpcEndpoint(text, fingerprint.domain, shows=shows, timeout=patience.usual)
     path = Path(text)
     match path.suffix.lower():
         case ".toml":
@@ -66,9 +73,9 @@ def open_endpoint(
             check_record(path, file_digest(fingerprint))
             return RecordedEndpoint(path, fingerprint.samples)
     raise InvalidArgumentError(
-        "an endpoint is http(s)://host/v2/models/NAME, an address that ends with :predict or "
-        "/invocations, sagemaker:NAME, an endpoint.toml, a model.toml, an .onnx file or a .jsonl "
-        f"file of recorded answers, but got {without_user(text)!r}"
+        "an endpoint is http(s)://host/v2/models/NAME, grpc(s)://host:port/NAME, an address that "
+        "ends with :predict or /invocations, sagemaker:NAME, an endpoint.toml, a model.toml, an "
+        f".onnx file or a .jsonl file of recorded answers, but got {without_user(text)!r}"
     )
 
 
@@ -114,7 +121,7 @@ def list_files(text: str) -> tuple[Path, ...]:
     from modelseal.endpoints.declaration import is_endpoint, list_endpoint_files
     from modelseal.endpoints.preparing import SAGEMAKER
 
-    if text.startswith((*SERVERS, SAGEMAKER)):
+    if text.startswith((*SERVERS, *GRPC_SERVERS, SAGEMAKER)):
         return ()
     path = Path(text)
     if path.suffix.lower() != ".toml":

@@ -78,9 +78,9 @@ EndpointName: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar="ENDPOINT",
-        help="http(s)://host/v2/models/NAME, an address that ends with :predict or /invocations, "
-        "sagemaker:NAME, an endpoint.toml, a model.toml, an .onnx file, or a .jsonl file of "
-        "recorded answers.",
+        help="http(s)://host/v2/models/NAME, grpc(s)://host:port/NAME, an address that ends "
+        "with :predict or /invocations, sagemaker:NAME, an endpoint.toml, a model.toml, an "
+        ".onnx file, or a .jsonl file of recorded answers.",
         show_default=False,
     ),
 ]

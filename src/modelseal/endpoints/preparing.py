@@ -1,9 +1,8 @@
 """Makes the endpoint that a file or a short name declares."""
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from urllib.parse import urlsplit
 
 from modelseal.endpoints.base import Endpoint
@@ -16,7 +15,6 @@ from modelseal.endpoints.parts import PATIENCE, Parts, Patience, Served, blaming
 from modelseal.endpoints.presets import PRESETS, preset_of
 from modelseal.endpoints.sending import Sending
 from modelseal.endpoints.template import Template
-from modelseal.errors import MissingExtraError
 
 SAGEMAKER = "sagemaker:"
 """What stands before the name of a SageMaker endpoint."""
@@ -129,22 +127,15 @@ def make_oip(parts: Parts) -> Endpoint:
 
 
 def make_grpc(parts: Parts) -> Endpoint:
-    """A server of the Open Inference Protocol over gRPC.
+    """A server of the Open Inference Protocol over gRPC."""
+    from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
 
-    Raises:
-        MissingExtraError: Its client is not installed.
-    """
-    try:
-        module: Any = import_module("modelseal.endpoints.oip_grpc")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("Asking over gRPC", "grpc") from error
-    made = module.OipGrpcEndpoint(
+    return OipGrpcEndpoint(
         cast(str, parts.section.url),
         parts.served.domain,
         shows=parts.shows(),
         timeout=parts.timeout,
     )
-    return cast(Endpoint, made)
 
 
 def make_sagemaker(parts: Parts) -> Endpoint:

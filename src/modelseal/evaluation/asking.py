@@ -91,7 +91,9 @@ def try_change(task: TrialTask) -> tuple[Trial, ...]:
     shelf = Shelf(folder=tampered_folder(task.folder))
     try:
         changed = shelf.make(
-            recipe, opened.model.network, known=f"{opened.weights} {opened.learned} {opened.tested}"
+            recipe,
+            opened.model.network,
+            known=f"{opened.weights} {opened.structure} {opened.learned} {opened.tested}",
         )
     except NotAppliedError as error:
         return tuple(

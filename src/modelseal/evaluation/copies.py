@@ -46,7 +46,7 @@ class Shelf:
         Args:
             recipe: The change; its `repr` says all of it but for what it learns from.
             network: The network to copy.
-            known: Digests of the network's weights and of what the recipe learns from.
+            known: Digests of the network's weights and modules and of what the recipe learns from.
 
         Raises:
             NotAppliedError: The recipe did not reach its own goal.

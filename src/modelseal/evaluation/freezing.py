@@ -1,11 +1,13 @@
 """A plan with digests of what it names, so that results of two plans never mix."""
 
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 from modelseal.errors import BadFileError
 from modelseal.evaluation.opening import Opened
 from modelseal.evaluation.plan import Plan
+from modelseal.sealing.generating import PACKAGES
 from modelseal.validating import Section
 
 
@@ -14,11 +16,13 @@ class DigestsPart(Section):
 
     Args:
         weights: Digest of its weights.
+        structure: Digest of its modules, as torch writes them, which say what weights are used for.
         train: Digest of the inputs and labels that recipes learn from.
         test: Digest of the natural inputs and their labels.
     """
 
     weights: str
+    structure: str
     train: str
     test: str
 
@@ -29,10 +33,12 @@ class FrozenPlan(Section):
     Args:
         plan: The plan.
         digests: Of each network, by name.
+        packages: The versions of the packages on which numbers depend.
     """
 
     plan: Plan
     digests: dict[str, DigestsPart]
+    packages: dict[str, str]
 
 
 def freeze(plan: Plan, opened: Mapping[str, Opened]) -> FrozenPlan:
@@ -40,9 +46,15 @@ def freeze(plan: Plan, opened: Mapping[str, Opened]) -> FrozenPlan:
     return FrozenPlan(
         plan=plan,
         digests={
-            name: DigestsPart(weights=each.weights, train=each.learned, test=each.tested)
+            name: DigestsPart(
+                weights=each.weights,
+                structure=each.structure,
+                train=each.learned,
+                test=each.tested,
+            )
             for name, each in opened.items()
         },
+        packages={name: version(name) for name in PACKAGES},
     )
 
 
@@ -70,8 +82,12 @@ def check_grown(old: FrozenPlan, new: FrozenPlan, *, file: Path) -> None:
 
 def differences(old: FrozenPlan, new: FrozenPlan) -> Iterator[tuple[str, object, object]]:
     """The fields that differ otherwise than by an addition, with what they were and are."""
+    # Another number of training images gives other data: say what was changed, not what came of it.
+    yield from compare("tampering", old.plan.tampering, new.plan.tampering)
     for name, was in old.digests.items():
         yield from compare(f"networks.{name}", was, new.digests.get(name))
+    for name, was_version in old.packages.items():
+        yield from unequal(f"packages.{name}", was_version, new.packages.get(name))
     samples = new.plan.samples
     for key, value in old.plan.samples:
         if key != "methods":
@@ -80,7 +96,6 @@ def differences(old: FrozenPlan, new: FrozenPlan) -> Iterator[tuple[str, object,
     for method in sorted(used):
         was_own, own = old.plan.samples.methods.get(method), samples.methods.get(method)
         yield from unequal(f"samples.methods.{method}", shown(was_own), shown(own))
-    yield from compare("tampering", old.plan.tampering, new.plan.tampering)
     yield from compare("harmless", old.plan.harmless, new.plan.harmless)
     cells = list_cells(new.plan)
     for cell, seeds in list_cells(old.plan).items():

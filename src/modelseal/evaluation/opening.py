@@ -58,6 +58,7 @@ class Opened:
         labels: Their classes.
         data: What recipes learn from.
         weights: Digest of the weights.
+        structure: Digest of the modules.
         learned: Digest of what recipes learn from.
         tested: Digest of the test inputs.
     """
@@ -67,6 +68,7 @@ class Opened:
     labels: Numbers
     data: Data
     weights: str
+    structure: str
     learned: str
     tested: str
 
@@ -119,6 +121,7 @@ def open_network(files: NetworkFiles) -> Opened:
         labels=test_labels,
         data=data,
         weights=digest_network(model.network),
+        structure=hashlib.sha256(str(model.network).encode()).hexdigest(),
         learned=weights_digest({"images": train[rows], "labels": train_labels[rows]}),
         tested=weights_digest({"images": test, "labels": test_labels}),
     )

@@ -35,10 +35,21 @@ class HarmlessTask:
         return f"harmless variants of {one.method} for {one.network}, {one.spec}"
 
 
-def count_alarms(task: HarmlessTask) -> Mapping[str, int]:
-    """By harmless variant, how many samples are answered otherwise than by the sealed network.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rehosted:
+    """What harmless variants did to the samples of one subject.
 
-    A variant that cannot be run here is left out, as calibration leaves it out.
+    Args:
+        alarms: By variant, how many samples are answered otherwise than by the sealed network.
+        skipped: By variant that cannot be run here, why.
+    """
+
+    alarms: Mapping[str, int]
+    skipped: Mapping[str, str]
+
+
+def count_alarms(task: HarmlessTask) -> Rehosted:
+    """How many samples are answered otherwise in each harmless way that can be run here.
 
     Raises:
         ModelsealError: The samples cannot be read.
@@ -48,10 +59,12 @@ def count_alarms(task: HarmlessTask) -> Mapping[str, int]:
     arrays = read_arrays(arrays_file(task.folder, task.subject))
     samples, spec = to_tensor(model, arrays["samples"]), parse_spec(task.subject.spec)
     alarms: dict[str, int] = {}
+    skipped: dict[str, str] = {}
     for variant in every_variant(model, task.variants):
         try:
             shown = variant(model.network, samples)
-        except ModelsealError:
+        except ModelsealError as error:
+            skipped[variant.name] = str(error)
             continue
         alarms[variant.name] = int(changed_answers(spec, arrays["scores"], shown).sum())
-    return alarms
+    return Rehosted(alarms=alarms, skipped=skipped)

@@ -24,7 +24,7 @@ from modelseal.evaluation.places import (
     trial_file,
 )
 from modelseal.evaluation.plan import Plan, read_plan
-from modelseal.evaluation.rehosting import HarmlessTask
+from modelseal.evaluation.rehosting import HarmlessTask, Rehosted
 from modelseal.evaluation.storing import (
     dump,
     dump_alarms,
@@ -175,11 +175,9 @@ def write_all(folder: Path, task: Task, result: Result) -> None:
                     folder, trial.subject, name=trial.name, level=trial.level, seed=trial.seed
                 )
                 put(file, dump_trial(trial))
-        case Failure():
-            return
-        case _:
+        case Rehosted():
             subject = cast(HarmlessTask, task).subject
-            put(alarms_file(folder, subject), dump_alarms(subject, result))
+            put(alarms_file(folder, subject), dump_alarms(subject, result.alarms, result.skipped))
 
 
 def put(file: Path, content: bytes) -> None:

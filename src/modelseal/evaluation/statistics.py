@@ -1,15 +1,19 @@
 """What is counted of an evaluation, one kind of fact after the other."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from modelseal.evaluation.curves import count_missed
 from modelseal.evaluation.intervals import Share, measure
-from modelseal.evaluation.responses import Responses, is_graded
+from modelseal.evaluation.responses import Responses, identify, is_graded
 from modelseal.evaluation.trial import Trial
 
 OURS = "boundary"
 """The method that is compared with all others."""
+
+Row: TypeAlias = tuple[str, float | None]
+"""A change and its level; no level for a family of one, or for all levels together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,14 +75,14 @@ class NotApplied:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """One row: our single samples and the best other method's of the same form.
+    """One row: our single samples and the nearest other method's of the same form.
 
     Args:
         change: The row.
         level: Of a graded family; None for a family of one, or for all levels together.
-        ours: How often one of our samples notices.
-        best: How often one of the best other method's does.
-        rival: That method.
+        ours: How often one of our samples notices a network that both were asked about.
+        best: How often one of the other method's does.
+        rival: That method: the one with the smallest lead over it.
         lead: `ours - best`.
     """
 
@@ -90,9 +94,19 @@ class Comparison:
     lead: float
 
 
+def whole_row(trial: Trial) -> Row:
+    """The row of a trial, with all levels of a family as one."""
+    return trial.name, None
+
+
+def single_row(trial: Trial) -> Row:
+    """The row of a trial at its level."""
+    return trial.name, trial.level
+
+
 def detect(responses: Responses) -> tuple[Detection, ...]:
     """How often single samples notice each change, at each of its levels."""
-    rows = responses.split(lambda trial: (trial.name, trial.level))
+    rows = responses.split(single_row)
     return tuple(
         Detection(
             method=responses.method,
@@ -149,52 +163,43 @@ def list_not_applied(trials: Iterable[Trial]) -> tuple[NotApplied, ...]:
     )
 
 
-def pool(detections: Sequence[Detection]) -> tuple[Detection, ...]:
-    """The same detections with all levels of a family as one row."""
-    rows: dict[tuple[str, str], list[Detection]] = {}
-    for each in detections:
-        rows.setdefault((each.method, each.change), []).append(each)
-    return tuple(
-        Detection(
-            method=method,
-            change=change,
-            level=None,
-            samples=members[0].samples,
-            trials=sum(each.trials for each in members),
-            share=measure(
-                sum(each.share.part for each in members),
-                sum(each.share.whole for each in members),
-            ),
-        )
-        for (method, change), members in rows.items()
-    )
+def compare(
+    members: Sequence[Responses], row: Callable[[Trial], Row] = whole_row
+) -> tuple[Comparison, ...]:
+    """Each row of our samples beside the other method that comes nearest, or is most ahead.
 
-
-def compare(detections: Sequence[Detection]) -> tuple[Comparison, ...]:
-    """Each row of our samples beside the best other method of the same form.
-
-    A row that only one of them has is left out.
+    A row that only one of them has is left out. Two methods are compared on the changed networks
+    that both were asked about: which networks those are makes more of a difference than which
+    samples.
 
     Args:
-        detections: Of all methods, one for each row.
+        members: The samples of every method with their trials.
+        row: Where a trial belongs; by default all levels of a family are one row.
     """
-    rows: dict[tuple[str, float | None], dict[str, float]] = {}
-    for each in detections:
-        if form(each.method) == form(OURS):
-            rows.setdefault((each.change, each.level), {})[each.method] = each.share.value
-    return tuple(
-        contrast(change, level, shares)
-        for (change, level), shares in rows.items()
-        if OURS in shares and len(shares) > 1
+    fitting = [each for each in members if form(each.method) == form(OURS)]
+    rows = {each.method: each.split(row) for each in fitting if each.changed.size}
+    ours = rows.pop(OURS, {})
+    found = []
+    for where, own in ours.items():
+        pairs = [contrast(where, own, each[where]) for each in rows.values() if where in each]
+        # Of equal leads the name decides.
+        known = [(each.lead, each.rival, each) for each in pairs if each is not None]
+        found += [min(known, key=lambda one: one[:2])[2]] if known else []
+    return tuple(found)
+
+
+def contrast(where: Row, ours: Responses, theirs: Responses) -> Comparison | None:
+    """One row of two methods, on the networks that both were asked about; None without any."""
+    common = set(map(identify, ours.trials)) & set(map(identify, theirs.trials))
+    if not common:
+        return None
+    own, other = (
+        float(each.only(lambda trial: identify(trial) in common).changed.mean())
+        for each in (ours, theirs)
     )
-
-
-def contrast(change: str, level: float | None, shares: dict[str, float]) -> Comparison:
-    """One row of which ours and at least one other method are known."""
-    ours = shares[OURS]
-    best, rival = max((value, name) for name, value in shares.items() if name != OURS)
+    change, level = where
     return Comparison(
-        change=change, level=level, ours=ours, best=best, rival=rival, lead=ours - best
+        change=change, level=level, ours=own, best=other, rival=theirs.method, lead=own - other
     )
 
 

@@ -57,6 +57,7 @@ class AlarmsFile(Section):
 
     subject: SubjectPart
     alarms: dict[str, int]
+    skipped: dict[str, str]
 
 
 class TrialFile(Section):
@@ -124,14 +125,15 @@ def read_set(folder: Path, file: Path) -> SampleSet:
     part = read_part(file, SetFile)
     subject = part.subject.revive()
     counted = alarms_file(folder, subject)
-    alarms = read_part(counted, AlarmsFile).alarms if counted.is_file() else {}
+    part_alarms = read_part(counted, AlarmsFile) if counted.is_file() else None
     found = SampleSet(
         subject=subject,
         psnr=revive(part.psnr),
         margins=revive(part.margins),
         moves=revive(part.moves),
         picks=part.picks,
-        alarms=alarms,
+        alarms=part_alarms.alarms if part_alarms else {},
+        skipped=part_alarms.skipped if part_alarms else {},
         work=part.work,
     )
     check_set(found, file)
@@ -223,15 +225,15 @@ def dump_arrays(arrays: Mapping[str, Array]) -> bytes:
 def dump_set(found: SampleSet, arrays: Mapping[str, Array]) -> bytes:
     """What a set's file holds."""
     document = asdict(found)
-    del document["alarms"]
+    del document["alarms"], document["skipped"]
     for name in ("psnr", "margins", "moves"):
         document[name] = plain(document[name])
     return dump({**document, "digest": weights_digest(arrays)})
 
 
-def dump_alarms(subject: Subject, alarms: Mapping[str, int]) -> bytes:
+def dump_alarms(subject: Subject, alarms: Mapping[str, int], skipped: Mapping[str, str]) -> bytes:
     """What a file of alarms holds."""
-    return dump({"subject": asdict(subject), "alarms": dict(alarms)})
+    return dump({"subject": asdict(subject), "alarms": dict(alarms), "skipped": dict(skipped)})
 
 
 def dump_trial(trial: Trial) -> bytes:

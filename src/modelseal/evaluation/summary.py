@@ -30,7 +30,7 @@ from modelseal.evaluation.statistics import (
     detect,
     form,
     list_not_applied,
-    pool,
+    single_row,
 )
 from modelseal.evaluation.trial import SampleSet, Trial
 
@@ -66,6 +66,7 @@ class Summary:
         rows_lost: The rows of these in which another method is ahead.
         levels_lost: The single levels of graded families in which another method is ahead.
         not_applied: Recipes that did not reach their own goal.
+        skipped: Harmless variants that could not be run, each with its reason.
     """
 
     network: str
@@ -86,6 +87,7 @@ class Summary:
     rows_lost: tuple[str, ...]
     levels_lost: tuple[Comparison, ...]
     not_applied: tuple[NotApplied, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 def summarise(
@@ -124,7 +126,7 @@ def sum_up(
 ) -> Summary:
     """Counts what was asked of one network behind one kind of endpoint."""
     detections = flat(detect(each) for each in members)
-    comparisons = compare(pool(detections))
+    comparisons = compare(members)
     chosen = [(each, rule) for each in members for rule in each.samples.picks]
     missed = flat(count_misses(each, rule, samples=samples) for each, rule in chosen)
     return Summary(
@@ -145,9 +147,12 @@ def sum_up(
         comparisons=comparisons,
         rows_lost=tuple(each.change for each in comparisons if each.lead < 0),
         levels_lost=tuple(
-            each for each in compare(detections) if each.level is not None and each.lead < 0
+            each
+            for each in compare(members, single_row)
+            if each.level is not None and each.lead < 0
         ),
         not_applied=list_not_applied(trials),
+        skipped=tuple(dict.fromkeys(flat(list(each.samples.skipped.items()) for each in members))),
     )
 
 

@@ -1,12 +1,11 @@
 """Performs one task of an evaluation, wherever it was sent to."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from modelseal.errors import FOREIGN_ERRORS, ModelsealError
 from modelseal.evaluation.asking import TrialTask, try_change
-from modelseal.evaluation.rehosting import HarmlessTask, count_alarms
+from modelseal.evaluation.rehosting import HarmlessTask, Rehosted, count_alarms
 from modelseal.evaluation.subjects import SampleResult, SampleTask, make_set
 from modelseal.evaluation.trial import Trial
 
@@ -27,7 +26,7 @@ class Failure:
 Task: TypeAlias = SampleTask | HarmlessTask | TrialTask
 """A frozen value of names, numbers and paths: all that a worker needs."""
 
-Result: TypeAlias = SampleResult | Mapping[str, int] | tuple[Trial, ...] | Failure
+Result: TypeAlias = SampleResult | Rehosted | tuple[Trial, ...] | Failure
 """What a task gives: a set of samples, alarms by variant, or trials, or why it gives nothing."""
 
 

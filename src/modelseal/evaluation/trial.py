@@ -1,7 +1,7 @@
 """What an evaluation leaves behind: sets of samples, and what each changed network did to them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 Picks: TypeAlias = tuple[tuple[int, ...], ...]
@@ -36,6 +36,7 @@ class SampleSet:
         alarms: By harmless variant, how many samples answered otherwise than the sealed network;
             each variant was asked every sample once.
         work: What one sample cost, in forward passes of one input; a backward pass counts two.
+        skipped: By harmless variant that could not be run, why.
     """
 
     subject: Subject
@@ -45,6 +46,7 @@ class SampleSet:
     picks: Mapping[str, Picks]
     alarms: Mapping[str, int]
     work: float
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

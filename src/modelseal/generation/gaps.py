@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.generation.shapes import Classes, Gaps, Inputs, Jacobian, Scores
+from modelseal.generation.shapes import Classes, Gaps, Inputs, Jacobian, PerInput, Scores
 
 # Values in one piece of a batch: big enough to keep two cores busy (more gains nothing on a
 # CPU), small enough that the activations of a wide network at 224 x 224 stay under 2 GB.
@@ -51,6 +51,17 @@ class Ranking:
         """The same ties with their classes in the opposite order."""
         return Ranking(classes=self.classes.flip(1), shown=self.shown)
 
+    def sort_by(self, scores: Scores) -> "Ranking":
+        """The same ties with their classes by falling score."""
+        order = scores.gather(1, self.classes).argsort(dim=1, descending=True, stable=True)
+        return Ranking(classes=self.classes.gather(1, order), shown=self.shown)
+
+    def put(self, rows: Tensor, other: "Ranking") -> "Ranking":
+        """The ranking with some inputs' rows taken from another."""
+        classes = self.classes.clone()
+        classes[rows] = other.classes
+        return Ranking(classes=classes, shown=self.shown)
+
     def repeat(self, times: int) -> "Ranking":
         """The ranking with every input's row `times` times, one after another."""
         return Ranking(classes=self.classes.repeat_interleave(times, 0), shown=self.shown)
@@ -83,6 +94,18 @@ def measure_gaps(scores: Scores, ranking: Ranking) -> Gaps:
     ranked = scores.gather(1, ranking.classes)
     ahead = torch.arange(ranked.shape[1] - 1, device=scores.device).clamp(max=ranking.shown - 1)
     return ranked[:, ahead] - ranked[:, 1:]
+
+
+def best_outside(scores: Scores, ranking: Ranking) -> PerInput:
+    """The highest score of a class that is not of the tie; minus infinity if all are of it."""
+    return scores.scatter(1, ranking.classes, -torch.inf).amax(dim=1)
+
+
+def measure_lead(scores: Scores, ranking: Ranking) -> PerInput:
+    """By how much the shown answer is ahead: the smallest gap, of classes outside the tie too."""
+    last = ranking.classes[:, min(ranking.shown, ranking.classes.shape[1]) - 1]
+    beyond = scores.gather(1, last[:, None])[:, 0] - best_outside(scores, ranking)
+    return torch.minimum(measure_gaps(scores, ranking).amin(dim=1), beyond)
 
 
 def differentiate_gaps(

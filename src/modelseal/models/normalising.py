@@ -67,7 +67,7 @@ def reorderings(network: nn.Module) -> dict[str, nn.Module]:
     if not isinstance(network, Normalised):
         return {}
     orders: dict[str, nn.Module] = {
-        name: _Reordered(network, order) for name, order in _ORDERS.items()
+        name: _Reordered(network, order) for name, order in ORDERS.items()
     }
     return orders | ({"folded": _Folded(network)} if _list_convolutions(network) else {})
 
@@ -152,12 +152,13 @@ def _from_255(inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return (inputs * 255 - (255 * mean).to(inputs.dtype)) / (255 * std).to(inputs.dtype)
 
 
-_ORDERS: dict[str, Order] = {
+ORDERS: dict[str, Order] = {
     "multiply-add": _multiply_add,
     "divide first": _divide_first,
     "float64 normalisation": _in_float64,
     "255 first": _from_255,
 }
+"""Equally right ways to compute a normalisation, by name."""
 
 
 def _along_channels(numbers: Tensor, inputs: Tensor) -> Tensor:

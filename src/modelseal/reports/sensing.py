@@ -79,10 +79,16 @@ def alarms(summary: Summary) -> Table:
     return Table(
         title="False alarms",
         note="Other answers than the sealed network's where it was only run in another way. The "
-        "last line is a one-sided 95 % upper bound.",
+        f"last line is a one-sided 95 % upper bound.{tell_skipped(summary)}",
         head=("variant", *methods),
         rows=(*rows, bounds) if methods else (),
     )
+
+
+def tell_skipped(summary: Summary) -> str:
+    """The harmless variants that could not be run, ready to follow a sentence."""
+    reasons = "; ".join(f"{variant} ({reason})" for variant, reason in summary.skipped)
+    return f" Not run: {reasons}." if reasons else ""
 
 
 def samples(summary: Summary) -> Table:

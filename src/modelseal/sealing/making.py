@@ -8,7 +8,7 @@ from modelseal.calibration.noise import calibrate
 from modelseal.calibration.onnx import OnnxRuntime
 from modelseal.calibration.variants import Compiled, Float64, Nnpack
 from modelseal.generation.boundary import FLOAT_TOLERANCE, tie
-from modelseal.generation.gaps import Ranking, measure_gaps, rank, score
+from modelseal.generation.gaps import Ranking, best_outside, measure_lead, rank, score
 from modelseal.generation.lattice import settle
 from modelseal.generation.shapes import Inputs, PerInput
 from modelseal.models.loading import Model
@@ -23,6 +23,8 @@ PROBES = (Nnpack(), Float64())
 ATTEMPTS = 4
 # A sample whose margin is this many times what it needs is settled again, too.
 LOOSE = 3.0
+# How often other classes may come into a tie that they overtook.
+CHANGES_OF_MIND = 4
 # A later attempt starts on the levels, beside the window.
 REPAIR = (4, 16, 16)
 # Values changed, and neighbours tried, to bring shown digits away from where they round.
@@ -37,17 +39,37 @@ def make_boundary(model: Model, naturals: Inputs, recipe: Recipe) -> Inputs:
     The class that is least likely of those that tie is made to lead: a network that was trained
     on, or lost some of its weights, still tends to what the image shows.
     """
-    likely = rank(
-        score(model.network, naturals), tied=max(recipe.tied, recipe.shown + 1), shown=recipe.shown
-    )
-    ranking = likely.reverse()
-    aim = torch.zeros(len(naturals), dtype=naturals.dtype, device=naturals.device)
-    near = tie(model.network, naturals, ranking, domain=model.domain, aim=aim)
+    near, ranking = approach(model, naturals, recipe)
     if isinstance(recipe.spec, RawScores):
         return model.domain.snap(near)
     if not isinstance(recipe.spec, TopLabels):
         return steer(model, model.domain.snap(near), recipe)
     return widen(model, near, ranking, recipe)
+
+
+def approach(model: Model, naturals: Inputs, recipe: Recipe) -> tuple[Inputs, Ranking]:
+    """Inputs at a tie of the classes that are highest there, and the order they shall stand in.
+
+    On the way to a tie the leading scores sink, and among many classes others may then be above
+    it: those take part in the place of the lowest, and the way goes on from there.
+    """
+    clean = score(model.network, naturals)
+    tied = max(recipe.tied, recipe.shown + 1)
+    ranking = rank(clean, tied=tied, shown=recipe.shown).reverse()
+    near, aim = naturals.clone(), torch.zeros_like(clean[:, 0])
+    rows = torch.arange(len(naturals), device=naturals.device)
+    for _ in range(CHANGES_OF_MIND):
+        near[rows] = tie(
+            model.network, near[rows], ranking.take(rows), domain=model.domain, aim=aim[rows]
+        )
+        scores = score(model.network, near)
+        lowest = scores.gather(1, ranking.classes).amin(dim=1)
+        rows = (best_outside(scores, ranking) > lowest).nonzero()[:, 0]
+        if not len(rows):
+            break
+        highest = rank(scores[rows], tied=tied, shown=recipe.shown)
+        ranking = ranking.put(rows, highest.sort_by(clean[rows]).reverse())
+    return near, ranking
 
 
 def widen(model: Model, near: Inputs, ranking: Ranking, recipe: Recipe) -> Inputs:
@@ -65,7 +87,7 @@ def widen(model: Model, near: Inputs, ranking: Ranking, recipe: Recipe) -> Input
         order = ranking.take(pending)
         found = place(model, state[pending], order, margin[pending], repair=attempt > 0)
         needed = need_margin(model, found, recipe).clamp(min=usual)
-        lead = measure_gaps(score(model.network, found), order).amin(dim=1)
+        lead = measure_lead(score(model.network, found), order)
         better = (lead >= needed) & (lead < least[pending])
         samples[pending[better]], least[pending[better]] = found[better], lead[better]
         state[pending] = found

@@ -1,0 +1,67 @@
+"""What sealing costs on networks of all sizes, and what the samples of large ones notice.
+
+ResNet-20 on CIFAR-10, a network of VGG-Face's shape and a vision transformer at 224 x 224. Each
+part is kept as soon as it is measured, so that a run that was stopped goes on where it was; name
+parts to measure them anew.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import torch
+
+from cifar import data_folder
+from results_file import RESULTS, write
+from scale_cost import measure_cost, measure_share
+from scale_detection import measure_rows
+from scale_ghosts import measure_ghosts
+from scale_growth import measure_growth
+from scale_memory import measure_memory
+
+Figures: TypeAlias = Mapping[str, float]
+"""Measured numbers by their names."""
+
+PARTS: Mapping[str, Callable[[], Figures]] = {
+    "resnet20": lambda: measure_cost("resnet20"),
+    "vit": lambda: measure_cost("vit"),
+    "vgg_face": lambda: measure_cost("vgg_face"),
+    "share": measure_share,
+    "ghosts": measure_ghosts,
+    "growth": measure_growth,
+    "rows_vit": lambda: measure_rows("vit"),
+    "rows_vgg_face": lambda: measure_rows("vgg_face"),
+    "memory": measure_memory,
+}
+"""What is measured, in this order."""
+
+
+def main() -> None:
+    """Measures the named parts, or those that are missing."""
+    if data_folder() is None:
+        print("skipped: it needs the real data")
+        return
+    known = read_parts()
+    for name in sys.argv[1:] or [each for each in PARTS if each not in known]:
+        print(f"scale: {name} ...", flush=True)
+        torch.set_num_threads(2)
+        known[name] = PARTS[name]()
+        figures = {key: value for part in known.values() for key, value in part.items()}
+        write(
+            "scale",
+            {"figures": figures, "details": {"parts": known, "torch": torch.__version__}},
+        )
+
+
+def read_parts() -> dict[str, Figures]:
+    """The parts that were measured before."""
+    file = RESULTS / "scale.json"
+    if not file.is_file():
+        return {}
+    parts: dict[str, Figures] = json.loads(file.read_text(encoding="utf-8"))["details"]["parts"]
+    return parts
+
+
+if __name__ == "__main__":
+    main()

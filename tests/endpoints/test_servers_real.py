@@ -1,0 +1,242 @@
+"""One network behind every server that the tests can start, intact and slightly changed."""
+
+from dataclasses import replace
+
+import deployed
+import httpx2
+import numpy as np
+import pytest
+import torch
+
+import servers
+from modelseal.endpoints.answering import answer
+from modelseal.endpoints.oip import OipEndpoint
+from modelseal.endpoints.oip_contract import Contract
+from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
+from modelseal.endpoints.oip_grpc_channel import Channel
+from modelseal.endpoints.oip_grpc_codec import Target, encode_request
+from modelseal.endpoints.oip_grpc_messages import messages
+from modelseal.errors import EndpointError
+from modelseal.models.loading import load
+from modelseal.outputs.answers import Kind
+from modelseal.sealing import Recipe, seal
+from modelseal.verdict import Outcome
+from modelseal.verifying import Depth, verify
+
+pytestmark = pytest.mark.real
+
+
+class Posted:
+    """Lists of numbers in one object, and one object with lists of numbers back."""
+
+    def __init__(self, url, key, domain):
+        self.url, self.key, self.domain = url, key, domain
+
+    def ask(self, codes):
+        body = {self.key: self.domain.decode(codes).tolist()}
+        content = httpx2.post(self.url, json=body, timeout=30).raise_for_status().json()
+        assert list(content) == ["predictions"]
+        scores = np.array(content["predictions"], np.float32)
+        return answer(scores, count=len(codes), shows=Kind.SCORES)
+
+
+def over_http(served, domain, *, version=""):
+    pinned = f"/versions/{version}" if version else ""
+    return OipEndpoint(f"{served.http}/v2/models/{servers.NAME}{pinned}", domain)
+
+
+def over_json(served, domain):
+    """As if the server did not tell that it takes bytes."""
+    endpoint = over_http(served, domain)
+    contract = endpoint.learn(endpoint.connect())
+    assert contract.binary
+    endpoint.contract = replace(contract, binary=False)
+    return endpoint
+
+
+def over_grpc(served, domain, *, version=""):
+    pinned = f"/{version}" if version else ""
+    return OipGrpcEndpoint(f"grpc://{served.grpc}/{servers.NAME}{pinned}", domain)
+
+
+# The presets for these two answers, `kserve-v1` and `mlflow`, belong here in their place.
+def over_predict(served, domain):
+    return Posted(f"{served.http}/v1/models/{servers.NAME}:predict", "instances", domain)
+
+
+def over_invocations(served, domain):
+    return Posted(f"{served.http}/invocations", "inputs", domain)
+
+
+ROWS = [
+    (servers.mlserver, over_http),
+    (servers.mlserver, over_grpc),
+    (servers.kserve, over_predict),
+    (servers.kserve, over_http),
+    (servers.kserve, over_grpc),
+    (servers.triton, over_json),
+    (servers.triton, over_http),
+    (servers.triton, over_grpc),
+    (servers.mlflow, over_invocations),
+]
+"""Every server with every way to ask it."""
+
+DEPLOYED = {False: Outcome.INTACT, True: Outcome.TAMPERED}
+"""What is said of a deployment by whether it is tampered with."""
+
+
+def name(row):
+    server, way = row
+    return f"{server.__name__}-{way.__name__}"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return load(deployed.write_deployment(tmp_path_factory.mktemp("owner") / "model"))
+
+
+@pytest.fixture(scope="module")
+def fingerprint(model):
+    """Eight samples; ten classes cannot be tied by so few pixels of whole levels."""
+    return seal(model, deployed.scans(24), recipe=Recipe(tied=4), candidates=24)
+
+
+@pytest.fixture(scope="module")
+def served(request, tmp_path_factory):
+    """A server of the network; tests that ask for the same one share it, if they say `module`."""
+    start, tampered = request.param
+    with start(tmp_path_factory.mktemp(start.__name__), tampered=tampered) as found:
+        yield found
+
+
+def outcome_of(fingerprint, endpoint):
+    verdict = verify(fingerprint, endpoint, generator=np.random.default_rng(0), depth=Depth.ALL)
+    # Nothing is unclear: both outcomes come of eight answers.
+    assert len(verdict.evidence) == 8
+    assert not any(entry.reason for entry in verdict.evidence), verdict.reason
+    return verdict.outcome
+
+
+@pytest.mark.parametrize(
+    ("served", "way", "outcome"),
+    [
+        pytest.param((server, tampered), way, outcome, id=f"{name((server, way))}-{outcome.value}")
+        for tampered, outcome in DEPLOYED.items()
+        for server, way in ROWS
+    ],
+    indirect=["served"],
+    scope="module",
+)
+def test_every_server_is_intact_with_the_sealed_weights_and_tampered_with_others(
+    served, way, outcome, fingerprint
+):
+    assert outcome_of(fingerprint, way(served, fingerprint.domain)) is outcome
+
+
+@pytest.mark.parametrize(
+    ("served", "way"),
+    [pytest.param((server, False), way, id=name((server, way))) for server, way in ROWS],
+    indirect=["served"],
+    scope="module",
+)
+def test_a_server_answers_a_batch_in_its_order_with_the_scores_of_this_process(served, way, model):
+    codes = deployed.scans(5)
+    shown = way(served, model.domain).ask(codes).values
+    expected = model.network(torch.from_numpy(model.domain.decode(codes))).numpy()
+    assert shown.dtype == np.float32
+    # Triton's network is written in numpy; all others run the same code as this process.
+    np.testing.assert_allclose(shown, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("served", "raw"),
+    [
+        pytest.param((servers.mlserver, False), True, id="mlserver"),
+        pytest.param((servers.kserve, False), False, id="kserve"),
+        pytest.param((servers.triton, False), True, id="triton"),
+    ],
+    indirect=["served"],
+    scope="module",
+)
+def test_the_servers_between_them_answer_over_grpc_in_both_forms(served, raw, model):
+    inputs = model.domain.decode(deployed.scans(1))
+    target = Target(name=servers.NAME)
+    request = encode_request(inputs, target=target, name="input", datatype="FP32", request="r")
+    reply = Channel(served.grpc, secure=False, seconds=30.0).call("ModelInfer", request)
+    said = messages().infer_response.FromString(reply)
+    assert (bool(said.raw_output_contents), said.id) == (raw, "r")
+    assert len(said.outputs[0].contents.fp32_contents) == (0 if raw else 10)
+
+
+@pytest.mark.parametrize(
+    ("served", "declared"),
+    [
+        pytest.param((servers.mlserver, False), Contract(output="scores"), id="mlserver"),
+        pytest.param((servers.kserve, False), Contract(), id="kserve"),
+        pytest.param((servers.triton, False), Contract(output="scores", version="1"), id="triton"),
+    ],
+    indirect=["served"],
+    scope="module",
+)
+def test_metadata_over_grpc_say_what_they_say_over_http(served, declared, model):
+    called, fetched = over_grpc(served, model.domain), over_http(served, model.domain)
+    for endpoint in (called, fetched):
+        endpoint.ask(deployed.scans(1))
+    assert called.contract == declared == replace(fetched.contract, binary=False)
+    assert called.model_version == fetched.model_version == declared.version
+
+
+@pytest.mark.parametrize(
+    ("served", "message"),
+    [
+        pytest.param((servers.mlserver, False), "status NOT_FOUND came: Model", id="mlserver"),
+        pytest.param((servers.kserve, False), "status NOT_FOUND came: Model", id="kserve"),
+        pytest.param((servers.triton, False), "status NOT_FOUND came: Request", id="triton"),
+    ],
+    indirect=["served"],
+    scope="module",
+)
+def test_an_unknown_model_is_said_in_the_servers_own_words(served, message, model):
+    endpoint = OipGrpcEndpoint(f"grpc://{served.grpc}/nobody", model.domain)
+    with pytest.raises(EndpointError, match=message):
+        endpoint.ask(deployed.scans(1))
+
+
+@pytest.mark.parametrize("way", [over_http, over_grpc], ids=lambda way: way.__name__)
+def test_a_model_that_is_swapped_under_its_name_is_noticed_unless_the_version_is_pinned(
+    way, fingerprint, tmp_path
+):
+    with servers.triton(tmp_path, tampered=False) as served:
+        endpoint = way(served, fingerprint.domain)
+        assert outcome_of(fingerprint, endpoint) is Outcome.INTACT
+        assert endpoint.model_version == "1"
+        servers.put_version(tmp_path, 2, tampered=True)
+        load = f"{served.http}/v2/repository/models/{servers.NAME}/load"
+        httpx2.post(load, timeout=30).raise_for_status()
+        assert outcome_of(fingerprint, endpoint) is Outcome.TAMPERED
+        assert endpoint.model_version == "2"
+        for version, outcome in (("1", Outcome.INTACT), ("2", Outcome.TAMPERED)):
+            pinned = way(served, fingerprint.domain, version=version)
+            assert outcome_of(fingerprint, pinned) is outcome
+            assert pinned.model_version == version
+
+
+def test_a_server_that_is_not_installed_is_skipped_here_and_a_failure_where_ci_is_set(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(servers, "ROOT", tmp_path)
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match=r"kserve is not installed: make .servers"):
+        servers.python_of("kserve")
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match=r"kserve is not installed: make .servers"):
+        servers.python_of("kserve")
+
+
+def test_a_server_that_does_not_come_up_is_an_error_with_the_end_of_its_log(tmp_path):
+    command = ["sh", "-c", "echo no weights; exit 1"]
+    with (
+        pytest.raises(servers.NotServingError, match=r"ended before it was ready:\nno weights"),
+        servers.running(command, folder=tmp_path, ready="http://127.0.0.1:9/"),
+    ):
+        pytest.fail("it came up")

@@ -1,0 +1,3 @@
+"""What other environments' Pythons run is none of this one's tests."""
+
+collect_ignore_glob = ["*.py"]
