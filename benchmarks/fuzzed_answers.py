@@ -13,8 +13,8 @@ import numpy as np
 
 from fuzz_truth import OUTPUT_TYPES, Body, deserved, object_right, recorded_right
 from fuzzing import Case, Tally, any_json, mutate, mutate_json, run_cases
+from modelseal.endpoints.http import Connection, Reply
 from modelseal.endpoints.oip import OipEndpoint
-from modelseal.endpoints.oip_http import Connection, Reply
 from modelseal.endpoints.recorded import RecordedEndpoint, record
 from modelseal.fingerprint.codec import read
 from modelseal.fingerprint.record import Fingerprint

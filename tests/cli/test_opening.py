@@ -124,7 +124,9 @@ def test_a_model_of_other_inputs_than_the_sealed_one_is_refused(model, domain):
 
 @pytest.mark.parametrize("name", ["model", "x.seal", "ftp://host/v2/models/m", "", "HTTP://h"])
 def test_another_name_is_refused_with_what_would_do(name):
-    wanted = r"an endpoint is http\(s\)://host/v2/models/NAME, grpc\(s\)://host:port/NAME, a model"
+    wanted = (
+        r"an endpoint is http\(s\)://host/v2/models/NAME, grpc\(s\)://host:port/NAME, an address"
+    )
     with pytest.raises(InvalidArgumentError, match=wanted):
         open_endpoint(name, sealed.fingerprint())
 

@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer)
         self.close_connection = b"Connection: keep-alive" not in answer
 
-    do_GET = do_POST = answer  # noqa: N815
+    do_GET = do_POST = do_PUT = answer  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
         """Keeps the test's output clean."""

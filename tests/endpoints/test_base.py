@@ -5,14 +5,29 @@ import pytest
 
 from modelseal.domain import Domain
 from modelseal.endpoints.base import Endpoint
+from modelseal.endpoints.command import CommandEndpoint
+from modelseal.endpoints.http_template import HttpEndpoint
 from modelseal.endpoints.local import LocalEndpoint
 from modelseal.endpoints.oip import OipEndpoint
+from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
 from modelseal.endpoints.onnx import OnnxEndpoint
 from modelseal.endpoints.recorded import RecordedEndpoint
+from modelseal.endpoints.sagemaker import SageMakerEndpoint
 from modelseal.outputs.answers import Answers, Kind
 
+KINDS = [
+    CommandEndpoint,
+    HttpEndpoint,
+    LocalEndpoint,
+    OipEndpoint,
+    OipGrpcEndpoint,
+    OnnxEndpoint,
+    RecordedEndpoint,
+    SageMakerEndpoint,
+]
 
-@pytest.mark.parametrize("kind", [LocalEndpoint, OipEndpoint, OnnxEndpoint, RecordedEndpoint])
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_endpoint_can_be_asked(kind):
     assert isinstance(kind.__new__(kind), Endpoint)
 

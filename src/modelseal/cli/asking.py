@@ -11,6 +11,7 @@ from modelseal.cli.paper import complain
 from modelseal.cli.repeating import with_terms
 from modelseal.cli.spending import Budget
 from modelseal.endpoints import recording
+from modelseal.endpoints.parts import Patience
 from modelseal.endpoints.recording import Heading, Past
 from modelseal.errors import InvalidArgumentError, ModelsealError
 from modelseal.fingerprint.codec import file_digest
@@ -29,6 +30,7 @@ class Asking:
         record: The new file in which every answer is kept.
         resume: The file of a record to go on with.
         budget: How many samples may be asked; None for all, with no account kept of them.
+        check: Natural images that are asked before any sample.
 
     Raises:
         InvalidArgumentError: The timeout is not positive, or both files are there.
@@ -39,6 +41,7 @@ class Asking:
     record: Path | None = None
     resume: Path | None = None
     budget: Budget | None = None
+    check: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout < inf:
@@ -51,9 +54,9 @@ class Asking:
             )
 
     @property
-    def patience(self) -> float:
-        """How many seconds one answer may take: no more than all of them together."""
-        return min(self.timeout, self.manners.time_limit)
+    def patience(self) -> Patience:
+        """How long one answer may take: no longer than all of them together."""
+        return Patience(timeout=self.timeout, longest=self.manners.time_limit)
 
     def check_files(self, *, inputs: list[Path], json: Path | None) -> None:
         """Makes sure, before anything is asked, that a record can be written.

@@ -98,7 +98,7 @@ def ask(
     from modelseal.verifying.enrolling import enroll
 
     kind = Kind(shows.value) if shows else None
-    opened = open_endpoint(endpoint, fingerprint, shows=kind, timeout=asking.patience)
+    opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.patience)
     with reporting() as report:
         return enroll(
             fingerprint,

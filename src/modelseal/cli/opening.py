@@ -1,5 +1,6 @@
 """Chooses the endpoint that the user names."""
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -8,6 +9,7 @@ from modelseal.cli.telling import tell_domain
 from modelseal.domain import Domain
 from modelseal.endpoints.base import Endpoint
 from modelseal.endpoints.local import LocalEndpoint
+from modelseal.endpoints.parts import PATIENCE, Patience, Served
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, MissingExtraError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Kind
@@ -22,31 +24,39 @@ GRPC_SERVERS = ("grpc://", "grpcs://")
 
 
 def open_endpoint(
-    text: str, fingerprint: Fingerprint, *, shows: Kind | None = None, timeout: float = 30.0
+    text: str,
+    fingerprint: Fingerprint,
+    *,
+    shows: Kind | None = None,
+    patience: Patience = PATIENCE,
 ) -> Endpoint:
     """Chooses an endpoint by its name, and loads it if it is a file.
 
     Args:
-        text: `http(s)://host/v2/models/NAME`, `grpc(s)://host:port/NAME`, a `model.toml`, an
-            `.onnx` file or a `.jsonl` of recorded answers.
+        text: `http(s)://host/v2/models/NAME`, `grpc(s)://host:port/NAME`, an address that ends with
+            `:predict` or `/invocations`, `sagemaker:NAME`, an `endpoint.toml`, a
+            `model.toml`, an `.onnx` file or a `.jsonl` of recorded answers.
         fingerprint: What it will be asked.
         shows: What the numbers of a server or an ONNX file are: scores or probabilities. By
             default what the fingerprint expects. Numbers that are no probabilities are refused
             as such, where probabilities taken for scores would look like tampering.
-        timeout: How many seconds each answer of a server may take.
+        patience: How long each answer of a server may take.
 
     Raises:
         ModelsealError: It is none of these, or the file cannot be used.
     """
     shows = shows or expected_kind(fingerprint)
+    declared = open_declared(text, fingerprint, shows, patience)
+    if declared is not None:
+        return declared
     if text.startswith(SERVERS):
         from modelseal.endpoints.oip import OipEndpoint
 
-        return OipEndpoint(text, fingerprint.domain, shows=shows, timeout=timeout)
+        return OipEndpoint(text, fingerprint.domain, shows=shows, timeout=patience.usual)
     if text.startswith(GRPC_SERVERS):
         from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
 
-        return OipGrpcEndpoint(text, fingerprint.domain, shows=shows, timeout=timeout)
+        return OipGrpcEndpoint(text, fingerprint.domain, shows=shows, timeout=patience.usual)
     path = Path(text)
     match path.suffix.lower():
         case ".toml":
@@ -63,9 +73,37 @@ def open_endpoint(
             check_record(path, file_digest(fingerprint))
             return RecordedEndpoint(path, fingerprint.samples)
     raise InvalidArgumentError(
-        "an endpoint is http(s)://host/v2/models/NAME, grpc(s)://host:port/NAME, a model.toml, an "
-        f".onnx file or a .jsonl file of recorded answers, but got {text!r}"
+        "an endpoint is http(s)://host/v2/models/NAME, grpc(s)://host:port/NAME, an address that "
+        "ends with :predict or /invocations, sagemaker:NAME, an endpoint.toml, a model.toml, an "
+        f".onnx file or a .jsonl file of recorded answers, but got {without_user(text)!r}"
     )
+
+
+def open_declared(
+    text: str, fingerprint: Fingerprint, shows: Kind, patience: Patience
+) -> Endpoint | None:
+    """The endpoint of an endpoint.toml, or of a short name for one; None if it is neither.
+
+    Raises:
+        ModelsealError: The file or the name cannot be used.
+    """
+    from modelseal.endpoints.declaration import is_endpoint
+    from modelseal.endpoints.preparing import prepare, prepare_short
+
+    served = Served(
+        domain=fingerprint.domain,
+        classes=fingerprint.classes,
+        names=fingerprint.names,
+        shows=shows,
+    )
+    if text.lower().endswith(".toml") and is_endpoint(Path(text)):
+        return prepare(Path(text), served, environment=os.environ, patience=patience)
+    return prepare_short(text, served, patience=patience)
+
+
+def without_user(text: str) -> str:
+    """A name that is none of an endpoint, without what may be a password in it."""
+    return text.rpartition("@")[2] if "://" in text else text
 
 
 def expected_kind(fingerprint: Fingerprint) -> Kind:
@@ -78,13 +116,18 @@ def list_files(text: str) -> tuple[Path, ...]:
     """The files that an endpoint of this name reads, of which some may be missing.
 
     Raises:
-        BadFileError: It is a model.toml that cannot be used.
+        BadFileError: It is an endpoint.toml or a model.toml that cannot be used.
     """
-    if text.startswith((*SERVERS, *GRPC_SERVERS)):
+    from modelseal.endpoints.declaration import is_endpoint, list_endpoint_files
+    from modelseal.endpoints.preparing import SAGEMAKER
+
+    if text.startswith((*SERVERS, *GRPC_SERVERS, SAGEMAKER)):
         return ()
     path = Path(text)
     if path.suffix.lower() != ".toml":
         return (path,)
+    if is_endpoint(path):
+        return list_endpoint_files(path)
     from modelseal.models.declaration import list_model_files
 
     return list_model_files(path)
@@ -98,9 +141,9 @@ def shown_name(text: str) -> str:
     """
     if not text.startswith(SERVERS):
         return text
-    from modelseal.endpoints.oip import without_secrets
+    from modelseal.endpoints.access import read_address
 
-    return without_secrets(text)
+    return read_address(text, wanted="an address is http(s)://host/path").shown
 
 
 def require_torch(purpose: str) -> None:

@@ -78,8 +78,9 @@ EndpointName: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar="ENDPOINT",
-        help="http(s)://host/v2/models/NAME, grpc(s)://host:port/NAME, a model.toml, an .onnx "
-        "file, or a .jsonl file of recorded answers.",
+        help="http(s)://host/v2/models/NAME, grpc(s)://host:port/NAME, an address that ends "
+        "with :predict or /invocations, sagemaker:NAME, an endpoint.toml, a model.toml, an "
+        ".onnx file, or a .jsonl file of recorded answers.",
         show_default=False,
     ),
 ]
@@ -242,4 +243,14 @@ TimeLimit: TypeAlias = Annotated[
 ]
 Verbose: TypeAlias = Annotated[
     bool, typer.Option("--verbose", help="Tell what each stage cost, on standard error.")
+]
+CheckFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--check",
+        metavar="FILE.NPZ",
+        help="Natural images with known labels (arrays images and labels): they are asked first, "
+        "and no sample is if fewer than half are answered with their label.",
+        show_default=False,
+    ),
 ]

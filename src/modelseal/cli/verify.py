@@ -18,6 +18,7 @@ from modelseal.cli.asking_options import (
 from modelseal.cli.border import Exit
 from modelseal.cli.enrolment_options import Alpha, AskNeighbours, Look, Queries
 from modelseal.cli.options import (
+    CheckFile,
     EndpointName,
     Everything,
     FingerprintFile,
@@ -73,6 +74,7 @@ def verify(  # noqa: PLR0913 (a verb)
     queries: Queries = None,
     look: Look = None,
     neighbours: AskNeighbours = False,
+    check: CheckFile = None,
 ) -> None:
     """Ask an endpoint whether it still serves the sealed model.
 
@@ -86,16 +88,14 @@ def verify(  # noqa: PLR0913 (a verb)
     from modelseal.cli.spending import Budget
     from modelseal.verifying import Depth, Manners, Terms
 
-    manners = Manners(
-        retries=retries,
-        pace=pace,
-        time_limit=math.inf if time_limit is None else time_limit,
-        concurrency=concurrency,
-    )
+    limit = math.inf if time_limit is None else time_limit
+    manners = Manners(retries=retries, pace=pace, time_limit=limit, concurrency=concurrency)
     budget = Budget(fingerprint, per_check=per_check, max_uses=max_uses)
-    asking = Asking(manners=manners, timeout=timeout, record=record, resume=resume, budget=budget)
-    secrets = [each for each in (key, passphrase_file, require_signature) if each]
-    inputs = [fingerprint, budget.ledger, *secrets, *list_files(endpoint)]
+    asking = Asking(
+        manners=manners, timeout=timeout, record=record, resume=resume, budget=budget, check=check
+    )
+    read_first = [each for each in (key, passphrase_file, require_signature, check) if each]
+    inputs = [fingerprint, budget.ledger, *read_first, *list_files(endpoint)]
     check_document(json, inputs=inputs)
     asking.check_files(inputs=inputs, json=json)
     sealed = read_signed(
@@ -131,13 +131,15 @@ def ask(
     import numpy as np
 
     from modelseal import verifying
+    from modelseal.cli.natural import ask_natural
     from modelseal.cli.opening import open_endpoint, shown_name
     from modelseal.cli.progress import reporting
     from modelseal.outputs.answers import Kind
 
     try:
         kind = Kind(shows.value) if shows else None
-        opened = open_endpoint(endpoint, fingerprint, shows=kind, timeout=asking.patience)
+        opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.patience)
+        ask_natural(opened, endpoint, fingerprint, asking=asking)
         generator = np.random.default_rng(seed)
         manners = asking.begin(fingerprint, shown_name(endpoint), generator=generator)
         with reporting() as report:

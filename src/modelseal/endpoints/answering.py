@@ -92,3 +92,21 @@ def check_shows(shows: Kind) -> None:
     """
     if shows is Kind.LABELS:
         raise InvalidArgumentError("shows needs scores or probabilities, but is labels")
+
+
+def trimmed(parts: Sequence[Answers]) -> list[Answers]:
+    """Answers of labels cut to the length of the shortest, so that they make one.
+
+    A server that shows all labels above a threshold shows more of them for one input than for
+    another.
+    """
+    widths = [part.labels.shape[1] for part in parts if part.labels is not None]
+    if len(widths) < len(parts):
+        return list(parts)
+    return [cut(part, min(widths)) for part in parts]
+
+
+def cut(part: Answers, width: int) -> Answers:
+    """The first labels of an answer, with their values."""
+    labels, values = (None if column is None else column[:, :width] for column in columns(part))
+    return Answers(kind=part.kind, labels=labels, values=values, digits=part.digits)

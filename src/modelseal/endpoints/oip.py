@@ -8,19 +8,22 @@ import re
 from functools import partial
 from math import isfinite
 from types import TracebackType
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 from modelseal.domain import Domain
+from modelseal.endpoints.access import NO_ACCESS, Access, read_address
 from modelseal.endpoints.answering import answer, check_shows
 from modelseal.endpoints.grouping import ask_in_groups
+from modelseal.endpoints.http import Connection, check_address
 from modelseal.endpoints.oip_codec import JSON_LENGTH, decode, encode_binary, encode_json
 from modelseal.endpoints.oip_contract import Contract, read_contract
-from modelseal.endpoints.oip_http import Connection, check_address
 from modelseal.endpoints.reading import JsonObject, read_object, shorten
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.shapes import Codes
+
+WANTED = "an Open Inference Protocol URL is http(s)://host/v2/models/NAME"
+"""What an address is here, as the beginning of a sentence."""
 
 ADDRESS = re.compile(
     r"(?P<server>https?://[^/?#\s]+(/[^?#\s]*)?/v2)"
@@ -47,6 +50,7 @@ class OipEndpoint:
         shows: What outputs of numbers with a fraction are: scores or probabilities. Whole numbers
             are always labels.
         timeout: How many seconds to wait for each answer.
+        access: What is sent with every request, and whom to trust.
 
     Raises:
         InvalidArgumentError: The URL is none of these, `shows` is labels, or the timeout is not
@@ -54,19 +58,24 @@ class OipEndpoint:
     """
 
     def __init__(
-        self, url: str, domain: Domain, *, shows: Kind = Kind.SCORES, timeout: float = 30.0
+        self,
+        url: str,
+        domain: Domain,
+        *,
+        shows: Kind = Kind.SCORES,
+        timeout: float = 30.0,
+        access: Access = NO_ACCESS,
     ) -> None:
         check_shows(shows)
         if not (isfinite(timeout) and timeout > 0):
             raise InvalidArgumentError(f"timeout needs positive seconds, but is {timeout}")
-        self.url = url.rstrip("/")
-        self.shown_url = without_secrets(url)
+        address = read_address(url, wanted=WANTED)
+        self.access = address.admit(access)
+        self.url = address.url.rstrip("/")
+        self.shown_url = address.shown
         found = ADDRESS.fullmatch(self.url)
         if not found:
-            raise InvalidArgumentError(
-                "an Open Inference Protocol URL is http(s)://host/v2/models/NAME, "
-                f"but got {shorten(self.shown_url)}"
-            )
+            raise InvalidArgumentError(f"{WANTED}, but got {shorten(self.shown_url)}")
         check_address(f"{self.url}/infer")
         self.server_url = found["server"]
         self.domain = domain
@@ -92,7 +101,8 @@ class OipEndpoint:
             ask = partial(self.ask_once, connection, contract)
             return ask_in_groups(ask, codes, size=contract.form.batch)
         except EndpointError as error:
-            raise error.at(self.shown_url) from error
+            # The chain would tell in a traceback what is hidden here.
+            raise self.access.hidden(error.at(self.shown_url)) from None
 
     def connect(self) -> Connection:
         """The connection that is kept, or a new one.
@@ -101,7 +111,7 @@ class OipEndpoint:
             EndpointError: The environment names proxies or certificates that cannot be used.
         """
         if self.connection is None:
-            self.connection = Connection(self.url, seconds=self.timeout)
+            self.connection = Connection(self.url, seconds=self.timeout, access=self.access)
         return self.connection
 
     def close(self) -> None:
@@ -156,24 +166,3 @@ class OipEndpoint:
         response = decode(reply.body, length=length, request=request, output=contract.output)
         self.model_version = response.version or self.model_version
         return answer(response.output, count=len(codes), shows=self.shows)
-
-
-def without_secrets(url: str) -> str:
-    """A URL without user and password.
-
-    Raises:
-        InvalidArgumentError: It is malformed.
-
-    Examples:
-        >>> without_secrets("http://me:secret@host:8000/v2/models/m")
-        'http://host:8000/v2/models/m'
-    """
-    try:
-        parts = urlsplit(url)
-        if parts.port == 0:
-            raise ValueError("port 0")
-    except ValueError as error:
-        raise InvalidArgumentError(
-            f"an Open Inference Protocol URL is http(s)://host/v2/models/NAME, but: {error}"
-        ) from error
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -8,8 +8,8 @@ from ssl import get_default_verify_paths
 from typing import Any
 from weakref import finalize
 
+from modelseal.endpoints.http import LARGEST
 from modelseal.endpoints.oip_grpc_messages import SERVICE
-from modelseal.endpoints.oip_http import LARGEST
 from modelseal.endpoints.reading import shorten
 from modelseal.errors import EndpointError, MissingExtraError, PassingError
 

@@ -23,16 +23,25 @@ def read_object(text: str | bytes) -> JsonObject:
         EndpointError: The text is not JSON, or something else than an object, or has a key twice,
             or an infinity or NaN.
     """
+    value = read_value(text)
+    if not isinstance(value, dict):
+        raise EndpointError(f"a JSON object was wanted, but {name_of(value)} came")
+    return value
+
+
+def read_value(text: str | bytes) -> object:
+    """Reads JSON of any kind.
+
+    Raises:
+        EndpointError: The text is not JSON, or has a key twice, or an infinity or NaN.
+    """
     try:
-        value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+        return cast(object, json.loads(text, object_pairs_hook=unique, parse_constant=refuse))
     except json.JSONDecodeError as error:
         where = f"{error.msg} at character {error.pos + 1}"
         raise EndpointError(f"JSON was wanted, but other text came ({where})") from error
     except (ValueError, RecursionError) as error:  # bad UTF-8, endless digits, endless nesting
         raise EndpointError(f"JSON was wanted, but other text came ({error})") from error
-    if not isinstance(value, dict):
-        raise EndpointError(f"a JSON object was wanted, but {name_of(value)} came")
-    return value
 
 
 def unique(pairs: list[tuple[str, object]]) -> JsonObject:

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from modelseal.calibration.running import copy_network
 from modelseal.errors import InvalidArgumentError, NotAppliedError
-from modelseal.models.validating import Section
 from modelseal.models.weights import read_weights
 from modelseal.tampering.base import Tampering
+from modelseal.validating import Section
 from modelseal.writing import write_atomically
 
 # A copy that is made sooner than this many seconds takes more of the disk than of the time.

@@ -7,8 +7,8 @@ from pathlib import Path
 from modelseal.errors import BadFileError
 from modelseal.evaluation.opening import Opened
 from modelseal.evaluation.plan import Plan
-from modelseal.models.validating import Section
 from modelseal.sealing.generating import PACKAGES
+from modelseal.validating import Section
 
 
 class DigestsPart(Section):

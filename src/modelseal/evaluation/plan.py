@@ -1,16 +1,14 @@
 """What a plan.toml says: networks, samples, changes, and which of them meet."""
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from modelseal.errors import BadFileError
-from modelseal.models.validating import Section, first_problem
 from modelseal.outputs.specs import parse_spec
 from modelseal.sealing.recipe import Method
+from modelseal.validating import Section, read_settings
 
 FLOAT = ":float"
 """Ends the name of a method whose samples need not lie on the domain's levels."""
@@ -162,15 +160,7 @@ def read_plan(path: Path) -> Plan:
     Raises:
         BadFileError: It cannot be read, or a key or value is wrong; `field` says which.
     """
-    try:
-        return Plan.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise BadFileError(path, f"cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        problem, field = first_problem(error, Plan)
-        raise BadFileError(path, problem, field=field) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadFileError(path, f"is no TOML: {error}") from error
+    return read_settings(path, Plan)
 
 
 def check_method(name: str) -> str:

@@ -21,8 +21,8 @@ from modelseal.evaluation.places import alarms_file, plan_file
 from modelseal.evaluation.plan import Plan
 from modelseal.evaluation.trial import SampleSet, Subject, Trial
 from modelseal.fingerprint.digest import weights_digest
-from modelseal.models.validating import Section, first_problem
 from modelseal.shapes import Array
+from modelseal.validating import Section, first_problem
 from modelseal.writing import explain
 
 Part = TypeVar("Part", bound=Section)

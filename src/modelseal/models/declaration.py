@@ -1,13 +1,11 @@
 """What a model.toml says, with every value of the right type."""
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from modelseal.errors import BadFileError
-from modelseal.models.validating import Section, first_problem
+from modelseal.validating import Section, read_settings
 
 LIBRARIES = ("torchvision", "timm", "transformers")
 """Libraries whose classifiers a factory can name."""
@@ -117,15 +115,7 @@ def read_declaration(path: Path) -> Declaration:
     Raises:
         BadFileError: It cannot be read, or a key or value is wrong; `field` says which.
     """
-    try:
-        return Declaration.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise BadFileError(path, f"cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        problem, field = first_problem(error, Declaration)
-        raise BadFileError(path, problem, field=field) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadFileError(path, f"is no TOML: {error}") from error
+    return read_settings(path, Declaration)
 
 
 def list_model_files(path: Path) -> tuple[Path, ...]:

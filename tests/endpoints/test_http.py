@@ -9,8 +9,8 @@ from contextlib import closing
 import httpx2
 import pytest
 
-from modelseal.endpoints import oip_http
-from modelseal.endpoints.oip_http import Connection, check_address
+from modelseal.endpoints import http
+from modelseal.endpoints.http import Connection, check_address
 from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 
 
@@ -102,7 +102,7 @@ def test_what_is_no_whole_http_answer_is_refused(fetch, answer):
 
 
 def test_a_body_beyond_the_limit_is_refused_while_it_comes(fetch, reply, monkeypatch):
-    monkeypatch.setattr(oip_http, "LARGEST", 1000)
+    monkeypatch.setattr(http, "LARGEST", 1000)
     assert len(fetch(reply(b"x" * 1000)).body) == 1000
     with pytest.raises(EndpointError, match="a body of at most 1000 bytes was wanted"):
         fetch(reply(b"x" * 1001))
@@ -213,10 +213,10 @@ def test_whatever_came_whole_is_none_that_may_pass(fetch, reply, answer):
 
 def test_a_certificate_that_is_wrong_is_no_fault_that_may_pass():
     error = httpx2.ConnectError("certificate verify failed")
-    assert oip_http.may_pass(error)
+    assert http.may_pass(error)
     error.__context__ = OSError()
     error.__context__.__cause__ = ssl.SSLCertVerificationError("self-signed certificate")
-    assert not oip_http.may_pass(error)
+    assert not http.may_pass(error)
 
 
 def test_threads_that_ask_at_once_have_a_connection_each_and_keep_it(canned, reply):

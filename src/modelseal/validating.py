@@ -1,11 +1,15 @@
 """Files of settings and of results as typed values, with one sentence for whatever is wrong."""
 
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
+
+from modelseal.errors import BadFileError
 
 
 class Section(BaseModel):
@@ -15,6 +19,41 @@ class Section(BaseModel):
 
 
 Whole = TypeVar("Whole", bound=BaseModel)
+
+
+def read_settings(path: Path, whole: type[Whole]) -> Whole:
+    """Reads a TOML file of settings; files that it names are not opened.
+
+    Args:
+        path: The file.
+        whole: The model of the whole file.
+
+    Raises:
+        BadFileError: It cannot be read, or a key or value is wrong; `field` says which.
+    """
+    try:
+        return whole.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise BadFileError(path, f"cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        problem, field = first_problem(error, whole)
+        raise BadFileError(path, problem, field=field) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadFileError(path, f"is no TOML: {error}") from error
+
+
+def read_lines(path: Path) -> tuple[str, ...]:
+    """Reads a text file of one thing in each line, such as names; without spaces around them.
+
+    Raises:
+        BadFileError: It cannot be read.
+    """
+    try:
+        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    except OSError as error:
+        raise BadFileError(path, f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadFileError(path, f"is no text: {error.reason}") from error
 
 
 def first_problem(error: ValidationError, whole: type[Whole]) -> tuple[str, str]:

@@ -5,11 +5,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ssl import PROTOCOL_TLS_CLIENT, SSLCertVerificationError, SSLContext
+from ssl import (
+    PROTOCOL_TLS_CLIENT,
+    SSLCertVerificationError,
+    SSLContext,
+    create_default_context,
+)
 from weakref import finalize
 
 import httpx2
 
+from modelseal.endpoints.access import NO_ACCESS, Access
 from modelseal.endpoints.lane import ONE, Lane, LateError
 from modelseal.endpoints.reading import read_object, shorten
 from modelseal.endpoints.retry_after import read_retry_after
@@ -45,22 +51,20 @@ class Connection:
         url: An address of the server.
         seconds: How long to wait for a whole exchange, however slowly it goes on; only the look-up
             of the host's name is not counted.
+        access: What is sent with every request, and whom to trust. Secrets in it are taken out
+            of whatever comes back.
 
     Raises:
         EndpointError: The environment names proxies or certificates that cannot be used.
     """
 
-    def __init__(self, url: str, *, seconds: float) -> None:
+    def __init__(self, url: str, *, seconds: float, access: Access = NO_ACCESS) -> None:
         self.seconds = seconds
+        self.access = access
         self.clients: list[httpx2.Client] = []
         self.release = finalize(self, close_all, self.clients)
         try:
-            # Reading all certificates takes longer than a question; without TLS none are needed.
-            self.certificates = (
-                httpx2.create_ssl_context()
-                if url.startswith("https:")
-                else SSLContext(PROTOCOL_TLS_CLIENT)
-            )
+            self.certificates = trusted(url, access)
             self.idle = deque([self.open()])
         except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
             reason = f"the environment's proxies or certificates cannot be used: {error}"
@@ -68,7 +72,7 @@ class Connection:
 
     def open(self) -> Lane:
         """A new connection, which is not yet opened."""
-        headers = {"Accept-Encoding": "identity"}
+        headers = {**self.access.headers, "Accept-Encoding": "identity"}
         client = httpx2.Client(
             verify=self.certificates, timeout=self.seconds, headers=headers, limits=ONE
         )
@@ -124,10 +128,25 @@ class Connection:
             raise kind(f"no answer came: {shorten(str(error))}") from error
         finally:
             self.idle.append(lane)
+        body = self.access.clean(body)
         check_status(response, body)
         return Reply(
             body=body, headers={key.lower(): text for key, text in response.headers.items()}
         )
+
+
+def trusted(url: str, access: Access) -> SSLContext:
+    """Whose certificates are trusted; a server's is always verified.
+
+    Raises:
+        OSError: A file of certificates cannot be used.
+    """
+    if not url.startswith("https:"):
+        # Reading all certificates takes longer than a question; without TLS none are needed.
+        return SSLContext(PROTOCOL_TLS_CLIENT)
+    if access.ca_file is not None:
+        return create_default_context(cafile=access.ca_file)
+    return httpx2.create_ssl_context()
 
 
 def close_all(clients: list[httpx2.Client]) -> None:

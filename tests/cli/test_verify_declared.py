@@ -1,0 +1,274 @@
+"""`modelseal verify` with endpoints that a file or a short name declares."""
+
+import json
+import re
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+import sealed
+
+from modelseal.domain import Domain
+from modelseal.fingerprint.codec import write
+
+DOMAIN = Domain(shape=(1, 2, 2))
+NAMES = ("ant", "bee", "cat", "dog", "elk")
+MARKER = "mArKeR-of-the-door"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked.append((dict(self.headers.items()), body))
+        status, content = self.server.answer(body)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        """Keeps the test's output clean."""
+
+
+@pytest.fixture
+def server(folder):
+    """A server that answers each sample as expected, and every other input with its first level."""
+    made = sealed.fingerprint(domain=DOMAIN, count=4, names=NAMES)
+    write(made, folder / "out.seal")
+    known = dict(
+        zip(
+            map(bytes, DOMAIN.decode(made.samples)),
+            made.expected.labels[:, 0].tolist(),
+            strict=True,
+        )
+    )
+
+    def label(row):
+        values = np.array(row, np.float32)
+        return known.get(bytes(values), int(np.rint(values.ravel()[0] * 255)) % 5)
+
+    def answer(body):
+        rows = json.loads(body)["inputs"]
+        return 200, json.dumps({"predictions": [running.read(label(row)) for row in rows]}).encode()
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    running.answer, running.asked, running.read = answer, [], lambda index: index
+    running.made, running.known = made, known
+    running.url = f"http://127.0.0.1:{running.server_port}/invocations"
+    thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+    thread.start()
+    yield running
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+@pytest.fixture
+def few(folder):
+    """Natural images whose first level is their class."""
+    images = np.repeat(np.arange(8, dtype=np.uint8)[:, None, None] % 5, 4, axis=1).reshape(8, 2, 2)
+    np.savez(folder / "few.npz", images=images, labels=np.arange(8) % 5)
+    return folder / "few.npz"
+
+
+@pytest.fixture
+def declare(folder, server):
+    def put(more="", *, kind="http", url=""):
+        text = (
+            f'[endpoint]\nkind = "{kind}"\nurl = "{url or server.url}"\npreset = "mlflow"\n{more}'
+        )
+        (folder / "endpoint.toml").write_text(text, encoding="utf-8")
+
+    return put
+
+
+def samples_asked(server):
+    sent = [np.array(json.loads(body)["inputs"], np.float32) for _, body in server.asked]
+    return sum(bytes(row) in server.known for rows in sent for row in rows)
+
+
+def test_a_short_address_is_verified(server, run):
+    result = run("verify", "out.seal", server.url)
+    assert (result.exit_code, result.stderr) == (0, "")
+    server.known[next(iter(server.known))] += 1
+    assert run("verify", "out.seal", server.url, "--all").exit_code in {1, 3}
+
+
+def test_a_declared_endpoint_is_verified_and_its_changed_model_found(server, declare, run):
+    declare()
+    assert run("verify", "out.seal", "endpoint.toml").exit_code == 0
+    first = next(iter(server.known))
+    server.known[first] = (server.known[first] + 1) % 5
+    assert run("verify", "out.seal", "endpoint.toml", "--all").exit_code == 1
+
+
+def test_names_of_the_server_are_read_by_the_mapping(server, declare, run):
+    own = ["Ameise", "Biene", "Katze", "Hund", "Elch"]
+    server.read = lambda index: {"top": own[index]}
+    declare(f'[answer]\nselect = "predictions[].top"\nnames = {json.dumps(own)}\n')
+    assert run("verify", "out.seal", "endpoint.toml").exit_code == 0
+
+
+def test_natural_images_are_asked_first_and_then_the_samples(server, declare, few, run):
+    declare('[check]\nimages = "few.npz"\n')
+    assert run("verify", "out.seal", "endpoint.toml").exit_code == 0
+    assert len(server.asked) == 8 + 4
+    assert [
+        bytes(np.array(json.loads(body)["inputs"], np.float32)[0]) in server.known
+        for _, body in server.asked
+    ] == [False] * 8 + [True] * 4
+
+
+@pytest.fixture(params=["file", "option"])
+def checked(request, server, declare, few):
+    """What names an endpoint and natural images: a file, or an address and an option."""
+    if request.param == "option":
+        return [server.url, "--check", "few.npz"]
+    declare('[check]\nimages = "few.npz"\n')
+    return ["endpoint.toml"]
+
+
+@pytest.mark.parametrize(
+    ("read", "reason"),
+    [
+        (lambda index: (index + 1) % 5, "0 of 5 natural images were answered with their known"),
+        (lambda index: index + 1, "natural image 4 got no usable answer: .*a label from 0 to 4"),
+        (lambda index: NAMES[index - 1], "natural images were answered with their known class"),
+        (lambda index: NAMES[index].title(), "natural image 0 got no usable answer"),
+        (lambda index: [0.1] * 4, "natural image 0 got no usable answer: .*5 scores were wanted"),
+        (lambda index: None, "natural image 0 got no usable answer"),
+    ],
+)
+def test_a_wrong_mapping_is_undecided_before_any_sample_is_asked(
+    server, checked, run, read, reason
+):
+    server.read = read
+    result = run("verify", "out.seal", *checked, "--json", "-")
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["outcome"], document["asked"]) == (3, "undecided", 0)
+    assert re.search(f"the mapping seems wrong: .*{reason}", document["reason"])
+    assert server.asked
+    assert samples_asked(server) == 0
+
+
+def test_without_natural_images_the_same_wrong_mapping_would_look_like_tampering(
+    server, declare, run
+):
+    server.read = lambda index: (index + 1) % 5
+    declare()
+    assert run("verify", "out.seal", "endpoint.toml").exit_code == 1
+
+
+def test_a_check_file_is_never_replaced_by_the_document(server, few, run):
+    before = few.read_bytes()
+    result = run("verify", "out.seal", server.url, "--check", "few.npz", "--json", "few.npz")
+    assert (result.exit_code, few.read_bytes()) == (2, before)
+
+
+def test_files_that_an_endpoint_names_are_never_replaced_by_the_document(
+    server, declare, folder, few, run
+):
+    (folder / "token.txt").write_text(MARKER)
+    declare('header_from_file = {Authorization = "token.txt"}\n[check]\nimages = "few.npz"\n')
+    for name in ("endpoint.toml", "token.txt", "few.npz"):
+        result = run("verify", "out.seal", "endpoint.toml", "--json", name)
+        assert result.exit_code == 2
+        assert "this one is read as well" in result.stderr
+
+
+STATUSES = [401, 403, 404, 429, 500, 503]
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_secret_is_sent_and_told_nowhere(server, declare, folder, run, status):
+    server.answer = lambda body: (status, json.dumps({"error": f"{MARKER} is unknown"}).encode())
+    declare('header_from_env = {Authorization = "MODELSEAL_TOKEN"}\n')
+    environment = {"MODELSEAL_TOKEN": f"Bearer {MARKER}"}
+    result = run("verify", "out.seal", "endpoint.toml", "--json", "v.json", env=environment)
+    assert result.exit_code == 3
+    assert server.asked[0][0]["Authorization"] == f"Bearer {MARKER}"
+    assert "*** is unknown" in result.stdout
+    assert MARKER not in result.output + (folder / "v.json").read_text()
+
+
+@pytest.mark.parametrize("form", ["{0}/invocations", "{0}/v1/models/m:predict", "{0}/v2/models/m"])
+def test_a_password_in_an_address_is_sent_and_told_nowhere(server, folder, run, form):
+    server.answer = lambda body: (500, json.dumps({"error": f"{MARKER} is unknown"}).encode())
+    root = f"http://user:{MARKER}@127.0.0.1:{server.server_port}"
+    result = run("verify", "out.seal", form.format(root), "--json", "v.json")
+    assert result.exit_code == 3
+    assert MARKER not in result.output + (folder / "v.json").read_text()
+    document = json.loads((folder / "v.json").read_text())
+    assert document["endpoint"] == form.format(root).replace(f"user:{MARKER}@", "")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"http://user:{MARKER}/x@host/invocations",
+        f"http://user:{MARKER}/x@host/v2/models/m",
+        f"ftp://user:{MARKER}@host/x",
+        f"HTTP://user:{MARKER}@host/invocations",
+        f"http://user:{MARKER}@host/x",
+    ],
+)
+def test_a_malformed_address_is_one_sentence_without_its_password(server, run, name):
+    result = run("verify", "out.seal", name)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert MARKER not in result.stderr
+
+
+def test_a_missing_variable_is_one_sentence_with_exit_code_2(declare, run):
+    declare('header_from_env = {Authorization = "MODELSEAL_NO_SUCH"}\n')
+    result = run("verify", "out.seal", "endpoint.toml")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "endpoint.header_from_env.Authorization: the environment has no" in result.stderr
+
+
+def test_a_command_is_verified_and_ends_with_the_program(server, folder, run):
+    labels = {key.hex(): label for key, label in server.known.items()}
+    program = f"""
+import json, struct, sys
+known = {labels!r}
+for line in sys.stdin:
+    asked = json.loads(line)
+    flat = [n for rows in asked["input"] for row in rows for n in row]
+    key = struct.pack("<4f", *flat).hex()
+    print(json.dumps({{"id": asked["id"], "output": known[key]}}), flush=True)
+open("ended", "w").close()
+"""
+    (folder / "program.py").write_text(program)
+    command = json.dumps([sys.executable, "-I", "program.py"])
+    (folder / "endpoint.toml").write_text(f'[endpoint]\nkind = "command"\ncommand = {command}\n')
+    result = run("verify", "out.seal", "endpoint.toml")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (folder / "ended").exists()
+
+
+def test_a_name_of_sagemaker_without_an_account_is_undecided(server, run, monkeypatch):
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    result = run("verify", "out.seal", "sagemaker:tiny", "--json", "v.json")
+    assert result.exit_code == 3
+    assert "You must specify a region" in result.stdout
+
+
+PROGRAM = """
+import sys
+from modelseal.cli.main import main
+try:
+    main()
+finally:
+    print("torch" in sys.modules, file=sys.stderr)
+"""
+
+
+def test_a_whole_verification_of_a_declared_endpoint_needs_no_torch(server, declare, few, start):
+    declare('[check]\nimages = "few.npz"\n')
+    process = start("verify", "out.seal", "endpoint.toml", program=PROGRAM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "False\n")
+    assert out.startswith("INTACT: ")

@@ -1,0 +1,68 @@
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from modelseal.endpoints.child import Child, running
+from modelseal.errors import EndpointError
+
+ECHO = "import sys\nfor line in sys.stdin: sys.stdout.write(line); sys.stdout.flush()"
+
+
+@pytest.fixture
+def start():
+    children = []
+
+    def begin(program):
+        children.append(Child([sys.executable, "-I", "-c", program], folder=Path()))
+        return children[-1]
+
+    yield begin
+    for child in children:
+        child.close()
+
+
+def test_each_line_gets_the_one_that_answers_it(start):
+    child = start(ECHO)
+    assert [child.exchange(line, seconds=20.0) for line in (b"a\n", b"b\n")] == [b"a", b"b"]
+
+
+def test_a_line_that_nobody_asked_for_is_no_answer_to_the_next(start):
+    child = start(
+        "import os, time\ninput()\nos.write(1, b'1\\n')\ntime.sleep(0.3)\n"
+        "os.write(1, b'2\\n')\ntime.sleep(60)"
+    )
+    assert child.exchange(b"a\n", seconds=20.0) == b"1"
+    time.sleep(0.8)
+    with pytest.raises(EndpointError, match="the command wrote a line without being asked"):
+        child.exchange(b"b\n", seconds=20.0)
+
+
+def test_closing_waits_for_the_end_and_may_come_twice(start):
+    child = start(ECHO)
+    child.close()
+    child.close()
+    assert not running(child.process.pid)
+    assert child.process.returncode == 0
+
+
+def test_a_program_that_does_not_end_by_itself_is_ended(start):
+    child = start("import time\ntime.sleep(60)")
+    began = time.monotonic()
+    child.close()
+    assert time.monotonic() - began < 5
+    assert child.process.returncode == -9
+
+
+def test_what_a_program_complains_of_is_cut_to_its_last_line(start):
+    child = start(
+        "import sys\nsys.stderr.write('a\\n' * 9000 + '\\x1b[31mlast\\n\\n')\nsys.exit(3)"
+    )
+    with (
+        closing(child),
+        pytest.raises(EndpointError, match=r"the command ended with code 3: \[31mlast$"),
+    ):
+        child.exchange(b"a\n", seconds=20.0)
+    assert len(child.complaint) <= 2000

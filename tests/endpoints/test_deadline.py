@@ -1,0 +1,26 @@
+import threading
+import time
+
+import pytest
+
+from modelseal.endpoints.deadline import within
+from modelseal.errors import EndpointError
+
+
+def test_what_comes_in_time_is_given():
+    assert within(5.0, lambda: "x") == "x"
+    assert within(5.0, lambda: None) is None
+
+
+def test_what_is_raised_in_time_is_raised():
+    with pytest.raises(KeyError, match="x"):
+        within(5.0, lambda: {}["x"])
+
+
+def test_what_comes_too_late_is_given_up():
+    done = threading.Event()
+    start = time.monotonic()
+    with pytest.raises(EndpointError, match=r"no answer came within 0\.1 seconds"):
+        within(0.1, lambda: done.wait(5))
+    assert time.monotonic() - start < 2
+    done.set()

@@ -1,0 +1,227 @@
+import json
+import sys
+from base64 import b64encode
+
+import numpy as np
+import pytest
+
+from modelseal.domain import Domain
+from modelseal.endpoints.command import CommandEndpoint
+from modelseal.endpoints.http_template import HttpEndpoint
+from modelseal.endpoints.oip import OipEndpoint
+from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
+from modelseal.endpoints.parts import Patience, Served
+from modelseal.endpoints.preparing import is_short, prepare, prepare_short
+from modelseal.endpoints.sending import to_png
+from modelseal.endpoints.shown import Numbers
+from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
+from modelseal.outputs.answers import Kind
+
+DOMAIN = Domain(shape=(1, 2, 2))
+CODES = np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2)
+NAMES = ("cat", "dog", "elk")
+SERVED = Served(domain=DOMAIN, classes=3, names=NAMES)
+PROBABLE = Served(domain=DOMAIN, classes=3, shows=Kind.PROBABILITIES)
+
+
+@pytest.fixture
+def declared(tmp_path):
+    def build(text, *, served=SERVED, environment=None):
+        path = tmp_path / "endpoint.toml"
+        path.write_text(text, encoding="utf-8")
+        return prepare(path, served, environment=environment or {})
+
+    return build
+
+
+def http(canned, more=""):
+    return f'[endpoint]\nkind = "http"\nurl = "{canned.root}/x"\n{more}'
+
+
+def test_everything_that_a_file_says_is_done(declared, canned, reply, tmp_path):
+    canned.routes[("PUT", "/x")] = reply({"out": [{"l": "Hund", "p": 75}, {"l": "Katze", "p": 25}]})
+    (tmp_path / "names.txt").write_text("Katze\nHund\nElch\n", encoding="utf-8")
+    endpoint = declared(
+        http(
+            canned,
+            """method = "PUT"
+            headers = {Host = "model.example"}
+            header_from_env = {Authorization = "TOKEN"}
+            timeout = 5
+            [request]
+            form = "png"
+            template = '{"image": {"b64": "$input"}}'
+            [answer]
+            select = "out[].[l, p]"
+            layout = "pairs"
+            numbers = "percent"
+            names_file = "names.txt"
+            """,
+        ),
+        environment={"TOKEN": "Bearer abcd"},
+    )
+    shown = endpoint.ask(CODES)
+    assert (shown.labels.tolist(), shown.values.tolist()) == ([[1, 0]] * 2, [[0.75, 0.25]] * 2)
+    bodies = [json.loads(body) for *_, body in canned.asked]
+    pictures = [b64encode(to_png(code)).decode() for code in CODES]
+    assert bodies == [{"image": {"b64": picture}} for picture in pictures]
+    headers = canned.asked[0][2]
+    assert (headers["Host"], headers["Authorization"]) == ("model.example", "Bearer abcd")
+    assert endpoint.timeout == 5
+
+
+def test_without_more_a_server_takes_a_nested_list_and_answers_with_one(declared, canned, reply):
+    canned.routes[("POST", "/x")] = reply([[1, 2, 3], [4, 5, 6]])
+    assert declared(http(canned)).ask(CODES).values.tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert json.loads(canned.asked[0][3]) == DOMAIN.decode(CODES).tolist()
+
+
+def test_a_file_changes_what_a_preset_says(declared, canned):
+    mapping = declared(http(canned, 'preset = "litserve"\n[answer]\nselect = "other"\n')).mapping
+    assert mapping.select == "other"
+    asked = declared(http(canned, 'preset = "litserve"\n[request]\ntemplate = "$inputs"\n'))
+    assert (asked.template.text, asked.mapping.select) == ("$inputs", "logits")
+
+
+@pytest.mark.parametrize(
+    ("served", "more", "numbers"),
+    [
+        (SERVED, "", Numbers.SCORES),
+        (PROBABLE, "", Numbers.PROBABILITIES),
+        (PROBABLE, '[answer]\nnumbers = "scores"\n', Numbers.SCORES),
+        (SERVED, '[answer]\nnumbers = "percent"\n', Numbers.PERCENT),
+    ],
+)
+def test_numbers_are_what_the_file_says_or_else_what_is_expected(
+    declared, canned, served, more, numbers
+):
+    assert declared(http(canned, more), served=served).mapping.numbers is numbers
+
+
+@pytest.mark.parametrize(
+    ("declared_for", "patience", "wanted"),
+    [
+        ("", Patience(timeout=7.0), 7.0),
+        ("timeout = 5", Patience(timeout=7.0), 5.0),
+        ("timeout = 90", Patience(timeout=7.0), 90.0),
+        ("timeout = 90", Patience(timeout=7.0, longest=60.0), 60.0),
+        ("", Patience(timeout=70.0, longest=60.0), 60.0),
+    ],
+)
+def test_a_file_says_how_long_to_wait_but_never_longer_than_for_all(
+    tmp_path, declared_for, patience, wanted
+):
+    path = tmp_path / "endpoint.toml"
+    path.write_text(f'[endpoint]\nkind = "http"\nurl = "http://host/x"\n{declared_for}\n')
+    assert prepare(path, SERVED, environment={}, patience=patience).timeout == wanted
+
+
+def test_a_short_name_waits_as_long_as_is_said():
+    patience = Patience(timeout=70.0, longest=60.0)
+    assert prepare_short("http://host/invocations", SERVED, patience=patience).timeout == 60.0
+
+
+@pytest.mark.parametrize(
+    ("served", "more", "shows"),
+    [
+        (SERVED, "", Kind.SCORES),
+        (PROBABLE, "", Kind.PROBABILITIES),
+        (PROBABLE, '[answer]\nnumbers = "scores"\n', Kind.SCORES),
+        (SERVED, '[answer]\nnumbers = "probabilities"\n', Kind.PROBABILITIES),
+    ],
+)
+def test_a_server_of_the_open_protocol_is_declared_with_its_credentials(
+    declared, served, more, shows
+):
+    text = '[endpoint]\nkind = "oip"\nurl = "http://host/v2/models/m"\ntimeout = 3\n'
+    text += 'header_from_env = {Authorization = "TOKEN"}\n'
+    endpoint = declared(text + more, served=served, environment={"TOKEN": "Bearer abcd"})
+    assert isinstance(endpoint, OipEndpoint)
+    assert (endpoint.shows, endpoint.timeout) == (shows, 3)
+    assert endpoint.access.headers == {"Authorization": "Bearer abcd"}
+
+
+def test_a_server_over_grpc_is_made_by_its_own_client(declared, monkeypatch):
+    text = '[endpoint]\nkind = "grpc"\nurl = "grpc://host:1/m"\ntimeout = 3\n'
+    endpoint = declared(text, served=PROBABLE)
+    assert isinstance(endpoint, OipGrpcEndpoint)
+    assert (endpoint.host, endpoint.shows, endpoint.timeout) == ("host:1", Kind.PROBABILITIES, 3)
+    with pytest.raises(BadFileError, match="endpoint: "):
+        declared(text.replace("host:1/m", "host"))
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    with pytest.raises(MissingExtraError, match=r"modelseal\[grpc\]"):
+        declared(text)
+
+
+def test_a_command_runs_in_the_folder_of_its_file(declared, tmp_path):
+    program = (
+        "import json, os, sys\nfor line in sys.stdin:\n"
+        "    asked = json.loads(line)\n    open('here', 'w').close()\n"
+        "    print(json.dumps({'id': asked['id'], 'output': [1, 2, 3]}), flush=True)\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    command = json.dumps([sys.executable, "-I", "program.py"])
+    endpoint = declared(f'[endpoint]\nkind = "command"\ncommand = {command}\n')
+    assert isinstance(endpoint, CommandEndpoint)
+    assert endpoint.ask(CODES).values.tolist() == [[1, 2, 3]] * 2
+    assert (tmp_path / "here").exists()
+    endpoint.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ("timeout = 0\n", "endpoint: timeout needs positive seconds"),
+        ('[request]\ntemplate = "{"\n', "request: a template is JSON, but"),
+        ('[request]\nchannels = "last"\nform = "png"\ncarrier = "body"\n', None),
+        ('[request]\ncarrier = "body"\n', "request: png or bytes are wanted for a body"),
+        ('[answer]\nselect = "a["\n', "answer: a JMESPath expression was wanted"),
+        ('[answer]\nnames = ["a"]\n', "answer: one name for each of 3 classes was wanted, but 1"),
+        ('[answer]\nnames_file = "missing"\n', "missing: cannot be read: No such file"),
+    ],
+)
+def test_what_cannot_be_done_is_a_fault_of_the_file(declared, canned, more, problem):
+    if problem is None:
+        assert declared(http(canned, more)).template.size == 1
+        return
+    with pytest.raises(BadFileError, match=problem):
+        declared(http(canned, more))
+
+
+def test_inputs_that_cannot_be_sent_so_are_refused(declared, canned):
+    served = Served(domain=Domain(shape=(4,)), classes=3)
+    with pytest.raises(BadFileError, match="request: a PNG file needs 256 levels and one or three"):
+        declared(http(canned, '[request]\nform = "png"\n'), served=served)
+
+
+def test_an_address_that_is_none_is_a_fault_of_the_file(declared):
+    with pytest.raises(BadFileError, match="endpoint: the address of a server is http"):
+        declared('[endpoint]\nkind = "http"\nurl = "ftp://host/x"\n')
+
+
+@pytest.mark.parametrize(
+    ("text", "preset"),
+    [
+        ("http://host/v1/models/m:predict", '{"instances": "$inputs"}'),
+        ("https://me:secret@host/a/invocations?x=1", '{"inputs": "$inputs"}'),
+    ],
+)
+def test_a_short_address_is_asked_as_its_ending_says(text, preset):
+    endpoint = prepare_short(text, PROBABLE)
+    assert isinstance(endpoint, HttpEndpoint)
+    assert endpoint.template.text == preset
+    assert endpoint.mapping.numbers is Numbers.PROBABILITIES
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http://host/v2/models/m", "x:predict", "ftp://h/invocations", "http://[/predict", ""],
+)
+def test_another_name_is_no_short_one(text):
+    assert not is_short(text)
+    assert prepare_short(text, SERVED) is None
+
+
+def test_a_malformed_short_address_is_refused():
+    with pytest.raises(InvalidArgumentError, match="the host or port is malformed"):
+        prepare_short("http://host:port/invocations", SERVED)

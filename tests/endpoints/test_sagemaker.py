@@ -1,0 +1,215 @@
+"""Against a stub of the runtime that takes signed requests and forwards them to a network."""
+
+import copy
+import sys
+import traceback
+
+import numpy as np
+import pytest
+import sealed
+import torch
+from forms import SERVERS, serving
+
+from modelseal.domain import Domain
+from modelseal.endpoints.parts import Served
+from modelseal.endpoints.preparing import prepare, prepare_short
+from modelseal.endpoints.sagemaker import SageMakerEndpoint
+from modelseal.errors import EndpointError, InvalidArgumentError, MissingExtraError, PassingError
+from modelseal.outputs.specs import RawScores
+from modelseal.verdict import Outcome
+from modelseal.verifying import Depth, verify
+
+DOMAIN = Domain(shape=(3, 8, 8))
+SERVED = Served(domain=DOMAIN, classes=3)
+CODES = sealed.fields(domain=DOMAIN, classes=3)["samples"]
+ROUTE = ("POST", "/endpoints/tiny/invocations")
+KEY, SECRET, TOKEN = "AKIAMARKEROFTHEKEY00", "sEcReT/mArKeR+of/the/door", "tOkEn+mArKeR"
+
+
+@pytest.fixture(autouse=True)
+def account(monkeypatch, tmp_path):
+    """Credentials where boto3 looks for them, and nothing of this machine's own."""
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "nothing"))
+
+
+@pytest.fixture
+def endpoint(canned, tmp_path):
+    """The endpoint that a file declares, of which the stub takes the place of Amazon's runtime."""
+
+    def build(answer, more=""):
+        canned.routes[ROUTE] = answer
+        path = tmp_path / "endpoint.toml"
+        path.write_text(
+            '[endpoint]\nkind = "sagemaker"\nname = "tiny"\npreset = "sagemaker-container"\n'
+            f'url = "{canned.root}"\n{more}'
+        )
+        return prepare(path, SERVED, environment={})
+
+    return build
+
+
+def forwarding(reply, network):
+    return serving(SERVERS["sagemaker-container"], network, reply)
+
+
+def test_the_sealed_network_is_intact_and_a_changed_one_tampered(endpoint, reply, tiny):
+    spec = RawScores(1e-4)
+    scores = tiny(torch.from_numpy(DOMAIN.decode(CODES))).numpy()
+    fingerprint = sealed.fingerprint(
+        domain=DOMAIN, classes=3, spec=spec, samples=CODES, expected=spec.reveal(scores)
+    )
+    tampered = copy.deepcopy(tiny)
+    tampered[-1].weight[0, 0] += 0.01
+    for network, wanted in ((tiny, Outcome.INTACT), (tampered, Outcome.TAMPERED)):
+        asked = endpoint(forwarding(reply, network))
+        source = np.random.default_rng(0)
+        verdict = verify(fingerprint, asked, generator=source, depth=Depth.ALL)
+        assert verdict.outcome is wanted
+        asked.close()
+
+
+def test_requests_are_signed_with_the_credentials_of_the_environment(endpoint, canned, reply, tiny):
+    endpoint(forwarding(reply, tiny)).ask(CODES)
+    ((_, _, headers, body),) = canned.asked
+    assert f"Credential={KEY}/" in headers["Authorization"]
+    assert "/eu-central-1/sagemaker/aws4_request" in headers["Authorization"]
+    assert headers["X-Amz-Security-Token"] == TOKEN
+    assert SECRET.encode() not in body
+
+
+def leaks(error):
+    text = "".join(traceback.format_exception(error)) + repr(error)
+    return any(part in text for part in (SECRET, TOKEN, KEY, SECRET[:8]))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (400, {"message": f"bad {SECRET}"}, "no answer came"),
+        (403, {"message": f"token {TOKEN} expired"}, "no answer came"),
+        (
+            424,
+            {"Message": f"Received server error (500): {KEY}", "OriginalStatusCode": 500},
+            "424|no",
+        ),
+        (429, {}, "no answer came"),
+        (503, b"<html>", "no answer came"),
+        (200, b"<html>", "JSON was wanted"),
+        (200, {"predictions": [[1, 2, SECRET]] * 3}, "a number was wanted"),
+        (200, {"predictions": [[1, 2, 3]]}, "3 answers were wanted, but 1 came"),
+        (302, b"", "no answer came|JSON was wanted"),
+    ],
+)
+def test_every_fault_is_an_error_without_the_secret_and_asked_once(
+    endpoint, canned, reply, status, body, message
+):
+    asked = endpoint(reply(body, status=status, Location=f"{canned.root}/other"))
+    with pytest.raises(EndpointError, match=f"^sagemaker:tiny: .*({message})") as caught:
+        asked.ask(CODES)
+    assert not leaks(caught.value)
+    assert SECRET not in repr(asked) + repr(asked.access)
+    assert [path for _, path, _, _ in canned.asked] == [ROUTE[1]]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "passing"),
+    [
+        (429, {}, True),
+        (503, {}, True),
+        (400, {"__type": "ThrottlingException", "message": "slow down"}, True),
+        (400, {"__type": "ValidationError", "message": "no such endpoint"}, False),
+        (424, {}, False),
+        (500, {}, False),
+        (200, b"<html>", False),
+    ],
+)
+def test_only_a_service_that_is_busy_may_be_asked_again(endpoint, reply, status, body, passing):
+    with pytest.raises(EndpointError, match="sagemaker:tiny: ") as caught:
+        endpoint(reply(body, status=status)).ask(CODES)
+    assert isinstance(caught.value, PassingError) is passing
+
+
+def test_a_silent_server_is_given_up_in_time(endpoint, canned):
+    def wait(*_):
+        canned.ended.wait(5)
+        return b""
+
+    with pytest.raises(PassingError, match=r"within 0\.3 seconds|Read timeout"):
+        endpoint(wait, "timeout = 0.3").ask(CODES)
+
+
+def test_half_an_answer_is_an_error(endpoint):
+    half = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{"predictions"'
+    with pytest.raises(EndpointError, match="no answer came"):
+        endpoint(half).ask(CODES)
+
+
+def test_a_body_beyond_the_limit_is_refused(endpoint, reply, monkeypatch):
+    from modelseal.endpoints import sagemaker
+
+    monkeypatch.setattr(sagemaker, "LARGEST", 100)
+    with pytest.raises(EndpointError, match="a body of at most 100 bytes was wanted"):
+        endpoint(reply(b"x" * 101)).ask(CODES)
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        (("AWS_DEFAULT_REGION",), "You must specify a region"),
+        (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "Unable to locate credentials"),
+    ],
+)
+def test_an_account_without_region_or_credentials_is_an_error(
+    endpoint, monkeypatch, missing, message
+):
+    for name in missing:
+        monkeypatch.delenv(name)
+    with pytest.raises(EndpointError, match=message):
+        endpoint(b"").ask(CODES)
+
+
+def test_a_server_that_is_not_there_is_an_error(endpoint, canned):
+    asked = endpoint(b"")
+    asked.url = "http://127.0.0.1:9"
+    with pytest.raises(PassingError, match="no answer came: Could not connect"):
+        asked.ask(CODES)
+
+
+def test_a_short_name_asks_as_its_containers_do(canned, reply, tiny, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", canned.root)
+    canned.routes[ROUTE] = forwarding(reply, tiny)
+    asked = prepare_short("sagemaker:tiny", SERVED)
+    assert isinstance(asked, SageMakerEndpoint)
+    assert asked.ask(CODES).values.shape == (3, 3)
+
+
+def test_a_short_name_of_nothing_is_refused():
+    with pytest.raises(InvalidArgumentError, match="the name of a SageMaker endpoint was wanted"):
+        prepare_short("sagemaker:", SERVED)
+
+
+def test_without_boto3_the_extra_is_asked_for(monkeypatch):
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(MissingExtraError, match=r"modelseal\[sagemaker\]"):
+        prepare_short("sagemaker:tiny", SERVED)
+
+
+@pytest.mark.parametrize("timeout", [0.0, np.inf])
+def test_a_timeout_that_is_none_is_the_callers_mistake(endpoint, timeout):
+    made = endpoint(b"")
+    with pytest.raises(InvalidArgumentError, match="timeout needs positive seconds"):
+        SageMakerEndpoint("x", template=made.template, mapping=made.mapping, timeout=timeout)
+
+
+def test_wrong_inputs_are_the_callers_mistake(endpoint, canned):
+    with pytest.raises(InvalidArgumentError, match="inputs need shape"):
+        endpoint(b"").ask(CODES[:, :1])
+    assert canned.asked == []

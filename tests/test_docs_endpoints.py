@@ -1,0 +1,88 @@
+"""Every endpoint.toml of the documents is read by the real parser, and the command answers."""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import certifi
+import numpy as np
+import pytest
+import sealed
+
+from modelseal.cli.natural import find_natural
+from modelseal.domain import Domain
+from modelseal.endpoints.parts import Served
+from modelseal.endpoints.preparing import prepare
+from modelseal.endpoints.presets import PRESETS
+
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "endpoints.md").read_text("utf-8")
+DOMAIN = Domain(shape=(3, 32, 32))
+SERVED = Served(domain=DOMAIN, classes=3, names=("cat", "dog", "elk"))
+
+
+def blocks(language):
+    """The fenced blocks of a language on the page."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with all that the page's files name."""
+    (tmp_path / "names.txt").write_text("cat\ndog\nelk\n")
+    (tmp_path / "token.txt").write_text("abcd\n")
+    shutil.copyfile(certifi.where(), tmp_path / "ca.pem")
+    images = np.zeros((4, 32, 32, 3), np.uint8)
+    np.savez(tmp_path / "few.npz", images=images, labels=np.array([0, 1, 2, 0]))
+    return tmp_path
+
+
+def declare(place, block):
+    path = place / "endpoint.toml"
+    path.write_text(block, encoding="utf-8")
+    environment = {"MODELSEAL_TOKEN": "Bearer abcd", "AWS_DEFAULT_REGION": "eu-central-1"}
+    return prepare(path, SERVED, environment=environment)
+
+
+@pytest.mark.parametrize("block", blocks("toml"))
+def test_every_file_on_the_page_declares_an_endpoint(block, place):
+    endpoint = declare(place, block)
+    assert callable(endpoint.ask)
+    made = sealed.fingerprint(domain=DOMAIN, classes=3)
+    natural = find_natural(str(place / "endpoint.toml"), made, check=None)
+    assert (natural is not None) is ("[check]" in block)
+
+
+def test_the_page_has_a_file_for_every_preset_and_every_kind():
+    text = "\n".join(blocks("toml")) + PAGE
+    assert set(PRESETS) <= set(re.findall(r'preset = "([^"]+)"', text))
+    assert set(re.findall(r'kind = "([^"]+)"', text)) >= {
+        "http",
+        "oip",
+        "grpc",
+        "sagemaker",
+        "command",
+    }
+
+
+def test_the_page_says_every_key_and_every_word():
+    from modelseal.endpoints.declaration import (
+        AnswerSection,
+        CheckSection,
+        EndpointSection,
+        RequestSection,
+    )
+
+    for section in (AnswerSection, CheckSection, EndpointSection, RequestSection):
+        for key in section.model_fields:
+            assert f"`{key}`" in PAGE, key
+
+
+def test_the_program_on_the_page_answers(place):
+    (program,) = blocks("python")
+    (place / "client.py").write_text(program)
+    (block,) = [block for block in blocks("toml") if 'kind = "command"' in block]
+    endpoint = declare(place, block.replace("python3", sys.executable))
+    shown = endpoint.ask(np.zeros((2, *DOMAIN.shape), np.uint8))
+    assert shown.values.tolist() == [[0.0, 1.0, 0.0]] * 2
+    endpoint.close()
