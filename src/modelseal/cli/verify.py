@@ -10,8 +10,11 @@ from modelseal.cli.options import (
     EndpointName,
     Everything,
     FingerprintFile,
+    HtmlFile,
     JsonFile,
+    JunitFile,
     OrderSeed,
+    SarifFile,
     Shows,
     ShowsOption,
 )
@@ -30,12 +33,15 @@ CODES = {
 """The exit code of each outcome."""
 
 
-def verify(
+def verify(  # noqa: PLR0913 (a verb)
     fingerprint: FingerprintFile,
     endpoint: EndpointName,
     *,
     everything: Everything = False,
     json: JsonFile = None,
+    junit: JunitFile = None,
+    sarif: SarifFile = None,
+    html: HtmlFile = None,
     shows: ShowsOption = None,
     seed: OrderSeed = None,
 ) -> None:
@@ -44,20 +50,20 @@ def verify(
     Exit codes: 0 intact, 1 tampered, 2 wrong use or bad file, 3 undecided.
     """
     from modelseal.cli.documents import verdict_document
-    from modelseal.cli.emitting import STANDARD_OUTPUT, check_document, emit
     from modelseal.cli.opening import list_files, shown_name
+    from modelseal.cli.verdict_files import VerdictFiles
     from modelseal.fingerprint.codec import read
     from modelseal.verifying import Depth
 
-    check_document(json, inputs=[fingerprint, *list_files(endpoint)])
+    files = VerdictFiles(json=json, junit=junit, sarif=sarif, html=html)
+    files.check(inputs=[fingerprint, *list_files(endpoint)])
     sealed = read(fingerprint)
     depth = Depth.ALL if everything else Depth.FIRST_PROOF
     verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed)
-    if json != STANDARD_OUTPUT:
+    if files.wants_text:
         tell(verdict, depth=depth)
-    if json is not None:
-        name = shown_name(endpoint)
-        emit(verdict_document(verdict, sealed, file=fingerprint, endpoint=name), json)
+    name = shown_name(endpoint)
+    files.write(verdict_document(verdict, sealed, file=fingerprint, endpoint=name))
     raise typer.Exit(CODES[verdict.outcome])
 
 
