@@ -12,6 +12,7 @@ from modelseal.errors import (
     MissingExtraError,
     ModelsealError,
     NotAppliedError,
+    PassingError,
     SealingError,
 )
 
@@ -23,6 +24,7 @@ ALL = [
     SealingError("no sample was accepted"),
     NotAppliedError("the backdoor did not take"),
     EvaluationError("trial of small: its code raised"),
+    PassingError("status 503 came", wait=2.5),
     BadFileError("a.seal", "is missing", field="origin.seed"),
     InvalidArgumentError("is negative", field="margins[3]"),
 ]
@@ -57,6 +59,14 @@ def test_one_handler_catches_every_error(error):
 )
 def test_an_error_is_also_the_builtin_that_its_cause_suggests(error, builtin):
     assert isinstance(error, builtin)
+
+
+@pytest.mark.parametrize(
+    "error", [EndpointError("busy"), PassingError("busy", wait=2.5)], ids=["lasting", "passing"]
+)
+def test_a_fault_of_an_endpoint_stays_what_it_is_when_its_place_is_told(error):
+    told = error.at("http://host")
+    assert (type(told), str(told), vars(told)) == (type(error), "http://host: busy", vars(error))
 
 
 def test_a_bad_file_is_named_with_the_path_to_the_field():

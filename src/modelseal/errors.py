@@ -9,6 +9,7 @@ ModelsealError
 ├── NotAppliedError         a tampering recipe did not reach its own goal on a network
 ├── EvaluationError         a task could not be done by its workers; the text names the task
 └── EndpointError           an endpoint gave no usable answer: a verdict of undecided
+    └── PassingError        a fault that may pass: the same question may be asked again
 ```
 
 A tampered model is an answer, not an exception: it never appears here.
@@ -79,6 +80,35 @@ class EvaluationError(ModelsealError):
 
 class EndpointError(ModelsealError):
     """An endpoint gave no usable answer: unreachable, malformed, of another shape, not finite."""
+
+    def at(self, place: str) -> "EndpointError":
+        """The same fault, with where it was met in front of its text.
+
+        Examples:
+            >>> EndpointError("no answer came").at("http://host")
+            EndpointError('http://host: no answer came')
+        """
+        return EndpointError(f"{place}: {self}")
+
+
+class PassingError(EndpointError):
+    """A fault that may pass, such as a busy server: the same question may be asked again.
+
+    It never stands for an answer, however malformed: who asks until the answer suits is told
+    what it wants to hear.
+
+    Args:
+        reason: What was wanted and what came.
+        wait: How many seconds the endpoint asks to wait before the next question, if it says so.
+    """
+
+    def __init__(self, reason: str, *, wait: float | None = None) -> None:
+        self.wait = wait
+        super().__init__(reason)
+
+    def at(self, place: str) -> "PassingError":
+        """The same fault, with where it was met in front of its text."""
+        return PassingError(f"{place}: {self}", wait=self.wait)
 
 
 def _restore(

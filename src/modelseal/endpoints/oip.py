@@ -92,7 +92,7 @@ class OipEndpoint:
             ask = partial(self.ask_once, connection, contract)
             return ask_in_groups(ask, codes, size=contract.form.batch)
         except EndpointError as error:
-            raise EndpointError(f"{self.shown_url}: {error}") from error
+            raise error.at(self.shown_url) from error
 
     def connect(self) -> Connection:
         """The connection that is kept, or a new one.

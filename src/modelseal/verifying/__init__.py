@@ -1,25 +1,19 @@
 """Asking an endpoint whether it still serves the sealed model."""
 
 from collections.abc import Callable
-from enum import Enum
 
 import numpy as np
 
 from modelseal.endpoints.base import Endpoint
-from modelseal.errors import EndpointError
+from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.record import Fingerprint
-from modelseal.verdict import Evidence, Finding, Verdict
-from modelseal.verifying.concluding import NO_ANSWERS, conclude
-from modelseal.verifying.examining import examine
+from modelseal.verdict import Verdict
+from modelseal.verifying.asking import Asker
+from modelseal.verifying.concluding import conclude
+from modelseal.verifying.course import Course, Depth, ask_at_once, ask_in_turn, patience
+from modelseal.verifying.manners import Manners
 
-__all__ = ["Depth", "ignore", "verify"]
-
-
-class Depth(Enum):
-    """How far to ask."""
-
-    FIRST_PROOF = "until the first proof of tampering"
-    ALL = "every sample"
+__all__ = ["Depth", "Manners", "ignore", "verify"]
 
 
 def ignore(done: int, total: int) -> None:
@@ -33,37 +27,51 @@ def verify(
     generator: np.random.Generator,
     depth: Depth = Depth.FIRST_PROOF,
     progress: Callable[[int, int], None] = ignore,
+    manners: Manners | None = None,
 ) -> Verdict:
-    """Asks an endpoint the samples of a fingerprint, one at a time in random order.
+    """Asks an endpoint the samples of a fingerprint, one input at a time in random order.
 
     Args:
         fingerprint: The samples and their expected answers.
         endpoint: What to ask.
-        generator: The source of the order.
+        generator: The source of the order, and of pauses.
         depth: Whether to stop at the first sample that differs, which is proof enough.
         progress: Told after each sample how many were asked and how many there are.
+        manners: How to ask, what is known from earlier, and what is kept; by default one sample
+            after another at once, with three retries after faults that may pass.
 
     Returns:
         Intact only if every sample was answered as expected; tampered if one was answered
         otherwise; undecided if an answer is missing or malformed and none differs. An endpoint
-        that gives no answer several times in a row is asked no further.
+        that gives no answer several times in a row is asked no further, but for a file.
+
+    Raises:
+        InvalidArgumentError: An answer is known of a sample that the fingerprint does not hold.
     """
-    evidence: list[Evidence] = []
-    silent = 0
-    for number in generator.permutation(len(fingerprint)):
-        answer = ask(endpoint, fingerprint, int(number))
-        silent = silent + 1 if isinstance(answer, EndpointError) else 0
-        evidence.append(examine(fingerprint, int(number), answer))
-        progress(len(evidence), len(fingerprint))
-        proven = evidence[-1].finding is Finding.DIFFERS and depth is Depth.FIRST_PROOF
-        if proven or silent == NO_ANSWERS:
-            break
-    return conclude(fingerprint, tuple(evidence))
+    manners = manners or Manners()
+    order = [int(number) for number in generator.permutation(len(fingerprint))]
+    asker = Asker(endpoint, fingerprint, manners=manners, generator=generator)
+    course = Course(fingerprint, depth=depth, silence=patience(endpoint), progress=progress)
+    if recall(course, manners):
+        return conclude(fingerprint, tuple(course.found.values()), course.stop)
+    numbers = [number for number in order if number not in course.found]
+    if manners.concurrency == 1:
+        ask_in_turn(asker, numbers, course.take)
+    else:
+        ask_at_once(asker, numbers, course.take, workers=manners.concurrency)
+    evidence = tuple(course.found[number] for number in (*manners.known, *asker.asked))
+    return conclude(fingerprint, evidence, course.stop)
 
 
-def ask(endpoint: Endpoint, fingerprint: Fingerprint, number: int) -> object:
-    """What came for one sample: an answer of whatever form, or the error that stands for none."""
-    try:
-        return endpoint.ask(fingerprint.samples[[number]])
-    except EndpointError as error:
-        return error
+def recall(course: Course, manners: Manners) -> bool:
+    """Takes all that is known from earlier, and tells whether it is enough.
+
+    Raises:
+        InvalidArgumentError: An answer is known of a sample that the fingerprint does not hold.
+    """
+    for number, answer in manners.known.items():
+        if not 0 <= number < len(course.fingerprint):
+            wanted = f"samples 0 to {len(course.fingerprint) - 1} were wanted"
+            raise InvalidArgumentError(f"{wanted}, but {number} came", field="known")
+        course.recall(number, answer)
+    return course.stop is not None

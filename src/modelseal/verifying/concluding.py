@@ -1,5 +1,7 @@
 """The verdict that evidence supports, with its reason in one sentence."""
 
+from enum import Enum
+
 from modelseal.fingerprint.power import tell_power
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.verdict import Evidence, Finding, Outcome, Verdict, judge
@@ -8,20 +10,33 @@ NO_ANSWERS = 3
 """After so many questions in a row without an answer the endpoint is left alone."""
 
 
-def conclude(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> Verdict:
-    """The verdict that the evidence supports, with its reason in one sentence."""
+class Stop(Enum):
+    """Why no further sample was asked."""
+
+    PROOF = "tampering was proven"
+    SILENCE = f"{NO_ANSWERS} times in a row no answer came"
+    TIME = "the time limit was over"
+
+
+def conclude(
+    fingerprint: Fingerprint, evidence: tuple[Evidence, ...], stop: Stop | None = None
+) -> Verdict:
+    """The verdict that the evidence supports, with its reason in one sentence.
+
+    Args:
+        fingerprint: What was asked.
+        evidence: One entry for each sample that was asked, in the order of asking.
+        stop: Why no further sample was asked; nothing if all were.
+    """
     outcome = judge(evidence, samples=len(fingerprint))
-    sentence = {
-        Outcome.INTACT: intact,
-        Outcome.TAMPERED: tampered,
-        Outcome.UNDECIDED: undecided,
-    }[outcome]
-    return Verdict(
-        outcome=outcome,
-        samples=len(fingerprint),
-        evidence=evidence,
-        reason=sentence(fingerprint, evidence),
-    )
+    match outcome:
+        case Outcome.INTACT:
+            reason = intact(fingerprint, evidence)
+        case Outcome.TAMPERED:
+            reason = tampered(evidence)
+        case Outcome.UNDECIDED:
+            reason = undecided(fingerprint, evidence, stop)
+    return Verdict(outcome=outcome, samples=len(fingerprint), evidence=evidence, reason=reason)
 
 
 def intact(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:
@@ -40,7 +55,7 @@ def intact(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:
     return f"{of(len(evidence), fingerprint)} answered as expected ({known}){ruled_out}"
 
 
-def tampered(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:
+def tampered(evidence: tuple[Evidence, ...]) -> str:
     """Why a model is tampered with: how many samples differ, and the first of them."""
     differing = [entry for entry in evidence if entry.finding is Finding.DIFFERS]
     first = differing[0]
@@ -50,19 +65,18 @@ def tampered(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:
     )
 
 
-def undecided(fingerprint: Fingerprint, evidence: tuple[Evidence, ...]) -> str:
-    """Why nothing can be said: how many samples are unclear, and the first of them."""
+def undecided(fingerprint: Fingerprint, evidence: tuple[Evidence, ...], stop: Stop | None) -> str:
+    """Why nothing can be said: what is missing, why, and the first sample that is unclear."""
     unclear = [entry for entry in evidence if entry.finding is Finding.UNCLEAR]
+    missing = len(fingerprint) - len(evidence)
+    unasked = f"{missing} were not asked since {stop.value}" if missing and stop else ""
+    if not unclear:
+        kept = f"{of(len(evidence), fingerprint)} answered as expected"
+        return f"{kept}, but {unasked or 'the others were not asked'}"
     first = unclear[0]
-    stopped = (
-        f", and {len(fingerprint) - len(evidence)} were not asked since "
-        f"{NO_ANSWERS} times in a row no answer came"
-        if len(evidence) < len(fingerprint)
-        else ""
-    )
     return (
-        f"{of(len(unclear), fingerprint)} gave no clear answer{stopped}: "
-        f"sample {first.sample}: {first.reason}"
+        f"{of(len(unclear), fingerprint)} gave no clear answer"
+        f"{unasked and f', and {unasked}'}: sample {first.sample}: {first.reason}"
     )
 
 
