@@ -196,6 +196,24 @@ HtmlFile: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+CoverCount: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--cover",
+        min=0,
+        metavar="N",
+        help="Ask so many natural images, too, at random places among the samples.",
+    ),
+]
+Naturals: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--naturals",
+        metavar="IMAGES",
+        help="Where the images for --cover are: a folder of PNG or JPEG files, or an .npz file.",
+        show_default=False,
+    ),
+]
 OrderSeed: TypeAlias = Annotated[
     int | None,
     typer.Option(

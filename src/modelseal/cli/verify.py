@@ -7,12 +7,14 @@ import typer
 
 from modelseal.cli.border import Exit
 from modelseal.cli.options import (
+    CoverCount,
     EndpointName,
     Everything,
     FingerprintFile,
     HtmlFile,
     JsonFile,
     JunitFile,
+    Naturals,
     OrderSeed,
     SarifFile,
     Shows,
@@ -22,8 +24,10 @@ from modelseal.errors import EndpointError
 from modelseal.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from modelseal.fingerprint.record import Fingerprint
-    from modelseal.verifying import Depth
+    from modelseal.verifying import Depth, Manners
 
 CODES = {
     Outcome.INTACT: Exit.INTACT,
@@ -42,6 +46,8 @@ def verify(  # noqa: PLR0913 (a verb)
     junit: JunitFile = None,
     sarif: SarifFile = None,
     html: HtmlFile = None,
+    cover: CoverCount = 0,
+    naturals: Naturals = None,
     shows: ShowsOption = None,
     seed: OrderSeed = None,
 ) -> None:
@@ -49,17 +55,23 @@ def verify(  # noqa: PLR0913 (a verb)
 
     Exit codes: 0 intact, 1 tampered, 2 wrong use or bad file, 3 undecided.
     """
+    import numpy as np
+
+    from modelseal.cli.covering import list_naturals, load_cover
     from modelseal.cli.documents import verdict_document
     from modelseal.cli.opening import list_files, shown_name
     from modelseal.cli.verdict_files import VerdictFiles
     from modelseal.fingerprint.codec import read
-    from modelseal.verifying import Depth
+    from modelseal.verifying import Depth, Manners
 
     files = VerdictFiles(json=json, junit=junit, sarif=sarif, html=html)
-    files.check(inputs=[fingerprint, *list_files(endpoint)])
+    images = list_naturals(cover, naturals)
+    files.check(inputs=[fingerprint, *list_files(endpoint), *images])
     sealed = read(fingerprint)
+    generator = np.random.default_rng(seed)
+    manners = Manners(cover=load_cover(sealed, naturals, count=cover, generator=generator))
     depth = Depth.ALL if everything else Depth.FIRST_PROOF
-    verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed)
+    verdict = ask(sealed, endpoint, shows=shows, depth=depth, generator=generator, manners=manners)
     if files.wants_text:
         tell(verdict, depth=depth)
     name = shown_name(endpoint)
@@ -73,15 +85,14 @@ def ask(
     *,
     shows: Shows | None,
     depth: "Depth",
-    seed: int | None,
+    generator: "np.random.Generator",
+    manners: "Manners",
 ) -> Verdict:
     """The verdict on the endpoint of this name; undecided if it cannot even be opened.
 
     Raises:
         ModelsealError: The name is none of an endpoint, or the file cannot be used.
     """
-    import numpy as np
-
     from modelseal import verifying
     from modelseal.cli.opening import open_endpoint
     from modelseal.cli.progress import reporting
@@ -93,9 +104,10 @@ def ask(
             return verifying.verify(
                 fingerprint,
                 opened,
-                generator=np.random.default_rng(seed),
+                generator=generator,
                 depth=depth,
                 progress=partial(report, "verify"),
+                manners=manners,
             )
     except EndpointError as error:
         reason = f"the endpoint cannot be asked: {error}"

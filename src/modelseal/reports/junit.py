@@ -43,7 +43,9 @@ def write_junit(record: Record) -> bytes:
     # The common schema knows no letter for the zone: times are in UTC.
     suite.attrib |= {**counts, "timestamp": valid(record["time"].removesuffix("Z"))}
     ElementTree.indent(suites)
-    return ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True) + b"\n"
+    # Characters that no encoding has were escaped.
+    text: str = ElementTree.tostring(suites, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'.encode()
 
 
 def add_properties(suite: ElementTree.Element, record: Record) -> None:

@@ -11,6 +11,7 @@ from modelseal.verdict import Verdict
 from modelseal.verifying.asking import Asker
 from modelseal.verifying.concluding import conclude
 from modelseal.verifying.course import Course, Depth, ask_at_once, ask_in_turn, patience
+from modelseal.verifying.covering import mix
 from modelseal.verifying.manners import Manners
 
 __all__ = ["Depth", "Manners", "ignore", "verify"]
@@ -54,12 +55,15 @@ def verify(
     course = Course(fingerprint, depth=depth, silence=patience(endpoint), progress=progress)
     if recall(course, manners):
         return conclude(fingerprint, tuple(course.found.values()), course.stop)
-    numbers = [number for number in order if number not in course.found]
+    left = [number for number in order if number not in course.found]
+    numbers = mix(left, fingerprint, manners.cover, generator)
     if manners.concurrency == 1:
         ask_in_turn(asker, numbers, course.take)
     else:
         ask_at_once(asker, numbers, course.take, workers=manners.concurrency)
-    evidence = tuple(course.found[number] for number in (*manners.known, *asker.asked))
+    evidence = tuple(
+        course.found[number] for number in (*manners.known, *asker.asked) if number in course.found
+    )
     return conclude(fingerprint, evidence, course.stop)
 
 

@@ -13,6 +13,7 @@ from modelseal.errors import EndpointError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers
 from modelseal.shapes import Codes
+from modelseal.verifying.covering import is_cover, take_question
 from modelseal.verifying.examining import examine
 from modelseal.verifying.manners import Manners, forget
 
@@ -50,7 +51,7 @@ class Asker:
         self.clock = manners.clock
         self.deadline = self.clock.now() + manners.time_limit
         self.asked: list[int] = []
-        """The samples that were asked, in the order of asking."""
+        """The questions that were asked, cover among them, in the order of asking."""
         self._generator = generator
         self._next = -inf
         self._ended = Event()
@@ -67,7 +68,7 @@ class Asker:
         unasked = self.take_turn(number)
         if unasked is not None:
             return unasked
-        answer = self.send(self.fingerprint.samples[[number]])
+        answer = self.send(take_question(number, self.fingerprint, self.manners.cover))
         self.note(number, answer)
         return answer
 
@@ -128,7 +129,7 @@ class Asker:
 
     def note(self, number: int, answer: object) -> None:
         """Notes an answer that can be judged, or why it cannot."""
-        if self.manners.note is forget:
+        if self.manners.note is forget or is_cover(number, self.fingerprint):
             return
         reason = examine(self.fingerprint, number, answer).reason
         usable = isinstance(answer, Answers) and not reason

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers
+from modelseal.verifying.covering import Cover
 
 MOST_RETRIES = 100
 """At the longest mean wait that is three quarters of an hour for one question."""
@@ -47,6 +48,8 @@ class Manners:
         concurrency: How many questions are under way at once; from 1. With more than one the
             endpoint has to bear being asked from several threads.
         known: Answers of earlier, by sample, whose samples are not asked again.
+        cover: Natural inputs that are asked among the samples, as `covering.draw_cover` gives them;
+            their answers are neither judged nor noted.
         note: Is told every answer as soon as it came, from one thread at a time.
         clock: What time it is.
 
@@ -59,6 +62,7 @@ class Manners:
     time_limit: float = inf
     concurrency: int = 1
     known: Mapping[int, object] = field(default_factory=dict)
+    cover: Cover = ()
     note: Note = forget
     clock: Clock = field(default_factory=Clock)
 
