@@ -13,6 +13,7 @@ from modelseal.fingerprint.record import Fingerprint
 from modelseal.verdict import Evidence, Finding
 from modelseal.verifying.asking import Asker, Unasked
 from modelseal.verifying.concluding import NO_ANSWERS, Stop
+from modelseal.verifying.covering import is_cover
 from modelseal.verifying.examining import examine
 
 
@@ -62,7 +63,8 @@ class Course:
             if answer is Unasked.TIME_OVER:
                 self.stop = self.stop or Stop.TIME
             return True
-        self.recall(number, answer)
+        if not is_cover(number, self.fingerprint):
+            self.recall(number, answer)
         self._silent = self._silent + 1 if isinstance(answer, EndpointError) else 0
         if self._silent >= self.silence:
             self.stop = self.stop or Stop.SILENCE
@@ -100,7 +102,8 @@ def ask_at_once(
         try:
             while running or (waiting and not enough):
                 while waiting and not enough and len(running) < width:
-                    running[pool.submit(asker.ask, waiting[0])] = waiting.popleft()
+                    number = waiting.popleft()
+                    running[pool.submit(asker.ask, number)] = number
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     enough = take(running.pop(future), future.result()) or enough
                 width = workers
