@@ -111,7 +111,8 @@ def build(channels: int, view: View, width: int, generator: torch.Generator) -> 
     for module in network:
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, generator=generator)
-    nn.init.zeros_(network[-1].bias)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
     return network
 
 
