@@ -9,7 +9,7 @@ from pathlib import Path
 from results_file import RESULTS, write
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("selection", "footprint", "speed", "seal", "evaluate")
+BENCHMARKS = ("selection", "footprint", "speed", "seal", "evaluate", "trust")
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from serving import serve
 from torch import nn
 
-from modelseal.endpoints.recorded import read_line
+from modelseal.endpoints.answer_lines import read_line
 from modelseal.models.loading import load
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -120,3 +120,12 @@ def test_no_file_is_wanted_unless_it_is_named():
     assert list(VerdictFiles().named()) == []
     assert VerdictFiles().wants_text
     assert not VerdictFiles(json=Path("-")).wants_text
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_form_is_written_over_the_record_of_answers(seal_file, folder, run, form):
+    seal_file()
+    result = run("verify", "out.seal", "answers.jsonl", "--record", "kept", form, "kept")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "kept came twice" in result.stderr
+    assert not (folder / "kept").exists()

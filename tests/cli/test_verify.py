@@ -169,7 +169,7 @@ def test_a_server_that_cannot_be_reached_is_undecided_and_its_password_is_not_to
 ):
     seal_file(count=8)
     address = "http://me:secret@127.0.0.1:9/v2/models/m"
-    result = run("verify", "out.seal", address, "--json", "verdict.json")
+    result = run("verify", "out.seal", address, "--json", "verdict.json", "--retries", 0)
     assert result.exit_code == 3
     assert result.stdout.startswith("UNDECIDED: 3 of 8 samples gave no clear answer")
     written = (folder / "verdict.json").read_text(encoding="utf-8")
@@ -202,14 +202,14 @@ def test_the_numbers_of_an_endpoint_are_what_the_user_says(folder, run, monkeypa
     seen = []
 
     class Watching(oip.OipEndpoint):
-        def __init__(self, url, domain, *, shows):
+        def __init__(self, url, domain, *, shows, **settings):
             seen.append(shows.value)
-            super().__init__(url, domain, shows=shows, timeout=0.1)
+            super().__init__(url, domain, shows=shows, **settings)
 
     monkeypatch.setattr(oip, "OipEndpoint", Watching)
     write(sealed.fingerprint(spec=Probabilities(3)), folder / "out.seal")
     for more in ([], ["--shows", "scores"], ["--shows", "probabilities"]):
-        run("verify", "out.seal", "http://127.0.0.1:9/v2/models/m", *more)
+        run("verify", "out.seal", "http://127.0.0.1:9/v2/models/m", "--retries", 0, *more)
     assert seen == ["probabilities", "scores", "probabilities"]
 
 

@@ -272,7 +272,7 @@ def test_a_connection_that_nobody_closes_ends_with_its_endpoint(canned, reply):
     metadata, infer = kept(reply, served)
     endpoint = OipEndpoint(canned.serves(metadata, infer), DOMAIN)
     endpoint.ask(CODES)
-    client = endpoint.connection.client
+    (client,) = endpoint.connection.clients
     assert not client.is_closed
     del endpoint
     gc.collect()

@@ -1,11 +1,17 @@
+import contextlib
+import socket
+import ssl
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+import httpx2
 import pytest
 
 from modelseal.endpoints import oip_http
 from modelseal.endpoints.oip_http import Connection, check_address
-from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 
 
 @pytest.fixture
@@ -116,11 +122,108 @@ def test_a_silent_server_is_given_up_in_time(fetch, canned):
     assert time.monotonic() - start < 2
 
 
-def test_a_body_that_only_dribbles_is_given_up_in_time(monkeypatch, fetch, reply):
-    ticks = iter((0.0, 6.0))
-    monkeypatch.setattr(oip_http, "monotonic", lambda: next(ticks))
-    with pytest.raises(EndpointError, match="no complete answer came in time"):
-        fetch(reply(b"slow"))
+@pytest.fixture
+def dribbling():
+    """A server that sends what it is given byte by byte, for ever."""
+    ended = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def dribble(start, more):
+        client, _ = listener.accept()
+        with client, contextlib.suppress(OSError):
+            client.sendall(start)
+            while not ended.wait(0.02):
+                client.sendall(more)
+
+    def begin(start, more=b" "):
+        thread = threading.Thread(target=dribble, args=(start, more))
+        thread.start()
+        threads.append(thread)
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    threads = []
+    yield begin
+    ended.set()
+    listener.close()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"HTTP/1.1 200 ",
+        b"HTTP/1.1 200 OK\r\nX-Slow: ",
+        b"HTTP/1.1 200 OK\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n{",
+        b"HTTP/1.1 503 X\r\nContent-Length: 99999\r\n\r\n{",
+    ],
+)
+def test_a_server_that_only_dribbles_is_cut_exactly_in_time(dribbling, start):
+    url = dribbling(start)
+    begin = time.monotonic()
+    with (
+        closing(Connection(url, seconds=0.5)) as connection,
+        pytest.raises(PassingError, match=r"no answer came within 0\.5 seconds"),
+    ):
+        connection.get(url)
+    assert 0.5 <= time.monotonic() - begin < 0.95
+
+
+@pytest.mark.parametrize(
+    ("status", "passing"),
+    [(400, False), (401, False), (403, False), (404, False), (408, False), (500, False)]
+    + [(status, True) for status in (429, 502, 503, 504)],
+)
+def test_only_a_busy_server_is_a_fault_that_may_pass(fetch, reply, status, passing):
+    with pytest.raises(EndpointError, match=f"status {status} came") as caught:
+        fetch(reply({}, status=status))
+    assert isinstance(caught.value, PassingError) is passing
+
+
+@pytest.mark.parametrize(("text", "wait"), [("2", 2.0), ("9999", 60.0), ("soon", None)])
+def test_a_busy_server_says_how_long_it_asks_to_wait(fetch, reply, text, wait):
+    with pytest.raises(PassingError, match="status 429 came") as caught:
+        fetch(reply({}, status=429, Retry_After=text))
+    assert caught.value.wait == wait
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"])
+def test_a_connection_that_ends_too_early_is_a_fault_that_may_pass(fetch, answer):
+    with pytest.raises(PassingError, match="no answer came: "):
+        fetch(answer)
+
+
+@pytest.mark.parametrize("answer", [{"Content_Encoding": "gzip"}, {"status": 302}])
+def test_whatever_came_whole_is_none_that_may_pass(fetch, reply, answer):
+    with pytest.raises(EndpointError, match="was wanted") as caught:
+        fetch(reply(b"zz", **answer))
+    assert not isinstance(caught.value, PassingError)
+
+
+def test_a_certificate_that_is_wrong_is_no_fault_that_may_pass():
+    error = httpx2.ConnectError("certificate verify failed")
+    assert oip_http.may_pass(error)
+    error.__context__ = OSError()
+    error.__context__.__cause__ = ssl.SSLCertVerificationError("self-signed certificate")
+    assert not oip_http.may_pass(error)
+
+
+def test_threads_that_ask_at_once_have_a_connection_each_and_keep_it(canned, reply):
+    together = threading.Barrier(3)
+
+    def answer(*_):
+        together.wait(5)
+        return reply({}, Connection="keep-alive")
+
+    canned.routes[("GET", "/x")] = answer
+    url = f"{canned.root}/x"
+    with closing(Connection(url, seconds=5.0)) as connection, ThreadPoolExecutor(3) as pool:
+        for _ in range(2):
+            replies = list(pool.map(lambda _: connection.get(url), range(3)))
+            assert [each.body for each in replies] == [b"{}"] * 3
+    assert len(canned.clients) == 6
+    assert len(set(canned.clients)) == 3
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ SERVERS = ("http://", "https://")
 """What the address of a server begins with."""
 
 
-def open_endpoint(text: str, fingerprint: Fingerprint, *, shows: Kind | None = None) -> Endpoint:
+def open_endpoint(
+    text: str, fingerprint: Fingerprint, *, shows: Kind | None = None, timeout: float = 30.0
+) -> Endpoint:
     """Chooses an endpoint by its name, and loads it if it is a file.
 
     Args:
@@ -28,6 +30,7 @@ def open_endpoint(text: str, fingerprint: Fingerprint, *, shows: Kind | None = N
         shows: What the numbers of a server or an ONNX file are: scores or probabilities. By
             default what the fingerprint expects. Numbers that are no probabilities are refused
             as such, where probabilities taken for scores would look like tampering.
+        timeout: How many seconds each answer of a server may take.
 
     Raises:
         ModelsealError: It is none of these, or the file cannot be used.
@@ -36,7 +39,7 @@ def open_endpoint(text: str, fingerprint: Fingerprint, *, shows: Kind | None = N
     if text.startswith(SERVERS):
         from modelseal.endpoints.oip import OipEndpoint
 
-        return OipEndpoint(text, fingerprint.domain, shows=shows)
+        return OipEndpoint(text, fingerprint.domain, shows=shows, timeout=timeout)
     path = Path(text)
     match path.suffix.lower():
         case ".toml":
@@ -47,7 +50,10 @@ def open_endpoint(text: str, fingerprint: Fingerprint, *, shows: Kind | None = N
             return OnnxEndpoint(path, fingerprint.domain, shows=shows)
         case ".jsonl":
             from modelseal.endpoints.recorded import RecordedEndpoint
+            from modelseal.endpoints.recording import check_record
+            from modelseal.fingerprint.codec import file_digest
 
+            check_record(path, file_digest(fingerprint))
             return RecordedEndpoint(path, fingerprint.samples)
     raise InvalidArgumentError(
         "an endpoint is http(s)://host/v2/models/NAME, a model.toml, an .onnx file or a .jsonl "

@@ -58,6 +58,11 @@ class VerdictFiles:
                 yield f"--{name}", path
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that are wanted."""
+        return tuple(path for _, path in self.named())
+
+    @property
     def wants_text(self) -> bool:
         """Whether people are told in text: standard output is not taken."""
         return self.json != STANDARD_OUTPUT

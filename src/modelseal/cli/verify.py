@@ -1,10 +1,21 @@
 """`modelseal verify`: asks an endpoint whether it still serves the sealed model."""
 
+import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
 
+from modelseal.cli.asking_options import (
+    AskingLimit,
+    Concurrency,
+    Pace,
+    RecordFile,
+    ResumeFile,
+    Retries,
+    Timeout,
+)
 from modelseal.cli.border import Exit
 from modelseal.cli.options import (
     CoverCount,
@@ -24,10 +35,14 @@ from modelseal.errors import EndpointError
 from modelseal.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
+    from modelseal.cli.asking import Asking
+    from modelseal.cli.verdict_files import VerdictFiles
     from modelseal.fingerprint.record import Fingerprint
-    from modelseal.verifying import Depth, Manners
+    from modelseal.verifying import Depth
 
 CODES = {
     Outcome.INTACT: Exit.INTACT,
@@ -50,6 +65,13 @@ def verify(  # noqa: PLR0913 (a verb)
     naturals: Naturals = None,
     shows: ShowsOption = None,
     seed: OrderSeed = None,
+    retries: Retries = 3,
+    timeout: Timeout = 30.0,
+    time_limit: AskingLimit = None,
+    concurrency: Concurrency = 1,
+    pace: Pace = 0.0,
+    record: RecordFile = None,
+    resume: ResumeFile = None,
 ) -> None:
     """Ask an endpoint whether it still serves the sealed model.
 
@@ -57,6 +79,7 @@ def verify(  # noqa: PLR0913 (a verb)
     """
     import numpy as np
 
+    from modelseal.cli.asking import Asking
     from modelseal.cli.covering import list_naturals, load_cover
     from modelseal.cli.documents import verdict_document
     from modelseal.cli.opening import list_files, shown_name
@@ -64,19 +87,34 @@ def verify(  # noqa: PLR0913 (a verb)
     from modelseal.fingerprint.codec import read
     from modelseal.verifying import Depth, Manners
 
+    limit = math.inf if time_limit is None else time_limit
+    manners = Manners(retries=retries, pace=pace, time_limit=limit, concurrency=concurrency)
+    asking = Asking(manners=manners, timeout=timeout, record=record, resume=resume)
+    inputs = [fingerprint, *list_files(endpoint), *list_naturals(cover, naturals)]
     files = VerdictFiles(json=json, junit=junit, sarif=sarif, html=html)
-    images = list_naturals(cover, naturals)
-    files.check(inputs=[fingerprint, *list_files(endpoint), *images])
+    check_files(files, asking, inputs=inputs)
     sealed = read(fingerprint)
     generator = np.random.default_rng(seed)
-    manners = Manners(cover=load_cover(sealed, naturals, count=cover, generator=generator))
+    images = load_cover(sealed, naturals, count=cover, generator=generator)
+    asking = replace(asking, manners=replace(manners, cover=images))
     depth = Depth.ALL if everything else Depth.FIRST_PROOF
-    verdict = ask(sealed, endpoint, shows=shows, depth=depth, generator=generator, manners=manners)
+    verdict = ask(sealed, endpoint, shows=shows, depth=depth, generator=generator, asking=asking)
     if files.wants_text:
         tell(verdict, depth=depth)
     name = shown_name(endpoint)
     files.write(verdict_document(verdict, sealed, file=fingerprint, endpoint=name))
     raise typer.Exit(CODES[verdict.outcome])
+
+
+def check_files(files: "VerdictFiles", asking: "Asking", *, inputs: "list[Path]") -> None:
+    """Makes sure, before anything is asked, that all that is wanted can be written.
+
+    Raises:
+        ModelsealError: It cannot, or one file is wanted for two things.
+    """
+    files.check(inputs=inputs)
+    for path in (None, *files.paths):
+        asking.check_files(inputs=inputs, json=path)
 
 
 def ask(
@@ -86,7 +124,7 @@ def ask(
     shows: Shows | None,
     depth: "Depth",
     generator: "np.random.Generator",
-    manners: "Manners",
+    asking: "Asking",
 ) -> Verdict:
     """The verdict on the endpoint of this name; undecided if it cannot even be opened.
 
@@ -94,12 +132,14 @@ def ask(
         ModelsealError: The name is none of an endpoint, or the file cannot be used.
     """
     from modelseal import verifying
-    from modelseal.cli.opening import open_endpoint
+    from modelseal.cli.opening import open_endpoint, shown_name
     from modelseal.cli.progress import reporting
     from modelseal.outputs.answers import Kind
 
     try:
-        opened = open_endpoint(endpoint, fingerprint, shows=Kind(shows.value) if shows else None)
+        kind = Kind(shows.value) if shows else None
+        opened = open_endpoint(endpoint, fingerprint, shows=kind, timeout=asking.patience)
+        manners = asking.begin(fingerprint, shown_name(endpoint))
         with reporting() as report:
             return verifying.verify(
                 fingerprint,

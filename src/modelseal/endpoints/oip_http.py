@@ -1,22 +1,28 @@
 """One HTTP exchange, in which every fault becomes an EndpointError."""
 
-from collections.abc import Mapping
-from contextlib import closing, suppress
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from ssl import PROTOCOL_TLS_CLIENT, SSLContext
-from time import monotonic
+from datetime import UTC, datetime
+from ssl import PROTOCOL_TLS_CLIENT, SSLCertVerificationError, SSLContext
 from weakref import finalize
 
 import httpx2
 
+from modelseal.endpoints.lane import ONE, Lane, LateError
 from modelseal.endpoints.reading import read_object, shorten
-from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.endpoints.retry_after import read_retry_after
+from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 
 LARGEST = 64 * 2**20
 """The largest body that is read, in bytes."""
 
-DROPPED = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
-"""What comes of a kept connection that the server has dropped meanwhile."""
+PASSING = (httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ProxyError)
+"""What may go as it came, unless a certificate is to blame."""
+
+BUSY = {429, 502, 503, 504}
+"""The statuses that may be another one in a moment."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,15 +36,15 @@ class Reply:
 class Connection:
     """A connection that is kept for several exchanges with one server.
 
-    It follows no redirects, since another server than the one that was named would answer, and
-    asks for no compression, so that a small body cannot become a large one. Proxies and
-    certificates come from the environment, as they do for other programs. If it is never closed,
-    it closes itself with its last use.
+    Every thread that asks at the same time has one of its own. It follows no redirects, since
+    another server than the one that was named would answer, and asks for no compression, so that
+    a small body cannot become a large one. Proxies and certificates come from the environment, as
+    they do for other programs. If it is never closed, it closes itself with its last use.
 
     Args:
         url: An address of the server.
-        seconds: How long to wait for a whole exchange. A server that dribbles can stretch it to
-            twice that.
+        seconds: How long to wait for a whole exchange, however slowly it goes on; only the look-up
+            of the host's name is not counted.
 
     Raises:
         EndpointError: The environment names proxies or certificates that cannot be used.
@@ -46,17 +52,28 @@ class Connection:
 
     def __init__(self, url: str, *, seconds: float) -> None:
         self.seconds = seconds
-        self.kept = False
-        # Reading all certificates takes longer than a question; without TLS none are needed.
-        certificates = url.startswith("https:") or SSLContext(PROTOCOL_TLS_CLIENT)
+        self.clients: list[httpx2.Client] = []
+        self.release = finalize(self, close_all, self.clients)
         try:
-            self.client = httpx2.Client(
-                verify=certificates, timeout=seconds, headers={"Accept-Encoding": "identity"}
+            # Reading all certificates takes longer than a question; without TLS none are needed.
+            self.certificates = (
+                httpx2.create_ssl_context()
+                if url.startswith("https:")
+                else SSLContext(PROTOCOL_TLS_CLIENT)
             )
+            self.idle = deque([self.open()])
         except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
             reason = f"the environment's proxies or certificates cannot be used: {error}"
             raise EndpointError(reason) from error
-        self.release = finalize(self, self.client.close)
+
+    def open(self) -> Lane:
+        """A new connection, which is not yet opened."""
+        headers = {"Accept-Encoding": "identity"}
+        client = httpx2.Client(
+            verify=self.certificates, timeout=self.seconds, headers=headers, limits=ONE
+        )
+        self.clients.append(client)
+        return Lane(client, seconds=self.seconds)
 
     def close(self) -> None:
         """Gives the connection up."""
@@ -89,38 +106,48 @@ class Connection:
         """Sends a request and reads its reply.
 
         Raises:
-            EndpointError: Nothing came in time, or too much, or not a success.
+            PassingError: Nothing came in time, or the server is busy or not there.
+            EndpointError: Too much came, or no success.
         """
         try:
-            request = self.client.build_request(method, url, content=content, headers=headers)
-            response, body = self.send(request)
-        except httpx2.TimeoutException as error:
-            raise EndpointError(f"no answer came within {self.seconds:g} seconds") from error
+            lane = self.idle.pop()
+        except IndexError:  # all are in use
+            lane = self.open()
+        try:
+            request = lane.client.build_request(method, url, content=content, headers=headers)
+            response, body = lane.exchange(request, read_body)
+        except LateError as error:
+            raise PassingError(f"no answer came within {self.seconds:g} seconds") from error
         # A host's name that the resolver cannot spell is a UnicodeError.
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
-            raise EndpointError(f"no answer came: {shorten(str(error))}") from error
+            kind = PassingError if may_pass(error) else EndpointError
+            raise kind(f"no answer came: {shorten(str(error))}") from error
+        finally:
+            self.idle.append(lane)
         check_status(response, body)
         return Reply(
             body=body, headers={key.lower(): text for key, text in response.headers.items()}
         )
 
-    def send(self, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
-        """Sends a request; once more if it was lost with a connection that had been kept."""
-        try:
-            return self.send_once(request)
-        except DROPPED:
-            if not self.kept:
-                raise
-            self.kept = False
-            return self.send_once(request)
 
-    def send_once(self, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
-        """Sends a request, on the connection that was kept if there is one."""
-        deadline = monotonic() + self.seconds
-        with closing(self.client.send(request, stream=True)) as response:
-            body = read_body(response, deadline=deadline)
-        self.kept = True
-        return response, body
+def close_all(clients: list[httpx2.Client]) -> None:
+    """Closes every client."""
+    for client in clients:
+        client.close()
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether what went wrong may go as it came; a wrong certificate does not."""
+    certificate = any(isinstance(each, SSLCertVerificationError) for each in causes(error))
+    return isinstance(error, PASSING) and not certificate
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what led to it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def check_address(url: str) -> None:
@@ -135,11 +162,11 @@ def check_address(url: str) -> None:
         raise InvalidArgumentError(f"a URL was wanted, but this is none: {error}") from error
 
 
-def read_body(response: httpx2.Response, *, deadline: float) -> bytes:
+def read_body(response: httpx2.Response) -> bytes:
     """A response's body.
 
     Raises:
-        EndpointError: It is compressed or too large, or still not complete at the deadline.
+        EndpointError: It is compressed or too large.
     """
     if (coding := response.headers.get("content-encoding", "identity")) != "identity":
         raise EndpointError(f"a body without compression was wanted, but {shorten(coding)} came")
@@ -148,8 +175,6 @@ def read_body(response: httpx2.Response, *, deadline: float) -> bytes:
         body += part
         if len(body) > LARGEST:
             raise EndpointError(f"a body of at most {LARGEST} bytes was wanted, but more came")
-        if monotonic() > deadline:
-            raise EndpointError("no complete answer came in time")
     return bytes(body)
 
 
@@ -157,14 +182,20 @@ def check_status(response: httpx2.Response, body: bytes) -> None:
     """Makes sure that a response is a success.
 
     Raises:
+        PassingError: It is not, but the server may be well in a moment.
         EndpointError: It is not; the text holds what the server says of it.
     """
     if response.is_redirect:
         target = shorten(response.headers.get("location", "nowhere"))
         raise EndpointError(f"an answer was wanted, but a redirect to {target} came")
-    if not response.is_success:
-        reason = complaint(body, response.headers.get("content-type", ""))
-        raise EndpointError(f"an answer was wanted, but status {response.status_code} came{reason}")
+    if response.is_success:
+        return
+    said = complaint(body, response.headers.get("content-type", ""))
+    reason = f"an answer was wanted, but status {response.status_code} came{said}"
+    if response.status_code in BUSY:
+        asked = response.headers.get("retry-after", "")
+        raise PassingError(reason, wait=read_retry_after(asked, now=datetime.now(UTC)))
+    raise EndpointError(reason)
 
 
 def complaint(body: bytes, content_type: str) -> str:

@@ -1,25 +1,21 @@
 """Recorded answers as an endpoint."""
 
-import json
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import starmap
 from pathlib import Path
 
 import numpy as np
 
+from modelseal.endpoints.answer_lines import read_entry, to_line
 from modelseal.endpoints.answering import columns, join
-from modelseal.endpoints.reading import JsonObject, list_at, name_of, read_object, shorten, to_array
 from modelseal.errors import BadFileError, EndpointError
-from modelseal.outputs.answers import Answers, Kind
-from modelseal.outputs.comparing import finite
+from modelseal.outputs.answers import Answers
 from modelseal.shapes import Array, Codes
 from modelseal.writing import write_atomically
 
 LARGEST = 64 * 2**20
 """The largest file that is read, in bytes: 1,000 samples of 1,000 scores take a third of it."""
-
-FORMS = ({"labels"}, {"labels", "probabilities"}, {"probabilities"}, {"scores"})
-"""The keys that a line may have beside its sample."""
 
 
 class RecordedEndpoint:
@@ -27,8 +23,10 @@ class RecordedEndpoint:
 
     Each line is one object, with the number of the sample and what was shown for it:
     `{"sample": 0, "labels": [3]}`, `{"sample": 0, "scores": [...]}`,
-    `{"sample": 0, "probabilities": [...]}` or labels together with their probabilities.
-    Blank lines are passed over. A line may come twice if it says the same.
+    `{"sample": 0, "probabilities": [...]}` or labels together with their probabilities. A
+    `"time"` says when, `"digits"` with how many decimal digits numbers came. Blank lines, lines
+    with an `"error"` in place of an answer, and the heading of a record (see `recording`) hold no
+    answers. A line may come twice if it says the same.
 
     Args:
         path: The file.
@@ -41,7 +39,7 @@ class RecordedEndpoint:
     def __init__(self, path: Path, inputs: Codes) -> None:
         self.path = path
         self.samples = numbered(inputs)
-        self.answers = read_lines(path, count=len(inputs))
+        self.answers = read_lines(path, read_file(path), count=len(inputs))
 
     def ask(self, codes: Codes) -> Answers:
         """Looks each input up by its content.
@@ -53,7 +51,7 @@ class RecordedEndpoint:
         try:
             return join([self.find(row) for row in codes])
         except EndpointError as error:
-            raise EndpointError(f"{self.path}: {error}") from error
+            raise error.at(str(self.path)) from error
 
     def find(self, row: Array) -> Answers:
         """The answer that was recorded for one input.
@@ -67,9 +65,21 @@ class RecordedEndpoint:
         lines = [line for number in numbers for line in self.answers.get(number, [])]
         if not lines:
             raise EndpointError(f"sample {numbers[0]}: an answer was wanted, but none is recorded")
-        if any(differ(lines[0], line) for line in lines[1:]):
-            raise EndpointError(f"sample {numbers[0]}: two lines contradict one another")
-        return lines[0]
+        try:
+            return settle(lines)
+        except EndpointError as error:
+            raise error.at(f"sample {numbers[0]}") from error
+
+
+def settle(lines: Sequence[Answers]) -> Answers:
+    """What several lines about one sample say.
+
+    Raises:
+        EndpointError: They do not say the same.
+    """
+    if any(differ(lines[0], line) for line in lines[1:]):
+        raise EndpointError("two lines contradict one another")
+    return lines[0]
 
 
 def record(answers: Answers, path: Path) -> None:
@@ -88,21 +98,6 @@ def record(answers: Answers, path: Path) -> None:
     write_atomically(path, "".join(lines).encode())
 
 
-def to_line(answers: Answers, row: int) -> str:
-    """One input's answer as one line, every number in full.
-
-    Raises:
-        EndpointError: A number is an infinity or NaN.
-    """
-    line: JsonObject = {"sample": row}
-    if answers.labels is not None:
-        line["labels"] = answers.labels[row].tolist()
-    if answers.values is not None:
-        key = "scores" if answers.kind is Kind.SCORES else "probabilities"
-        line[key] = finite(answers.values[row]).tolist()
-    return json.dumps(line)
-
-
 def numbered(inputs: Codes) -> dict[bytes, list[int]]:
     """The numbers of the inputs with the same content, by that content."""
     numbers = defaultdict(list)
@@ -111,21 +106,20 @@ def numbered(inputs: Codes) -> dict[bytes, list[int]]:
     return dict(numbers)
 
 
-def read_lines(path: Path, *, count: int) -> dict[int, list[Answers]]:
-    """Reads a file of recorded answers: what its lines say of each sample.
+def read_lines(path: Path, content: bytes, *, count: int) -> dict[int, list[Answers]]:
+    """Reads what a file of recorded answers says of each sample, in the order of its lines.
 
     Raises:
-        BadFileError: The file cannot be read, is too large, or a line is malformed.
+        BadFileError: A line is malformed.
     """
     answers = defaultdict(list)
-    for number, line in enumerate(read_file(path).split(b"\n"), start=1):
-        if not line.strip():
-            continue
+    for number, line in enumerate(content.split(b"\n"), start=1):
         try:
-            sample, shown = read_line(line, count)
+            entry = read_entry(line, count, heading=number == 1)
         except EndpointError as error:
             raise BadFileError(path, str(error), field=f"line {number}") from error
-        answers[sample].append(shown)
+        if entry is not None:
+            answers[entry[0]].append(entry[1])
     return dict(answers)
 
 
@@ -143,57 +137,6 @@ def read_file(path: Path) -> bytes:
     if len(content) > LARGEST:
         raise BadFileError(path, f"at most {LARGEST} bytes were wanted, but there are more")
     return content
-
-
-def read_line(line: bytes, count: int) -> tuple[int, Answers]:
-    """Reads one line: the sample's number and what was shown for it.
-
-    Raises:
-        EndpointError: The line is malformed, or there is no such sample.
-    """
-    content = read_object(line)
-    sample = content.pop("sample", None)
-    if type(sample) is not int or not 0 <= sample < count:
-        raise EndpointError(f"sample: 0 to {count - 1} was wanted, but {name_of(sample)} came")
-    if set(content) not in FORMS:
-        keys = ", ".join(map(shorten, content)) or "nothing"
-        raise EndpointError(
-            f"labels, labels and probabilities, probabilities or scores were wanted, not {keys}"
-        )
-    return sample, to_answers({key: read_numbers(content, key) for key in content})
-
-
-def read_numbers(content: JsonObject, key: str) -> Array:
-    """A row of numbers, with a batch axis.
-
-    Raises:
-        EndpointError: There is no list, an empty one, or one of other things.
-    """
-    items = list_at(content, key)
-    if not items:
-        raise EndpointError(f"{key}: at least one number was wanted, but none came")
-    try:
-        return to_array(items, np.dtype(np.int64 if key == "labels" else np.float64))[None]
-    except EndpointError as error:
-        raise EndpointError(f"{key}: {error}") from error
-
-
-def to_answers(parts: dict[str, Array]) -> Answers:
-    """The parts of one line as an answer.
-
-    Raises:
-        EndpointError: Labels and probabilities are not of one number.
-    """
-    if "scores" in parts:
-        return Answers(kind=Kind.SCORES, values=parts["scores"])
-    labels, values = parts.get("labels"), parts.get("probabilities")
-    if labels is None:
-        return Answers(kind=Kind.PROBABILITIES, values=values)
-    if values is not None and values.shape != labels.shape:
-        raise EndpointError(
-            f"probabilities: {labels.size} numbers were wanted, but {values.size} came"
-        )
-    return Answers(kind=Kind.LABELS, labels=labels, values=values)
 
 
 def differ(first: Answers, second: Answers) -> bool:

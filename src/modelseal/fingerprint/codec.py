@@ -5,6 +5,7 @@ The same fingerprint always gives the same bytes, and only these bytes are read 
 
 import json
 import stat
+from hashlib import sha256
 from pathlib import Path
 
 from safetensors.numpy import save
@@ -99,6 +100,18 @@ def read(path: Path) -> Fingerprint:
     except (OSError, ValueError) as error:
         raise BadFileError(path, f"cannot be read: {explain(error)}") from error
     return decode(data, name=str(path))
+
+
+def file_digest(fingerprint: Fingerprint) -> str:
+    """The SHA-256 of the file that a fingerprint is written as.
+
+    Returns:
+        `sha256:` and 64 hexadecimal digits.
+
+    Raises:
+        InvalidArgumentError: The fingerprint cannot be written.
+    """
+    return f"sha256:{sha256(encode(fingerprint)).hexdigest()}"
 
 
 def canonical(header: dict[str, object]) -> str:

@@ -77,6 +77,6 @@ class Manners:
             raise wrong("a number from 1", self.concurrency, field="concurrency")
 
 
-def wrong(wanted: str, came: float, *, field: str) -> InvalidArgumentError:
+def wrong(wanted: str, came: int | float, *, field: str) -> InvalidArgumentError:
     """The error for a field that is not what it should be."""
     return InvalidArgumentError(f"{wanted} was wanted, but {came:g} came", field=field)

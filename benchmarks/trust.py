@@ -1,0 +1,62 @@
+"""What a verdict can be trusted in: figures of the faults, and of what asking costs."""
+
+import faulthandler
+from collections.abc import Mapping
+
+from fuzzed_answers import fuzz_answers
+from fuzzed_files import fuzz_files
+from fuzzing import Tally
+from overhead import measure
+from results_file import write
+
+CASES = 10_000
+HANG = 1800.0
+"""After so many seconds in one part something hangs: the run ends with where."""
+
+ROUNDS = 31
+
+
+def main() -> None:
+    """Measures everything, and writes it."""
+    figures: dict[str, float] = {}
+    details: dict[str, object] = {}
+    for part in (measure_fuzz, measure_overhead):
+        faulthandler.dump_traceback_later(HANG, exit=True)
+        found, more = part()
+        faulthandler.cancel_dump_traceback_later()
+        figures |= found
+        details |= more
+    write("trust", {"figures": figures, "details": details})
+
+
+def measure_fuzz() -> tuple[dict[str, float], dict[str, object]]:
+    """Fuzzed answers and fuzzed fingerprint files: how many, and how many ended badly."""
+    answers, files = fuzz_answers(CASES), fuzz_files(CASES)
+    figures = {
+        "trust.fuzzed_answers": float(answers.cases),
+        "trust.fuzzed_files": float(files.cases),
+        "trust.fuzz_tracebacks": float(answers.tracebacks + files.tracebacks),
+        "trust.fuzz_intact": float(answers.unfounded + files.unfounded),
+        "trust.fuzz_slowest_s": max(answers.slowest, files.slowest),
+    }
+    return figures, {"fuzzed_answers": describe(answers), "fuzzed_files": describe(files)}
+
+
+def describe(tally: Tally) -> Mapping[str, object]:
+    """How many cases of each kind ended how, and the first that ended badly."""
+    return {"outcomes": dict(sorted(tally.outcomes.items())), "bad": tally.examples}
+
+
+def measure_overhead() -> tuple[dict[str, float], dict[str, object]]:
+    """What verifying adds to each request: for an 8-bit image of 3 x 32 x 32, and others."""
+    cases = {
+        "uint8": measure("UINT8", shape=(3, 32, 32), rounds=ROUNDS),
+        "fp32": measure("FP32", shape=(3, 32, 32), rounds=ROUNDS),
+        "small": measure("FP32", shape=(2, 3), rounds=ROUNDS),
+    }
+    figures = {"trust.query_overhead_ms": cases["uint8"]["overhead_ms"]}
+    return figures, {"query_overhead": cases}
+
+
+if __name__ == "__main__":
+    main()

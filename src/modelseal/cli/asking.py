@@ -1,0 +1,92 @@
+"""How `verify` asks: from options to manners, with a record if one is wanted."""
+
+from dataclasses import dataclass, replace
+from math import inf
+from pathlib import Path
+
+from modelseal.cli.emitting import check_output, is_same
+from modelseal.cli.paper import complain
+from modelseal.endpoints import recording
+from modelseal.endpoints.recording import Heading, Past
+from modelseal.errors import InvalidArgumentError
+from modelseal.fingerprint.codec import file_digest
+from modelseal.fingerprint.record import Fingerprint
+from modelseal.verifying.manners import Manners
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asking:
+    """What the user said of how to ask.
+
+    Args:
+        manners: How to ask.
+        timeout: How many seconds each answer may take.
+        record: The new file in which every answer is kept.
+        resume: The file of a record to go on with.
+
+    Raises:
+        InvalidArgumentError: The timeout is not positive, or both files are there.
+    """
+
+    manners: Manners
+    timeout: float = 30.0
+    record: Path | None = None
+    resume: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.timeout < inf:
+            raise InvalidArgumentError(
+                f"seconds above 0 were wanted, but {self.timeout:g} came", field="timeout"
+            )
+        if self.record is not None and self.resume is not None:
+            raise InvalidArgumentError(
+                "--record for a new file or --resume for one that is there was wanted, not both"
+            )
+
+    @property
+    def patience(self) -> float:
+        """How many seconds one answer may take: no more than all of them together."""
+        return min(self.timeout, self.manners.time_limit)
+
+    def check_files(self, *, inputs: list[Path], json: Path | None) -> None:
+        """Makes sure, before anything is asked, that a record can be written.
+
+        Raises:
+            BadFileError: It cannot be written or is read as well.
+            InvalidArgumentError: The verdict would be written to the same file.
+        """
+        for path in (self.record, self.resume):
+            if path is None:
+                continue
+            check_output(path, inputs=inputs)
+            if json is not None and (is_same(path, json) or path.resolve() == json.resolve()):
+                raise InvalidArgumentError(f"two files were wanted, but {path} came twice")
+
+    def begin(self, fingerprint: Fingerprint, endpoint: str) -> Manners:
+        """The manners, with what is known from a record and with what keeps one.
+
+        Args:
+            fingerprint: What is asked.
+            endpoint: The endpoint's name without secrets.
+
+        Raises:
+            BadFileError: The record is of something else, or cannot be read or written.
+        """
+        heading = Heading(
+            fingerprint=file_digest(fingerprint), samples=len(fingerprint), endpoint=endpoint
+        )
+        if self.record is not None:
+            return replace(self.manners, note=recording.start(self.record, heading).note)
+        if self.resume is None:
+            return self.manners
+        recorder, past = recording.resume(self.resume, heading)
+        tell_past(past, heading, self.resume)
+        return replace(self.manners, known=past.answers, note=recorder.note)
+
+
+def tell_past(past: Past, heading: Heading, file: Path) -> None:
+    """Writes to standard error what a record holds already."""
+    if past.cut:
+        complain(f"{file}: its last line was half written and is left out")
+    count = f"{len(past.answers)} of {heading.samples} samples"
+    complain(f"{file}: {count} are answered there and are not asked again")
