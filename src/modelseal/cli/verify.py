@@ -101,8 +101,7 @@ def verify(  # noqa: PLR0913 (a verb)
     verdict = ask(sealed, endpoint, shows=shows, depth=depth, generator=generator, asking=asking)
     if files.wants_text:
         tell(verdict, depth=depth)
-    name = shown_name(endpoint)
-    files.write(verdict_document(verdict, sealed, file=fingerprint, endpoint=name))
+    files.write(verdict_document(verdict, sealed, file=fingerprint, endpoint=shown_name(endpoint)))
     raise typer.Exit(CODES[verdict.outcome])
 
 
