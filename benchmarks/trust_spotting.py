@@ -40,8 +40,8 @@ CANDIDATES, NATURALS = 320, 3000
 DRAWS = {"sgd_1e-4": 10, "noise_1e-3": 10, "int8": 1, "prune_5": 1, "fp16": 1}
 COUNTS = (1, 8, 16, 32, 64)
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-SIMULATED = (0.5, 0.9)
-RUNS = 400
+SIMULATED = (0.5, 0.75, 0.9, 0.95)
+RUNS = 300
 FINE = tuple(round(0.01 * step, 2) for step in range(101))
 
 NEIGHBOUR_FIGURES = ("neighbour", "neighbour_source", "neighbour_spent")

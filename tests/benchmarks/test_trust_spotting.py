@@ -76,6 +76,7 @@ def test_an_endpoint_that_remembers_gives_each_sample_its_own_scores():
 def test_verifying_comes_to_what_was_computed(monkeypatch):
     monkeypatch.setattr(trust_spotting, "COUNTS", (1, 8))
     monkeypatch.setattr(trust_spotting, "RUNS", 200)
+    monkeypatch.setattr(trust_spotting, "SIMULATED", (0.5, 0.9))
     random = np.random.default_rng(0)
     samples = random.integers(0, 256, (80, 2, 3), dtype=np.uint8)
     made = sealed.fingerprint(count=80, samples=samples)
