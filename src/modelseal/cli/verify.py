@@ -18,19 +18,15 @@ from modelseal.cli.asking_options import (
 )
 from modelseal.cli.border import Exit
 from modelseal.cli.options import (
-    CoverCount,
     EndpointName,
     Everything,
     FingerprintFile,
-    HtmlFile,
     JsonFile,
-    JunitFile,
-    Naturals,
     OrderSeed,
-    SarifFile,
     Shows,
     ShowsOption,
 )
+from modelseal.cli.verdict_options import CoverCount, HtmlFile, JunitFile, Naturals, SarifFile
 from modelseal.errors import EndpointError
 from modelseal.verdict import Outcome, Verdict
 
