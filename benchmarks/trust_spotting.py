@@ -39,6 +39,7 @@ CANDIDATES, NATURALS = 320, 3000
 # How many networks of each change; the fixed ones have one.
 DRAWS = {"sgd_1e-4": 10, "noise_1e-3": 10, "int8": 1, "prune_5": 1, "fp16": 1}
 COUNTS = (1, 8, 16, 32, 64)
+ROUTED = (1, 8, 64)
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 SIMULATED = (0.5, 0.75, 0.9, 0.95)
 RUNS = 300
@@ -210,7 +211,7 @@ def tell_routed(
     figures = {"trust.spotting_detection_mean": detection}
     for rate in best.rates:
         suspected = scores[best.detector] > rate.threshold
-        for n in (1, 8, 64):
+        for n in ROUTED:
             powers = [power_of_routing(each[:, tried], suspected, n) for each in noticed.values()]
             percent = f"{100 * rate.false_rate:g}_percent"
             figures[f"trust.routed_at_{percent}_n_{n}"] = float(np.mean(powers))
