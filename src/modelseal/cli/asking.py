@@ -16,6 +16,7 @@ from modelseal.endpoints.recording import Heading, Past
 from modelseal.errors import InvalidArgumentError, ModelsealError
 from modelseal.fingerprint.codec import file_digest
 from modelseal.fingerprint.record import Fingerprint
+from modelseal.verifying.covering import Cover
 from modelseal.verifying.manners import Manners
 from modelseal.verifying.terms import Terms
 
@@ -85,6 +86,10 @@ class Asking:
         """
         manners = with_terms(self.manners, fingerprint, terms=terms, neighbours=neighbours)
         return replace(self, manners=manners)
+
+    def cover_with(self, images: Cover) -> "Asking":
+        """The same with natural images that are asked among the samples."""
+        return replace(self, manners=replace(self.manners, cover=images))
 
     def begin(
         self, fingerprint: Fingerprint, endpoint: str, *, generator: np.random.Generator

@@ -34,11 +34,17 @@ from modelseal.cli.secret_options import (
     PerCheck,
     RequiredSignature,
 )
+from modelseal.cli.verdict_options import CoverCount, HtmlFile, JunitFile, Naturals, SarifFile
 from modelseal.errors import EndpointError
 from modelseal.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+
     from modelseal.cli.asking import Asking
+    from modelseal.cli.verdict_files import VerdictFiles
     from modelseal.fingerprint.record import Fingerprint
     from modelseal.verifying import Depth
 
@@ -56,6 +62,11 @@ def verify(  # noqa: PLR0913 (a verb)
     *,
     everything: Everything = False,
     json: JsonFile = None,
+    junit: JunitFile = None,
+    sarif: SarifFile = None,
+    html: HtmlFile = None,
+    cover: CoverCount = 0,
+    naturals: Naturals = None,
     shows: ShowsOption = None,
     seed: OrderSeed = None,
     retries: Retries = 3,
@@ -80,12 +91,14 @@ def verify(  # noqa: PLR0913 (a verb)
 
     Exit codes: 0 intact, 1 tampered, 2 wrong use or bad file, 3 undecided.
     """
+    import numpy as np
+
     from modelseal.cli.asking import Asking
-    from modelseal.cli.documents import verdict_document
-    from modelseal.cli.emitting import STANDARD_OUTPUT, check_document, emit
-    from modelseal.cli.opening import list_files, shown_name
+    from modelseal.cli.covering import list_naturals, load_cover
+    from modelseal.cli.opening import list_files
     from modelseal.cli.sign import read_signed
     from modelseal.cli.spending import Budget
+    from modelseal.cli.verdict_files import VerdictFiles
     from modelseal.verifying import Depth, Manners, Terms
 
     limit = math.inf if time_limit is None else time_limit
@@ -94,24 +107,56 @@ def verify(  # noqa: PLR0913 (a verb)
     asking = Asking(
         manners=manners, timeout=timeout, record=record, resume=resume, budget=budget, check=check
     )
+    files = VerdictFiles(json=json, junit=junit, sarif=sarif, html=html)
     read_first = [each for each in (key, passphrase_file, require_signature, check) if each]
-    inputs = [fingerprint, budget.ledger, *read_first, *list_files(endpoint)]
-    check_document(json, inputs=inputs)
-    asking.check_files(inputs=inputs, json=json)
+    own = [fingerprint, budget.ledger, *read_first]
+    check_files(
+        files, asking, inputs=[*own, *list_files(endpoint), *list_naturals(cover, naturals)]
+    )
     sealed = read_signed(
         fingerprint, key=key, passphrase_file=passphrase_file, signer=require_signature
     )
-    asking = asking.agree(
-        sealed, terms=Terms(alpha=alpha, queries=queries, look=look), neighbours=neighbours
-    )
+    terms, generator = Terms(alpha=alpha, queries=queries, look=look), np.random.default_rng(seed)
+    images = load_cover(sealed, naturals, count=cover, generator=generator)
+    asking = asking.agree(sealed, terms=terms, neighbours=neighbours).cover_with(images)
     depth = Depth.ALL if everything else Depth.FIRST_PROOF
-    verdict = ask(sealed, endpoint, shows=shows, depth=depth, seed=seed, asking=asking)
-    if json != STANDARD_OUTPUT:
-        tell(verdict, depth=depth)
-    if json is not None:
-        name = shown_name(endpoint)
-        emit(verdict_document(verdict, sealed, file=fingerprint, endpoint=name), json)
+    verdict = ask(sealed, endpoint, shows=shows, depth=depth, generator=generator, asking=asking)
+    deliver(verdict, sealed, files, file=fingerprint, endpoint=endpoint, depth=depth)
     raise typer.Exit(CODES[verdict.outcome])
+
+
+def deliver(
+    verdict: Verdict,
+    fingerprint: "Fingerprint",
+    files: "VerdictFiles",
+    *,
+    file: "Path",
+    endpoint: str,
+    depth: "Depth",
+) -> None:
+    """Tells people the verdict, and writes it into all files that are wanted.
+
+    Raises:
+        BadFileError: A file cannot be written.
+    """
+    from modelseal.cli.documents import verdict_document
+    from modelseal.cli.opening import shown_name
+
+    if files.wants_text:
+        tell(verdict, depth=depth)
+    name = shown_name(endpoint)
+    files.write(verdict_document(verdict, fingerprint, file=file, endpoint=name))
+
+
+def check_files(files: "VerdictFiles", asking: "Asking", *, inputs: "list[Path]") -> None:
+    """Makes sure, before anything is asked, that all that is wanted can be written.
+
+    Raises:
+        ModelsealError: It cannot, or one file is wanted for two things.
+    """
+    files.check(inputs=inputs)
+    for path in (None, *files.paths):
+        asking.check_files(inputs=inputs, json=path)
 
 
 def ask(
@@ -120,7 +165,7 @@ def ask(
     *,
     shows: Shows | None,
     depth: "Depth",
-    seed: int | None,
+    generator: "np.random.Generator",
     asking: "Asking",
 ) -> Verdict:
     """The verdict on the endpoint of this name; undecided if it cannot even be opened.
@@ -128,8 +173,6 @@ def ask(
     Raises:
         ModelsealError: The name is none of an endpoint, or the file cannot be used.
     """
-    import numpy as np
-
     from modelseal import verifying
     from modelseal.cli.natural import ask_natural
     from modelseal.cli.opening import open_endpoint, shown_name
@@ -140,7 +183,6 @@ def ask(
         kind = Kind(shows.value) if shows else None
         opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.patience)
         ask_natural(opened, endpoint, fingerprint, asking=asking)
-        generator = np.random.default_rng(seed)
         manners = asking.begin(fingerprint, shown_name(endpoint), generator=generator)
         with reporting() as report:
             return verifying.verify(

@@ -2,12 +2,10 @@
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
-
-from jinja2 import Environment, StrictUndefined
 
 from modelseal.evaluation.summary import Summary
 from modelseal.reports import wording
+from modelseal.reports.filling import render
 from modelseal.reports.markdown import ABOUT
 from modelseal.reports.picture import Figure
 from modelseal.reports.tables import list_tables
@@ -22,10 +20,6 @@ def write_page(summaries: Sequence[Summary], figures: Sequence[Sequence[Figure]]
         summaries: What was counted.
         figures: The figures of each of them, in the order of the summaries.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    text = files("modelseal.reports").joinpath(TEMPLATE).read_text(encoding="utf-8")
     parts = [
         {
             "title": wording.title(summary.network, summary.spec),
@@ -34,7 +28,7 @@ def write_page(summaries: Sequence[Summary], figures: Sequence[Sequence[Figure]]
         }
         for summary, pictures in zip(summaries, figures, strict=True)
     ]
-    return environment.from_string(text).render(about=ABOUT, parts=parts)
+    return render(TEMPLATE, about=ABOUT, parts=parts)
 
 
 def embed(figure: Figure) -> Mapping[str, str]:

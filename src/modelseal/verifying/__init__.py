@@ -11,6 +11,7 @@ from modelseal.verdict import Verdict
 from modelseal.verifying.asking import Asker
 from modelseal.verifying.concluding import conclude
 from modelseal.verifying.course import Course, Depth, ask_at_once, ask_in_turn, patience
+from modelseal.verifying.covering import mix
 from modelseal.verifying.manners import Manners
 from modelseal.verifying.repeating import verify_repeatedly
 from modelseal.verifying.terms import Terms
@@ -69,12 +70,15 @@ def verify(
     if recall(course, manners):
         found = tuple(course.found.values())
         return conclude(fingerprint, found, course.stop, chosen=manners.chosen)
-    numbers = [number for number in order if number not in course.found]
+    left = [number for number in order if number not in course.found]
+    numbers = mix(left, fingerprint, manners.cover, generator)
     if manners.concurrency == 1:
         ask_in_turn(asker, numbers, course.take)
     else:
         ask_at_once(asker, numbers, course.take, workers=manners.concurrency)
-    evidence = tuple(course.found[number] for number in (*manners.known, *asker.asked))
+    evidence = tuple(
+        course.found[number] for number in (*manners.known, *asker.asked) if number in course.found
+    )
     return conclude(fingerprint, evidence, course.stop, chosen=manners.chosen)
 
 

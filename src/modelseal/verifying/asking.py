@@ -14,6 +14,7 @@ from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers
 from modelseal.shapes import Codes
 from modelseal.verdict import Finding
+from modelseal.verifying.covering import is_cover, take_question
 from modelseal.verifying.examining import examine
 from modelseal.verifying.manners import Faces, Manners, forget
 
@@ -51,7 +52,7 @@ class Asker:
         self.clock = manners.clock
         self.deadline = self.clock.now() + manners.time_limit
         self.asked: list[int] = []
-        """The samples that were asked, in the order of asking."""
+        """The questions that were asked, cover among them, in the order of asking."""
         self._generator = generator
         self._next = -inf
         self._ended = Event()
@@ -79,8 +80,8 @@ class Asker:
             What came for the first that did not agree with the sample's expected answer, or for
             the last; an EndpointError if the time was over before all were asked.
         """
-        if self.manners.faces is Faces.ITSELF:
-            return self.send(self.fingerprint.samples[[number]])
+        if self.manners.faces is Faces.ITSELF or is_cover(number, self.fingerprint):
+            return self.send(take_question(number, self.fingerprint, self.manners.cover))
         with self._lock:
             faces = self._generator.permutation(self.fingerprint.faces(number))
         answer = self.send(faces[[0]])
@@ -157,7 +158,7 @@ class Asker:
 
     def note(self, number: int, answer: object) -> None:
         """Notes an answer that can be judged, or why it cannot."""
-        if self.manners.note is forget:
+        if self.manners.note is forget or is_cover(number, self.fingerprint):
             return
         reason = examine(self.fingerprint, number, answer).reason
         usable = isinstance(answer, Answers) and not reason

@@ -13,6 +13,7 @@ from modelseal.fingerprint.record import Fingerprint
 from modelseal.verdict import Evidence, Finding
 from modelseal.verifying.asking import Asker, Unasked
 from modelseal.verifying.concluding import NO_ANSWERS, Stop
+from modelseal.verifying.covering import is_cover
 from modelseal.verifying.examining import examine
 
 
@@ -62,7 +63,8 @@ class Course:
             if answer is Unasked.TIME_OVER:
                 self.stop = self.stop or Stop.TIME
             return True
-        self.recall(number, answer)
+        if not is_cover(number, self.fingerprint):
+            self.recall(number, answer)
         self._silent = self._silent + 1 if isinstance(answer, EndpointError) else 0
         if self._silent >= self.silence:
             self.stop = self.stop or Stop.SILENCE

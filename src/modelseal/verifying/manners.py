@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers
+from modelseal.verifying.covering import Cover
 from modelseal.verifying.terms import Terms
 
 MOST_RETRIES = 100
@@ -56,6 +57,8 @@ class Manners:
         concurrency: How many questions are under way at once; from 1. With more than one the
             endpoint has to bear being asked from several threads.
         known: Answers of earlier, by sample, whose samples are not asked again.
+        cover: Natural inputs that are asked among the samples, as `covering.draw_cover` gives them;
+            their answers are neither judged nor noted.
         note: Is told every answer as soon as it came, from one thread at a time.
         clock: What time it is.
         chosen: The numbers of the samples to ask, each once; by default all. What a part of the
@@ -73,6 +76,7 @@ class Manners:
     time_limit: float = inf
     concurrency: int = 1
     known: Mapping[int, object] = field(default_factory=dict)
+    cover: Cover = ()
     note: Note = forget
     clock: Clock = field(default_factory=Clock)
     chosen: tuple[int, ...] | None = None

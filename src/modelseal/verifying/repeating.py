@@ -73,7 +73,8 @@ def check(fingerprint: Fingerprint, manners: Manners) -> Enrolment:
     """The enrolment of a fingerprint that can be asked repeatedly.
 
     Raises:
-        InvalidArgumentError: It has none, or answers are known from earlier.
+        InvalidArgumentError: It has none, or answers are known from earlier, or natural inputs
+            shall be asked among the samples.
     """
     if fingerprint.enrolment is None:
         raise InvalidArgumentError("an enrolled fingerprint was wanted, but this one is not")
@@ -81,6 +82,11 @@ def check(fingerprint: Fingerprint, manners: Manners) -> Enrolment:
         raise InvalidArgumentError(
             "no answers of earlier were wanted, since an enrolled fingerprint is asked anew each "
             f"time, but those to {len(manners.known)} samples came"
+        )
+    if manners.cover:
+        raise InvalidArgumentError(
+            "no natural inputs for cover were wanted, since the samples of an enrolled fingerprint "
+            f"are asked again and again, but {len(manners.cover)} came"
         )
     return fingerprint.enrolment
 
