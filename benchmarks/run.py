@@ -9,7 +9,16 @@ from pathlib import Path
 from results_file import RESULTS, write
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("selection", "footprint", "speed", "seal", "scale", "evaluate", "trust")
+BENCHMARKS = (
+    "selection",
+    "footprint",
+    "speed",
+    "seal",
+    "scale",
+    "evaluate",
+    "trust",
+    "trust_spotting",
+)
 GATHER = "figures"
 
 

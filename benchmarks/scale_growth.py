@@ -10,7 +10,7 @@ from modelseal.sealing.generating import to_tensor
 from modelseal.shapes import Codes
 from networks import photographs, vgg_face, vit
 
-IMAGES = 4
+IMAGES = 2
 
 
 def measure_growth() -> Mapping[str, float]:
@@ -55,7 +55,7 @@ def by_depth(depth: int) -> tuple[Model, int]:
 
 
 AXES: Mapping[str, tuple[Callable[[int], tuple[Model, int]], tuple[int, ...]]] = {
-    "size": (by_size, (32, 64, 96, 128, 160, 192, 224)),
+    "size": (by_size, (32, 64, 96, 128, 224)),
     "classes": (by_classes, (10, 100, 1000, 22_000)),
     "depth": (by_depth, (2, 4, 8, 16)),
 }

@@ -188,7 +188,6 @@ def machine_table(figures: Figures) -> str:
         figures,
         {
             "scale.vgg_face.peak_gb": ("memory for sealing VGG-Face's shape, at most", unit("GB")),
-            "scale.vgg_face.seal_minutes": ("minutes of that, for four candidates", unit("min")),
             "scale.peak_gflops": ("the machine's measured peak", unit("GFLOP/s")),
             "scale.peak_share": ("share of it that making samples reaches", percent),
             "scale.vgg_face.forward_share": ("share that a forward pass reaches", percent),

@@ -8,6 +8,7 @@ from fuzzed_files import fuzz_files
 from fuzzing import Tally
 from overhead import measure
 from results_file import write
+from trust_noise import noise_figures
 
 CASES = 10_000
 HANG = 1800.0
@@ -20,7 +21,7 @@ def main() -> None:
     """Measures everything, and writes it."""
     figures: dict[str, float] = {}
     details: dict[str, object] = {}
-    for part in (measure_fuzz, measure_overhead):
+    for part in (measure_overhead, measure_noise, measure_fuzz):
         faulthandler.dump_traceback_later(HANG, exit=True)
         found, more = part()
         faulthandler.cancel_dump_traceback_later()
@@ -40,6 +41,11 @@ def measure_fuzz() -> tuple[dict[str, float], dict[str, object]]:
         "trust.fuzz_slowest_s": max(answers.slowest, files.slowest),
     }
     return figures, {"fuzzed_answers": describe(answers), "fuzzed_files": describe(files)}
+
+
+def measure_noise() -> tuple[dict[str, float], dict[str, object]]:
+    """Simulated deployments whose answers vary."""
+    return noise_figures(), {}
 
 
 def describe(tally: Tally) -> Mapping[str, object]:

@@ -69,6 +69,7 @@ def verify(  # noqa: PLR0913 (a verb)
     naturals: Naturals = None,
     shows: ShowsOption = None,
     seed: OrderSeed = None,
+    check: CheckFile = None,
     retries: Retries = 3,
     timeout: Timeout = 30.0,
     time_limit: AskingLimit = None,
@@ -85,7 +86,6 @@ def verify(  # noqa: PLR0913 (a verb)
     queries: Queries = None,
     look: Look = None,
     neighbours: AskNeighbours = False,
-    check: CheckFile = None,
 ) -> None:
     """Ask an endpoint whether it still serves the sealed model.
 
