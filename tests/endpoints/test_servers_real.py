@@ -3,41 +3,26 @@
 from dataclasses import replace
 
 import deployed
-import httpx2
 import numpy as np
 import pytest
 import torch
 
 import servers
-from modelseal.endpoints.answering import answer
 from modelseal.endpoints.oip import OipEndpoint
 from modelseal.endpoints.oip_contract import Contract
 from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
 from modelseal.endpoints.oip_grpc_channel import Channel
 from modelseal.endpoints.oip_grpc_codec import Target, encode_request
 from modelseal.endpoints.oip_grpc_messages import messages
+from modelseal.endpoints.parts import Served
+from modelseal.endpoints.preparing import prepare_short
 from modelseal.errors import EndpointError
 from modelseal.models.loading import load
-from modelseal.outputs.answers import Kind
 from modelseal.sealing import Recipe, seal
 from modelseal.verdict import Outcome
 from modelseal.verifying import Depth, verify
 
 pytestmark = pytest.mark.real
-
-
-class Posted:
-    """Lists of numbers in one object, and one object with lists of numbers back."""
-
-    def __init__(self, url, key, domain):
-        self.url, self.key, self.domain = url, key, domain
-
-    def ask(self, codes):
-        body = {self.key: self.domain.decode(codes).tolist()}
-        content = httpx2.post(self.url, json=body, timeout=30).raise_for_status().json()
-        assert list(content) == ["predictions"]
-        scores = np.array(content["predictions"], np.float32)
-        return answer(scores, count=len(codes), shows=Kind.SCORES)
 
 
 def over_http(served, domain, *, version=""):
@@ -59,13 +44,17 @@ def over_grpc(served, domain, *, version=""):
     return OipGrpcEndpoint(f"grpc://{served.grpc}/{servers.NAME}{pinned}", domain)
 
 
-# The presets for these two answers, `kserve-v1` and `mlflow`, belong here in their place.
 def over_predict(served, domain):
-    return Posted(f"{served.http}/v1/models/{servers.NAME}:predict", "instances", domain)
+    return short(f"{served.http}/v1/models/{servers.NAME}:predict", domain)
 
 
 def over_invocations(served, domain):
-    return Posted(f"{served.http}/invocations", "inputs", domain)
+    return short(f"{served.http}/invocations", domain)
+
+
+def short(address, domain):
+    """What the address alone says of the endpoint."""
+    return prepare_short(address, Served(domain=domain, classes=10))
 
 
 ROWS = [
