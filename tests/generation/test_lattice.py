@@ -282,6 +282,13 @@ def test_inputs_that_moved_by_levels_start_at_the_nearest_ones():
     assert torch.equal(land(places.round()), places.round())
 
 
+@pytest.mark.parametrize("level", [0.0, 1.0, 255.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_pixels_on_a_level_stay_there_however_many_there_are(level, dtype):
+    places = torch.full((1, 3 * 224 * 224), level, dtype=dtype)
+    assert torch.equal(land(places), places)
+
+
 @given(st.floats(-0.3, 0.3), st.integers(0, 100))
 def test_inputs_that_moved_by_less_than_levels_keep_what_they_moved_on_average(move, seed):
     source = torch.Generator().manual_seed(seed)

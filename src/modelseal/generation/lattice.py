@@ -112,7 +112,9 @@ def land(places: Numbers) -> Numbers:
     """
     nearest = places.round()
     spread = torch.arange(1, places.shape[1] + 1, device=places.device, dtype=torch.float64)
-    dithered = (places + (spread * GOLDEN).frac().to(places)).floor()
+    low = places.floor()
+    # The fractions alone, in float64: beside a level number they would be rounded.
+    dithered = low + ((places - low).double() + (spread * GOLDEN).frac() >= 1)
     error = (places - nearest).square().mean(dim=1, keepdim=True).sqrt()
     return torch.where(error < UNEVEN, dithered, nearest)
 
