@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -112,3 +114,13 @@ def test_the_exit_code_holds_where_standard_output_is_closed(seal_file, monkeypa
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(SystemExit, match=r"^1$"):
         program.main()
+
+
+@pytest.mark.parametrize("arguments", [("verify", "--bogus"), ("verify", "no.seal", "no.onnx")])
+def test_a_fault_that_cannot_be_told_is_never_taken_for_tampering(folder, arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-c", "from modelseal.cli.main import main; main()", *arguments]
+    ended = subprocess.run(command, stderr=writer, stdout=writer, check=False, timeout=60)
+    os.close(writer)
+    assert ended.returncode not in {0, 1}

@@ -1,11 +1,15 @@
+from types import FunctionType
+
 import numpy as np
 import planned
 import pytest
 import torch
+from torch import nn
 
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.evaluation.opening import (
     derive_seed,
+    digest_structure,
     every_variant,
     list_networks,
     open_network,
@@ -105,3 +109,22 @@ def test_a_seed_depends_on_every_part_and_on_nothing_else():
     seeds = {derive_seed("samples", number, name) for number in range(9) for name in "ab"}
     assert len(seeds) == 18
     assert all(0 <= seed < 2**62 for seed in seeds)
+
+
+def test_the_digest_of_a_structure_is_that_of_its_modules_wherever_they_are_in_memory():
+    class Shown(nn.Module):
+        def __init__(self, function, width):
+            super().__init__()
+            self.function, self.layer = function, nn.Linear(width, 2)
+
+        def extra_repr(self):
+            return f"{self.function}"
+
+    def once(inputs):
+        return inputs
+
+    other = FunctionType(once.__code__, globals(), "once")
+    other.__qualname__ = once.__qualname__
+    assert str(once) != str(other)
+    assert digest_structure(Shown(once, 3)) == digest_structure(Shown(other, 3))
+    assert digest_structure(Shown(once, 3)) != digest_structure(Shown(once, 4))

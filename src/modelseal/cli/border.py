@@ -1,6 +1,7 @@
 """The border of the program: where an error becomes one sentence and an exit code."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from enum import IntEnum
 from functools import wraps
 from traceback import print_exception
@@ -26,6 +27,10 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+MEANT: ContextVar[int | None] = ContextVar("meant", default=None)
+"""The exit code that a verb itself asked for; None if none did."""
+
+
 def guarded(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
     """Makes one sentence and an exit code of whatever modelseal itself raises, and of Ctrl-C.
 
@@ -38,7 +43,8 @@ def guarded(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
         try:
             verb(*args, **kwargs)
-        except typer.Exit:
+        except typer.Exit as end:
+            MEANT.set(end.exit_code)
             raise
         except ModelsealError as error:
             complain(str(error))

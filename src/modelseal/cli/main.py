@@ -4,13 +4,14 @@ It starts with nothing but typer: every verb imports what it needs when it runs.
 """
 
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
 from traceback import print_exception
 from typing import Annotated
 
 import typer
 
-from modelseal.cli.border import Exit, guarded
+from modelseal.cli.border import MEANT, Exit, guarded
 from modelseal.cli.commit import commit
 from modelseal.cli.convert import convert
 from modelseal.cli.encrypt import decrypt, encrypt
@@ -68,9 +69,16 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # A class name that the terminal's encoding lacks must not cost the verdict.
             stream.reconfigure(errors="backslashreplace")
+    MEANT.set(None)
     try:
         app()
+    except SystemExit as end:
+        # Click ends with 1 for what it cannot write, and for Ctrl-C before a verb has begun.
+        if end.code == Exit.TAMPERED and MEANT.get() != Exit.TAMPERED:
+            raise SystemExit(Exit.CRASHED) from end
+        raise
     except Exception as error:
         # Python would end with 1 here, which says tampered.
-        print_exception(error)
+        with suppress(OSError):
+            print_exception(error)
         raise SystemExit(Exit.CRASHED) from error

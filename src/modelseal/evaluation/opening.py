@@ -1,6 +1,7 @@
 """Opens the networks and data that a plan names, once in every process."""
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TypeAlias, cast
 import numpy as np
 import torch
 from jaxtyping import Int64
+from torch import nn
 
 from modelseal.calibration.listing import all_variants
 from modelseal.calibration.running import run_network
@@ -27,6 +29,8 @@ Numbers: TypeAlias = Int64[np.ndarray, " batch"]
 
 # Networks that are open at the same time, with their data.
 OPEN = 4
+# Functions that a module shows are written with it, and it differs from process to process.
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,10 +125,15 @@ def open_network(files: NetworkFiles) -> Opened:
         labels=test_labels,
         data=data,
         weights=digest_network(model.network),
-        structure=hashlib.sha256(str(model.network).encode()).hexdigest(),
+        structure=digest_structure(model.network),
         learned=weights_digest({"images": train[rows], "labels": train_labels[rows]}),
         tested=weights_digest({"images": test, "labels": test_labels}),
     )
+
+
+def digest_structure(network: nn.Module) -> str:
+    """A digest of a network's modules as torch writes them, without addresses in memory."""
+    return hashlib.sha256(ADDRESS.sub("", str(network)).encode()).hexdigest()
 
 
 def read_some(path: Path, model: Model) -> Codes:
