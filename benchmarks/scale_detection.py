@@ -29,7 +29,10 @@ def measure_rows(name: str) -> Mapping[str, float]:
     network, naturals = subject.model.network, subject.starts
     images = torch.from_numpy(subject.model.domain.decode(photographs()[:BATCH]))
     labels = score(network, images).argmax(1).roll(1)
-    figures: dict[str, float] = {}
+    figures = {
+        f"scale.{name}.detection_samples": float(len(samples)),
+        f"scale.{name}.detection_naturals": float(len(naturals)),
+    }
     sets = {"": samples, "natural.": naturals}
     expected = {key: score(network, rows).argmax(1) for key, rows in sets.items()}
     for change, (draws, make) in rows(images, labels).items():

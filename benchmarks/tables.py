@@ -10,12 +10,24 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from math import log2
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from modelseal.reports.archive import load
 from modelseal.reports.markdown import write_table
+from scale_tables import ghost_table, machine_table, rows_table, scale_table
+from table_text import (
+    Figures,
+    Show,
+    figure_table,
+    markdown,
+    percent,
+    power_of_two,
+    tell,
+    unit,
+    whole,
+)
+from trust_tables import fuzz_table, noise_table, sharing_table, spotting_table
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "benchmarks" / "results" / "figures.json"
@@ -28,50 +40,8 @@ PLACE = re.compile(r"(<!-- table: (?P<name>\S+) -->\n).*?(<!-- end: (?P=name) --
 NETWORKS = {"resnet20": "ResNet-20", "resnet32": "ResNet-32", "digits": "digits"}
 """The networks of the evaluation, and what they are called."""
 
-SCALED = {
-    "resnet20": "ResNet-20, 32 x 32, ties of 10",
-    "vit": "ViT-S/16, 224 x 224, ties of 4",
-    "vgg_face": "VGG-Face's shape, 224 x 224, ties of 4",
-}
-"""The networks of the benchmark of scale, and what they are called."""
-
-LARGE = ("vit", "vgg_face")
-"""Those of them on which changes are tried there."""
-
-CHANGES = {
-    "sgd_1e-4": "one SGD step, 1e-4",
-    "int8": "8-bit weights",
-    "prune_5": "5 % pruned",
-    "noise_1e-3": "noise, 1e-3 of each layer's spread",
-    "fp16": "weights rounded to fp16",
-    "mantissa": "the top mantissa bit of a weight",
-}
-"""The changes, and what they are called."""
-
-GHOSTS = {
-    "resnet20": "ResNet-20",
-    "vit": "ViT-S/16, 224 x 224",
-    "vgg_face": "VGG-Face's shape, 224 x 224",
-}
-"""The networks on which ghost norms are measured."""
-
-DETECTORS = {
-    "high_frequency": "statistics of one image",
-    "network": "a network trained on other samples",
-    "neighbour": "nearest known image, sources unknown",
-    "neighbour_source": "nearest known image, sources known",
-    "neighbour_spent": "nearest earlier question, sample spent before",
-}
-"""What tells samples from natural images, and what it is called."""
-
 SHOWN = ("overview", "comparison", "smallest", "bits", "equivalents", "samples", "not-applied")
 """The tables of a report that the documents show for each of them."""
-
-Figures = Mapping[str, float]
-"""Every measured number by its name."""
-
-Show = Callable[[float], str]
-"""Writes one number for people."""
 
 
 def main() -> int:
@@ -168,161 +138,6 @@ def cost_table(figures: Figures) -> str:
             "verify.start_s": ("`modelseal verify --help`", unit("s")),
         },
     )
-
-
-def scale_table(figures: Figures) -> str:
-    """What an accepted sample costs on networks of three sizes."""
-    lines: Mapping[str, tuple[str, Show]] = {
-        "images": ("natural images", whole),
-        "accepted_share": ("accepted", percent),
-        "forward_equivalents": ("forward passes for an accepted sample", whole),
-        "legacy_forward_equivalents": ("the published loop's", whole),
-        "backward_cost": ("a backward pass, in forward passes", unit("")),
-        "seconds": ("seconds for an accepted sample", unit("s")),
-        "legacy_seconds": ("the published loop's", unit("s")),
-        "seconds_ratio_cpu": ("times faster", unit("")),
-        "psnr_median_db": ("PSNR, median", unit("dB")),
-        "gflops": ("operations", unit("GFLOP/s")),
-    }
-    rows = [
-        (text, *(tell(figures, f"scale.{network}.{key}", show) for network in SCALED))
-        for key, (text, show) in lines.items()
-    ]
-    return markdown(("what", *SCALED.values()), rows)
-
-
-def machine_table(figures: Figures) -> str:
-    """Memory, and how much of the machine is used."""
-    return figure_table(
-        figures,
-        {
-            "scale.vgg_face.peak_gb": ("memory for sealing VGG-Face's shape, at most", unit("GB")),
-            "scale.peak_gflops": ("the machine's measured peak", unit("GFLOP/s")),
-            "scale.peak_share": ("share of it that making samples reaches", percent),
-            "scale.vgg_face.forward_share": ("share that a forward pass reaches", percent),
-        },
-    )
-
-
-def rows_table(figures: Figures) -> str:
-    """What single samples of large networks notice."""
-    rows = []
-    for key, text in CHANGES.items():
-        shares = [
-            tell(figures, f"scale.{network}.detection.{kind}{key}", percent)
-            for network in LARGE
-            for kind in ("", "natural.")
-        ]
-        rows.append((text, *shares))
-    head = [text for name in LARGE for text in (SCALED[name], "natural images")]
-    return markdown(("change", *head), rows)
-
-
-def ghost_table(figures: Figures) -> str:
-    """How exact and how fast ghost norms are."""
-    rows = [
-        (
-            text,
-            tell(figures, f"scale.ghost_norm_error.{name}", unit("")),
-            tell(figures, f"scale.ghost_norm_speedup.{name}", unit("")),
-        )
-        for name, text in GHOSTS.items()
-    ]
-    return markdown(("network", "largest relative error", "times faster"), rows)
-
-
-def spotting_table(figures: Figures) -> str:
-    """How well detectors tell samples from natural images."""
-    rows = [
-        (
-            text,
-            tell(figures, f"trust.spotting_auc_{key}", unit("")),
-            tell(figures, f"trust.spotting_found_{key}_at_1_percent", percent),
-            tell(figures, f"trust.spotting_found_{key}_at_5_percent", percent),
-        )
-        for key, text in DETECTORS.items()
-    ]
-    return markdown(("detector", "AUC", "found at 1 % false", "at 5 % false"), rows)
-
-
-def sharing_table(figures: Figures) -> str:
-    """What share of questions a provider may answer cleanly and still be found."""
-    counts = (1, 8, 16, 32, 64)
-    shares = [tell(figures, f"trust.breaking_share_n_{count}", unit("")) for count in counts]
-    powers = [tell(figures, f"trust.power_q_0_5_n_{count}", percent) for count in counts]
-    head = ("samples", *map(str, counts))
-    return markdown(head, [("largest share", *shares), ("power at a share of one half", *powers)])
-
-
-def noise_table(figures: Figures) -> str:
-    """False alarms and questions over simulated deployments."""
-    return figure_table(
-        figures,
-        {
-            "trust.noisy_deployments": ("deployments whose answers vary", whole),
-            "trust.noisy_differing": ("of their answers differed", percent),
-            "trust.noisy_alpha": ("alpha", unit("")),
-            "trust.noisy_false_alarms": ("false alarms among them", whole),
-            "trust.noisy_undecided": ("of them undecided", whole),
-            "trust.noisy_power": ("found with one changed sample of eight", percent),
-            "trust.queries_intact": ("questions until intact, median", whole),
-            "trust.queries_tampered": ("questions until tampered, median", whole),
-            "trust.deterministic_deployments": ("deployments whose answers do not vary", whole),
-            "trust.deterministic_false_alarms": ("false alarms among them", whole),
-        },
-    )
-
-
-def fuzz_table(figures: Figures) -> str:
-    """Fuzzed answers and files, and what asking costs."""
-    return figure_table(
-        figures,
-        {
-            "trust.fuzzed_answers": ("fuzzed answers", whole),
-            "trust.fuzzed_files": ("fuzzed fingerprint files", whole),
-            "trust.fuzz_tracebacks": ("tracebacks", whole),
-            "trust.fuzz_intact": ("intact without all expected answers", whole),
-            "trust.fuzz_slowest_s": ("seconds for the slowest", unit("s")),
-            "trust.query_overhead_ms": ("verify's own time for a question", unit("ms")),
-        },
-    )
-
-
-def figure_table(figures: Figures, rows: Mapping[str, tuple[str, Show]]) -> str:
-    """A table of a few figures, one a line."""
-    told = [(name, tell(figures, key, show)) for key, (name, show) in rows.items()]
-    return markdown(("what", "measured"), told)
-
-
-def tell(figures: Figures, key: str, show: Show) -> str:
-    """One figure for people."""
-    return show(figures[key]) if key in figures else "not measured"
-
-
-def percent(share: float) -> str:
-    """A share in per cent."""
-    return f"{100 * share:.0f} %"
-
-
-def whole(number: float) -> str:
-    """A number without a fraction."""
-    return f"{number:,.0f}"
-
-
-def unit(name: str) -> Show:
-    """Shows a number to three digits with its unit."""
-    return lambda number: f"{number:,.3g} {name}".strip()
-
-
-def power_of_two(number: float) -> str:
-    """Such as 2^-13."""
-    return f"2^{log2(number):.0f}"
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 TABLES: Mapping[str, Callable[[Figures], str]] = {

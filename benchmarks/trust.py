@@ -60,7 +60,10 @@ def measure_overhead() -> tuple[dict[str, float], dict[str, object]]:
         "fp32": measure("FP32", shape=(3, 32, 32), rounds=ROUNDS),
         "small": measure("FP32", shape=(2, 3), rounds=ROUNDS),
     }
-    figures = {"trust.query_overhead_ms": cases["uint8"]["overhead_ms"]}
+    figures = {
+        "trust.query_overhead_ms": cases["uint8"]["overhead_ms"],
+        "trust.query_overhead_fp32_ms": cases["fp32"]["overhead_ms"],
+    }
     return figures, {"query_overhead": cases}
 
 

@@ -62,7 +62,7 @@ class Summary:
         graded: Detection against level, for each graded family.
         bits: Detection of flipped bits, in groups.
         alarms: False alarms.
-        comparisons: Ours and the best other method; a graded family is one row.
+        comparisons: Ours and the nearest other method; a graded family is one row.
         rows_lost: The rows of these in which another method is ahead.
         levels_lost: The single levels of graded families in which another method is ahead.
         not_applied: Recipes that did not reach their own goal.

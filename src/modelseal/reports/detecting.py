@@ -125,7 +125,7 @@ def equivalents(summary: Summary) -> Table:
 
 
 def comparison(summary: Summary) -> Table:
-    """Ours beside the best other method, row by row."""
+    """Ours beside the nearest other method, row by row."""
     rows = [
         (
             wording.row(each.change, each.level),
@@ -137,10 +137,10 @@ def comparison(summary: Summary) -> Table:
         for each in (*summary.comparisons, *summary.levels_lost)
     ]
     return Table(
-        title="Against the best other method",
+        title="Against the nearest other method",
         note="Single samples on the levels of the domain. A graded family is one row over all of "
         "its levels; single levels follow where another method is ahead.",
-        head=("change", OURS, "best other", "which", "lead in points"),
+        head=("change", OURS, "nearest other", "which", "lead in points"),
         rows=tuple(rows),
     )
 
