@@ -43,6 +43,7 @@ class Record(TypedDict):
     false_alarm_bound: float
     rules_out: list[Noticed]
     evidence: list[Entry]
+    chosen: list[int]
     statistics: NotRequired[dict[str, object]]
 
 
