@@ -36,6 +36,7 @@ class Record(TypedDict):
     outcome: str
     reason: str
     samples: int
+    chosen: int
     asked: int
     agrees: int
     differs: int
@@ -43,7 +44,6 @@ class Record(TypedDict):
     false_alarm_bound: float
     rules_out: list[Noticed]
     evidence: list[Entry]
-    chosen: list[int]
     statistics: NotRequired[dict[str, object]]
 
 
