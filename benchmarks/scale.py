@@ -18,6 +18,7 @@ from scale_cost import measure_cost, measure_share
 from scale_detection import measure_rows
 from scale_ghosts import measure_ghosts
 from scale_growth import measure_growth
+from scale_layouts import measure_layouts
 from scale_memory import measure_memory
 
 Figures: TypeAlias = Mapping[str, float]
@@ -30,6 +31,7 @@ PARTS: Mapping[str, Callable[[], Figures]] = {
     "share": measure_share,
     "ghosts": measure_ghosts,
     "growth": measure_growth,
+    "layouts": measure_layouts,
     "rows_vit": lambda: measure_rows("vit"),
     "rows_vgg_face": lambda: measure_rows("vgg_face"),
     "memory": measure_memory,

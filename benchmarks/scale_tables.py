@@ -24,6 +24,13 @@ CHANGES = {
 }
 """The changes, and what they are called."""
 
+LAYOUTS = {
+    "channels_last": "channels last",
+    "compiled": "torch.compile",
+    "bfloat16": "bfloat16",
+}
+"""Other ways of running a network, and what they are called."""
+
 GHOSTS = {
     "resnet20": "ResNet-20",
     "vit": "ViT-S/16, 224 x 224",
@@ -64,6 +71,15 @@ def machine_table(figures: Figures) -> str:
             "scale.vgg_face.forward_share": ("share that a forward pass reaches", percent),
         },
     )
+
+
+def layouts_table(figures: Figures) -> str:
+    """Whether other ways of running a network are faster."""
+    rows = [
+        (text, *(tell(figures, f"scale.{network}.faster.{way}", unit("")) for network in LARGE))
+        for way, text in LAYOUTS.items()
+    ]
+    return markdown(("times faster", *(SCALED[name] for name in LARGE)), rows)
 
 
 def rows_table(figures: Figures) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from modelseal.reports.archive import load
 from modelseal.reports.markdown import write_table
-from scale_tables import ghost_table, machine_table, rows_table, scale_table
+from scale_tables import ghost_table, layouts_table, machine_table, rows_table, scale_table
 from table_text import (
     Figures,
     Show,
@@ -149,6 +149,7 @@ TABLES: Mapping[str, Callable[[Figures], str]] = {
     "fuzz": fuzz_table,
     "scale": scale_table,
     "scale-machine": machine_table,
+    "scale-layouts": layouts_table,
     "scale-rows": rows_table,
     "scale-ghosts": ghost_table,
 }
