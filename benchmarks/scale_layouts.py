@@ -28,12 +28,11 @@ def measure_layouts() -> Mapping[str, float]:
 
 def ways(network: nn.Module, inputs: Tensor) -> Mapping[str, Callable[[], None]]:
     """The same passes in other ways."""
-    last = {"memory_format": torch.channels_last}
-    turned = copy.deepcopy(network).to(**last)
+    turned = copy.deepcopy(network).to(memory_format=torch.channels_last)
     short = copy.deepcopy(network).bfloat16()
-    compiled: nn.Module = torch.compile(network)
+    compiled: Callable[[Tensor], Tensor] = torch.compile(network)
     return {
-        "channels_last": passes(turned, inputs.contiguous(**last)),
+        "channels_last": passes(turned, inputs.contiguous(memory_format=torch.channels_last)),
         "compiled": passes(compiled, inputs),
         "bfloat16": passes(short, inputs.bfloat16()),
     }
