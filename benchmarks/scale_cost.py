@@ -1,17 +1,22 @@
 """What an accepted sample costs on each network, and what share of the machine's peak that is."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cifar import images, resnet
-from cost import backward_cost, measure_boundary, median_seconds
+from cost import (
+    backward_cost,
+    clock,
+    measure_boundary,
+    median_seconds,
+    published_seconds,
+)
 from modelseal.calibration.noise import calibrate
 from modelseal.calibration.variants import BatchSize, ChannelsLast, Float64, Nnpack, Threads
 from modelseal.generation.legacy import PUBLISHED, legacy
@@ -89,7 +94,7 @@ def measure_cost(name: str) -> Mapping[str, float]:
         model.network(starts[:1])
     number = int(kept.sum())
     work = (counter.forward + backward * counter.backward) / number
-    published = legacy_seconds(subject)
+    published, lean = loop_seconds(subject)
     # A backward pass to the inputs takes as many operations as a forward pass.
     operations = flops.get_total_flops() * (counter.forward + counter.backward)
     psnr = measure_psnr(made[kept], starts[kept], span=model.domain.span)
@@ -99,6 +104,8 @@ def measure_cost(name: str) -> Mapping[str, float]:
         f"scale.{name}.seconds": seconds / number,
         f"scale.{name}.legacy_seconds": published,
         f"scale.{name}.seconds_ratio_cpu": published / (seconds / number),
+        f"scale.{name}.lean_legacy_seconds": lean,
+        f"scale.{name}.lean_seconds_ratio_cpu": lean / (seconds / number),
         f"scale.{name}.backward_cost": backward,
         f"scale.{name}.forward_equivalents": work,
         f"scale.{name}.legacy_forward_equivalents": published / forward_seconds(subject),
@@ -108,22 +115,23 @@ def measure_cost(name: str) -> Mapping[str, float]:
     }
 
 
-def legacy_seconds(subject: Subject) -> float:
-    """The seconds of the published loop for one image, told by its first steps."""
-    settings = replace(PUBLISHED, threshold=float("inf"), iterations=STEPS)
+def loop_seconds(subject: Subject) -> tuple[float, float]:
+    """The seconds of the published loop for one image, as it stands and as ours runs it.
+
+    Both are told by their first steps.
+    """
+    network, image = subject.model.network, subject.starts[:1]
+    settings = replace(PUBLISHED, threshold=float("inf"))
 
     def run(steps: int) -> None:
-        legacy(
-            subject.model.network,
-            subject.starts[:1],
-            domain=subject.model.domain,
-            settings=replace(settings, iterations=steps),
-        )
+        domain, few = subject.model.domain, replace(settings, iterations=steps)
+        legacy(network, image, domain=domain, settings=few)
 
     run(2)
-    begin = time.perf_counter()
-    run(STEPS)
-    return (time.perf_counter() - begin) / STEPS * PUBLISHED_STEPS
+    own = clock(lambda: run(STEPS)) / STEPS
+    layers = [name for name, each in network.named_modules() if isinstance(each, nn.Linear)]
+    whole = published_seconds(network, image, layer=f"{layers[-1]}.weight", steps=STEPS)
+    return whole * PUBLISHED_STEPS, own * PUBLISHED_STEPS
 
 
 def forward_seconds(subject: Subject) -> float:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from modelseal.calibration.noise import calibrate
 from modelseal.calibration.onnx import OnnxRuntime
-from modelseal.calibration.variants import Compiled, Float64, Nnpack
+from modelseal.calibration.variants import ChannelsLast, Compiled, Float64, Nnpack
 from modelseal.generation.boundary import FLOAT_TOLERANCE, tie
 from modelseal.generation.gaps import Ranking, best_outside, measure_lead, rank, score
 from modelseal.generation.lattice import settle
@@ -17,7 +17,7 @@ from modelseal.sealing.recipe import Recipe
 
 # The variants that move scores most and cost little: their moves say, before the calibration
 # itself, how large a margin will be needed.
-PROBES = (Nnpack(), Float64())
+PROBES = (Nnpack(), Float64(), ChannelsLast())
 # The move of a sample is known only when the sample is: one that came out larger is settled again
 # with the margin that it needs. Each attempt leaves about one of four behind.
 ATTEMPTS = 4
