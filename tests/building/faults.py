@@ -12,6 +12,11 @@ def changed(**changes: Any) -> Play:
     return lambda handler: handler.reply(handler.right(**changes))
 
 
+def named(**names: str) -> Play:
+    """Answers rightly, but under other names."""
+    return lambda handler: handler.reply(handler.right() | names)
+
+
 def text(body: bytes, **headers: str) -> Play:
     """Answers with this body."""
     return lambda handler: handler.reply(body, **headers)
@@ -131,6 +136,12 @@ FAULTS = {
     "an answer to another question": Fault(
         play=text(b'{"id": "other", "outputs": []}'), reason='but "other" came'
     ),
+    "an answer of another model": Fault(
+        play=named(model_name="n"), reason='model_name: m was wanted, but "n" came'
+    ),
+    "an answer of another version": Fault(
+        play=named(model_version="2"), reason='model_version: 1 was wanted, but "2" came'
+    ),
     "HTML in place of JSON": Fault(
         play=text(HTML, Content_Type="text/html"), reason="JSON was wanted, but other text came"
     ),
@@ -140,6 +151,9 @@ FAULTS = {
     ),
     "another model's metadata": Fault(
         metadata=OTHER_INPUT, reason=r"takes shape \[-1, 2, 3\] was wanted"
+    ),
+    "metadata under another name": Fault(
+        metadata={"name": "n"}, reason='name: m was wanted, but "n" came'
     ),
     "metadata of another output": Fault(
         metadata={"outputs": [{"name": "z"}]}, reason='outputs: "z" was wanted'

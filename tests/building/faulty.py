@@ -50,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
     server: "FaultyServer"
 
     def do_GET(self) -> None:
-        model = self.path == "/v2/models/m"
+        model = self.path == "/v2/models/m/versions/1"
         play = self.server.next_fault() if model and self.server.early else None
         if play is not None:
             play(self)
@@ -71,7 +71,8 @@ class Handler(BaseHTTPRequestHandler):
         request = json.loads(self.body)
         label = self.server.label(request["inputs"][0]["data"])
         output = {"name": "y", "datatype": "INT64", "shape": [1, 1], "data": [label]}
-        return {"id": request["id"], "outputs": [output | changes]}
+        named = {"model_name": "m", "model_version": "1", "id": request["id"]}
+        return {**named, "outputs": [output | changes]}
 
     def reply(self, content: object, *, status: int = 200, **headers: str) -> None:
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -134,7 +135,7 @@ class FaultyServer(ThreadingHTTPServer):
         self.ended = threading.Event()
         self.lock = threading.Lock()
         self.server_bind()
-        self.url = f"http://127.0.0.1:{self.server_port}/v2/models/m"
+        self.url = f"http://127.0.0.1:{self.server_port}/v2/models/m/versions/1"
         self.thread: threading.Thread | None = None
         if not (fault and fault.refused):
             self.listen()
