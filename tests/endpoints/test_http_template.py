@@ -271,3 +271,14 @@ def test_a_certificate_for_another_host_is_not_trusted(endpoint, tmp_path):
         asked = endpoint(b"", url=url, template={}, access=access)
         with pytest.raises(EndpointError, match="certificate verify failed: IP address mismatch"):
             asked.ask(CODES[:1])
+
+
+@pytest.mark.parametrize("status", [307, 404])
+def test_a_key_in_the_query_is_not_told_where_the_server_repeats_it(
+    status, endpoint, canned, reply
+):
+    path = f"/predict?key={MARKER}"
+    canned.routes[("POST", path)] = reply({"error": f"no {path}"}, status=status, Location=path)
+    with pytest.raises(EndpointError, match=r"/predict: .*(redirect|404)") as caught:
+        endpoint(b"", url=f"{canned.root}{path}").ask(CODES)
+    assert not leaks(str(caught.value))
