@@ -66,7 +66,7 @@ SAMPLES = np.arange(72, dtype=np.uint8).reshape(12, 2, 3)
 def test_bytes_are_written_as_base64(command):
     program = ANSWER.replace("import json", "import base64, json").replace(
         """[number for row in asked["input"] for number in row]""",
-        """list(base64.b64decode(asked["input"]))""",
+        """list(map(float, base64.b64decode(asked["input"])))""",
     )
     sending = Sending(domain=DOMAIN, form=Form.PNG)
     shown = command(program, sending=sending).ask(CODES)
@@ -79,12 +79,12 @@ import json, sys
 for line in sys.stdin:
     sys.stderr.write("x" * 1_000_000 + "\\n")
     asked = json.loads(line)
-    print(json.dumps({"id": asked["id"], "output": [1, 2, 3], "more": "y" * 1_000_000}), flush=True)
+    print(json.dumps({"id": asked["id"], "output": [1.5, 2, 3], "more": "y" * 10**6}), flush=True)
 """
     domain = Domain(shape=(3, 200, 200))
     codes = np.zeros((2, *domain.shape), np.uint8)
     shown = command(program, sending=Sending(domain=domain)).ask(codes)
-    assert shown.values.tolist() == [[1, 2, 3]] * 2
+    assert shown.values.tolist() == [[1.5, 2, 3]] * 2
 
 
 def test_a_program_that_is_forgotten_ends_with_its_endpoint(command):

@@ -20,7 +20,7 @@ from modelseal.outputs.answers import Kind
 
 DOMAIN = Domain(shape=(1, 2, 2))
 CODES = np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2)
-SCORES = {"predictions": [[1, 2, 3], [6, 5, 4]]}
+SCORES = {"predictions": [[1.5, 2, 3], [6.5, 5, 4]]}
 MARKER = "mArKeR-of-the-door"
 
 
@@ -261,7 +261,7 @@ def test_a_server_is_trusted_only_if_somebody_vouches_for_it(endpoint, tmp_path)
         with pytest.raises(EndpointError, match="certificate verify failed"):
             endpoint(b"", **asked).ask(CODES[:1])
         vouched = endpoint(b"", access=Access(ca_file=tmp_path / "ca.pem"), **asked)
-        assert vouched.ask(CODES[:1]).values.tolist() == [[1, 2, 3]]
+        assert vouched.ask(CODES[:1]).values.tolist() == [[1.5, 2, 3]]
         vouched.close()
 
 
