@@ -141,20 +141,35 @@ def test_an_input_of_the_action_is_never_a_command(place, do):
 
 
 @pytest.mark.parametrize(
-    ("version", "wanted"), [("", "/action[report]"), ("0.1.0", "modelseal[report]==0.1.0")]
+    ("version", "extras", "wanted"),
+    [
+        ("", None, "/action[report,grpc,sagemaker,crypto,onnx]"),
+        ("0.1.0", None, "modelseal[report,grpc,sagemaker,crypto,onnx]==0.1.0"),
+        ("", "", "/action[report]"),
+        ("", "seal", "/action[report,seal]"),
+    ],
 )
-def test_the_action_installs_what_it_holds_or_a_version(place, do, version, wanted):
+def test_the_action_installs_what_it_holds_or_a_version_with_all_that_asks(
+    place, do, version, extras, wanted
+):
     program = place / "bin" / "python"
     program.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > installed\n')
     program.chmod(0o755)
-    known = {"inputs.version": version, "github.action_path": "/action"}
+    usual = action()["inputs"]["extras"]["default"]
+    known = {
+        "inputs.version": version,
+        "inputs.extras": usual if extras is None else extras,
+        "github.action_path": "/action",
+    }
     assert run_step(do, "Install modelseal", known).returncode == 0
     arguments = ["-m", "pip", "install", "--quiet", wanted]
     assert (place / "installed").read_text().splitlines() == arguments
 
 
 def test_the_action_s_inputs_and_outputs_are_those_of_the_page():
-    described = set(re.findall(r"^\| `([\w-]+)` \| (?:needed|that of|in the)", PAGE, re.MULTILINE))
+    described = set(
+        re.findall(r"^\| `([\w-]+)` \| (?:needed|that of|in the|`grpc)", PAGE, re.MULTILINE)
+    )
     assert described == set(action()["inputs"])
     assert {key for key, each in action()["inputs"].items() if each.get("required")} == {
         "fingerprint",

@@ -48,7 +48,7 @@ def write_certificate(folder: Path, *, host: str = "127.0.0.1") -> Path:
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        content = b"[[1, 2, 3]]"
+        content = b"[[1.5, 2, 3]]"
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import sealed
-from faulty import FAULTS, Fault, serving, status
+from faults import FAULTS, status
+from faulty import Fault, serving
 
 from modelseal.fingerprint.codec import write
 

@@ -148,6 +148,29 @@ def test_an_address_is_shown_without_user_and_password():
     assert shown_name("a@b.onnx") == "a@b.onnx"
 
 
+@pytest.mark.parametrize(
+    ("section", "place"),
+    [
+        ('kind = "http"\nurl = "https://host/x?key=secret"', "https://host/x"),
+        ('kind = "grpc"\nurl = "grpc://host:80/m"', "grpc://host:80/m"),
+        ('kind = "sagemaker"\nname = "n"', "sagemaker:n"),
+        ('kind = "sagemaker"\nname = "n"\nurl = "http://host"', "sagemaker:n at http://host"),
+        ('kind = "command"\ncommand = ["ask", "--key", "secret"]', "ask"),
+    ],
+)
+def test_a_declared_endpoint_is_called_by_its_file_and_its_place_without_secrets(
+    folder, section, place
+):
+    (folder / "endpoint.toml").write_text(f"[endpoint]\n{section}\n")
+    assert shown_name("endpoint.toml") == f"endpoint.toml ({place})"
+
+
+def test_a_declared_address_that_is_malformed_is_a_fault_of_the_file(folder):
+    (folder / "endpoint.toml").write_text('[endpoint]\nkind = "http"\nurl = "http://host:0/x"\n')
+    with pytest.raises(BadFileError, match=r"endpoint\.url: .* the host or port is malformed"):
+        shown_name("endpoint.toml")
+
+
 def test_a_model_without_torch_asks_for_the_extra(model, monkeypatch):
     path = model()
     monkeypatch.setitem(sys.modules, "torch", None)

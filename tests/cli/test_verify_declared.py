@@ -104,6 +104,21 @@ def test_a_declared_endpoint_is_verified_and_its_changed_model_found(server, dec
     assert run("verify", "out.seal", "endpoint.toml", "--all").exit_code == 1
 
 
+def test_a_record_is_not_gone_on_with_after_the_declared_address_has_changed(
+    server, declare, folder, run
+):
+    declare()
+    assert run("verify", "out.seal", "endpoint.toml", "--record", "r.jsonl").exit_code == 0
+    again = ("verify", "out.seal", "endpoint.toml", "--resume", "r.jsonl", "--json", "v.json")
+    assert run(*again).exit_code == 0
+    name = f"endpoint.toml ({server.url})"
+    assert json.loads((folder / "v.json").read_text())["endpoint"] == name
+    declare(url=server.url.replace("127.0.0.1", "localhost"))
+    result = run(*again)
+    assert result.exit_code == 2
+    assert f"but it is of {name}" in result.stderr
+
+
 def test_names_of_the_server_are_read_by_the_mapping(server, declare, run):
     own = ["Ameise", "Biene", "Katze", "Hund", "Elch"]
     server.read = lambda index: {"top": own[index]}

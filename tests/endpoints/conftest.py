@@ -1,12 +1,20 @@
 """A server with canned answers, for the faults that a real one does not show on demand."""
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import DOMAIN
+
+from modelseal.endpoints.command import CommandEndpoint
+from modelseal.endpoints.labelling import Labelling
+from modelseal.endpoints.mapping import Mapping, Rows
+from modelseal.endpoints.sending import Sending
 
 Reply = bytes | Callable[[dict[str, str], bytes], bytes]
 
@@ -77,3 +85,29 @@ def canned() -> Iterator[CannedServer]:
 @pytest.fixture(name="reply")
 def reply_fixture() -> Callable[..., bytes]:
     return reply
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Callable[..., CommandEndpoint]]:
+    """A program of some lines of Python as an endpoint."""
+    made: list[CommandEndpoint] = []
+
+    def build(
+        program: str, *, arguments: list[str] | None = None, **settings: Any
+    ) -> CommandEndpoint:
+        (tmp_path / "program.py").write_text(program, encoding="utf-8")
+        sending = settings.pop("sending", Sending(domain=DOMAIN))
+        made.append(
+            CommandEndpoint(
+                arguments or [sys.executable, "-I", "program.py"],
+                sending=sending,
+                mapping=Mapping(labelling=Labelling(classes=3), select="output", rows=Rows.ONE),
+                folder=tmp_path,
+                **{"timeout": 20.0, **settings},
+            )
+        )
+        return made[-1]
+
+    yield build
+    for endpoint in made:
+        endpoint.close()

@@ -66,6 +66,13 @@ def test_the_repr_shows_neither_headers_nor_secrets():
         ("Basic eDp5eg==", {"Basic eDp5eg==", "eDp5eg==", "x:yz", "yz"}),
         ("basic a2V5Og==", {"basic a2V5Og==", "a2V5Og==", "key:", "key"}),
         ("Basic !!", {"Basic !!", "!!"}),
+        (
+            "session=abcdefgh; theme=dark",
+            {"session=abcdefgh; theme=dark", "theme=dark", "abcdefgh"},
+        ),
+        ('Token token="abcdefgh"', {'Token token="abcdefgh"', 'token="abcdefgh"', "abcdefgh"}),
+        ("ApiKey me:abcdefgh", {"ApiKey me:abcdefgh", "me:abcdefgh", "abcdefgh"}),
+        ("Signature abcdefgh,x", {"Signature abcdefgh,x", "abcdefgh,x", "abcdefgh"}),
     ],
 )
 def test_what_must_not_be_told_of_a_header_is_all_of_it_and_its_parts(value, secrets):
@@ -83,6 +90,15 @@ def test_user_and_password_are_taken_out_of_an_address_and_sent_as_a_header():
     }
     assert {"p@ss", "p%40ss", "me:p@ss"} <= access.secrets
     assert "me" not in access.secrets
+
+
+def test_the_query_of_an_address_is_not_told_but_may_stand_in_answers():
+    address = read_address("http://host/x?key=p%40ssword&kind=scores&b", wanted="an address")
+    access = address.admit(NO_ACCESS)
+    told = "/x?key=p%40ssword&kind=scores&b is not here, nor p@ssword, p%40ssword or scores"
+    assert access.hide(told) == "/x?*** is not here, nor ***, *** or ***"
+    assert access.clean(b'{"scores": [1]}') == b'{"scores": [1]}'
+    assert "ssword" not in repr(access)
 
 
 def test_an_address_without_a_user_changes_nothing():

@@ -3,6 +3,7 @@ import socket
 import ssl
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -69,6 +70,11 @@ def test_what_is_no_success_is_an_error_with_the_servers_own_words(
 def test_the_servers_own_words_are_cut_short(fetch, reply):
     with pytest.raises(EndpointError, match=r"status 500 came: x{200}…$"):
         fetch(reply({"error": "x" * 10_000}, status=500))
+
+
+def test_the_query_of_a_redirect_is_not_told(fetch, reply):
+    with pytest.raises(EndpointError, match=r"a redirect to http://host/y came$"):
+        fetch(reply(b"", status=307, Location="http://host/y?key=marker"))
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -280,5 +286,13 @@ def test_an_address_that_cannot_be_used_is_an_error(url):
 )
 def test_what_the_environment_names_and_cannot_be_used_is_an_error(monkeypatch, variable, value):
     monkeypatch.setenv(variable, value)
-    with pytest.raises(EndpointError, match="proxies or certificates cannot be used"):
+    with pytest.raises(EndpointError, match=r"proxies( or certificates)? cannot be used"):
         Connection("https://host", seconds=5.0)
+
+
+@pytest.mark.parametrize("proxy", ["http://me:marker/x@host", "h://me:marker@host"])
+def test_a_malformed_proxy_is_refused_without_its_password(monkeypatch, proxy):
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(EndpointError, match="cannot be used") as caught:
+        Connection("https://host", seconds=5.0)
+    assert "marker" not in "".join(traceback.format_exception(caught.value))

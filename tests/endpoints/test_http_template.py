@@ -20,7 +20,7 @@ from modelseal.outputs.answers import Kind
 
 DOMAIN = Domain(shape=(1, 2, 2))
 CODES = np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2)
-SCORES = {"predictions": [[1, 2, 3], [6, 5, 4]]}
+SCORES = {"predictions": [[1.5, 2, 3], [6.5, 5, 4]]}
 MARKER = "mArKeR-of-the-door"
 
 
@@ -261,7 +261,7 @@ def test_a_server_is_trusted_only_if_somebody_vouches_for_it(endpoint, tmp_path)
         with pytest.raises(EndpointError, match="certificate verify failed"):
             endpoint(b"", **asked).ask(CODES[:1])
         vouched = endpoint(b"", access=Access(ca_file=tmp_path / "ca.pem"), **asked)
-        assert vouched.ask(CODES[:1]).values.tolist() == [[1, 2, 3]]
+        assert vouched.ask(CODES[:1]).values.tolist() == [[1.5, 2, 3]]
         vouched.close()
 
 
@@ -271,3 +271,14 @@ def test_a_certificate_for_another_host_is_not_trusted(endpoint, tmp_path):
         asked = endpoint(b"", url=url, template={}, access=access)
         with pytest.raises(EndpointError, match="certificate verify failed: IP address mismatch"):
             asked.ask(CODES[:1])
+
+
+@pytest.mark.parametrize("status", [307, 404])
+def test_a_key_in_the_query_is_not_told_where_the_server_repeats_it(
+    status, endpoint, canned, reply
+):
+    path = f"/predict?key={MARKER}"
+    canned.routes[("POST", path)] = reply({"error": f"no {path}"}, status=status, Location=path)
+    with pytest.raises(EndpointError, match=r"/predict: .*(redirect|404)") as caught:
+        endpoint(b"", url=f"{canned.root}{path}").ask(CODES)
+    assert not leaks(str(caught.value))

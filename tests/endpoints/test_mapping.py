@@ -21,8 +21,8 @@ def read(content, *, count=2, **settings):
 
 
 def test_an_expression_picks_a_list_with_an_entry_for_each_input():
-    answer = read({"predictions": [[1, 2, 3], [4, 5, 6]]}, select="predictions")
-    assert (answer.kind, answer.values.tolist()) == (Kind.SCORES, [[1, 2, 3], [4, 5, 6]])
+    answer = read({"predictions": [[1.5, 2, 3], [4.5, 5, 6]]}, select="predictions")
+    assert (answer.kind, answer.values.tolist()) == (Kind.SCORES, [[1.5, 2, 3], [4.5, 5, 6]])
 
 
 def test_an_expression_can_pick_the_entry_of_the_one_input():
@@ -54,8 +54,8 @@ def test_percentages_with_too_few_digits_do_not_tell_and_are_no_other_answer():
         ({"a": {}}, {"select": "a"}, "a: a list was wanted, but an object came"),
         ({"a": [[1, 2, 3]]}, {"select": "a"}, "a: 2 answers were wanted, but 1 came"),
         ([[1, 2, 3]] * 3, {}, "@: 2 answers were wanted, but 3 came"),
-        ([[1, 2, 3], [1, 2]], {}, r"@\[1\]: 3 scores were wanted, but 2 came"),
-        ([[1, 2, 3], {"cat": 1}], {}, "answers of one form were wanted"),
+        ([[1.5, 2, 3], [1, 2]], {}, r"@\[1\]: 3 scores were wanted, but 2 came"),
+        ([[1.5, 2, 3], {"cat": 1}], {}, "answers of one form were wanted"),
         ([0, "bird"], {}, r"@\[1\]: the name of a class was wanted, but 'bird' came"),
         ({"a": "x"}, {"select": "sum(a)"}, r"sum\(a\): no answer was found there: "),
         ({"a": 10**400}, {"select": "avg([a])"}, "no answer was found there"),

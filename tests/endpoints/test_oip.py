@@ -152,6 +152,14 @@ def test_a_version_and_a_prefix_in_the_address_are_kept(canned, reply):
     assert endpoint.model_version == "7"
 
 
+def test_names_in_the_address_may_be_escaped(canned, reply):
+    path = "/v2/models/a%20b/versions/1%2B"
+    canned.routes[("GET", path)] = reply(METADATA | {"name": "a b"})
+    right = served(reply, model_name="a b", model_version="1+")
+    canned.routes[("POST", f"{path}/infer")] = right
+    assert len(OipEndpoint(f"{canned.root}{path}", DOMAIN).ask(CODES)) == 2
+
+
 SCORES = {"name": "y", "datatype": "FP32", "shape": [2, 3], "data": [1, 2, 3, 4, 5, 6]}
 
 
@@ -159,6 +167,7 @@ SCORES = {"name": "y", "datatype": "FP32", "shape": [2, 3], "data": [1, 2, 3, 4,
     ("metadata", "output", "message"),
     [
         (b"", SCORES, "no answer came"),
+        (METADATA | {"name": "n"}, SCORES, 'name: m was wanted, but "n" came'),
         ({"inputs": [INPUT, INPUT]}, SCORES, "a model with one input was wanted, but it has 2"),
         ({"inputs": [INPUT | {"datatype": "FP16"}]}, SCORES, "not FP16"),
         (

@@ -14,16 +14,18 @@ from modelseal.endpoints.oip_codec import (
     encode_binary,
     encode_json,
 )
+from modelseal.endpoints.oip_target import Target
 from modelseal.errors import EndpointError
 
 OUTPUT = {"name": "y", "datatype": "FP32", "shape": [2, 2], "data": [1, 2, 3, 4.5]}
 
 
-def read(content, data=b"", *, length=None, output=""):
+def read(content, data=b"", *, length=None, output="", version=""):
     """Decodes a response of this content, with bytes behind it if there are any."""
     head = json.dumps(content).encode()
     length = (str(len(head)) if data else "") if length is None else length
-    return decode(head + data, length=length, request="r1", output=output)
+    target = Target(name="m", version=version)
+    return decode(head + data, length=length, target=target, request="r1", output=output)
 
 
 def test_a_json_request_is_what_the_protocol_says():
@@ -210,10 +212,27 @@ def test_a_length_that_is_no_length_is_refused(length):
         read({"outputs": [OUTPUT]}, length=length)
 
 
+def test_an_answer_for_another_model_is_refused_and_one_that_does_not_say_is_taken():
+    for name in ("m", "", None):
+        assert read({"model_name": name, "outputs": [OUTPUT]}).output.shape == (2, 2)
+    with pytest.raises(EndpointError, match='model_name: m was wanted, but "n" came'):
+        read({"model_name": "n", "outputs": [OUTPUT]})
+
+
+def test_the_version_that_answers_is_told_and_must_be_the_one_asked_for_if_any():
+    for version in ("3", 3, "", None):
+        content = {"model_version": version, "outputs": [OUTPUT]}
+        assert read(content, version="3").version == ("3" if version else "")
+    content = {"model_version": "4", "outputs": [OUTPUT]}
+    assert read(content).version == "4"
+    with pytest.raises(EndpointError, match='model_version: 3 was wanted, but "4" came'):
+        read(content, version="3")
+
+
 @given(st.binary(max_size=200), st.sampled_from(["", "0", "5", "200"]))
 def test_no_bytes_whatever_raise_anything_but_an_endpoint_error(body, length):
     with pytest.raises(EndpointError, match=r"\w+ wanted"):
-        decode(body, length=length, request="r1", output="")
+        decode(body, length=length, target=Target(name="m"), request="r1", output="")
 
 
 json_values = st.recursive(

@@ -94,7 +94,7 @@ def test_a_model_that_declares_nothing_is_asked_as_kserves_often_are(server):
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        (declaring(name="other"), "name: m was wanted, but other came"),
+        (declaring(name="other"), 'name: m was wanted, but "other" came'),
         (
             declaring(inputs=[TENSOR(name="x", datatype="FP32", shape=[-1, 5])]),
             r"takes shape \[-1, 4\] was wanted, but it takes \[-1, 5\]",
@@ -121,8 +121,8 @@ def test_a_model_of_other_inputs_is_refused_before_it_is_asked(server, metadata,
     [
         (b"<html>", "a ModelInferResponse was wanted, but 6 other bytes came"),
         (replying(1.0, float("nan")), "finite numbers within float32 were wanted"),
-        (replying(1.0, id="another"), r"id: \w{32} was wanted, but another came"),
-        (replying(1.0, model_name="n"), "model_name: m was wanted, but n came"),
+        (replying(1.0, id="another"), r'id: \w{32} was wanted, but "another" came'),
+        (replying(1.0, model_name="n"), 'model_name: m was wanted, but "n" came'),
         (replying(outputs=[]), "outputs: at least one was wanted, but none came"),
         (failing(grpc.StatusCode.NOT_FOUND, "no m"), "status NOT_FOUND came: no m"),
         (failing(grpc.StatusCode.UNAUTHENTICATED), "status UNAUTHENTICATED came"),
@@ -193,7 +193,7 @@ def test_an_answer_of_another_version_than_the_one_asked_for_is_none(server):
     address = server.serves(replying(1.0, model_version="2"))
     with (
         OipGrpcEndpoint(f"{address}/1", DOMAIN) as endpoint,
-        pytest.raises(EndpointError, match="model_version: 1 was wanted, but 2 came"),
+        pytest.raises(EndpointError, match='model_version: 1 was wanted, but "2" came'),
     ):
         endpoint.ask(CODES)
 

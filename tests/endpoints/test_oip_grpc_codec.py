@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from modelseal.endpoints.oip_codec import DTYPES
 from modelseal.endpoints.oip_grpc_codec import (
     FIELDS,
-    Target,
     decode_metadata,
     decode_response,
     encode_question,
     encode_request,
 )
+from modelseal.endpoints.oip_target import Target
 from modelseal.errors import EndpointError
 
 M = Target(name="m")
@@ -71,7 +71,7 @@ def test_metadata_become_what_they_are_over_http():
 
 
 def test_metadata_of_another_model_are_refused():
-    with pytest.raises(EndpointError, match="name: n was wanted, but m came"):
+    with pytest.raises(EndpointError, match='name: n was wanted, but "m" came'):
         decode_metadata(METADATA.SerializeToString(), target=Target(name="n"))
 
 
@@ -103,8 +103,8 @@ def test_half_precision_comes_as_bytes_only():
     ("said", "message"),
     [
         (official.ModelInferResponse(), "outputs: at least one was wanted, but none came"),
-        (response(1.0, id="other"), "id: r was wanted, but other came"),
-        (response(1.0, model_name="n"), "model_name: m was wanted, but n came"),
+        (response(1.0, id="other"), 'id: r was wanted, but "other" came'),
+        (response(1.0, model_name="n"), 'model_name: m was wanted, but "n" came'),
         (
             official.ModelInferResponse(outputs=[tensor([1.0], name="z")]),
             'outputs: "y" was wanted, but "z" came',
@@ -181,7 +181,7 @@ def test_an_answer_of_the_wanted_version_is_taken_and_one_of_another_refused(ver
     pinned = Target(name="m", version="3")
     assert decode(response(1.0, model_version=version), target=pinned).version == version
     assert decode(response(1.0, model_version="4")).version == "4"
-    with pytest.raises(EndpointError, match="model_version: 3 was wanted, but 4 came"):
+    with pytest.raises(EndpointError, match='model_version: 3 was wanted, but "4" came'):
         decode(response(1.0, model_version="4"), target=pinned)
 
 

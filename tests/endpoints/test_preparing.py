@@ -71,8 +71,8 @@ def test_everything_that_a_file_says_is_done(declared, canned, reply, tmp_path):
 
 
 def test_without_more_a_server_takes_a_nested_list_and_answers_with_one(declared, canned, reply):
-    canned.routes[("POST", "/x")] = reply([[1, 2, 3], [4, 5, 6]])
-    assert declared(http(canned)).ask(CODES).values.tolist() == [[1, 2, 3], [4, 5, 6]]
+    canned.routes[("POST", "/x")] = reply([[1.5, 2, 3], [4.5, 5, 6]])
+    assert declared(http(canned)).ask(CODES).values.tolist() == [[1.5, 2, 3], [4.5, 5, 6]]
     assert json.loads(canned.asked[0][3]) == DOMAIN.decode(CODES).tolist()
 
 
@@ -157,13 +157,13 @@ def test_a_command_runs_in_the_folder_of_its_file(declared, tmp_path):
     program = (
         "import json, os, sys\nfor line in sys.stdin:\n"
         "    asked = json.loads(line)\n    open('here', 'w').close()\n"
-        "    print(json.dumps({'id': asked['id'], 'output': [1, 2, 3]}), flush=True)\n"
+        "    print(json.dumps({'id': asked['id'], 'output': [1.5, 2, 3]}), flush=True)\n"
     )
     (tmp_path / "program.py").write_text(program)
     command = json.dumps([sys.executable, "-I", "program.py"])
     endpoint = declared(f'[endpoint]\nkind = "command"\ncommand = {command}\n')
     assert isinstance(endpoint, CommandEndpoint)
-    assert endpoint.ask(CODES).values.tolist() == [[1, 2, 3]] * 2
+    assert endpoint.ask(CODES).values.tolist() == [[1.5, 2, 3]] * 2
     assert (tmp_path / "here").exists()
     endpoint.close()
 

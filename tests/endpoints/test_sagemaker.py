@@ -1,7 +1,10 @@
 """Against a stub of the runtime that takes signed requests and forwards them to a network."""
 
+import contextlib
 import copy
+import socket
 import sys
+import threading
 import traceback
 
 import numpy as np
@@ -17,7 +20,7 @@ from modelseal.endpoints.sagemaker import SageMakerEndpoint
 from modelseal.errors import EndpointError, InvalidArgumentError, MissingExtraError, PassingError
 from modelseal.outputs.specs import RawScores
 from modelseal.verdict import Outcome
-from modelseal.verifying import Depth, verify
+from modelseal.verifying import Depth, Manners, verify
 
 DOMAIN = Domain(shape=(3, 8, 8))
 SERVED = Served(domain=DOMAIN, classes=3)
@@ -98,7 +101,7 @@ def leaks(error):
         (
             424,
             {"Message": f"Received server error (500): {KEY}", "OriginalStatusCode": 500},
-            "424|no",
+            r"no answer came: An error occurred \(424\).*Received server error \(500\): \*\*\*$",
         ),
         (429, {}, "no answer came"),
         (503, b"<html>", "no answer came"),
@@ -148,8 +151,42 @@ def test_a_silent_server_is_given_up_in_time(endpoint, canned):
 
 def test_half_an_answer_is_an_error(endpoint):
     half = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{"predictions"'
-    with pytest.raises(EndpointError, match="no answer came"):
+    with pytest.raises(PassingError, match=r"no answer came: .*14 read, but .*100"):
         endpoint(half).ask(CODES)
+
+
+def drip(listener, cut):
+    """Answers with a byte now and then, for as long as somebody listens."""
+    client, _ = listener.accept()
+    with client, contextlib.suppress(OSError):
+        client.recv(2**16)
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        while not cut.wait(0.02):
+            client.sendall(b" ")
+    cut.set()
+
+
+def test_a_reply_that_drips_is_cut_at_the_timeout_and_leaves_no_thread(endpoint, canned):
+    cut = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=drip, args=(listener, cut), daemon=True)
+        server.start()
+        before = threading.active_count()
+        asked = endpoint(b"", "timeout = 0.3")
+        asked.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(PassingError, match=r"no answer came within 0\.3 seconds"):
+            asked.ask(CODES)
+        ended = cut.wait(5)
+        cut.set()
+        server.join()
+    assert ended
+    assert threading.active_count() < before
+
+
+def test_a_busy_service_says_when_to_ask_again(endpoint, reply):
+    with pytest.raises(PassingError, match="sagemaker:tiny: ") as caught:
+        endpoint(reply({}, status=503, Retry_After="7")).ask(CODES)
+    assert caught.value.wait == 7
 
 
 def test_a_body_beyond_the_limit_is_refused(endpoint, reply, monkeypatch):
@@ -213,3 +250,23 @@ def test_wrong_inputs_are_the_callers_mistake(endpoint, canned):
     with pytest.raises(InvalidArgumentError, match="inputs need shape"):
         endpoint(b"").ask(CODES[:, :1])
     assert canned.asked == []
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_an_endpoint_is_verified_with_many_questions_at_once(right, endpoint, reply, tiny):
+    spec = RawScores(1e-4)
+    codes = sealed.fields(domain=DOMAIN, classes=3, count=12)["samples"]
+    with torch.no_grad():
+        scores = tiny(torch.from_numpy(DOMAIN.decode(codes))).numpy()
+    scores[7] += 0 if right else 1
+    made = sealed.fingerprint(
+        domain=DOMAIN, classes=3, count=12, spec=spec, samples=codes, expected=spec.reveal(scores)
+    )
+    verdict = verify(
+        made,
+        endpoint(forwarding(reply, tiny)),
+        generator=np.random.default_rng(0),
+        depth=Depth.ALL,
+        manners=Manners(concurrency=4),
+    )
+    assert verdict.outcome is (Outcome.INTACT if right else Outcome.TAMPERED)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from modelseal.endpoints.labelling import Labelling
@@ -24,12 +26,15 @@ def parts(answer):
     ("layout", "numbers", "entry", "kind", "labels", "values"),
     [
         (None, N.SCORES, [1, -2.5, 3, 4], Kind.SCORES, None, [1, -2.5, 3, 4]),
-        (None, N.PROBABILITIES, [0, 1, 0, 0], Kind.PROBABILITIES, None, [0, 1, 0, 0]),
+        (None, N.PROBABILITIES, [0, 1.0, 0, 0], Kind.PROBABILITIES, None, [0, 1, 0, 0]),
         (None, N.PERCENT, [12.34, 80, 7.66, 0], Kind.PROBABILITIES, None, [0.1234, 0.8, 0.0766, 0]),
         (None, N.SCORES, 2, Kind.LABELS, [2], None),
         (None, N.SCORES, "dog", Kind.LABELS, [1], None),
         (None, N.SCORES, ["dog", "cat"], Kind.LABELS, [1, 0], None),
         (L.LABELS, N.SCORES, [3, 1], Kind.LABELS, [3, 1], None),
+        (L.LABELS, N.SCORES, [3, 1, 0, 2], Kind.LABELS, [3, 1, 0, 2], None),
+        (None, N.PERCENT, [70, 20, 10, 0], Kind.PROBABILITIES, None, [0.7, 0.2, 0.1, 0]),
+        (L.SCORES, N.SCORES, [3, 1, 0, 2], Kind.SCORES, None, [3, 1, 0, 2]),
         (None, N.SCORES, {"dog": 1, "cat": 3}, Kind.LABELS, [0, 1], None),
         (None, N.PROBABILITIES, {"dog": 0.2, "cat": 0.7}, Kind.LABELS, [0, 1], [0.7, 0.2]),
         (None, N.PERCENT, {"fox": 25, "1": 50}, None, None, None),
@@ -83,11 +88,14 @@ def test_classes_counted_from_1_are_counted_from_0_here():
         (None, None, "labels or scores were wanted, but nothing came"),
         (None, 1.5, "labels or scores were wanted, but 1.5 came"),
         (None, True, "a label from 0 to 3 was wanted, but true came"),
+        (None, [3, 1, 0, 2], "4 whole numbers came, which may be scores or labels: `layout` must"),
+        (None, [[0.1, 0.2, 0.3, 0.4]], "but a list around one came: `select` or `layout` must"),
+        (None, [1, 2, 3, 10**400], "4 whole numbers came"),
         (None, [], "4 scores were wanted, but 0 came"),
         (None, [1, 2, 3], "4 scores were wanted, but 3 came"),
         (None, [1, 2, 3, "4"], 'a number was wanted, but "4" came'),
         (None, [1, 2, 3, None], "a number was wanted, but nothing came"),
-        (None, [1, 2, 3, 10**400], "not larger"),
+        (L.SCORES, [1, 2, 3, 10**400], "not larger"),
         (None, {}, "at least one label was wanted, but none came"),
         (None, {"bird": 1}, "the name of a class was wanted, but 'bird' came"),
         (None, {"cat": "1"}, 'a number was wanted, but "1" came'),
@@ -108,3 +116,12 @@ def test_classes_counted_from_1_are_counted_from_0_here():
 def test_what_is_laid_out_otherwise_is_no_answer(layout, entry, message):
     with pytest.raises(EndpointError, match=message):
         shown(layout).read(entry)
+
+
+def test_one_label_with_its_score_is_not_guessed_where_it_may_be_the_scores_of_two_classes():
+    binary = Shown(labelling=Labelling(classes=2), layout=None, numbers=N.SCORES)
+    with pytest.raises(EndpointError, match="but a list around one came"):
+        binary.read([[0, 1]])
+    assert parts(replace(binary, layout=L.PAIRS).read([[0, 1]])) == (Kind.LABELS, [0], None)
+    named = replace(binary, labelling=Labelling(classes=2, names=("cat", "dog")))
+    assert parts(named.read([["dog", 0.5]])) == (Kind.LABELS, [1], None)

@@ -84,7 +84,7 @@ def probabilities(number):
         (Probabilities(3), probabilities),
         (TopLabels(), probabilities),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_the_highest_number_is_the_class(spec, answer):
     rehearse(sealed.fingerprint(spec=spec), Answering(answer), natural(at_least=1.0))

@@ -136,9 +136,17 @@ def list_files(text: str) -> tuple[Path, ...]:
 def shown_name(text: str) -> str:
     """What an endpoint is called where others read it: an address without user and password.
 
+    An endpoint.toml is called by its name and by the place that it declares: with another place in
+    it, it is another endpoint.
+
     Raises:
         InvalidArgumentError: The address is malformed.
+        BadFileError: The endpoint.toml cannot be used.
     """
+    from modelseal.endpoints.declaration import is_endpoint, name_place
+
+    if text.lower().endswith(".toml") and is_endpoint(Path(text)):
+        return f"{text} ({name_place(Path(text))})"
     if not text.startswith(SERVERS):
         return text
     from modelseal.endpoints.access import read_address

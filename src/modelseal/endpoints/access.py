@@ -5,10 +5,10 @@ import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from modelseal.errors import EndpointError, InvalidArgumentError
 
@@ -17,6 +17,10 @@ HIDDEN = "***"
 
 SHORTEST = 4
 """So many characters has a secret that is looked for: shorter ones are parts of every text."""
+
+WORD = re.compile(r"[^\s,;=\":]{8,}")
+"""A part of a header that may be a secret by itself, as in `session=…; theme=…` or `key me:…`;
+shorter parts are names and words that answers hold too."""
 
 NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """The name of a header, as HTTP has it."""
@@ -33,7 +37,9 @@ class Access:
 
     Args:
         headers: Headers by name, with credentials among them.
-        secrets: What must never be told: not in an error, a verdict or a log.
+        secrets: What must never be told: not in an error, a verdict or a log. It is taken out of
+            answers, too.
+        untold: What must not be told either, but may stand in answers by right.
         ca_file: A file of the certificates of those to trust, in place of the system's.
 
     Raises:
@@ -43,6 +49,7 @@ class Access:
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    untold: frozenset[str] = field(default=frozenset(), repr=False)
     ca_file: Path | None = None
 
     def __post_init__(self) -> None:
@@ -56,7 +63,7 @@ class Access:
             >>> Access(secrets=frozenset({"marker"})).hide("status 401 came: marker, mark…")
             'status 401 came: ***, ***…'
         """
-        for form in self.forms():
+        for form in forms(self.secrets | self.untold):
             text = text.replace(form, HIDDEN)
             for length in range(len(form) - 1, SHORTEST - 1, -1):
                 text = text.replace(f"{form[:length]}…", f"{HIDDEN}…")
@@ -70,27 +77,28 @@ class Access:
         """
         return reduce(lambda left, form: left.replace(form, HIDDEN.encode()), self.bytes(), body)
 
-    def forms(self) -> list[str]:
-        """The ways in which a secret may be written in a text, the longest first."""
-        ways = (
-            way
-            for secret in self.secrets
-            for way in (
-                secret,
-                quote(secret, safe=""),
-                json.dumps(secret)[1:-1],
-                repr(secret)[1:-1],
-            )
-        )
-        return sorted({way for way in ways if len(way) >= SHORTEST}, key=len, reverse=True)
-
     def bytes(self) -> Iterator[bytes]:
-        """The same for bytes."""
-        return (form.encode() for form in self.forms())
+        """The ways in which a secret may be written in a reply, the longest first."""
+        return (form.encode() for form in forms(self.secrets))
 
     def hidden(self, error: EndpointError) -> EndpointError:
         """The same fault without the secrets."""
         return error.retold(self.hide(str(error)))
+
+
+def forms(secrets: frozenset[str]) -> list[str]:
+    """The ways in which secrets may be written in a text, the longest first."""
+    ways = (
+        way
+        for secret in secrets
+        for way in (
+            secret,
+            quote(secret, safe=""),
+            json.dumps(secret)[1:-1],
+            repr(secret)[1:-1],
+        )
+    )
+    return sorted({way for way in ways if len(way) >= SHORTEST}, key=len, reverse=True)
 
 
 NO_ACCESS = Access()
@@ -112,15 +120,22 @@ class Address:
     user: str = field(default="", repr=False)
 
     def admit(self, access: Access) -> Access:
-        """The access with this user, who is sent as a header: programs log addresses."""
+        """The access with this user, who is sent as a header: programs log addresses.
+
+        The query may hold a key, which servers repeat where they complain.
+        """
+        if query := urlsplit(self.url).query:
+            values = {value for _, value in parse_qsl(query)}
+            written = {part.partition("=")[2] for part in query.split("&")}
+            access = replace(access, untold=access.untold | {query} | values | written)
         if not self.user:
             return access
         plain = ":".join(unquote(part) for part in self.user.partition(":")[::2])
         value = f"Basic {b64encode(plain.encode()).decode()}"
-        return Access(
+        return replace(
+            access,
             headers={"Authorization": value, **access.headers},
             secrets=access.secrets | secrets_of(value) | {secret_part(self.user)},
-            ca_file=access.ca_file,
         )
 
 
@@ -170,7 +185,8 @@ def secrets_of(value: str) -> frozenset[str]:
         ['Bearer abcd', 'abcd']
     """
     first, *others = value.split(" ")
-    found = {value, *others}
+    scheme = others and NAME.fullmatch(first)
+    found = {value, *others, *WORD.findall(" ".join(others) if scheme else value)}
     if first.lower() == "basic" and others:
         found |= decoded(others[0])
     return frozenset(found)

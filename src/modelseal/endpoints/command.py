@@ -1,7 +1,8 @@
 """A command that reads and writes JSON lines, as an endpoint."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
 from threading import Lock
@@ -12,7 +13,7 @@ from modelseal.endpoints.grouping import ask_in_groups
 from modelseal.endpoints.mapping import Mapping
 from modelseal.endpoints.reading import name_of, read_object
 from modelseal.endpoints.sending import Sending, as_json
-from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 from modelseal.outputs.answers import Answers
 from modelseal.shapes import Codes
 
@@ -31,6 +32,7 @@ class CommandEndpoint:
         mapping: How an answer is read.
         folder: Where the program runs.
         timeout: How many seconds to wait for each answer, of which the first takes in the start.
+            Who asks from several threads at once waits as long for a turn, and no longer.
 
     Raises:
         InvalidArgumentError: There is no program, or the timeout is not positive.
@@ -63,14 +65,31 @@ class CommandEndpoint:
 
         Raises:
             InvalidArgumentError: The codes are not valid in the domain, or there are none.
+            PassingError: Other threads kept the program busy for too long.
             EndpointError: The program cannot be started, or gave no usable answer.
         """
         self.sending.domain.check(codes)
         try:
-            with self.turn:
+            with self.waiting():
                 return self.ask_in_turn(codes)
         except EndpointError as error:
             raise error.at(self.arguments[0]) from error
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Waits for its turn, and gives it to the next at the end.
+
+        Raises:
+            PassingError: It did not come in time.
+        """
+        if not self.turn.acquire(timeout=self.timeout):
+            raise PassingError(
+                f"the command was busy with other inputs for {self.timeout:g} seconds"
+            )
+        try:
+            yield
+        finally:
+            self.turn.release()
 
     def ask_in_turn(self, codes: Codes) -> Answers:
         """Writes one line for each input; after a fault the program is ended.

@@ -9,7 +9,9 @@ from modelseal.errors import PassingError
 Result = TypeVar("Result")
 
 
-def within(seconds: float, act: Callable[[], Result]) -> Result:
+def within(
+    seconds: float, act: Callable[[], Result], *, give_up: Callable[[], None] = lambda: None
+) -> Result:
     """What a call gives, if it comes in time.
 
     For clients that bound every wait for a byte but not all of them together. A call that is
@@ -18,6 +20,7 @@ def within(seconds: float, act: Callable[[], Result]) -> Result:
     Args:
         seconds: How long to wait.
         act: The call. What it raises is raised here.
+        give_up: Is called if it took longer, to end what still goes on.
 
     Raises:
         PassingError: It took longer.
@@ -37,5 +40,6 @@ def within(seconds: float, act: Callable[[], Result]) -> Result:
     if errors:
         raise errors[0]
     if not results:
+        give_up()
         raise PassingError(f"no answer came within {seconds:g} seconds")
     return results[0]

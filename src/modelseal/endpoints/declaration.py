@@ -8,11 +8,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from modelseal.endpoints.access import read_address
 from modelseal.endpoints.labelling import Naming
 from modelseal.endpoints.presets import PRESETS
 from modelseal.endpoints.sending import Channels, Form, Unit
 from modelseal.endpoints.shown import Layout, Numbers
 from modelseal.endpoints.template import Carrier
+from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.validating import Section, read_settings
 
 HEADERS = {"headers", "header_from_env", "header_from_file", "ca_file"}
@@ -244,6 +246,24 @@ def list_endpoint_files(path: Path) -> tuple[Path, ...]:
         *((check.images, check.labels_file) if check else ()),
     )
     return (path, *(path.parent / name for name in named if name is not None))
+
+
+def name_place(path: Path) -> str:
+    """Where the endpoint is that an endpoint.toml declares, without what may be a secret.
+
+    Of an address the query is left out, and of a command all but the program.
+
+    Raises:
+        BadFileError: It cannot be read, or a key or value is wrong.
+    """
+    section = read_endpoint(path).endpoint
+    try:
+        address = read_address(section.url or "", wanted="the address of a server was wanted").shown
+    except InvalidArgumentError as error:
+        raise BadFileError(path, str(error), field="endpoint.url") from error
+    if section.kind == "sagemaker":
+        return f"sagemaker:{section.name}" + (f" at {address}" if address else "")
+    return address or (section.command or [""])[0]
 
 
 def has_user(url: str) -> bool:

@@ -1,5 +1,6 @@
 """One HTTP exchange, in which every fault becomes an EndpointError."""
 
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -66,7 +67,11 @@ class Connection:
         try:
             self.certificates = trusted(url, access)
             self.idle = deque([self.open()])
-        except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
+        except httpx2.InvalidURL:
+            # What is malformed is a proxy, and the error and its chain show a part of it, which
+            # may be of its password.
+            raise EndpointError("the environment's proxies cannot be used: malformed") from None
+        except (OSError, ValueError, ImportError) as error:
             reason = f"the environment's proxies or certificates cannot be used: {error}"
             raise EndpointError(reason) from error
 
@@ -205,7 +210,8 @@ def check_status(response: httpx2.Response, body: bytes) -> None:
         EndpointError: It is not; the text holds what the server says of it.
     """
     if response.is_redirect:
-        target = shorten(response.headers.get("location", "nowhere"))
+        # What follows may repeat a key of our own query.
+        target = shorten(re.split("[?#]", response.headers.get("location", "nowhere"))[0])
         raise EndpointError(f"an answer was wanted, but a redirect to {target} came")
     if response.is_success:
         return

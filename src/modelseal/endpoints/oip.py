@@ -8,6 +8,7 @@ import re
 from functools import partial
 from math import isfinite
 from types import TracebackType
+from urllib.parse import unquote
 from uuid import uuid4
 
 from modelseal.domain import Domain
@@ -17,6 +18,7 @@ from modelseal.endpoints.grouping import ask_in_groups
 from modelseal.endpoints.http import Connection, check_address
 from modelseal.endpoints.oip_codec import JSON_LENGTH, decode, encode_binary, encode_json
 from modelseal.endpoints.oip_contract import Contract, read_contract
+from modelseal.endpoints.oip_target import Target
 from modelseal.endpoints.reading import JsonObject, read_object, shorten
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers, Kind
@@ -27,7 +29,7 @@ WANTED = "an Open Inference Protocol URL is http(s)://host/v2/models/NAME"
 
 ADDRESS = re.compile(
     r"(?P<server>https?://[^/?#\s]+(/[^?#\s]*)?/v2)"
-    r"/models/[^/?#\s]+(/versions/(?P<version>[^/?#\s]+))?"
+    r"/models/(?P<name>[^/?#\s]+)(/versions/(?P<version>[^/?#\s]+))?"
 )
 
 
@@ -39,6 +41,8 @@ class OipEndpoint:
     any or of a fixed size) or the same with channels last. A model that declares no inputs, as
     KServe's often do, is asked with FP32 under the name `input`. Tensors travel as JSON, or as
     bytes where the metadata list the extension `binary_tensor_data`.
+
+    What answers for another model, or for another version than the address names, is no answer.
 
     One connection is kept for all questions, and opened anew where it breaks. `close` gives it
     up, as does the end of a `with` block or of the endpoint itself.
@@ -78,12 +82,13 @@ class OipEndpoint:
             raise InvalidArgumentError(f"{WANTED}, but got {shorten(self.shown_url)}")
         check_address(f"{self.url}/infer")
         self.server_url = found["server"]
+        self.target = Target(name=unquote(found["name"]), version=unquote(found["version"] or ""))
         self.domain = domain
         self.shows = shows
         self.timeout = timeout
         self.contract: Contract | None = None
         self.connection: Connection | None = None
-        self.model_version = found["version"] or ""
+        self.model_version = self.target.version
         """The version that answered last, or the one asked for; empty if neither is known."""
 
     def ask(self, codes: Codes) -> Answers:
@@ -135,10 +140,12 @@ class OipEndpoint:
         """Reads the metadata, once.
 
         Raises:
-            EndpointError: They cannot be had, are malformed, or are for other inputs.
+            EndpointError: They cannot be had, are malformed, another model's, or for other
+                inputs.
         """
         if self.contract is None:
             model = read_object(connection.get(self.url).body)
+            self.target.check_metadata(model.get("name"))
             server = self.read_server(connection)
             self.contract = read_contract(model, server, self.domain)
             self.model_version = self.model_version or self.contract.version
@@ -163,6 +170,12 @@ class OipEndpoint:
         message = encode(inputs, name=form.name, datatype=form.datatype, request=request)
         reply = connection.post(f"{self.url}/infer", message.body, message.headers)
         length = reply.headers.get(JSON_LENGTH.lower(), "")
-        response = decode(reply.body, length=length, request=request, output=contract.output)
+        response = decode(
+            reply.body,
+            length=length,
+            target=self.target,
+            request=request,
+            output=contract.output,
+        )
         self.model_version = response.version or self.model_version
         return answer(response.output, count=len(codes), shows=self.shows)

@@ -12,6 +12,7 @@ from math import prod
 
 import numpy as np
 
+from modelseal.endpoints.oip_target import Target, check_same
 from modelseal.endpoints.reading import (
     JsonObject,
     list_at,
@@ -99,30 +100,32 @@ def describe(inputs: Array, name: str, datatype: str) -> JsonObject:
     return {"name": name, "shape": list(inputs.shape), "datatype": datatype}
 
 
-def decode(body: bytes, *, length: str, request: str, output: str) -> Response:
+def decode(body: bytes, *, length: str, target: Target, request: str, output: str) -> Response:
     """Reads a response.
 
     Args:
         body: JSON, with bytes behind it if `length` says so.
         length: How many bytes of the body are JSON, as the header says; empty for all.
+        target: The model that was asked.
         request: The name of the request that is answered.
         output: The name of the output to take; empty for the first one.
 
     Raises:
-        EndpointError: The response is malformed, lacks the output, or answers another request.
+        EndpointError: The response is malformed, lacks the output, or answers another request or
+            for another model or version.
     """
     head, data = split(body, length)
     content = read_object(head)
-    if (answered := content.get("id")) not in (None, "", request):
-        raise EndpointError(f"id: {request} was wanted, but {name_of(answered)} came")
+    version = "" if (said := content.get("model_version")) is None else str(said)
+    check_same("id", content.get("id"), wanted=request)
+    target.check_answer(content.get("model_name"), version)
     tensors = objects_at(content, "outputs")
     number = find(tensors, output)
     try:
         array = read_tensor(tensors[number], behind(tensors, data)[number])
     except EndpointError as error:
         raise EndpointError(f"outputs[{number}]: {error}") from error
-    version = content.get("model_version")
-    return Response(output=array, version="" if version is None else shorten(str(version)))
+    return Response(output=array, version=shorten(version))
 
 
 def find(tensors: Sequence[JsonObject], output: str) -> int:

@@ -16,13 +16,13 @@ from modelseal.endpoints.grouping import ask_in_groups
 from modelseal.endpoints.oip_contract import Contract, read_contract
 from modelseal.endpoints.oip_grpc_channel import Channel, load_grpc
 from modelseal.endpoints.oip_grpc_codec import (
-    Target,
     decode_metadata,
     decode_response,
     encode_question,
     encode_request,
 )
 from modelseal.endpoints.oip_grpc_messages import messages
+from modelseal.endpoints.oip_target import Target
 from modelseal.endpoints.reading import shorten
 from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 from modelseal.outputs.answers import Answers, Kind

@@ -11,6 +11,7 @@ from weakref import finalize
 from modelseal.endpoints.http import LARGEST
 from modelseal.endpoints.oip_grpc_messages import SERVICE
 from modelseal.endpoints.reading import shorten
+from modelseal.endpoints.retry_after import LONGEST
 from modelseal.errors import EndpointError, MissingExtraError, PassingError
 
 OPTIONS = (
@@ -33,7 +34,11 @@ PUSHBACK = "grpc-retry-pushback-ms"
 """Where a server says after how many milliseconds to ask again; anything else means never."""
 
 WAIT = re.compile("[0-9]{1,9}")
-"""Milliseconds that somebody would wait for: up to eleven days."""
+"""Milliseconds, though nobody waits for all of them: see `LONGEST`."""
+
+DISTRUST = re.compile("TSI_PROTOCOL_FAILURE|Hostname Verification Check failed")
+"""What gRPC itself says, under the code of a server that is away, of one that has no TLS or a
+certificate that is not trusted or of another name. That does not pass by asking again."""
 
 TOO_LARGE = "larger than max"
 """What gRPC itself says of a message beyond the limit, under the code of a busy server."""
@@ -131,6 +136,8 @@ def fault(code: str, details: str, *, pushback: str | None = None) -> EndpointEr
         return EndpointError(f"an answer of at most {LARGEST} bytes was wanted, but more came")
     said = f": {shorten(details)}" if details.strip() else ""
     reason = f"an answer was wanted, but status {code} came{said}"
-    if code not in PASSING or (pushback is not None and not WAIT.fullmatch(pushback)):
+    refused = pushback is not None and not WAIT.fullmatch(pushback)
+    if code not in PASSING or refused or DISTRUST.search(details):
         return EndpointError(reason)
-    return PassingError(reason, wait=None if pushback is None else int(pushback) / 1000)
+    wait = None if pushback is None else min(int(pushback) / 1000, LONGEST)
+    return PassingError(reason, wait=wait)

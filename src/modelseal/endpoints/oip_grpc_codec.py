@@ -5,11 +5,11 @@ A tensor travels as little-endian bytes beside the other fields (`raw_input_cont
 known server takes, and read both: KServe answers numbers.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from modelseal.endpoints.oip_codec import DTYPES, Response, find, read_tensor
 from modelseal.endpoints.oip_grpc_messages import messages, parse
+from modelseal.endpoints.oip_target import Target, check_same
 from modelseal.endpoints.reading import JsonObject, shorten
 from modelseal.errors import EndpointError
 from modelseal.shapes import Array
@@ -26,19 +26,6 @@ FIELDS = {
 
 MOST = 1000
 """How many tensors are read of one message: empty ones take two bytes there, and hundreds here."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Target:
-    """Which model is asked.
-
-    Args:
-        name: What the server calls it.
-        version: The version that shall answer; empty for the server's choice.
-    """
-
-    name: str
-    version: str = ""
 
 
 def encode_question(target: Target) -> bytes:
@@ -58,7 +45,7 @@ def decode_metadata(body: bytes, *, target: Target) -> JsonObject:
         EndpointError: The response is malformed, or tells of another model.
     """
     said = parse(messages().metadata_response, body)
-    check_text("name", said.name, wanted=target.name)
+    target.check_metadata(said.name)
     for field in ("versions", "inputs", "outputs"):
         check_count(field, len(getattr(said, field)))
     return {
@@ -104,10 +91,8 @@ def decode_response(body: bytes, *, target: Target, request: str, output: str) -
             for another model or version.
     """
     said = parse(messages().infer_response, body)
-    check_text("id", said.id, wanted=request)
-    check_text("model_name", said.model_name, wanted=target.name)
-    if target.version:
-        check_text("model_version", said.model_version, wanted=target.version)
+    check_same("id", said.id, wanted=request)
+    target.check_answer(said.model_name, said.model_version)
     check_count("outputs", len(said.outputs))
     number = find([{"name": tensor.name} for tensor in said.outputs], output)
     try:
@@ -150,13 +135,3 @@ def check_count(field: str, came: int) -> None:
     """
     if came > MOST:
         raise EndpointError(f"{field}: at most {MOST} were wanted, but {came} came")
-
-
-def check_text(field: str, came: str, *, wanted: str) -> None:
-    """Makes sure that a server repeats what was asked, or says nothing of it.
-
-    Raises:
-        EndpointError: It says something else.
-    """
-    if came not in {"", wanted}:
-        raise EndpointError(f"{field}: {shorten(wanted)} was wanted, but {shorten(came)} came")

@@ -1,5 +1,7 @@
 """An endpoint of Amazon SageMaker, through boto3."""
 
+from contextlib import closing, suppress
+from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from math import isfinite
@@ -11,6 +13,7 @@ from modelseal.endpoints.grouping import ask_in_groups
 from modelseal.endpoints.http import BUSY, LARGEST
 from modelseal.endpoints.mapping import Mapping
 from modelseal.endpoints.reading import read_value, shorten
+from modelseal.endpoints.retry_after import read_retry_after
 from modelseal.endpoints.template import Template
 from modelseal.errors import (
     EndpointError,
@@ -21,8 +24,36 @@ from modelseal.errors import (
 from modelseal.outputs.answers import Answers
 from modelseal.shapes import Codes
 
+SOON = 1e-3
+"""How many seconds a reply that is given up may still keep its connection without a byte."""
+
 THROTTLED = {"ThrottlingException", "TooManyRequestsException", "ServiceUnavailable"}
 """What Amazon's services call it when they are busy, whatever the status."""
+
+
+class Held:
+    """A reply whose body is being read by a thread, for another one to cut it off.
+
+    While its headers come, boto3 gives nothing to hold: each byte of them may take the timeout.
+    """
+
+    def __init__(self) -> None:
+        self.streams: list[Any] = []
+        self.late = False
+
+    def take(self, stream: Any) -> None:  # noqa: ANN401 (boto3 has no types)
+        """Holds a reply's body; what comes after the cut is cut at once."""
+        self.streams.append(stream)
+        if self.late:
+            self.cut()
+
+    def cut(self) -> None:
+        """Lets the reading end with the next byte that comes, or without one."""
+        self.late = True
+        for stream in self.streams:
+            # A close would wait for the reading. A reply that has ended has no socket.
+            with suppress(AttributeError, OSError):
+                stream.set_socket_timeout(SOON)
 
 
 class SageMakerEndpoint:
@@ -88,16 +119,24 @@ class SageMakerEndpoint:
             EndpointError: No usable answer came.
         """
         message = self.template.render(codes)
-        act = partial(self.invoke, message.body, message.content_type)
+        held = Held()
+        act = partial(self.invoke, message.body, message.content_type, held)
         try:
-            body = within(self.timeout, act)
+            body = within(self.timeout, act, give_up=held.cut)
         except faults() as error:
-            kind = PassingError if may_pass(error) else EndpointError
-            raise kind(f"no answer came: {shorten(str(error))}") from error
+            reason = f"no answer came: {shorten(str(error))}"
+            if may_pass(error):
+                raise PassingError(reason, wait=asked_wait(error)) from error
+            raise EndpointError(reason) from error
         return self.mapping.read(read_value(self.access.clean(body)), count=len(codes))
 
-    def invoke(self, body: bytes, content_type: str) -> bytes:
+    def invoke(self, body: bytes, content_type: str, held: Held) -> bytes:
         """Sends one request and reads its reply.
+
+        Args:
+            body: The request's body.
+            content_type: What it is.
+            held: Takes the reply while it is read.
 
         Raises:
             EndpointError: It is too large.
@@ -107,10 +146,11 @@ class SageMakerEndpoint:
         reply = self.client.invoke_endpoint(
             EndpointName=self.name, ContentType=content_type, Accept="application/json", Body=body
         )
-        content: bytes = reply["Body"].read(LARGEST)
-        # At the end boto3 also finds out whether all that was announced came.
-        content += reply["Body"].read(1)
-        reply["Body"].close()
+        with closing(reply["Body"]) as stream:
+            held.take(stream)
+            content: bytes = stream.read(LARGEST)
+            # At the end boto3 also finds out whether all that was announced came.
+            content += stream.read(1)
         if len(content) > LARGEST:
             raise EndpointError(f"a body of at most {LARGEST} bytes was wanted, but more came")
         return content
@@ -164,5 +204,17 @@ def may_pass(error: Exception) -> bool:
         response: dict[str, dict[str, object]] = error.response
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         return status in BUSY or response.get("Error", {}).get("Code") in THROTTLED
-    lost = (exceptions.HTTPClientError, exceptions.ConnectionError, exceptions.ReadTimeoutError)
+    lost = (
+        exceptions.HTTPClientError,
+        exceptions.ConnectionError,
+        exceptions.ReadTimeoutError,
+        exceptions.IncompleteReadError,
+    )
     return isinstance(error, lost) and not isinstance(error, exceptions.SSLError)
+
+
+def asked_wait(error: Exception) -> float | None:
+    """How many seconds the service asks to wait; None if it says nothing of it."""
+    response: dict[str, Any] = getattr(error, "response", {})
+    headers: dict[str, str] = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return read_retry_after(headers.get("retry-after", ""), now=datetime.now(UTC))

@@ -58,7 +58,7 @@ class Shown:
         Raises:
             EndpointError: It is laid out otherwise, or holds an unknown label or no numbers.
         """
-        match self.layout or look(entry):
+        match self.layout or self.look(entry):
             case Layout.SCORES:
                 return self.every(self.numbered(as_list(entry, "scores")))
             case Layout.LABELS:
@@ -72,6 +72,29 @@ class Shown:
                 return self.ranked([label for label, _ in rows], [number for _, number in rows])
         columns = as_object(entry, "labels and scores")
         return self.ranked(list_at(columns, "labels"), list_at(columns, "scores"))
+
+    def look(self, entry: object) -> Layout:
+        """How an answer seems to be laid out.
+
+        Raises:
+            EndpointError: It is nothing that could be an answer, or it could be two: what is taken
+                for the wrong one would look like tampering.
+        """
+        classes = self.labelling.classes
+        match entry:
+            case [list(inner)] if len(inner) == classes and not any(map(is_text, inner)):
+                raise EndpointError(
+                    "an answer to one input was wanted, but a list around one came: `select` or "
+                    "`layout` must say how to read it"
+                )
+            case [*items] if len(items) == classes and all(type(item) is int for item in items):
+                # Who says that they are percentages has said that they are no labels.
+                if self.numbers is not Numbers.PERCENT:
+                    raise EndpointError(
+                        f"{classes} whole numbers came, which may be scores or labels: `layout` "
+                        "must say which"
+                    )
+        return look(entry)
 
     def every(self, values: Array) -> Answers:
         """The answer of a number for every class.
@@ -139,7 +162,7 @@ class Shown:
 
 
 def look(entry: object) -> Layout:
-    """How an answer seems to be laid out; a list of numbers is always scores.
+    """How an answer seems to be laid out; a list of numbers is scores.
 
     Raises:
         EndpointError: It is nothing that could be an answer.
@@ -154,6 +177,11 @@ def look(entry: object) -> Layout:
         case list():
             return Layout.SCORES
     raise EndpointError(f"labels or scores were wanted, but {name_of(entry)} came")
+
+
+def is_text(item: object) -> bool:
+    """Whether it is a text, as the name of a class is."""
+    return isinstance(item, str)
 
 
 def pair(item: object) -> tuple[object, object]:
