@@ -8,6 +8,7 @@ import sealed
 from noisy import Noisy, other
 
 from modelseal.cli import opening
+from modelseal.domain import Domain
 from modelseal.endpoints.recorded import record
 from modelseal.errors import EndpointError
 from modelseal.fingerprint.codec import read, write
@@ -19,9 +20,9 @@ URL = "http://user:secret@host/v2/models/m"
 def serve(monkeypatch):
     """Lets every endpoint be one whose answers vary as the test says."""
 
-    def begin(made, **settings):
+    def begin(made, *, patch=monkeypatch, **settings):
         endpoint = Noisy(fingerprint=made, **settings)
-        monkeypatch.setattr(opening, "open_endpoint", lambda *_, **__: endpoint)
+        patch.setattr(opening, "open_endpoint", lambda *_, **__: endpoint)
         return endpoint
 
     return begin
@@ -126,10 +127,45 @@ def test_samples_that_are_not_steady_are_dropped_or_refused(out, folder, run, se
     assert not (folder / "no.seal").exists()
 
 
-def test_recorded_answers_can_be_enrolled_and_verified(out, folder, run):
-    record(out().expected, folder / "answers.jsonl")
-    assert run("enroll", "out.seal", "answers.jsonl", "-o", "on.seal").exit_code == 0
-    assert run("verify", "on.seal", "answers.jsonl").exit_code == 0
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--concurrency", 2], "concurrency: one question at a time was wanted"),
+        (["--alpha", 1e-9], "are too few for a rate of false alarms of 1e-09"),
+        (["--cover", 2, "--naturals", "images.npz"], "no natural inputs for cover were wanted"),
+    ],
+)
+def test_options_that_contradict_an_enrolment_are_found_before_samples_are_spent(
+    out, folder, run, serve, options, problem
+):
+    made = out(domain=Domain(shape=(1, 4, 4)))
+    serve(made)
+    run("enroll", "out.seal", URL, "-o", "on.seal")
+    images = np.random.default_rng(0).integers(0, 256, (4, 4, 4), dtype=np.uint8)
+    np.savez(folder / "images.npz", images=images)
+    endpoint = serve(made)
+    kept = ("--per-check", 4, "--record", "r.jsonl")
+    result = run("verify", "on.seal", URL, *kept, *options)
+    assert (result.exit_code, result.stdout, endpoint.asked) == (2, "", [])
+    assert problem in result.stderr
+    names = {file.name for file in folder.iterdir()}
+    assert names == {"out.seal", "on.seal", "images.npz"}
+
+
+def test_recorded_answers_are_neither_enrolled_nor_counted_again(out, folder, run, serve):
+    made = out()
+    record(made.expected, folder / "answers.jsonl")
+    refused = run("enroll", "out.seal", "answers.jsonl", "-o", "no.seal")
+    with pytest.MonkeyPatch.context() as patch:
+        serve(made, patch=patch)
+        assert run("enroll", "out.seal", URL, "-o", "on.seal").exit_code == 0
+    verified = run("verify", "on.seal", "answers.jsonl", "--per-check", 4, "--record", "r.jsonl")
+    for result in (refused, verified):
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "a service that answers each question anew was wanted" in result.stderr
+    # Nothing was asked, so that nothing was spent and nothing begun.
+    names = {file.name for file in folder.iterdir()}
+    assert names == {"out.seal", "answers.jsonl", "on.seal"}
 
 
 def test_an_endpoint_without_answers_is_one_sentence_and_no_file(out, folder, run, serve):
@@ -182,6 +218,12 @@ def test_neighbours_can_only_be_asked_where_there_are_some(seal_file, out, run, 
     endpoint = serve(made, beside={1: other(made, 1)})
     assert run("verify", "out.seal", URL).exit_code == 0
     assert set(endpoint.faces) == {0}
+    out(count=4, neighbours=np.zeros_like(sealed.NEIGHBOURS))
+    assert (
+        "needs a fingerprint with neighbours"
+        in run("verify", "out.seal", URL, "--neighbours").stderr
+    )
+    made = out(count=4, neighbours=sealed.NEIGHBOURS)
     assert run("verify", "out.seal", URL, "--neighbours").exit_code == 1
 
 
@@ -274,3 +316,4 @@ def test_answers_are_recorded_but_an_enrolled_fingerprint_is_always_asked_anew(
     result = run("verify", "on.seal", URL, "--resume", "kept.jsonl")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "an enrolled fingerprint is asked anew each time" in result.stderr
+    assert "kept.jsonl came" in result.stderr

@@ -8,6 +8,7 @@ from noisy import Noisy, counting, other
 from scipy.stats import binom
 
 from modelseal.endpoints.base import Endpoint
+from modelseal.endpoints.recorded import RecordedEndpoint, record
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.verdict import Finding, Outcome
 from modelseal.verifying import Depth, Manners, Terms, verify
@@ -248,6 +249,19 @@ def test_every_answer_is_noted_and_progress_is_told():
 def test_answers_of_earlier_cannot_be_counted_again():
     with pytest.raises(InvalidArgumentError, match="no answers of earlier were wanted"):
         run(enrolled(), manners=Manners(known={0: EndpointError("x")}))
+
+
+def test_what_says_the_same_however_often_it_is_asked_is_refused(tmp_path):
+    made = enrolled()
+    record(made.expected, tmp_path / "answers.jsonl")
+    recorded = RecordedEndpoint(tmp_path / "answers.jsonl", made.samples)
+    with pytest.raises(InvalidArgumentError, match="but recorded answers came"):
+        verify(made, recorded, generator=np.random.default_rng(0))
+
+
+def test_several_questions_at_once_are_refused_and_not_asked_one_by_one_in_silence():
+    with pytest.raises(InvalidArgumentError, match="one question at a time was wanted"):
+        run(enrolled(), manners=Manners(concurrency=2))
 
 
 def test_a_fingerprint_that_is_not_enrolled_is_refused():

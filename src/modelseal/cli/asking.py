@@ -11,6 +11,7 @@ from modelseal.cli.paper import complain
 from modelseal.cli.repeating import with_terms
 from modelseal.cli.spending import Budget
 from modelseal.endpoints import recording
+from modelseal.endpoints.base import Endpoint
 from modelseal.endpoints.parts import Patience
 from modelseal.endpoints.recording import Heading, Past
 from modelseal.errors import InvalidArgumentError, ModelsealError
@@ -18,6 +19,7 @@ from modelseal.fingerprint.codec import file_digest
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.verifying.covering import Cover
 from modelseal.verifying.manners import Manners
+from modelseal.verifying.repeating import check as check_repeating
 from modelseal.verifying.terms import Terms
 
 
@@ -90,6 +92,25 @@ class Asking:
     def cover_with(self, images: Cover) -> "Asking":
         """The same with natural images that are asked among the samples."""
         return replace(self, manners=replace(self.manners, cover=images))
+
+    def check_sense(self, fingerprint: Fingerprint, opened: Endpoint) -> None:
+        """Makes sure, before samples are spent or a record is begun, that it would be of use.
+
+        Args:
+            fingerprint: What is going to be asked.
+            opened: Whom.
+
+        Raises:
+            InvalidArgumentError: An enrolled fingerprint cannot be asked so.
+        """
+        if fingerprint.enrolment is None:
+            return
+        if self.resume is not None:
+            raise InvalidArgumentError(
+                "no --resume was wanted, since an enrolled fingerprint is asked anew each time, but "
+                f"{self.resume} came"
+            )
+        check_repeating(fingerprint, opened, self.manners)
 
     def begin(
         self, fingerprint: Fingerprint, endpoint: str, *, generator: np.random.Generator

@@ -182,6 +182,7 @@ def ask(
     try:
         kind = Kind(shows.value) if shows else None
         opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.patience)
+        asking.check_sense(fingerprint, opened)
         ask_natural(opened, endpoint, fingerprint, asking=asking)
         manners = asking.begin(fingerprint, shown_name(endpoint), generator=generator)
         with reporting() as report:

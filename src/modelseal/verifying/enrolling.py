@@ -20,7 +20,7 @@ from modelseal.shapes import Array, Mask
 from modelseal.verifying.asking import Asker, Unasked
 from modelseal.verifying.examining import tell, usable
 from modelseal.verifying.manners import Manners
-from modelseal.verifying.repeating import choose_face
+from modelseal.verifying.repeating import check_fresh, choose_face
 from modelseal.verifying.sequential import HALF, Counts, bound_all
 from modelseal.verifying.terms import ALPHA, Terms
 
@@ -114,11 +114,13 @@ def enroll(
         answered as the sealed network does.
 
     Raises:
-        InvalidArgumentError: So few repeats cannot show that any sample is steady enough.
+        InvalidArgumentError: So few repeats cannot show that any sample is steady enough, or the
+            endpoint is a file of answers.
         EndpointError: A question got no usable answer.
         SealingError: Less than half of the samples are steady, or some are answered otherwise than
             by the sealed network and that was not accepted.
     """
+    check_fresh(endpoint)
     check_repeats(demands, samples=len(fingerprint))
     asker = Asker(endpoint, fingerprint, manners=manners or Manners(), generator=generator)
     shown = ask_all(asker, demands.repeats, generator=generator, progress=progress)
