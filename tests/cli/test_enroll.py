@@ -225,6 +225,10 @@ def test_neighbours_can_only_be_asked_where_there_are_some(seal_file, out, run, 
     )
     made = out(count=4, neighbours=sealed.NEIGHBOURS)
     assert run("verify", "out.seal", URL, "--neighbours").exit_code == 1
+    assert run("verify", "out.seal", URL, "--record", "r.jsonl").exit_code == 0
+    result = run("verify", "out.seal", URL, "--neighbours", "--resume", "r.jsonl")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "a record of the samples and their neighbours was wanted" in result.stderr
 
 
 def test_an_inspection_tells_the_enrolment_and_the_neighbours(out, folder, run, serve):

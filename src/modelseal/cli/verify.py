@@ -184,8 +184,11 @@ def ask(
         opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.patience)
         asking.check_sense(fingerprint, opened)
         ask_natural(opened, endpoint, fingerprint, asking=asking)
-        manners = asking.begin(fingerprint, shown_name(endpoint), generator=generator)
-        with reporting() as report:
+        name = shown_name(endpoint)
+        with (
+            asking.begin(fingerprint, name, generator=generator) as manners,
+            reporting() as report,
+        ):
             return verifying.verify(
                 fingerprint,
                 opened,
