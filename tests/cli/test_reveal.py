@@ -42,7 +42,7 @@ def test_what_was_asked_may_be_said_and_is_told_without_its_password(place, run)
     ("arguments", "problem"),
     [
         (["out.seal", "missing.jsonl", "-o", "b.json"], "missing.jsonl: cannot be read"),
-        (["out.seal", "c.json", "-o", "b.json"], "c.json: recorded answers were wanted"),
+        (["out.seal", "c.json", "-o", "b.json"], "c.json: line 1: sample: 0 to 5 was wanted"),
         (["out.seal", "record.jsonl", "-o", "record.jsonl"], "this one is read as well"),
         (["out.seal", "record.jsonl", "-o", "out.seal.salts"], "this one is read as well"),
         (["copy.seal", "record.jsonl", "-o", "b.json"], "copy.seal.salts: cannot be read"),

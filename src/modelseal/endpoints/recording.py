@@ -238,7 +238,7 @@ def says_neighbours(heading: JsonObject) -> bool:
     return heading.get("neighbours", False) is not False
 
 
-def check_digest(path: Path, digest: object, wanted: str) -> None:
+def check_digest(path: object, digest: object, wanted: str) -> None:
     """Makes sure that a record is one of a fingerprint.
 
     Raises:

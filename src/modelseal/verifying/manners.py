@@ -56,7 +56,8 @@ class Manners:
             way then is still waited for.
         concurrency: How many questions are under way at once; from 1. With more than one the
             endpoint has to bear being asked from several threads.
-        known: Answers of earlier, by sample, whose samples are not asked again.
+        known: Answers of earlier, by sample, whose samples are not asked again, nor their
+            neighbours.
         cover: Natural inputs that are asked among the samples, as `covering.draw_cover` gives them;
             their answers are neither judged nor noted.
         note: Is told every answer as soon as it came, from one thread at a time.
