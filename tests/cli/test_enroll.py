@@ -12,6 +12,7 @@ from modelseal.domain import Domain
 from modelseal.endpoints.recorded import record
 from modelseal.errors import EndpointError
 from modelseal.fingerprint.codec import read, write
+from modelseal.verifying.ledger import open_ledger, read_ledger
 
 URL = "http://user:secret@host/v2/models/m"
 
@@ -150,6 +151,45 @@ def test_options_that_contradict_an_enrolment_are_found_before_samples_are_spent
     assert problem in result.stderr
     names = {file.name for file in folder.iterdir()}
     assert names == {"out.seal", "on.seal", "images.npz"}
+
+
+def test_an_enrolled_fingerprint_is_not_enrolled_again(out, folder, run, serve):
+    made = out()
+    serve(made, changed={5: other(made, 5)})
+    run("enroll", "out.seal", URL, "-o", "on.seal", "--accept-other")
+    endpoint = serve(made, changed={5: other(made, 5)})
+    for more in ([], ["--accept-other"]):
+        result = run("enroll", "on.seal", URL, "-o", "again.seal", *more)
+        assert (result.exit_code, result.stdout, endpoint.asked) == (2, "", [])
+        assert "this one is enrolled already" in result.stderr
+        assert "enrol the sealed file" in result.stderr
+    assert not (folder / "again.seal").exists()
+
+
+def test_natural_images_are_asked_before_a_deployment_is_enrolled(out, folder, run, serve):
+    made = out(domain=Domain(shape=(1, 4, 4)))
+    images = np.random.default_rng(0).integers(0, 256, (4, 4, 4), dtype=np.uint8)
+    np.savez(folder / "few.npz", images=images, labels=np.zeros(4, int))
+    open_ledger(folder / "out.seal.ledger", made, per_check=None)
+    endpoint = serve(made)  # knows no other input than samples
+    result = run("enroll", "out.seal", URL, "-o", "on.seal", "--check", "few.npz")
+    assert (result.exit_code, result.stdout, endpoint.asked) == (2, "", [])
+    assert "natural image 0 got no usable answer: an unknown input" in result.stderr
+    assert not (folder / "on.seal").exists()
+    assert read_ledger(folder / "out.seal.ledger").entries == ()
+
+
+def test_an_enrolment_enters_all_samples_in_the_ledger_of_the_sealed_file(out, folder, run, serve):
+    made = out()
+    open_ledger(folder / "out.seal.ledger", made, per_check=2)
+    endpoint = serve(made)
+    assert run("enroll", "out.seal", URL, "-o", "on.seal", "--repeats", 2).exit_code == 2
+    assert (endpoint.asked, read_ledger(folder / "out.seal.ledger").entries) == ([], ())
+    assert run("enroll", "out.seal", URL, "-o", "on.seal").exit_code == 0
+    ledger = read_ledger(folder / "out.seal.ledger")
+    assert list(ledger.uses) == [1] * 8
+    assert ledger.entries[0].endpoint == "http://host/v2/models/m"
+    assert run("verify", "out.seal", URL, "--max-uses", 1).exit_code == 2
 
 
 def test_recorded_answers_are_neither_enrolled_nor_counted_again(out, folder, run, serve):

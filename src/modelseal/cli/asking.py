@@ -58,6 +58,10 @@ class Asking:
                 "--record for a new file or --resume for one that is there was wanted, not both"
             )
 
+    def start(self) -> "Asking":
+        """The same with the time for all questions running from now, natural ones included."""
+        return replace(self, manners=replace(self.manners, begun=self.manners.clock.now()))
+
     @property
     def patience(self) -> Patience:
         """How long one answer may take: no longer than all of them together."""

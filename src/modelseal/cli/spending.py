@@ -75,6 +75,29 @@ class Budget:
             self.warn(spent.checks_left)
         return spent
 
+    def take_all(self, fingerprint: "Fingerprint", *, endpoint: str) -> None:
+        """Enters all samples in the ledger, if there is one, before an enrolment asks them.
+
+        Args:
+            fingerprint: What is going to be asked.
+            endpoint: What it is asked of, without secrets.
+
+        Raises:
+            ModelsealError: The ledger cannot be used.
+        """
+        import numpy as np
+
+        from modelseal.verifying.spending import spend
+
+        if self.ledger.exists():
+            spend(
+                self.ledger,
+                fingerprint,
+                endpoint=endpoint,
+                generator=np.random.default_rng(),
+                per_check=len(fingerprint),
+            )
+
     def go_on(
         self,
         fingerprint: "Fingerprint",

@@ -183,6 +183,7 @@ def ask(
         kind = Kind(shows.value) if shows else None
         opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.patience)
         asking.check_sense(fingerprint, opened)
+        asking = asking.start()
         ask_natural(opened, endpoint, fingerprint, asking=asking)
         name = shown_name(endpoint)
         with (

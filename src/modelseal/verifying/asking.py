@@ -29,7 +29,8 @@ class Unasked(Enum):
 class Asker:
     """Asks an endpoint the samples of a fingerprint, one at a time.
 
-    It may be used from several threads. The time limit counts from when it is made.
+    It may be used from several threads. The time limit counts from when it is made, unless the
+    manners say since when.
 
     Args:
         endpoint: What to ask.
@@ -50,7 +51,8 @@ class Asker:
         self.fingerprint = fingerprint
         self.manners = manners
         self.clock = manners.clock
-        self.deadline = self.clock.now() + manners.time_limit
+        begun = self.clock.now() if manners.begun is None else manners.begun
+        self.deadline = begun + manners.time_limit
         self.asked: list[int] = []
         """The questions that were asked, cover among them, in the order of asking."""
         self._generator = generator
@@ -107,11 +109,6 @@ class Asker:
     def end(self) -> None:
         """Ends the asking: no question is begun any more, and no wait goes on."""
         self._ended.set()
-
-    @property
-    def time_over(self) -> bool:
-        """Whether the time for all questions is over."""
-        return self.clock.now() >= self.deadline
 
     def take_turn(self, number: int) -> Unasked | None:
         """Waits until a question may be asked, a pause after the one before.
