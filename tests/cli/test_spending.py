@@ -192,3 +192,13 @@ def test_a_check_without_any_answer_goes_on_and_spends_no_more(seal_file, folder
     (folder / "record.jsonl").write_text(lines[0])
     assert len(check(run, "--resume", "record.jsonl")[1]) == 2
     assert len(read_ledger(folder / "out.seal.ledger").entries) == 1
+
+
+@pytest.mark.parametrize("option", ["--json", "--record", "--html"])
+def test_a_ledger_that_is_not_there_yet_is_not_written_over(seal_file, folder, run, option):
+    seal_file(count=12)
+    arguments = ("--per-check", 4, option, "./out.seal.ledger")
+    result = run("verify", "out.seal", "answers.jsonl", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "this one is read as well" in result.stderr
+    assert not (folder / "out.seal.ledger").exists()

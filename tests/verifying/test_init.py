@@ -200,6 +200,10 @@ JUNK = {
         "one row of 1 values was wanted",
     ),
     "NaN": (Answers(kind=Kind.SCORES, values=np.full((1, 5), np.nan)), "an infinity or NaN"),
+    "NaN beside a label": (
+        Answers(kind=Kind.LABELS, labels=np.array([[3]]), values=np.array([[np.nan]])),
+        "an infinity or NaN",
+    ),
     "infinity": (Answers(kind=Kind.SCORES, values=np.full((1, 5), np.inf)), "an infinity or NaN"),
     "no answer": (EndpointError("timeout"), "timeout"),
 }

@@ -78,7 +78,7 @@ class Asking:
             if path is None:
                 continue
             check_output(path, inputs=inputs)
-            if json is not None and (is_same(path, json) or path.resolve() == json.resolve()):
+            if json is not None and is_same(path, json):
                 raise InvalidArgumentError(f"two files were wanted, but {path} came twice")
         if self.record is not None:
             recording.check_new(self.record)

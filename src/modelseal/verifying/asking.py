@@ -72,7 +72,8 @@ class Asker:
         if unasked is not None:
             return unasked
         answer = self.send_faces(number)
-        self.note(number, answer)
+        if not isinstance(answer, Unasked):
+            self.note(number, answer)
         return answer
 
     def send_faces(self, number: int) -> object:
@@ -80,7 +81,8 @@ class Asker:
 
         Returns:
             What came for the first that did not agree with the sample's expected answer, or for
-            the last; an EndpointError if the time was over before all were asked.
+            the last; an EndpointError if the time was over before all were asked, and that the
+            asking had ended if something else ended it.
         """
         if self.manners.faces is Faces.ITSELF or is_cover(number, self.fingerprint):
             return self.send(take_question(number, self.fingerprint, self.manners.cover))
@@ -91,6 +93,8 @@ class Asker:
             if examine(self.fingerprint, number, answer).finding is not Finding.AGREES:
                 break
             if not self.rest(self.pause()):
+                if self._ended.is_set():
+                    return Unasked.ENDED
                 return EndpointError("not all neighbours were asked in time")
             answer = self.send(face[None])
         return answer

@@ -9,7 +9,7 @@ from modelseal.endpoints.answer_lines import RECORD
 from modelseal.endpoints.reading import JsonObject, name_of, read_object
 from modelseal.endpoints.recorded import LARGEST
 from modelseal.endpoints.recording import check_digest, says_neighbours
-from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
+from modelseal.errors import BadFileError, EndpointError
 from modelseal.fingerprint.codec import file_digest
 from modelseal.fingerprint.parsing import parse
 from modelseal.fingerprint.record import Fingerprint
@@ -119,14 +119,8 @@ def reveal(
         time: The present moment in UTC.
 
     Raises:
-        InvalidArgumentError: The fingerprint is enrolled: one answer of an endpoint whose answers
-            vary proves nothing, and a bundle holds no more than answers.
+        InvalidArgumentError: The fingerprint is enrolled.
     """
-    if fingerprint.enrolment is not None:
-        raise InvalidArgumentError(
-            "a fingerprint that was only sealed was wanted, but this one is enrolled, and no "
-            "single answer of an endpoint whose answers vary is evidence"
-        )
     evidence = Evidence.model_validate(
         {
             "schema": SCHEMA,
