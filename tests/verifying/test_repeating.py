@@ -277,3 +277,13 @@ def test_the_order_is_that_of_the_generator():
     orders = [run(made, seed=seed)[1].asked for seed in (1, 1, 2)]
     assert orders[0] == orders[1] != orders[2]
     assert sorted(orders[0][:COUNT]) == list(range(COUNT))
+
+
+def test_an_intact_verdict_says_how_many_samples_were_enrolled_with_other_answers():
+    otherwise = (True, True, *(False,) * (COUNT - 2))
+    verdict, _ = run(enrolled(enrolment=replace(STEADY, otherwise=otherwise)))
+    assert verdict.outcome is Outcome.INTACT
+    assert verdict.reason.endswith(
+        "; 2 of these samples were enrolled with other answers than those of the sealed network, "
+        "so that what was changed before is not found"
+    )
