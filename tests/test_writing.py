@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from modelseal.errors import BadFileError
-from modelseal.writing import explain, write_atomically
+from modelseal.writing import explain, write_atomically, write_new
 
 
 @pytest.mark.parametrize("before", [None, b"old"], ids=["new", "replaced"])
@@ -109,3 +109,26 @@ def test_a_path_that_no_system_knows_is_one_sentence():
 )
 def test_the_reason_of_an_error_is_given_without_number_and_path(error, reason):
     assert explain(error) == reason
+
+
+def test_a_new_file_takes_the_place_of_nothing_and_is_for_its_owner_alone(tmp_path):
+    write_new(tmp_path / "a", b"one")
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(BadFileError, match="a new file was wanted, but there is one already"):
+        write_new(tmp_path / "a", b"two")
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    with pytest.raises(BadFileError, match="there is one already"):
+        write_new(tmp_path / "link", b"two")
+    assert (tmp_path / "a").read_bytes() == b"one"
+    with pytest.raises(BadFileError, match="cannot be written: No such file"):
+        write_new(tmp_path / "none" / "a", b"one")
+
+
+def test_a_new_file_that_could_not_be_written_whole_is_not_left_behind(tmp_path, monkeypatch):
+    def fail(file):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(BadFileError, match="cannot be written: No space left on device"):
+        write_new(tmp_path / "a", b"one")
+    assert list(tmp_path.iterdir()) == []

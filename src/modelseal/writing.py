@@ -35,6 +35,34 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise BadFileError(path, f"cannot be written: {explain(error)}") from error
 
 
+def write_new(path: Path, data: bytes) -> None:
+    """Writes a file that must not be there, which its owner alone can read.
+
+    Two programs at once cannot both take the name. What could not be written whole is removed.
+
+    Args:
+        path: The new file.
+        data: What is to be in it.
+
+    Raises:
+        BadFileError: There is something already, or the file cannot be written.
+    """
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+    except FileExistsError as error:
+        raise BadFileError(path, "a new file was wanted, but there is one already") from error
+    except (OSError, ValueError) as error:
+        raise BadFileError(path, f"cannot be written: {explain(error)}") from error
+    try:
+        with os.fdopen(file, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise BadFileError(path, f"cannot be written: {explain(error)}") from error
+
+
 def replace(target: Path, data: bytes) -> None:
     """Puts new bytes in the place of a file, by way of a temporary one in the same folder."""
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")

@@ -8,9 +8,11 @@ import sealed
 from noisy import Noisy, other
 
 from modelseal.cli import opening
+from modelseal.domain import Domain
 from modelseal.endpoints.recorded import record
 from modelseal.errors import EndpointError
 from modelseal.fingerprint.codec import read, write
+from modelseal.verifying.ledger import open_ledger, read_ledger
 
 URL = "http://user:secret@host/v2/models/m"
 
@@ -19,9 +21,9 @@ URL = "http://user:secret@host/v2/models/m"
 def serve(monkeypatch):
     """Lets every endpoint be one whose answers vary as the test says."""
 
-    def begin(made, **settings):
+    def begin(made, *, patch=monkeypatch, **settings):
         endpoint = Noisy(fingerprint=made, **settings)
-        monkeypatch.setattr(opening, "open_endpoint", lambda *_, **__: endpoint)
+        patch.setattr(opening, "open_endpoint", lambda *_, **__: endpoint)
         return endpoint
 
     return begin
@@ -126,10 +128,84 @@ def test_samples_that_are_not_steady_are_dropped_or_refused(out, folder, run, se
     assert not (folder / "no.seal").exists()
 
 
-def test_recorded_answers_can_be_enrolled_and_verified(out, folder, run):
-    record(out().expected, folder / "answers.jsonl")
-    assert run("enroll", "out.seal", "answers.jsonl", "-o", "on.seal").exit_code == 0
-    assert run("verify", "on.seal", "answers.jsonl").exit_code == 0
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--concurrency", 2], "concurrency: one question at a time was wanted"),
+        (["--alpha", 1e-9], "are too few for a rate of false alarms of 1e-09"),
+        (["--cover", 2, "--naturals", "images.npz"], "no natural inputs for cover were wanted"),
+    ],
+)
+def test_options_that_contradict_an_enrolment_are_found_before_samples_are_spent(
+    out, folder, run, serve, options, problem
+):
+    made = out(domain=Domain(shape=(1, 4, 4)))
+    serve(made)
+    run("enroll", "out.seal", URL, "-o", "on.seal")
+    images = np.random.default_rng(0).integers(0, 256, (4, 4, 4), dtype=np.uint8)
+    np.savez(folder / "images.npz", images=images)
+    endpoint = serve(made)
+    kept = ("--per-check", 4, "--record", "r.jsonl")
+    result = run("verify", "on.seal", URL, *kept, *options)
+    assert (result.exit_code, result.stdout, endpoint.asked) == (2, "", [])
+    assert problem in result.stderr
+    names = {file.name for file in folder.iterdir()}
+    assert names == {"out.seal", "on.seal", "images.npz"}
+
+
+def test_an_enrolled_fingerprint_is_not_enrolled_again(out, folder, run, serve):
+    made = out()
+    serve(made, changed={5: other(made, 5)})
+    run("enroll", "out.seal", URL, "-o", "on.seal", "--accept-other")
+    endpoint = serve(made, changed={5: other(made, 5)})
+    for more in ([], ["--accept-other"]):
+        result = run("enroll", "on.seal", URL, "-o", "again.seal", *more)
+        assert (result.exit_code, result.stdout, endpoint.asked) == (2, "", [])
+        assert "this one is enrolled already" in result.stderr
+        assert "enrol the sealed file" in result.stderr
+    assert not (folder / "again.seal").exists()
+
+
+def test_natural_images_are_asked_before_a_deployment_is_enrolled(out, folder, run, serve):
+    made = out(domain=Domain(shape=(1, 4, 4)))
+    images = np.random.default_rng(0).integers(0, 256, (4, 4, 4), dtype=np.uint8)
+    np.savez(folder / "few.npz", images=images, labels=np.zeros(4, int))
+    open_ledger(folder / "out.seal.ledger", made, per_check=None)
+    endpoint = serve(made)  # knows no other input than samples
+    result = run("enroll", "out.seal", URL, "-o", "on.seal", "--check", "few.npz")
+    assert (result.exit_code, result.stdout, endpoint.asked) == (2, "", [])
+    assert "natural image 0 got no usable answer: an unknown input" in result.stderr
+    assert not (folder / "on.seal").exists()
+    assert read_ledger(folder / "out.seal.ledger").entries == ()
+
+
+def test_an_enrolment_enters_all_samples_in_the_ledger_of_the_sealed_file(out, folder, run, serve):
+    made = out()
+    open_ledger(folder / "out.seal.ledger", made, per_check=2)
+    endpoint = serve(made)
+    assert run("enroll", "out.seal", URL, "-o", "on.seal", "--repeats", 2).exit_code == 2
+    assert (endpoint.asked, read_ledger(folder / "out.seal.ledger").entries) == ([], ())
+    assert run("enroll", "out.seal", URL, "-o", "on.seal").exit_code == 0
+    ledger = read_ledger(folder / "out.seal.ledger")
+    assert list(ledger.uses) == [1] * 8
+    assert ledger.entries[0].endpoint == "http://host/v2/models/m"
+    assert run("verify", "out.seal", URL, "--max-uses", 1).exit_code == 2
+
+
+def test_recorded_answers_are_neither_enrolled_nor_counted_again(out, folder, run, serve):
+    made = out()
+    record(made.expected, folder / "answers.jsonl")
+    refused = run("enroll", "out.seal", "answers.jsonl", "-o", "no.seal")
+    with pytest.MonkeyPatch.context() as patch:
+        serve(made, patch=patch)
+        assert run("enroll", "out.seal", URL, "-o", "on.seal").exit_code == 0
+    verified = run("verify", "on.seal", "answers.jsonl", "--per-check", 4, "--record", "r.jsonl")
+    for result in (refused, verified):
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "a service that answers each question anew was wanted" in result.stderr
+    # Nothing was asked, so that nothing was spent and nothing begun.
+    names = {file.name for file in folder.iterdir()}
+    assert names == {"out.seal", "answers.jsonl", "on.seal"}
 
 
 def test_an_endpoint_without_answers_is_one_sentence_and_no_file(out, folder, run, serve):
@@ -182,7 +258,17 @@ def test_neighbours_can_only_be_asked_where_there_are_some(seal_file, out, run, 
     endpoint = serve(made, beside={1: other(made, 1)})
     assert run("verify", "out.seal", URL).exit_code == 0
     assert set(endpoint.faces) == {0}
+    out(count=4, neighbours=np.zeros_like(sealed.NEIGHBOURS))
+    assert (
+        "needs a fingerprint with neighbours"
+        in run("verify", "out.seal", URL, "--neighbours").stderr
+    )
+    made = out(count=4, neighbours=sealed.NEIGHBOURS)
     assert run("verify", "out.seal", URL, "--neighbours").exit_code == 1
+    assert run("verify", "out.seal", URL, "--record", "r.jsonl").exit_code == 0
+    result = run("verify", "out.seal", URL, "--neighbours", "--resume", "r.jsonl")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "a record of the samples and their neighbours was wanted" in result.stderr
 
 
 def test_an_inspection_tells_the_enrolment_and_the_neighbours(out, folder, run, serve):
@@ -233,11 +319,14 @@ def test_no_evidence_is_made_of_an_enrolled_deployment(out, folder, run, serve):
     serve(made)
     run("enroll", "out.seal", URL, "-o", "on.seal")
     record(made.expected, folder / "answers.jsonl")
-    run("commit", "on.seal", "-o", "c.json")
-    result = run("reveal", "on.seal", "answers.jsonl", "-o", "b.json")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "no single answer of an endpoint whose answers vary is evidence" in result.stderr
-    assert not (folder / "b.json").exists()
+    before = {file.name for file in folder.iterdir()}
+    for result in (
+        run("commit", "on.seal", "-o", "c.json"),
+        run("reveal", "on.seal", "answers.jsonl", "-o", "b.json"),
+    ):
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "no single answer of an endpoint whose answers vary is evidence" in result.stderr
+    assert {file.name for file in folder.iterdir()} == before
 
 
 def described():
@@ -274,3 +363,4 @@ def test_answers_are_recorded_but_an_enrolled_fingerprint_is_always_asked_anew(
     result = run("verify", "on.seal", URL, "--resume", "kept.jsonl")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "an enrolled fingerprint is asked anew each time" in result.stderr
+    assert "kept.jsonl came" in result.stderr

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from modelseal.verifying import commitment
 from modelseal.verifying.bundle import read_bundle
 
 
@@ -42,7 +43,7 @@ def test_what_was_asked_may_be_said_and_is_told_without_its_password(place, run)
     ("arguments", "problem"),
     [
         (["out.seal", "missing.jsonl", "-o", "b.json"], "missing.jsonl: cannot be read"),
-        (["out.seal", "c.json", "-o", "b.json"], "c.json: recorded answers were wanted"),
+        (["out.seal", "c.json", "-o", "b.json"], "c.json: line 1: sample: 0 to 5 was wanted"),
         (["out.seal", "record.jsonl", "-o", "record.jsonl"], "this one is read as well"),
         (["out.seal", "record.jsonl", "-o", "out.seal.salts"], "this one is read as well"),
         (["copy.seal", "record.jsonl", "-o", "b.json"], "copy.seal.salts: cannot be read"),
@@ -56,3 +57,24 @@ def test_wrong_use_is_one_sentence_and_writes_nothing(place, run, arguments, pro
     assert problem in result.stderr
     assert result.stderr.count("\n") == 1
     assert {file: file.read_bytes() for file in place.iterdir()} == before
+
+
+def test_a_bundle_that_recheck_would_not_read_is_not_written(place, run, monkeypatch):
+    monkeypatch.setattr(commitment, "MAX_BYTES", 1000)
+    result = run("reveal", "out.seal", "record.jsonl", "-o", "b.json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "b.json: at most 1000 bytes were wanted, which is what recheck reads" in result.stderr
+    assert not (place / "b.json").exists()
+
+
+@pytest.mark.parametrize("verb", [["reveal", "out.seal", "record.jsonl"], ["commit", "out.seal"]])
+def test_neither_a_key_nor_a_passphrase_nor_the_ledger_is_replaced(place, run, verb):
+    (place / "phrase.txt").write_text("open sesame")
+    (place / "key.pem").write_text("a key")
+    secrets = ("--passphrase-file", "phrase.txt", "--key", "key.pem")
+    for output in ("phrase.txt", "key.pem", "out.seal.ledger"):
+        before = (place / output).read_bytes()
+        result = run(*verb, "-o", output, *secrets)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"{output}: a file to write was wanted, but this one is read" in result.stderr
+        assert (place / output).read_bytes() == before

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,8 @@ def test_the_first_line_says_of_what_the_answers_are(path):
         "fingerprint": "sha256:1f",
         "samples": 4,
         "endpoint": "http://host/v2/models/m",
+        "neighbours": False,
+        "check": None,
     }
 
 
@@ -70,6 +73,30 @@ def test_every_answer_is_in_the_file_as_soon_as_it_is_noted_with_its_time(path):
         {"sample": 0, "time": "t1", "error": "status 503 came"},
         {"sample": 1, "time": "t2", "error": "no answer came"},
     ]
+
+
+def test_a_record_of_neighbours_and_one_of_samples_alone_do_not_go_on_as_the_other(path):
+    both = replace(HEADING, neighbours=True)
+    start(path, both).note(0, LABEL)
+    with pytest.raises(BadFileError, match=r"of the samples alone was wanted, but .* neighbours"):
+        resume(path, HEADING)
+    assert list(resume(path, both)[1].answers) == [0]
+    other = path.with_name("s.jsonl")
+    start(other, HEADING)
+    with pytest.raises(BadFileError, match=r"and their neighbours was wanted, but .* alone"):
+        resume(other, both)
+
+
+def test_only_one_check_at_once_goes_on_with_a_record(path):
+    first = start(path, replace(HEADING, check="0123"))
+    with pytest.raises(BadFileError, match="but another check does so now"):
+        resume(path, HEADING)
+    del first
+    second, past = resume(path, HEADING)
+    assert past.check == "0123"
+    with pytest.raises(BadFileError, match="but another check does so now"):
+        resume(path, HEADING)
+    second.note(0, LABEL)
 
 
 def test_each_line_is_brought_to_the_disk(path, monkeypatch):
@@ -102,9 +129,11 @@ def test_what_failed_counts_as_not_answered_and_new_answers_come_after_the_old(p
     first = start(path, HEADING)
     first.note(3, LABEL)
     first.note(1, EndpointError("timeout"))
+    del first
     recorder, past = resume(path, HEADING)
     assert list(past.answers) == [3]
     recorder.note(1, LABEL)
+    del recorder
     _, past = resume(path, HEADING)
     assert list(past.answers) == [3, 1]
 
@@ -113,6 +142,7 @@ def test_answers_that_contradict_one_another_are_an_error_and_no_answer(path):
     recorder = start(path, HEADING)
     for label in (3, 3, 4):
         recorder.note(0, Answers(kind=Kind.LABELS, labels=np.array([[label]])))
+    del recorder
     _, past = resume(path, HEADING)
     assert isinstance(past.answers[0], EndpointError)
     assert "two lines contradict one another" in str(past.answers[0])
@@ -125,10 +155,12 @@ def test_a_line_that_a_crash_cut_short_is_taken_out_and_the_rest_stays(path, len
     whole = path.read_bytes()
     recorder.note(1, LABEL)
     path.write_bytes(path.read_bytes()[: len(whole) + length])
+    del recorder
     recorder, past = resume(path, HEADING)
     assert (past.cut, list(past.answers)) == (True, [0])
     assert path.read_bytes() == whole
     recorder.note(1, LABEL)
+    del recorder
     assert list(resume(path, HEADING)[1].answers) == [0, 1]
 
 
@@ -172,6 +204,7 @@ def test_a_malformed_line_in_the_middle_is_refused_with_its_number(path):
     with path.open("a") as file:
         file.write("{half\n")
     recorder.note(0, LABEL)
+    del recorder
     with pytest.raises(BadFileError, match="line 2: JSON was wanted"):
         resume(path, HEADING)
 

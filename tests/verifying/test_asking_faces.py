@@ -7,9 +7,11 @@ from noisy import Noisy, other
 from modelseal.errors import EndpointError
 from modelseal.verdict import Outcome
 from modelseal.verifying import Manners, verify
+from modelseal.verifying.asking import Asker, Unasked
 from modelseal.verifying.manners import Clock, Faces
 
 ALL = Manners(faces=Faces.ALL)
+PAST = Clock(now=lambda: 0.0, wait=lambda event, seconds: None)
 
 
 def run(made, manners=ALL, **endpoint):
@@ -92,3 +94,16 @@ def test_a_sample_whose_neighbours_were_not_all_asked_does_not_agree():
     assert len(endpoint.asked) == 10
     assert verdict.evidence[-1].reason == "not all neighbours were asked in time"
     assert verdict.outcome is Outcome.UNDECIDED
+
+
+def test_what_ended_while_neighbours_were_asked_was_not_asked_in_vain_or_too_late():
+    made, noted = guarded(), []
+    manners = replace(ALL, pace=1.0, note=lambda *each: noted.append(each), clock=PAST)
+    asker = Asker(
+        Noisy(fingerprint=made), made, manners=manners, generator=np.random.default_rng(0)
+    )
+    assert asker.take_turn(0) is None
+    asker.end()  # as another thread's proof of tampering does
+    assert asker.send_faces(0) is Unasked.ENDED
+    assert asker.ask(1) is Unasked.ENDED
+    assert noted == []

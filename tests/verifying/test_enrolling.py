@@ -113,7 +113,7 @@ def test_other_answers_are_expected_from_then_on_if_they_are_accepted():
     assert verify(enrolled, sealed_one, generator=source).outcome is Outcome.TAMPERED
 
 
-@pytest.mark.parametrize("spec", [RawScores(0.25), Probabilities(4)], ids=str)
+@pytest.mark.parametrize("spec", [Probabilities(2), Probabilities(4)], ids=str)
 def test_the_answer_that_came_most_often_is_taken_where_noise_is_about(spec):
     made = sealed.fingerprint(count=2, spec=spec)
     scores = np.array([[0.1, 0.2, 0.9, 0.3, 0.4]])
@@ -195,10 +195,11 @@ def test_progress_is_told_after_every_question():
     assert reports == [(number + 1, 40) for number in range(40)]
 
 
-def test_an_enrolled_fingerprint_can_be_enrolled_anew():
+def test_an_enrolled_fingerprint_cannot_wash_accepted_answers_away_by_a_new_enrolment():
     made = sealed.fingerprint(enrolment=sealed.enrolment())
-    enrolled, _ = run(made, alpha=0.05)
-    assert (enrolled.enrolment.asked, enrolled.enrolment.alpha) == (3, 0.05)
+    for others in Others:
+        with pytest.raises(InvalidArgumentError, match=r"already.* enrol the sealed file"):
+            run(made, others=others)
 
 
 def test_neighbours_are_asked_like_their_sample_and_count_against_it():
@@ -219,3 +220,10 @@ def test_what_was_enrolled_strictly_can_be_verified_strictly_only():
             generator=np.random.default_rng(0),
             manners=Manners(terms=Terms(alpha=1e-6)),
         )
+
+
+def test_other_raw_scores_cannot_be_accepted_since_no_bound_is_known_for_them():
+    made = sealed.fingerprint(spec=RawScores(0.25), count=4)
+    with pytest.raises(InvalidArgumentError, match="but raw scores came, for which no bound"):
+        run(made, others=Others.ACCEPT)
+    assert run(made)[0].enrolment.otherwise == (False,) * 4

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelseal.endpoints.base import Endpoint
-from modelseal.errors import EndpointError
+from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import Probabilities, RawScores, TopLabels, TopProbabilities
 from modelseal.verdict import Finding, Outcome
-from modelseal.verifying import Depth, verify
+from modelseal.verifying import Depth, Manners, verify
 
 NAMES = ("ant", "bee", "cat", "dog", "elk")
 
@@ -200,6 +200,10 @@ JUNK = {
         "one row of 1 values was wanted",
     ),
     "NaN": (Answers(kind=Kind.SCORES, values=np.full((1, 5), np.nan)), "an infinity or NaN"),
+    "NaN beside a label": (
+        Answers(kind=Kind.LABELS, labels=np.array([[3]]), values=np.array([[np.nan]])),
+        "an infinity or NaN",
+    ),
     "infinity": (Answers(kind=Kind.SCORES, values=np.full((1, 5), np.inf)), "an infinity or NaN"),
     "no answer": (EndpointError("timeout"), "timeout"),
 }
@@ -315,3 +319,26 @@ def test_evidence_mentions_the_scores_that_differ_most():
     assert [part.split(":")[0] for part in entry.shown.split(", ")[:3]] == ["3", "4", "1"]
     assert np.allclose(told[0], made.expected.values[0, [3, 4, 1]], rtol=1e-11)
     assert np.allclose(told[1], values[0, [3, 4, 1]], rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("manners", "problem"),
+    [
+        ({"chosen": (-1,)}, "chosen: samples 0 to 2 were wanted, but -1 came"),
+        ({"chosen": (7,)}, "chosen: samples 0 to 2 were wanted, but 7 came"),
+        ({"known": {3: EndpointError("x")}}, "known: samples 0 to 2 were wanted, but 3 came"),
+        (
+            {"known": {0: EndpointError("x")}, "chosen": (1, 2)},
+            "known: samples 0 to 2 were wanted that are chosen, but 0 came",
+        ),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("enrolled", [False, True])
+def test_samples_that_there_are_not_are_found_before_anything_is_asked(manners, problem, enrolled):
+    enrolment = sealed.enrolment() if enrolled else None
+    made = sealed.fingerprint(count=3, enrolment=enrolment)
+    endpoint = Scripted(made)
+    with pytest.raises(InvalidArgumentError, match=problem):
+        verify(made, endpoint, generator=np.random.default_rng(0), manners=Manners(**manners))
+    assert endpoint.asked == []

@@ -3,13 +3,16 @@ import copy
 import json
 
 import evidence
+import numpy as np
 import pytest
 import sealed
 
+from modelseal.endpoints.recorded import RecordedEndpoint
 from modelseal.errors import BadFileError
 from modelseal.fingerprint.codec import canonical
 from modelseal.outputs.specs import TopProbabilities
 from modelseal.verdict import Finding, Outcome
+from modelseal.verifying import verify
 from modelseal.verifying.bundle import message_of, read_bundle, write_bundle
 from modelseal.verifying.commitment import commit
 from modelseal.verifying.rechecking import recheck
@@ -148,15 +151,23 @@ def test_an_answer_that_is_missing_or_malformed_is_never_intact(answer):
     assert verdict.reason == "1 of 3 revealed samples, of 6 sealed ones, gave no clear answer"
 
 
-def test_of_several_answers_to_one_sample_the_worst_counts():
-    right = evidence.lines_of(MADE, numbers=[3])
+def test_several_lines_about_one_sample_say_what_they_say_to_verify(tmp_path):
+    right, failed = evidence.lines_of(MADE, numbers=[3]), {"sample": 3, "error": "none"}
+    others = evidence.lines_of(MADE, numbers=[0, 1, 2, 4, 5])
     for lines, outcome in (
         ([*right, *right], Outcome.INTACT),
-        ([*right, {"sample": 3, "error": "none"}], Outcome.UNDECIDED),
-        ([{"sample": 3, "error": "none"}, *WRONG, *right], Outcome.TAMPERED),
+        ([*right, failed], Outcome.INTACT),
+        ([failed, failed], Outcome.UNDECIDED),
+        ([failed, *WRONG, failed], Outcome.TAMPERED),
+        ([*WRONG, *right], Outcome.UNDECIDED),
     ):
         document = json.loads(write_bundle(evidence.bundle_of(MADE, lines)))
         assert check(document).outcome is outcome
+        path = tmp_path / "r.jsonl"
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in [*others, *lines]))
+        endpoint = RecordedEndpoint(path, MADE.samples)
+        verdict = verify(MADE, endpoint, generator=np.random.default_rng(0))
+        assert verdict.outcome is outcome
 
 
 @pytest.mark.parametrize("spec", sealed.SPECS, ids=str)

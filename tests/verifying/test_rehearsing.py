@@ -5,7 +5,7 @@ import sealed
 from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import Probabilities, RawScores, TopLabels, TopProbabilities
-from modelseal.verifying.manners import Manners
+from modelseal.verifying.manners import Clock, Manners
 from modelseal.verifying.rehearsing import Natural
 from modelseal.verifying.rehearsing import rehearse as rehearse_with
 
@@ -153,3 +153,40 @@ def test_a_fault_that_passes_is_no_fault_of_the_mapping():
 
 def fail(number):
     raise PassingError("busy")
+
+
+def passing():
+    """A clock that only waits move on, and the seconds that it shows."""
+    shown = [0.0]
+
+    def wait(event, seconds):
+        shown[0] += seconds
+
+    return Clock(now=lambda: shown[0], wait=wait), shown
+
+
+def test_natural_images_are_asked_at_the_pace_and_within_the_time_for_all_questions():
+    clock, shown = passing()
+
+    def slowly(number):
+        shown[0] += 20
+        return labels(number)
+
+    endpoint = Answering(slowly)
+    with pytest.raises(EndpointError, match="natural image 2 was not asked since the time for all"):
+        rehearse(sealed.fingerprint(), endpoint, natural(), time_limit=30.0, clock=clock)
+    assert endpoint.asked == [0, 1]
+    clock, shown = passing()
+    rehearse(sealed.fingerprint(), Answering(labels), natural(), pace=5.0, clock=clock)
+    assert shown[0] > 1
+    clock, shown = passing()
+    shown[0] = 31.0
+    with pytest.raises(EndpointError, match="natural image 0 was not asked"):
+        rehearse(
+            sealed.fingerprint(),
+            Answering(labels),
+            natural(),
+            time_limit=30.0,
+            begun=0.0,
+            clock=clock,
+        )

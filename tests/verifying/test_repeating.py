@@ -8,6 +8,7 @@ from noisy import Noisy, counting, other
 from scipy.stats import binom
 
 from modelseal.endpoints.base import Endpoint
+from modelseal.endpoints.recorded import RecordedEndpoint, record
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.verdict import Finding, Outcome
 from modelseal.verifying import Depth, Manners, Terms, verify
@@ -250,6 +251,19 @@ def test_answers_of_earlier_cannot_be_counted_again():
         run(enrolled(), manners=Manners(known={0: EndpointError("x")}))
 
 
+def test_what_says_the_same_however_often_it_is_asked_is_refused(tmp_path):
+    made = enrolled()
+    record(made.expected, tmp_path / "answers.jsonl")
+    recorded = RecordedEndpoint(tmp_path / "answers.jsonl", made.samples)
+    with pytest.raises(InvalidArgumentError, match="but recorded answers came"):
+        verify(made, recorded, generator=np.random.default_rng(0))
+
+
+def test_several_questions_at_once_are_refused_and_not_asked_one_by_one_in_silence():
+    with pytest.raises(InvalidArgumentError, match="one question at a time was wanted"):
+        run(enrolled(), manners=Manners(concurrency=2))
+
+
 def test_a_fingerprint_that_is_not_enrolled_is_refused():
     made = sealed.fingerprint()
     generator = np.random.default_rng(0)
@@ -263,3 +277,13 @@ def test_the_order_is_that_of_the_generator():
     orders = [run(made, seed=seed)[1].asked for seed in (1, 1, 2)]
     assert orders[0] == orders[1] != orders[2]
     assert sorted(orders[0][:COUNT]) == list(range(COUNT))
+
+
+def test_an_intact_verdict_says_how_many_samples_were_enrolled_with_other_answers():
+    otherwise = (True, True, *(False,) * (COUNT - 2))
+    verdict, _ = run(enrolled(enrolment=replace(STEADY, otherwise=otherwise)))
+    assert verdict.outcome is Outcome.INTACT
+    assert verdict.reason.endswith(
+        "; 2 of these samples were enrolled with other answers than those of the sealed network, "
+        "so that what was changed before is not found"
+    )

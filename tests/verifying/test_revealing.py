@@ -4,10 +4,17 @@ import evidence
 import pytest
 
 from modelseal.errors import BadFileError
+from modelseal.fingerprint.codec import file_digest
 from modelseal.verifying.bundle import read_bundle, write_bundle
 from modelseal.verifying.revealing import read_records
 
 MADE = evidence.made()
+HEADING = {
+    "schema": "modelseal.record/1",
+    "fingerprint": file_digest(MADE),
+    "endpoint": "http://a",
+    "neighbours": False,
+}
 
 
 def test_a_bundle_holds_what_was_asked_and_nothing_of_the_other_samples():
@@ -34,7 +41,7 @@ def test_what_is_no_bundle_is_refused(text):
 
 def test_the_lines_of_a_record_are_read_with_their_times_and_errors():
     lines = [
-        {"schema": "modelseal.record/1", "endpoint": "http://a"},
+        HEADING,
         {"sample": 2, "labels": [3], "time": evidence.TIME},
         {"sample": 2, "error": "no answer came", "time": evidence.TIME},
         {"sample": 0, "labels": [3], "probabilities": [0.5], "digits": 2},
@@ -60,9 +67,24 @@ def test_the_lines_of_a_record_are_read_with_their_times_and_errors():
         ('{"sample": 1, "labels": []}', "line 1: labels: "),
         ('{"sample": 1, "scores": [NaN]}', "line 1: finite numbers were wanted"),
         ('{"sample": 1, "image": 1}', "line 1: image: is not known"),
+        ('{"schema": 1}', "line 1: sample: 0 to 5 was wanted, but nothing came"),
         ('{"sample": 1, "labels": [1]}\n{"schema": 1}', "line 2: sample: 0 to 5 was wanted"),
     ],
 )
 def test_a_malformed_record_is_refused_with_its_line(text, problem):
     with pytest.raises(BadFileError, match=rf"^r: {problem}"):
         read_records(text.encode(), MADE, name="r")
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"fingerprint": "sha256:" + "0" * 64}, "a record of this fingerprint was wanted"),
+        ({"fingerprint": None}, "a record of this fingerprint was wanted"),
+        ({"neighbours": True}, "those to neighbours are among them"),
+    ],
+)
+def test_a_record_of_something_else_is_no_evidence(changes, problem):
+    lines = [HEADING | changes, *evidence.lines_of(MADE)]
+    with pytest.raises(BadFileError, match=problem):
+        evidence.bundle_of(MADE, lines)

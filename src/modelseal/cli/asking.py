@@ -1,5 +1,7 @@
 """How `verify` asks: from options to manners, with a record if one is wanted."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
@@ -11,13 +13,15 @@ from modelseal.cli.paper import complain
 from modelseal.cli.repeating import with_terms
 from modelseal.cli.spending import Budget
 from modelseal.endpoints import recording
+from modelseal.endpoints.base import Endpoint
 from modelseal.endpoints.parts import Patience
 from modelseal.endpoints.recording import Heading, Past
-from modelseal.errors import InvalidArgumentError, ModelsealError
+from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.codec import file_digest
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.verifying.covering import Cover
-from modelseal.verifying.manners import Manners
+from modelseal.verifying.manners import Faces, Manners
+from modelseal.verifying.repeating import check as check_repeating
 from modelseal.verifying.terms import Terms
 
 
@@ -54,6 +58,10 @@ class Asking:
                 "--record for a new file or --resume for one that is there was wanted, not both"
             )
 
+    def start(self) -> "Asking":
+        """The same with the time for all questions running from now, natural ones included."""
+        return replace(self, manners=replace(self.manners, begun=self.manners.clock.now()))
+
     @property
     def patience(self) -> Patience:
         """How long one answer may take: no longer than all of them together."""
@@ -70,8 +78,10 @@ class Asking:
             if path is None:
                 continue
             check_output(path, inputs=inputs)
-            if json is not None and (is_same(path, json) or path.resolve() == json.resolve()):
+            if json is not None and is_same(path, json):
                 raise InvalidArgumentError(f"two files were wanted, but {path} came twice")
+        if self.record is not None:
+            recording.check_new(self.record)
 
     def agree(self, fingerprint: Fingerprint, *, terms: Terms, neighbours: bool) -> "Asking":
         """The same with the terms for an enrolled fingerprint, or the neighbours of another one.
@@ -91,10 +101,32 @@ class Asking:
         """The same with natural images that are asked among the samples."""
         return replace(self, manners=replace(self.manners, cover=images))
 
+    def check_sense(self, fingerprint: Fingerprint, opened: Endpoint) -> None:
+        """Makes sure, before samples are spent or a record is begun, that it would be of use.
+
+        Args:
+            fingerprint: What is going to be asked.
+            opened: Whom.
+
+        Raises:
+            InvalidArgumentError: An enrolled fingerprint cannot be asked so.
+        """
+        if fingerprint.enrolment is None:
+            return
+        if self.resume is not None:
+            raise InvalidArgumentError(
+                "no --resume was wanted, since an enrolled fingerprint is asked anew each time, "
+                f"but {self.resume} came"
+            )
+        check_repeating(fingerprint, opened, self.manners)
+
+    @contextmanager
     def begin(
         self, fingerprint: Fingerprint, endpoint: str, *, generator: np.random.Generator
-    ) -> Manners:
-        """The manners, with a record if one is wanted, and with the samples that may be asked.
+    ) -> Iterator[Manners]:
+        """Gives the manners, with a record if one is wanted and the samples that may be asked.
+
+        Nobody else writes to the record meanwhile.
 
         Args:
             fingerprint: What is asked.
@@ -104,39 +136,52 @@ class Asking:
         Raises:
             ModelsealError: The record or the ledger cannot be used, or too few samples are left.
         """
-        manners = self.keep(fingerprint, endpoint)
-        if self.budget is None:
-            return manners
-        try:
-            chosen = self.budget.take(
-                fingerprint, endpoint=endpoint, known=manners.known, generator=generator
+        with ExitStack() as held:
+            heading = self.head(fingerprint, endpoint)
+            if self.resume is not None:
+                recorder, past = recording.resume(self.resume, heading)
+                held.callback(recorder.release)
+                tell_past(past, heading, self.resume)
+                yield replace(self.go_on(fingerprint, heading, past), note=recorder.note)
+                return
+            spent = self.budget and self.budget.take(
+                fingerprint, endpoint=endpoint, generator=generator
             )
-        except ModelsealError:
-            if self.record is not None:  # it was begun just now, and nothing is going to be asked
-                self.record.unlink()
-            raise
-        return replace(manners, chosen=chosen)
+            manners = replace(self.manners, chosen=spent.numbers) if spent else self.manners
+            if self.record is not None:
+                # A record is of the check that the ledger has, and so begins after that.
+                heading = replace(heading, check=spent.check if spent else None)
+                recorder = recording.start(self.record, heading)
+                held.callback(recorder.release)
+                manners = replace(manners, note=recorder.note)
+            yield manners
 
-    def keep(self, fingerprint: Fingerprint, endpoint: str) -> Manners:
-        """The manners, with what is known from a record and with what keeps one.
+    def head(self, fingerprint: Fingerprint, endpoint: str) -> Heading:
+        """Of what a record is, but for the check."""
+        # Of an enrolled fingerprint, each question is a sample or one of its neighbours.
+        everywhere = self.manners.faces is Faces.ALL or fingerprint.enrolment is not None
+        return Heading(
+            fingerprint=file_digest(fingerprint),
+            samples=len(fingerprint),
+            endpoint=endpoint,
+            neighbours=everywhere and fingerprint.neighbours is not None,
+        )
+
+    def go_on(self, fingerprint: Fingerprint, heading: Heading, past: Past) -> Manners:
+        """The manners, with what is known from a record, and with the samples of its check.
 
         Args:
             fingerprint: What is asked.
-            endpoint: The endpoint's name without secrets.
+            heading: Of what the record is.
+            past: What it holds.
 
         Raises:
-            BadFileError: The record is of something else, or cannot be read or written.
+            ModelsealError: No check has spent these samples, or the ledger cannot be used.
         """
-        heading = Heading(
-            fingerprint=file_digest(fingerprint), samples=len(fingerprint), endpoint=endpoint
+        chosen = self.budget and self.budget.go_on(
+            fingerprint, endpoint=heading.endpoint, check=past.check, known=past.answers
         )
-        if self.record is not None:
-            return replace(self.manners, note=recording.start(self.record, heading).note)
-        if self.resume is None:
-            return self.manners
-        recorder, past = recording.resume(self.resume, heading)
-        tell_past(past, heading, self.resume)
-        return replace(self.manners, known=past.answers, note=recorder.note)
+        return replace(self.manners, known=past.answers, chosen=chosen)
 
 
 def tell_past(past: Past, heading: Heading, file: Path) -> None:

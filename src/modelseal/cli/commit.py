@@ -24,17 +24,19 @@ def commit(
     from modelseal.cli.moment import now
     from modelseal.cli.paper import Paper
     from modelseal.verifying import commitment
-    from modelseal.writing import write_atomically
+    from modelseal.verifying.ledger import ledger_of
+    from modelseal.writing import write_atomically, write_new
 
     salts_file = salts_of(fingerprint)
-    check_output(output, inputs=[fingerprint, salts_file])
+    beside = [fingerprint, salts_file, ledger_of(fingerprint)]
+    check_output(output, inputs=[*beside, *(each for each in (key, passphrase_file) if each)])
     check_output(salts_file, inputs=[fingerprint])
     sealed = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
     if salts_file.exists():
         salts = read_salts(sealed, salts_file)
     else:
         salts = commitment.draw_salts(sealed, time=now())
-        write_atomically(salts_file, commitment.write_part(salts))
+        write_new(salts_file, commitment.write_part(salts))
     write_atomically(output, commitment.write_part(commitment.commit(sealed, salts)))
     output.chmod(0o644)
     Paper().write(f"{output}: a commitment to {len(sealed)} samples, to be made public")

@@ -49,10 +49,10 @@ def check_output(path: Path, *, inputs: Sequence[Path]) -> None:
 
 
 def is_same(path: Path, other: Path) -> bool:
-    """Whether two paths lead to one file; not if one of them leads nowhere."""
+    """Whether two paths lead to one file, which need not be there yet."""
     try:
-        return path.samefile(other)
-    except OSError:
+        return path.resolve() == other.resolve() or path.samefile(other)
+    except (OSError, RuntimeError):  # a loop of links leads nowhere
         return False
 
 

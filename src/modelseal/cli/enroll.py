@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from modelseal.cli.asking_options import Pace, Retries, Timeout
 from modelseal.cli.enrolment_options import AcceptOther, EnrolmentAlpha, MostUnstable, Repeats
 from modelseal.cli.options import (
+    CheckFile,
     EndpointName,
     FingerprintFile,
     OrderSeed,
@@ -35,6 +36,7 @@ def enroll(  # noqa: PLR0913 (a verb)
     retries: Retries = 3,
     timeout: Timeout = 30.0,
     pace: Pace = 0.0,
+    check: CheckFile = None,
     key: KeyFile = None,
     encrypt_to: EncryptTo = None,
     passphrase_file: BothPassphraseFile = None,
@@ -49,13 +51,18 @@ def enroll(  # noqa: PLR0913 (a verb)
     from modelseal.cli.opening import list_files, shown_name
     from modelseal.cli.paper import Paper, complain
     from modelseal.cli.repeating import tell_enrolled, warn_of_others
+    from modelseal.cli.spending import Budget
     from modelseal.verifying import Manners
     from modelseal.verifying.enrolling import Demands, Others
 
-    asking = Asking(manners=Manners(retries=retries, pace=pace), timeout=timeout)
+    budget = Budget(fingerprint, per_check=None, max_uses=None)
+    asking = Asking(
+        manners=Manners(retries=retries, pace=pace), timeout=timeout, budget=budget, check=check
+    )
+    read_first = [each for each in (key, check) if each]
     goal = choose_destination(
         output,
-        inputs=[fingerprint, *list_files(endpoint)],
+        inputs=[fingerprint, budget.ledger, *read_first, *list_files(endpoint)],
         encrypt_to=encrypt_to,
         passphrase_file=passphrase_file,
     )
@@ -92,13 +99,18 @@ def ask(
     """
     import numpy as np
 
+    from modelseal.cli.natural import ask_natural
     from modelseal.cli.opening import open_endpoint
     from modelseal.cli.progress import reporting
     from modelseal.outputs.answers import Kind
-    from modelseal.verifying.enrolling import enroll
+    from modelseal.verifying.enrolling import check, enroll
 
     kind = Kind(shows.value) if shows else None
     opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.patience)
+    check(fingerprint, opened, demands)
+    ask_natural(opened, endpoint, fingerprint, asking=asking)
+    if asking.budget is not None:
+        asking.budget.take_all(fingerprint, endpoint=demands.name)
     with reporting() as report:
         return enroll(
             fingerprint,

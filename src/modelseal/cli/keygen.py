@@ -10,7 +10,7 @@ def keygen(*, output: Pair, purpose: PurposeOption = KeyPurpose.ENCRYPTION) -> N
     from modelseal.cli.paper import Paper
     from modelseal.errors import BadFileError
     from modelseal.fingerprint.keys import Purpose, make_pair
-    from modelseal.writing import write_atomically
+    from modelseal.writing import write_new
 
     private, public = (output.with_name(output.name + end) for end in (".pem", ".pub.pem"))
     for path in (private, public):
@@ -18,7 +18,7 @@ def keygen(*, output: Pair, purpose: PurposeOption = KeyPurpose.ENCRYPTION) -> N
         if path.exists():
             raise BadFileError(path, "a new file was wanted for a key, but there is one already")
     secret, shown = make_pair(Purpose(purpose.value), passphrase=key_passphrase())
-    write_atomically(private, secret)
-    write_atomically(public, shown)
+    write_new(private, secret)
+    write_new(public, shown)
     public.chmod(0o644)
     Paper().write(f"{private}: the private key, for {purpose.value}; {public}: the public one")

@@ -36,7 +36,8 @@ def with_terms(
             raise InvalidArgumentError(
                 f"--{name} is for fingerprints that were enrolled, but this one was only sealed"
             )
-    if neighbours and fingerprint.neighbours is None:
+    # Where none were found, the row of each sample holds zeros.
+    if neighbours and (fingerprint.neighbours is None or not fingerprint.neighbours.any()):
         raise InvalidArgumentError(
             "--neighbours needs a fingerprint with neighbours, as seal --neighbours makes it"
         )

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelseal.cli.paper import complain
+from modelseal.errors import BadFileError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from modelseal.fingerprint.record import Fingerprint
+    from modelseal.verifying.spending import Spending
 
 LOW = 2
 """With fewer checks left than this, the user is warned."""
@@ -37,9 +39,8 @@ class Budget:
         fingerprint: "Fingerprint",
         *,
         endpoint: str,
-        known: "Collection[int]",
         generator: "np.random.Generator",
-    ) -> tuple[int, ...] | None:
+    ) -> "Spending | None":
         """Enters the samples of a check in the ledger before they are asked.
 
         There is a ledger if one was begun, or if something is to be kept account of.
@@ -47,25 +48,20 @@ class Budget:
         Args:
             fingerprint: What is going to be asked.
             endpoint: What it is asked of, without secrets.
-            known: The samples whose answers are known from earlier: then that check goes on,
-                whose samples are entered already.
             generator: Chooses among samples that were spent equally often.
 
         Returns:
-            The numbers of the samples; None for all, without a ledger.
+            The samples; None for all, without a ledger.
 
         Raises:
             ModelsealError: Too few samples are left, or the ledger cannot be used.
         """
         from modelseal.verifying.ledger import check_count
-        from modelseal.verifying.spending import find_check, spend
+        from modelseal.verifying.spending import spend
 
         check_count(self.per_check, fingerprint)
-        part = self.per_check is not None and self.per_check < len(fingerprint)
-        if not (self.ledger.exists() or part or self.max_uses is not None):
+        if not (self.ledger.exists() or self.keeps_account(fingerprint)):
             return None
-        if known and self.ledger.exists():
-            return find_check(self.ledger, fingerprint, endpoint=endpoint, known=known)
         spent = spend(
             self.ledger,
             fingerprint,
@@ -77,7 +73,71 @@ class Budget:
         limited = len(spent.samples) < len(fingerprint) or self.max_uses is not None
         if limited and spent.checks_left < LOW:
             self.warn(spent.checks_left)
-        return tuple(int(number) for number in spent.samples)
+        return spent
+
+    def take_all(self, fingerprint: "Fingerprint", *, endpoint: str) -> None:
+        """Enters all samples in the ledger, if there is one, before an enrolment asks them.
+
+        Args:
+            fingerprint: What is going to be asked.
+            endpoint: What it is asked of, without secrets.
+
+        Raises:
+            ModelsealError: The ledger cannot be used.
+        """
+        import numpy as np
+
+        from modelseal.verifying.spending import spend
+
+        if self.ledger.exists():
+            spend(
+                self.ledger,
+                fingerprint,
+                endpoint=endpoint,
+                generator=np.random.default_rng(),
+                per_check=len(fingerprint),
+            )
+
+    def go_on(
+        self,
+        fingerprint: "Fingerprint",
+        *,
+        endpoint: str,
+        check: str | None,
+        known: "Collection[int]",
+    ) -> tuple[int, ...] | None:
+        """The samples of a check that goes on, which are entered already.
+
+        Args:
+            fingerprint: What is going to be asked.
+            endpoint: What it is asked of, without secrets.
+            check: The name of the check in the ledger, as its record has it.
+            known: The samples whose answers are known.
+
+        Returns:
+            The numbers of the samples; None for all, without a ledger.
+
+        Raises:
+            ModelsealError: The ledger has no such check, or there is none where there should be.
+        """
+        from modelseal.verifying.ledger import check_count
+        from modelseal.verifying.spending import find_check
+
+        check_count(self.per_check, fingerprint)
+        if self.ledger.exists():
+            return find_check(self.ledger, fingerprint, endpoint=endpoint, check=check, known=known)
+        if self.keeps_account(fingerprint):
+            raise BadFileError(
+                self.ledger,
+                "a ledger with the check that goes on was wanted, but there is none: --per-check "
+                "and --max-uses are for a new check",
+            )
+        return None
+
+    def keeps_account(self, fingerprint: "Fingerprint") -> bool:
+        """Whether the user said something for which a ledger is needed."""
+        part = self.per_check is not None and self.per_check < len(fingerprint)
+        return part or self.max_uses is not None
 
     def warn(self, left: int) -> None:
         """Tells that the stock runs low."""

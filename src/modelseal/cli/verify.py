@@ -182,9 +182,14 @@ def ask(
     try:
         kind = Kind(shows.value) if shows else None
         opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.patience)
+        asking.check_sense(fingerprint, opened)
+        asking = asking.start()
         ask_natural(opened, endpoint, fingerprint, asking=asking)
-        manners = asking.begin(fingerprint, shown_name(endpoint), generator=generator)
-        with reporting() as report:
+        name = shown_name(endpoint)
+        with (
+            asking.begin(fingerprint, name, generator=generator) as manners,
+            reporting() as report,
+        ):
             return verifying.verify(
                 fingerprint,
                 opened,

@@ -26,11 +26,15 @@ GRACE = 1.0
 """How many seconds a program may take to end by itself once nobody asks it any more."""
 
 
+SECRETS = {"MODELSEAL_PASSPHRASE", "MODELSEAL_KEY_PASSPHRASE"}
+"""What opens fingerprints and keys, which whoever answers samples must not have."""
+
+
 class Child:
     """A program that answers each line with a line.
 
     It runs in a process group of its own, which ends with `close`, with the last use of this
-    object, or with this program.
+    object, or with this program. It is given our environment without what opens fingerprints.
 
     Args:
         arguments: The program and its arguments; no shell reads them.
@@ -49,6 +53,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
+                env={key: value for key, value in os.environ.items() if key not in SECRETS},
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:

@@ -8,10 +8,11 @@ is described in `docs/json.md` as `modelseal.record/1`.
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from weakref import finalize
 
 from modelseal.endpoints.answer_lines import RECORD, to_object
 from modelseal.endpoints.reading import JsonObject, read_object, text_at
@@ -19,6 +20,8 @@ from modelseal.endpoints.recorded import read_file, read_lines, settle
 from modelseal.errors import BadFileError, EndpointError
 from modelseal.outputs.answers import Answers
 from modelseal.writing import PRIVATE, explain
+
+EXISTS = "a new file was wanted for a record, but this one exists: --resume goes on with it"
 
 
 def moment() -> str:
@@ -39,11 +42,16 @@ class Heading:
         fingerprint: The digest of the fingerprint whose samples were asked.
         samples: How many it holds.
         endpoint: What was asked, without secrets.
+        neighbours: Whether an answer may be that to a neighbour of the sample: then it says
+            nothing of the sample alone.
+        check: What the ledger of spent samples calls the check; None without a ledger.
     """
 
     fingerprint: str
     samples: int
     endpoint: str
+    neighbours: bool = False
+    check: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,10 +62,13 @@ class Past:
         answers: What came of each sample: its answer, or the error that stands for answers that
             contradict one another.
         cut: Whether the last line was half written, as after a crash, and was taken out.
+        check: What the ledger of spent samples calls the check that goes on; None if the heading
+            does not say.
     """
 
     answers: dict[int, Answers | EndpointError] = field(default_factory=dict)
     cut: bool = False
+    check: str | None = None
 
 
 class Recorder:
@@ -74,6 +85,31 @@ class Recorder:
     def __init__(self, path: Path, *, now: Callable[[], str] = moment) -> None:
         self.path = path
         self.now = now
+        self.release: Callable[[], object] = lambda: None
+        """Lets others write to the record again."""
+
+    def hold(self) -> "Recorder":
+        """Keeps others from writing to the same record, until this object is not used any more.
+
+        Raises:
+            BadFileError: Somebody writes to it already, or it cannot be opened.
+        """
+        try:
+            from fcntl import LOCK_EX, LOCK_NB, flock
+        except ModuleNotFoundError:  # not every system has it, and one process needs none
+            return self
+        try:
+            file = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise BadFileError(self.path, f"cannot be read: {explain(error)}") from error
+        self.release = finalize(self, os.close, file)
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError as error:
+            self.release()
+            problem = "a record that nobody writes to was wanted, but another check does so now"
+            raise BadFileError(self.path, problem) from error
+        return self
 
     def note(self, number: int, answer: Answers | EndpointError) -> None:
         """Writes what came of one sample.
@@ -97,15 +133,22 @@ def start(path: Path, heading: Heading) -> Recorder:
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
     except FileExistsError as error:
-        problem = (
-            "a new file was wanted for a record, but this one exists: --resume goes on with it"
-        )
-        raise BadFileError(path, problem) from error
+        raise BadFileError(path, EXISTS) from error
     except (OSError, ValueError) as error:
         raise BadFileError(path, f"cannot be written: {explain(error)}") from error
-    recorder = Recorder(path)
+    recorder = Recorder(path).hold()
     append(path, to_bytes({"schema": RECORD, **asdict(heading), "time": recorder.now()}))
     return recorder
+
+
+def check_new(path: Path) -> None:
+    """Makes sure, before anything is spent, that a record can be begun in a file.
+
+    Raises:
+        BadFileError: There is something already.
+    """
+    if path.is_symlink() or path.exists():
+        raise BadFileError(path, EXISTS)
 
 
 def resume(path: Path, heading: Heading) -> tuple[Recorder, Past]:
@@ -117,15 +160,19 @@ def resume(path: Path, heading: Heading) -> tuple[Recorder, Past]:
 
     Raises:
         BadFileError: The file is no record, one of other samples or of another endpoint, a line
-            is malformed, or it cannot be read or written.
+            is malformed, somebody else goes on with it, or it cannot be read or written.
     """
-    content = read_file(path)
-    whole = mended(content)
-    check_heading(path, whole.partition(b"\n")[0], heading)
-    lines = read_lines(path, whole, count=heading.samples)
-    append(path, whole, start=min(len(content), len(whole)))
+    recorder = Recorder(path).hold()
+    with ExitStack() as undo:
+        undo.callback(recorder.release)
+        content = read_file(path)
+        whole = mended(content)
+        check = check_heading(path, whole.partition(b"\n")[0], heading)
+        lines = read_lines(path, whole, count=heading.samples)
+        append(path, whole, start=min(len(content), len(whole)))
+        undo.pop_all()
     answers = {number: said(entries) for number, entries in lines.items()}
-    return Recorder(path), Past(answers=answers, cut=len(whole) < len(content))
+    return recorder, Past(answers=answers, cut=len(whole) < len(content), check=check)
 
 
 def mended(content: bytes) -> bytes:
@@ -152,8 +199,11 @@ def said(lines: list[Answers]) -> Answers | EndpointError:
         return error
 
 
-def check_heading(path: Path, line: bytes, wanted: Heading) -> None:
-    """Makes sure that a record is one of these samples and this endpoint.
+def check_heading(path: Path, line: bytes, wanted: Heading) -> str | None:
+    """Makes sure that a record is one of these samples, asked of this endpoint in this way.
+
+    Returns:
+        What the ledger of spent samples calls the check, if the heading says so.
 
     Raises:
         BadFileError: It is not.
@@ -172,9 +222,23 @@ def check_heading(path: Path, line: bytes, wanted: Heading) -> None:
     if endpoint != wanted.endpoint:
         problem = f"a record of {wanted.endpoint} was wanted, but it is of {endpoint}"
         raise BadFileError(path, problem, field="endpoint")
+    if says_neighbours(content) != wanted.neighbours:
+        names = {False: "the samples alone", True: "the samples and their neighbours"}
+        problem = (
+            f"a record of {names[wanted.neighbours]} was wanted, but it is of "
+            f"{names[not wanted.neighbours]}"
+        )
+        raise BadFileError(path, problem, field="neighbours")
+    check = content.get("check")
+    return check if isinstance(check, str) else None
 
 
-def check_digest(path: Path, digest: object, wanted: str) -> None:
+def says_neighbours(heading: JsonObject) -> bool:
+    """Whether a heading says that answers may be those to neighbours; other programs need not."""
+    return heading.get("neighbours", False) is not False
+
+
+def check_digest(path: object, digest: object, wanted: str) -> None:
     """Makes sure that a record is one of a fingerprint.
 
     Raises:

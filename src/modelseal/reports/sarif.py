@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import PurePath
 from urllib.parse import quote
 
+from modelseal.reports.meaning import tell_meaning
 from modelseal.reports.record import Record, state, state_statistics
 
 VERSION = "2.1.0"
@@ -24,21 +25,16 @@ LEVELS = {"tampered": "error", "undecided": "warning"}
 
 RULES = {
     "tampered": (
-        "The served model is not the sealed one",
-        "A sample was answered otherwise than the sealed model answers it in any harmless way of "
-        "running it that was tried at sealing: the weights, their precision or the preprocessing "
-        "were changed.",
+        "The served model was changed",
         "Compare the deployed weights with the weights digest, and the precision and the runtime "
-        "with those at sealing. Until then trust no answer of this endpoint.",
+        "with those at sealing or enrolment. Until then trust no answer of this endpoint.",
     ),
     "undecided": (
         "Nothing is known of the served model",
-        "Answers are missing or malformed, so that the check could not be finished. That is never "
-        "taken for intact.",
         "Read the reason, make the endpoint answer, and verify again.",
     ),
 }
-"""By rule what it is called, what it means and what to do."""
+"""By rule what it is called and what to do."""
 
 
 def write_sarif(record: Record) -> bytes:
@@ -70,11 +66,11 @@ def describe_tool(record: Record) -> dict[str, object]:
                 "id": rule,
                 "name": rule.capitalize(),
                 "shortDescription": {"text": title},
-                "fullDescription": {"text": meaning},
+                "fullDescription": {"text": tell_meaning(record, rule)},
                 "help": {"text": advice},
                 "defaultConfiguration": {"level": LEVELS[rule]},
             }
-            for rule, (title, meaning, advice) in RULES.items()
+            for rule, (title, advice) in RULES.items()
         ],
     }
 

@@ -5,20 +5,11 @@ from shlex import join
 
 from modelseal.fingerprint.power import tell_level
 from modelseal.reports.filling import render
+from modelseal.reports.meaning import tell_meaning
 from modelseal.reports.record import Entry, Noticed, Record, state_statistics, unasked
 from modelseal.reports.table import Row, Table
 
 TEMPLATE = "verdict.html.j2"
-
-MEANINGS = {
-    "intact": "Every sample was answered as the sealed model answers it. That is strong evidence, "
-    "no proof.",
-    "tampered": "The network that answered is not the sealed one, run in any way that was tried "
-    "when it was sealed: its weights, its precision or what comes before it was changed.",
-    "undecided": "Answers are missing or malformed. Nothing is known of the model, and it must not "
-    "be taken for intact.",
-}
-"""What each outcome says."""
 
 
 def write_verdict(record: Record) -> bytes:
@@ -31,7 +22,7 @@ def write_verdict(record: Record) -> bytes:
         TEMPLATE,
         outcome=record["outcome"],
         reason=record["reason"],
-        meaning=MEANINGS[record["outcome"]],
+        meaning=tell_meaning(record, record["outcome"]),
         facts=list_facts(record),
         tables=[table for table in list_tables(record) if table.rows],
         command=join(["modelseal", "verify", record["fingerprint"], record["endpoint"], "--all"]),

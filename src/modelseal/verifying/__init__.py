@@ -50,10 +50,12 @@ def verify(
         enrolled fingerprint is asked and judged as `verify_repeatedly` says.
 
     Raises:
-        InvalidArgumentError: An answer is known of a sample that the fingerprint does not hold; or
-            the fingerprint is enrolled, and its enrolment does not fit the terms.
+        InvalidArgumentError: A sample is chosen that the fingerprint does not hold, or an answer
+            is known of one that is not asked; or the fingerprint is enrolled, and cannot be asked
+            so.
     """
     manners = manners or Manners()
+    check_numbers(fingerprint, manners)
     asker = Asker(endpoint, fingerprint, manners=manners, generator=generator)
     if fingerprint.enrolment is not None:
         return verify_repeatedly(
@@ -83,14 +85,24 @@ def verify(
 
 
 def recall(course: Course, manners: Manners) -> bool:
-    """Takes all that is known from earlier, and tells whether it is enough.
-
-    Raises:
-        InvalidArgumentError: An answer is known of a sample that the fingerprint does not hold.
-    """
+    """Takes all that is known from earlier, and tells whether it is enough."""
     for number, answer in manners.known.items():
-        if not 0 <= number < len(course.fingerprint):
-            wanted = f"samples 0 to {len(course.fingerprint) - 1} were wanted"
-            raise InvalidArgumentError(f"{wanted}, but {number} came", field="known")
         course.recall(number, answer)
     return course.stop is not None
+
+
+def check_numbers(fingerprint: Fingerprint, manners: Manners) -> None:
+    """Makes sure, before anything is asked, that there are all the samples that are spoken of.
+
+    Raises:
+        InvalidArgumentError: One is chosen that the fingerprint does not hold, or an answer is
+            known of one that is not asked.
+    """
+    held = range(len(fingerprint))
+    chosen = held if manners.chosen is None else manners.chosen
+    for field, numbers, wanted in (("chosen", chosen, held), ("known", manners.known, chosen)):
+        for number in numbers:
+            if number not in wanted:
+                among = f"samples 0 to {held[-1]} were wanted"
+                among += " that are chosen" if wanted is manners.chosen else ""
+                raise InvalidArgumentError(f"{among}, but {number} came", field=field)

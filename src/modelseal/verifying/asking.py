@@ -29,7 +29,8 @@ class Unasked(Enum):
 class Asker:
     """Asks an endpoint the samples of a fingerprint, one at a time.
 
-    It may be used from several threads. The time limit counts from when it is made.
+    It may be used from several threads. The time limit counts from when it is made, unless the
+    manners say since when.
 
     Args:
         endpoint: What to ask.
@@ -50,7 +51,8 @@ class Asker:
         self.fingerprint = fingerprint
         self.manners = manners
         self.clock = manners.clock
-        self.deadline = self.clock.now() + manners.time_limit
+        begun = self.clock.now() if manners.begun is None else manners.begun
+        self.deadline = begun + manners.time_limit
         self.asked: list[int] = []
         """The questions that were asked, cover among them, in the order of asking."""
         self._generator = generator
@@ -70,7 +72,8 @@ class Asker:
         if unasked is not None:
             return unasked
         answer = self.send_faces(number)
-        self.note(number, answer)
+        if not isinstance(answer, Unasked):
+            self.note(number, answer)
         return answer
 
     def send_faces(self, number: int) -> object:
@@ -78,7 +81,8 @@ class Asker:
 
         Returns:
             What came for the first that did not agree with the sample's expected answer, or for
-            the last; an EndpointError if the time was over before all were asked.
+            the last; an EndpointError if the time was over before all were asked, and that the
+            asking had ended if something else ended it.
         """
         if self.manners.faces is Faces.ITSELF or is_cover(number, self.fingerprint):
             return self.send(take_question(number, self.fingerprint, self.manners.cover))
@@ -89,6 +93,8 @@ class Asker:
             if examine(self.fingerprint, number, answer).finding is not Finding.AGREES:
                 break
             if not self.rest(self.pause()):
+                if self._ended.is_set():
+                    return Unasked.ENDED
                 return EndpointError("not all neighbours were asked in time")
             answer = self.send(face[None])
         return answer
@@ -107,11 +113,6 @@ class Asker:
     def end(self) -> None:
         """Ends the asking: no question is begun any more, and no wait goes on."""
         self._ended.set()
-
-    @property
-    def time_over(self) -> bool:
-        """Whether the time for all questions is over."""
-        return self.clock.now() >= self.deadline
 
     def take_turn(self, number: int) -> Unasked | None:
         """Waits until a question may be asked, a pause after the one before.

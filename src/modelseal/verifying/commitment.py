@@ -26,7 +26,7 @@ import numpy as np
 from pydantic import Field
 
 from modelseal.domain import Domain
-from modelseal.errors import BadFileError, MissingExtraError
+from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
 from modelseal.fingerprint.checking import MAX_CLASSES
 from modelseal.fingerprint.codec import canonical, file_digest
 from modelseal.fingerprint.parsing import Strict, parse
@@ -122,7 +122,11 @@ def draw_salts(fingerprint: Fingerprint, *, time: str) -> Salts:
     Args:
         fingerprint: What they are for.
         time: The present moment in UTC, such as `2026-11-23T10:00:00Z`.
+
+    Raises:
+        InvalidArgumentError: The fingerprint is enrolled, and so nothing is ever revealed of it.
     """
+    check_sealed(fingerprint)
     return Salts.model_validate(
         {
             "schema": SALTS,
@@ -133,8 +137,27 @@ def draw_salts(fingerprint: Fingerprint, *, time: str) -> Salts:
     )
 
 
+def check_sealed(fingerprint: Fingerprint) -> None:
+    """Makes sure that single answers of a fingerprint are evidence.
+
+    Raises:
+        InvalidArgumentError: It is enrolled: one answer of an endpoint whose answers vary proves
+            nothing, and a bundle holds no more than answers.
+    """
+    if fingerprint.enrolment is not None:
+        raise InvalidArgumentError(
+            "a fingerprint that was only sealed was wanted, but this one is enrolled, and no "
+            "single answer of an endpoint whose answers vary is evidence"
+        )
+
+
 def commit(fingerprint: Fingerprint, salts: Salts) -> Commitment:
-    """The commitment to a fingerprint, always the same for the same random numbers."""
+    """The commitment to a fingerprint, always the same for the same random numbers.
+
+    Raises:
+        InvalidArgumentError: The fingerprint is enrolled.
+    """
+    check_sealed(fingerprint)
     domain = fingerprint.domain
     return Commitment.model_validate(
         {

@@ -15,12 +15,12 @@ from modelseal.errors import EndpointError, InvalidArgumentError, SealingError
 from modelseal.fingerprint.enrolment import MAX_REPEATS, Enrolment
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers
-from modelseal.outputs.specs import OutputSpec
+from modelseal.outputs.specs import OutputSpec, RawScores
 from modelseal.shapes import Array, Mask
 from modelseal.verifying.asking import Asker, Unasked
 from modelseal.verifying.examining import tell, usable
 from modelseal.verifying.manners import Manners
-from modelseal.verifying.repeating import choose_face
+from modelseal.verifying.repeating import check_fresh, choose_face
 from modelseal.verifying.sequential import HALF, Counts, bound_all
 from modelseal.verifying.terms import ALPHA, Terms
 
@@ -101,7 +101,7 @@ def enroll(
     chance, as when it is verified.
 
     Args:
-        fingerprint: What is asked; an earlier enrolment is replaced.
+        fingerprint: What is asked, as it was sealed.
         endpoint: The deployment. It must be trusted: what it answers now is expected later.
         demands: What is asked of it.
         generator: The source of the order, and of which neighbour is asked.
@@ -114,12 +114,13 @@ def enroll(
         answered as the sealed network does.
 
     Raises:
-        InvalidArgumentError: So few repeats cannot show that any sample is steady enough.
+        InvalidArgumentError: So few repeats cannot show that any sample is steady enough, or the
+            endpoint is a file of answers, or the fingerprint is enrolled already.
         EndpointError: A question got no usable answer.
         SealingError: Less than half of the samples are steady, or some are answered otherwise than
-            by the sealed network and that was not accepted.
+            by the sealed network and that was not accepted or cannot be.
     """
-    check_repeats(demands, samples=len(fingerprint))
+    check(fingerprint, endpoint, demands)
     asker = Asker(endpoint, fingerprint, manners=manners or Manners(), generator=generator)
     shown = ask_all(asker, demands.repeats, generator=generator, progress=progress)
     rows = [choose(fingerprint, number, answers) for number, answers in enumerate(shown)]
@@ -127,6 +128,43 @@ def enroll(
     kept = find_steady(differing, demands)
     check_enough(kept, differing, demands)
     return put_together(fingerprint, [rows[number] for number in np.flatnonzero(kept)], demands)
+
+
+def check(fingerprint: Fingerprint, endpoint: Endpoint, demands: Demands) -> None:
+    """Makes sure, before samples are spent, that an enrolment could come of it.
+
+    Args:
+        fingerprint: What is going to be asked.
+        endpoint: Whom.
+        demands: What is asked of it.
+
+    Raises:
+        InvalidArgumentError: It could not, as `enroll` says.
+    """
+    check_sealed(fingerprint, demands)
+    check_fresh(endpoint)
+    check_repeats(demands, samples=len(fingerprint))
+
+
+def check_sealed(fingerprint: Fingerprint, demands: Demands) -> None:
+    """Makes sure that the answers of the sealed network are known, and others can be enrolled.
+
+    Raises:
+        InvalidArgumentError: The fingerprint expects the answers of a deployment already; or any
+            other answer shall be accepted in place of raw scores.
+    """
+    if fingerprint.enrolment is not None:
+        raise InvalidArgumentError(
+            "a fingerprint as it was sealed was wanted, but this one is enrolled already, and what "
+            "the sealed network answers is not in it: enrol the sealed file"
+        )
+    # `bound_all` needs answers that fall into kinds; scores within a tolerance of one another
+    # do not, and of many the one that agrees with most was chosen among all of them.
+    if demands.others is Others.ACCEPT and isinstance(fingerprint.spec, RawScores):
+        raise InvalidArgumentError(
+            "labels or rounded probabilities were wanted to accept other answers, but raw scores "
+            "came, for which no bound on false alarms is known"
+        )
 
 
 def check_repeats(demands: Demands, *, samples: int) -> None:
@@ -271,7 +309,7 @@ def put_together(fingerprint: Fingerprint, rows: list[Chosen], demands: Demands)
         otherwise=tuple(row.otherwise for row in rows),
     )
     return replace(
-        replace(fingerprint, enrolment=None).take(numbers),
+        fingerprint.take(numbers),
         expected=join([row.answer for row in rows]),
         power=fingerprint.power if whole else (),
         enrolment=enrolment,

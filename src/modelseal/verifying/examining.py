@@ -6,6 +6,7 @@ import numpy as np
 
 from modelseal.errors import EndpointError
 from modelseal.outputs.answers import Answers, Kind
+from modelseal.outputs.comparing import finite
 from modelseal.outputs.specs import OutputSpec
 from modelseal.shapes import Array
 from modelseal.verdict import Evidence, Finding
@@ -110,6 +111,9 @@ def check_row(part: object, kinds: str, widths: range, *, what: str) -> None:
         raise EndpointError(
             f"one row of {wanted} {what} was wanted, but an array of shape {part.shape} came"
         )
+    # Where labels alone are compared, nobody looks at the numbers beside them.
+    if part.dtype.kind == "f":
+        finite(part)
 
 
 def tell(answer: Answers, other: Answers, names: tuple[str, ...]) -> str:

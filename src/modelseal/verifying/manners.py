@@ -54,9 +54,11 @@ class Manners:
         pace: The mean pause between questions in seconds, drawn anew each time; from 0.
         time_limit: For how many seconds questions are asked in all; above 0. One that is under
             way then is still waited for.
+        begun: Since when that counts, by the clock; by default from the first question.
         concurrency: How many questions are under way at once; from 1. With more than one the
             endpoint has to bear being asked from several threads.
-        known: Answers of earlier, by sample, whose samples are not asked again.
+        known: Answers of earlier, by sample, whose samples are not asked again, nor their
+            neighbours.
         cover: Natural inputs that are asked among the samples, as `covering.draw_cover` gives them;
             their answers are neither judged nor noted.
         note: Is told every answer as soon as it came, from one thread at a time.
@@ -74,6 +76,7 @@ class Manners:
     retries: int = 3
     pace: float = 0.0
     time_limit: float = inf
+    begun: float | None = None
     concurrency: int = 1
     known: Mapping[int, object] = field(default_factory=dict)
     cover: Cover = ()

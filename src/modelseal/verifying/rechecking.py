@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from modelseal.endpoints.recorded import settle
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, MissingExtraError
 from modelseal.fingerprint.checking import check_expected, check_names, form_of
 from modelseal.outputs.answers import Answers, Kind
@@ -171,17 +172,25 @@ def stack(rows: Sequence[tuple[int | float, ...] | None], kind: type[np.generic]
 
 
 def find(revealed: Revealed, place: int, asked: Asked) -> Evidence:
-    """What the answers to one sample show: the worst of them, as one that differs is proof."""
-    entries = [examine(revealed, place, answer_of(shown)) for shown in asked.answers]
-    for finding in (Finding.DIFFERS, Finding.UNCLEAR, Finding.AGREES):
-        for entry in entries:
-            if entry.finding is finding:
-                return replace(entry, sample=asked.number)
-    raise InvalidArgumentError("at least one answer was wanted, but none came")
+    """What the answers to one sample show, by the rule of `verify` for recorded answers.
+
+    An error stands for nothing beside an answer, and answers that contradict one another are none.
+    """
+    there = [shown for shown in asked.answers if shown.error is None] or asked.answers
+    answer: Answers | EndpointError
+    try:
+        answer = settle([answer_of(shown) for shown in there])
+    except EndpointError as error:
+        answer = error
+    return replace(examine(revealed, place, answer), sample=asked.number)
 
 
-def answer_of(shown: Shown) -> Answers | EndpointError:
-    """A raw answer as an endpoint gives it, or the error that stands for none."""
+def answer_of(shown: Shown) -> Answers:
+    """A raw answer as an endpoint gives it.
+
+    Raises:
+        EndpointError: There is none, or a malformed one.
+    """
     parts = {
         Kind.LABELS: shown.labels,
         Kind.SCORES: shown.scores,
@@ -189,10 +198,10 @@ def answer_of(shown: Shown) -> Answers | EndpointError:
     }
     there = [kind for kind, part in parts.items() if part is not None]
     if shown.error is not None or not there:
-        return EndpointError(shown.error or "no answer came")
+        raise EndpointError(shown.error or "no answer came")
     beside = there == [Kind.LABELS, Kind.PROBABILITIES]
     if len(there) > 1 and not beside:
-        return EndpointError("labels, probabilities or scores were wanted, but more than one came")
+        raise EndpointError("labels, probabilities or scores were wanted, but more than one came")
     values = shown.scores if shown.scores is not None else shown.probabilities
     try:
         return Answers(
@@ -202,7 +211,7 @@ def answer_of(shown: Shown) -> Answers | EndpointError:
             digits=shown.digits,
         )
     except InvalidArgumentError as error:
-        return EndpointError(str(error))
+        raise EndpointError(str(error)) from error
 
 
 def conclude(bundle: Bundle, evidence: tuple[Evidence, ...]) -> Verdict:

@@ -63,7 +63,7 @@ def rehearse(
         endpoint: What to ask.
         natural: What is asked.
         generator: The source of waits.
-        manners: How often to ask again after faults that may pass, and for how long.
+        manners: At what pace, how often to ask again after faults that may pass, and for how long.
 
     Raises:
         EndpointError: An image got no usable answer, or too few got that of their class.
@@ -87,6 +87,9 @@ def ask_class(asker: Asker, codes: Codes, number: int) -> int:
     Raises:
         EndpointError: No usable answer came.
     """
+    unasked = asker.take_turn(number)
+    if unasked is not None:
+        raise EndpointError(f"natural image {number} was not asked since {unasked.value}")
     try:
         answer = usable(asker.send(codes[[number]]), asker.fingerprint.classes)
         # Numbers close to the largest that there are may overflow when they are compared.

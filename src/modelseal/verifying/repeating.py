@@ -5,8 +5,9 @@ from math import inf
 
 import numpy as np
 
+from modelseal.endpoints.base import Endpoint
+from modelseal.endpoints.recorded import RecordedEndpoint
 from modelseal.errors import EndpointError, InvalidArgumentError
-from modelseal.fingerprint.enrolment import Enrolment
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.shapes import Codes
 from modelseal.verdict import Verdict
@@ -16,7 +17,7 @@ from modelseal.verifying.course import Depth, patience
 from modelseal.verifying.manners import Manners
 from modelseal.verifying.summing_up import sum_up
 from modelseal.verifying.tallying import Tallies, Turns
-from modelseal.verifying.terms import apply
+from modelseal.verifying.terms import Levels, apply
 
 
 def verify_repeatedly(
@@ -45,14 +46,10 @@ def verify_repeatedly(
         are allowed settle neither, or no answers come.
 
     Raises:
-        InvalidArgumentError: The fingerprint is not enrolled, or was asked too little at enrolment
-            for these terms; or answers are known from earlier, which cannot be counted again.
+        InvalidArgumentError: The fingerprint cannot be asked so, as `check` says.
     """
-    enrolment = check(fingerprint, asker.manners)
-    chosen = asker.manners.chosen
-    count = len(fingerprint if chosen is None else chosen)
-    levels = apply(asker.manners.terms, enrolment, samples=count)
-    tallies, turns = Tallies(fingerprint, levels, chosen=chosen), Turns(generator)
+    levels = check(fingerprint, asker.endpoint, asker.manners)
+    tallies, turns = Tallies(fingerprint, levels, chosen=asker.manners.chosen), Turns(generator)
     longest, silent = patience(asker.endpoint), 0.0
     while tallies.queries < levels.queries:
         number = turns.choose(tallies)
@@ -69,26 +66,57 @@ def verify_repeatedly(
     return sum_up(tallies, stop=Stop.BUDGET)
 
 
-def check(fingerprint: Fingerprint, manners: Manners) -> Enrolment:
-    """The enrolment of a fingerprint that can be asked repeatedly.
+def check(fingerprint: Fingerprint, endpoint: Endpoint, manners: Manners) -> Levels:
+    """What answers are compared with, once it is known that a fingerprint can be asked so.
+
+    Nothing is asked: whoever spends samples, or keeps a record, looks first whether that is of use.
+
+    Args:
+        fingerprint: What is going to be asked.
+        endpoint: Whom.
+        manners: How.
 
     Raises:
-        InvalidArgumentError: It has none, or answers are known from earlier, or natural inputs
-            shall be asked among the samples.
+        InvalidArgumentError: The fingerprint is not enrolled, or was asked too little at enrolment
+            for these terms; or the endpoint is a file of answers; or answers are known from
+            earlier, or several questions shall be asked at once, or natural inputs among the
+            samples.
     """
     if fingerprint.enrolment is None:
         raise InvalidArgumentError("an enrolled fingerprint was wanted, but this one is not")
+    check_fresh(endpoint)
     if manners.known:
         raise InvalidArgumentError(
             "no answers of earlier were wanted, since an enrolled fingerprint is asked anew each "
             f"time, but those to {len(manners.known)} samples came"
+        )
+    if manners.concurrency > 1:
+        raise InvalidArgumentError(
+            "one question at a time was wanted, since each answer of an enrolled fingerprint says "
+            f"what is asked next, but {manners.concurrency} came",
+            field="concurrency",
         )
     if manners.cover:
         raise InvalidArgumentError(
             "no natural inputs for cover were wanted, since the samples of an enrolled fingerprint "
             f"are asked again and again, but {len(manners.cover)} came"
         )
-    return fingerprint.enrolment
+    samples = len(fingerprint if manners.chosen is None else manners.chosen)
+    return apply(manners.terms, fingerprint.enrolment, samples=samples)
+
+
+def check_fresh(endpoint: Endpoint) -> None:
+    """Makes sure that each answer is a draw of its own.
+
+    Raises:
+        InvalidArgumentError: The endpoint is a file, which says the same however often it is
+            asked: one answer would count as many.
+    """
+    if isinstance(endpoint, RecordedEndpoint):
+        raise InvalidArgumentError(
+            "a service that answers each question anew was wanted, since how often answers differ "
+            "is counted, but recorded answers came"
+        )
 
 
 def ask_face(asker: Asker, number: int, generator: np.random.Generator) -> object:

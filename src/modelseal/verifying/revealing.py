@@ -5,9 +5,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from modelseal.endpoints.answer_lines import RECORD
 from modelseal.endpoints.reading import JsonObject, name_of, read_object
 from modelseal.endpoints.recorded import LARGEST
-from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
+from modelseal.endpoints.recording import check_digest, says_neighbours
+from modelseal.errors import BadFileError, EndpointError
+from modelseal.fingerprint.codec import file_digest
 from modelseal.fingerprint.parsing import parse
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.verifying.bundle import SCHEMA, Bundle, Evidence, Shown, message_of, sign_bundle
@@ -29,13 +32,17 @@ def read_records(text: bytes, fingerprint: Fingerprint, *, name: str) -> Records
         name: What the file is called in errors.
 
     Raises:
-        BadFileError: A line is malformed, there is no such sample, or none was asked.
+        BadFileError: A line is malformed, there is no such sample, or none was asked; or the
+            heading says that the answers are of other samples, or of neighbours too.
     """
     answers: dict[int, list[Shown]] = defaultdict(list)
     for number, line in enumerate(text.split(b"\n"), start=1):
         try:
             content = read_object(line) if line.strip() else {}
-            if not content or (number == 1 and "schema" in content):
+            if number == 1 and content.get("schema") == RECORD:
+                check_source(content, fingerprint, name=name)
+                continue
+            if not content:
                 continue
             answers[sample_of(content, len(fingerprint))].append(
                 shown(content, name=f"{name}: line {number}")
@@ -45,6 +52,22 @@ def read_records(text: bytes, fingerprint: Fingerprint, *, name: str) -> Records
     if not answers:
         raise BadFileError(name, "recorded answers were wanted, but none came")
     return answers
+
+
+def check_source(heading: JsonObject, fingerprint: Fingerprint, *, name: str) -> None:
+    """Makes sure that the answers below a heading are to the samples of a fingerprint.
+
+    Raises:
+        BadFileError: They are to those of another one, or may be to neighbours.
+    """
+    check_digest(name, heading.get("fingerprint"), file_digest(fingerprint))
+    if says_neighbours(heading):
+        raise BadFileError(
+            name,
+            "answers to the samples alone were wanted, but those to neighbours are among them, "
+            "which a bundle does not show",
+            field="neighbours",
+        )
 
 
 def endpoint_of(text: bytes) -> str:
@@ -96,14 +119,8 @@ def reveal(
         time: The present moment in UTC.
 
     Raises:
-        InvalidArgumentError: The fingerprint is enrolled: one answer of an endpoint whose answers
-            vary proves nothing, and a bundle holds no more than answers.
+        InvalidArgumentError: The fingerprint is enrolled.
     """
-    if fingerprint.enrolment is not None:
-        raise InvalidArgumentError(
-            "a fingerprint that was only sealed was wanted, but this one is enrolled, and no "
-            "single answer of an endpoint whose answers vary is evidence"
-        )
     evidence = Evidence.model_validate(
         {
             "schema": SCHEMA,

@@ -80,7 +80,9 @@ def bound_all(differing: Counts, asked: int, *, risk: float, samples: int) -> Pe
     answers to be the same one, where P(Bin(R, 1/2) ≥ k) is at most the share a. For π ≤ 1/2,
     P(Bin(R, π) ≥ k) is convex in π and 0 at 0, so it is at most 2πa; one answer at the most has
     π > 1/2, and fails with at most a. All together fail with at most 2a, as the π add up to 1.
-    The samples that were dropped count as well: they were chosen by their answers, too.
+    The samples that were dropped count as well: they were chosen by their answers, too. All of
+    that needs "the same answer" to be an equivalence, which it is for labels and for rounded
+    numbers. Raw scores are only compared with those of the sealed network, which nobody chose.
 
     Args:
         differing: How many answers of each sample differed from its enrolled one.

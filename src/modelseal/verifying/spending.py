@@ -31,12 +31,19 @@ class Spending:
     """Which samples a check has spent, and what is left.
 
     Args:
+        check: What the ledger calls the check.
         samples: Their numbers.
         checks_left: How many more checks of this size can take samples that are not used up.
     """
 
+    check: str
     samples: Array
     checks_left: int
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the samples, as `Manners.chosen` takes them."""
+        return tuple(int(number) for number in self.samples)
 
 
 def looks(path: Path, endpoint: str) -> int:
@@ -88,10 +95,13 @@ def spend(
         check_same(ledger, opening, path)
         count = per_check or ledger.opening.per_check or len(fingerprint)
         chosen = choose(ledger.uses, count, most=max_uses, generator=generator, path=path)
-        append(file, entry_of(endpoint, chosen))
+        entry = entry_of(endpoint, chosen)
+        append(file, entry)
     uses = ledger.uses
     uses[chosen] += 1
-    return Spending(samples=chosen, checks_left=left(uses, max_uses or 1) // count)
+    return Spending(
+        check=entry.check, samples=chosen, checks_left=left(uses, max_uses or 1) // count
+    )
 
 
 def choose(
@@ -119,14 +129,20 @@ def left(uses: Array, most: int) -> int:
 
 
 def find_check(
-    path: Path, fingerprint: Fingerprint, *, endpoint: str, known: Collection[int]
+    path: Path,
+    fingerprint: Fingerprint,
+    *,
+    endpoint: str,
+    check: str | None,
+    known: Collection[int],
 ) -> tuple[int, ...]:
-    """The samples of the check that goes on: the last one of an endpoint that took those known.
+    """The samples of the check that goes on.
 
     Args:
         path: The ledger.
         fingerprint: What it is of.
         endpoint: What is asked, without secrets.
+        check: What the ledger calls the check; None if its record does not say.
         known: The samples whose answers are known already.
 
     Raises:
@@ -134,11 +150,13 @@ def find_check(
     """
     ledger = read_ledger(path)
     check_same(ledger, opening_of(fingerprint, None), path)
-    for entry in reversed(ledger.entries):
-        if entry.endpoint == endpoint and set(known) <= set(entry.samples):
+    for entry in ledger.entries:
+        same = (entry.check, entry.endpoint) == (check, endpoint)
+        if same and set(known) <= set(entry.samples):
             return entry.samples
     raise BadFileError(
-        path, f"a check of {endpoint} with the samples of the record was wanted, but there is none"
+        path,
+        f"the check of {endpoint} that the record is of was wanted, but the ledger has no such one",
     )
 
 

@@ -58,7 +58,19 @@ def intact(tallies: Tallies, evidence: tuple[Evidence, ...]) -> str:
     ruled_out = f"; rules out, as tried at sealing: {power}" if power else ""
     return (
         f"{of(len(evidence), tallies.fingerprint)} are still answered as enrolled: {differing} of "
-        f"{tallies.queries} answers differed{ruled_out}"
+        f"{tallies.queries} answers differed{tell_others(tallies, evidence)}{ruled_out}"
+    )
+
+
+def tell_others(tallies: Tallies, evidence: tuple[Evidence, ...]) -> str:
+    """How many of the samples were enrolled with answers that are not the sealed network's."""
+    enrolment = tallies.fingerprint.enrolment
+    count = sum(enrolment.otherwise[entry.sample] for entry in evidence) if enrolment else 0
+    return (
+        f"; {count} of these samples were enrolled with other answers than those of the sealed "
+        "network, so that what was changed before is not found"
+        if count
+        else ""
     )
 
 
