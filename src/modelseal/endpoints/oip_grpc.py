@@ -98,13 +98,12 @@ class OipGrpcEndpoint:
             contract = self.learn(channel)
             ask = partial(self.ask_once, channel, contract)
             return ask_in_groups(ask, codes, size=contract.form.batch)
-        except PassingError as error:
-            # A channel that lost its server waits ever longer before it looks again. Others may
-            # be using this one: it closes with the last use.
-            self.channel = None
-            raise PassingError(f"{self.address}: {error}", wait=error.wait) from error
         except EndpointError as error:
-            raise EndpointError(f"{self.address}: {error}") from error
+            if isinstance(error, PassingError):
+                # A channel that lost its server waits ever longer before it looks again. Others
+                # may be using this one: it closes with the last use.
+                self.channel = None
+            raise error.at(self.address) from error
 
     def connect(self) -> Channel:
         """The connection that is kept, or a new one.
