@@ -4,7 +4,6 @@ import threading
 import grpc
 import numpy as np
 import pytest
-import sealed
 from canned_grpc import canned_server, declaring, failing, official, replying
 
 from modelseal.domain import Domain
@@ -12,9 +11,6 @@ from modelseal.endpoints.base import Endpoint
 from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
 from modelseal.errors import EndpointError, InvalidArgumentError, MissingExtraError, PassingError
 from modelseal.outputs.answers import Kind
-from modelseal.outputs.specs import RawScores
-from modelseal.verdict import Outcome
-from modelseal.verifying import Depth, Manners, verify
 
 DOMAIN = Domain(shape=(4,))
 CODES = np.array([[0, 1, 128, 255]], np.uint8)
@@ -150,7 +146,7 @@ def test_a_busy_server_is_a_fault_that_may_pass_and_is_asked_over_a_new_connecti
     with OipGrpcEndpoint(address, DOMAIN) as endpoint:
         with pytest.raises(PassingError, match=rf"^{address}: .*UNAVAILABLE came: loading") as busy:
             endpoint.ask(CODES)
-        assert (busy.value.wait, endpoint.channel) == (None, None)
+        assert (busy.value.wait, endpoint.connection) == (None, None)
         server.serves(replying(1.0))
         assert endpoint.ask(CODES).values == 1.0
 
@@ -277,29 +273,3 @@ def test_what_is_not_installed_is_said_before_the_first_question(package, monkey
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=r"needs an extra: .*modelseal\[grpc\]"):
         OipGrpcEndpoint("grpc://host:1/m", DOMAIN)
-
-
-@pytest.mark.parametrize("right", [True, False])
-def test_a_server_is_verified_with_many_questions_at_once(right, server):
-    spec = RawScores(1e-4)
-    codes = sealed.fields(domain=DOMAIN, classes=3, count=12)["samples"]
-    shown = DOMAIN.decode(codes)[:, :3].astype(np.float64)
-    shown[7] += 0 if right else 1
-    made = sealed.fingerprint(
-        domain=DOMAIN, classes=3, count=12, spec=spec, samples=codes, expected=spec.reveal(shown)
-    )
-
-    def infer(request, context):
-        asked = official.ModelInferRequest.FromString(request)
-        values = np.frombuffer(asked.raw_input_contents[0], "<f4")
-        return replying(*values[:3].tolist())(request, context)
-
-    with OipGrpcEndpoint(server.serves(infer), DOMAIN) as endpoint:
-        verdict = verify(
-            made,
-            endpoint,
-            generator=np.random.default_rng(0),
-            depth=Depth.ALL,
-            manners=Manners(concurrency=4),
-        )
-    assert verdict.outcome is (Outcome.INTACT if right else Outcome.TAMPERED)
