@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from serving import serve
 from torch import nn
 
-from modelseal.endpoints.answer_lines import read_line
+from modelseal.endpoints.answer_lines import read_entry
 from modelseal.models.loading import load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -177,7 +177,7 @@ def test_every_model_file_on_a_page_can_be_loaded(page, place):
 
 def test_the_recorded_answers_of_the_readme_can_be_read():
     ((_, lines),) = blocks(ROOT / "README.md", "jsonl")
-    samples = [read_line(line.encode(), 8)[0] for line in lines.splitlines()]
+    samples = [read_entry(line.encode(), 8, heading=False)[0] for line in lines.splitlines()]
     assert samples == [0, 1]
 
 

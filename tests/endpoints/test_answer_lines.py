@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from modelseal.endpoints.answer_lines import read_entry, read_line, to_line
+from modelseal.endpoints.answer_lines import read_entry, to_line
 from modelseal.errors import EndpointError
 from modelseal.outputs.answers import Answers, Kind
 
@@ -28,7 +28,7 @@ def test_a_heading_is_one_only_in_the_first_line():
 
 @pytest.mark.parametrize("more", [{}, {"time": "2026-11-26T12:00:00.000Z"}, {"digits": 3}])
 def test_what_stands_beside_an_answer_is_no_part_of_it(more):
-    sample, shown = read_line(json.dumps(ANSWER | more).encode(), 4)
+    sample, shown = read_entry(json.dumps(ANSWER | more).encode(), 4, heading=False)
     assert (sample, shown.labels.tolist(), shown.digits) == (1, [[3]], more.get("digits"))
 
 

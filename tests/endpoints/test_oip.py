@@ -152,14 +152,6 @@ def test_a_version_and_a_prefix_in_the_address_are_kept(canned, reply):
     assert endpoint.model_version == "7"
 
 
-def test_names_in_the_address_may_be_escaped(canned, reply):
-    path = "/v2/models/a%20b/versions/1%2B"
-    canned.routes[("GET", path)] = reply(METADATA | {"name": "a b"})
-    right = served(reply, model_name="a b", model_version="1+")
-    canned.routes[("POST", f"{path}/infer")] = right
-    assert len(OipEndpoint(f"{canned.root}{path}", DOMAIN).ask(CODES)) == 2
-
-
 SCORES = {"name": "y", "datatype": "FP32", "shape": [2, 3], "data": [1, 2, 3, 4, 5, 6]}
 
 
@@ -296,46 +288,6 @@ def test_an_output_that_was_not_declared_is_not_taken_for_the_answer(canned, rep
         OipEndpoint(url, DOMAIN).ask(CODES)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "host/v2/models/m",
-        "ftp://host/v2/models/m",
-        "http:///v2/models/m",
-        "http://host",
-        "http://host/v2/models",
-        "http://host/v2/models/",
-        "http://host/v1/models/m",
-        "http://host/v2/models/m/infer",
-        "http://host/v2/models/m/versions",
-        "http://host/v2/models/m?x=1",
-        "http://host/v2/models/m#x",
-        "http://host/v2/models/m m",
-        "http://host:port/v2/models/m",
-        "http://host:0/v2/models/m",
-        "http://host:99999/v2/models/m",
-        "http://[::1/v2/models/m",
-    ],
-)
-def test_an_address_of_another_form_is_the_callers_mistake(url):
-    with pytest.raises(InvalidArgumentError, match=r"URL is http\(s\)://host/v2/models/NAME, but"):
-        OipEndpoint(url, DOMAIN)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://host/v2/models/m",
-        "https://host:8443/v2/models/my-model/",
-        "http://[::1]:8000/v2/models/m/versions/1",
-        "http://host/prefix/v2/models/m",
-    ],
-)
-def test_an_address_of_the_right_form_is_taken(url):
-    assert OipEndpoint(url, DOMAIN).url == url.rstrip("/")
-
-
 def test_a_password_in_the_address_is_sent_and_never_shown(canned, reply):
     url = canned.serves(METADATA, reply({}, status=403)).replace("//", "//me:secret@")
     with pytest.raises(EndpointError, match=re.escape(f"{canned.url}: ")) as caught:
@@ -345,14 +297,3 @@ def test_a_password_in_the_address_is_sent_and_never_shown(canned, reply):
     with pytest.raises(InvalidArgumentError, match="NAME, but got http://host/x") as wrong:
         OipEndpoint("http://me:secret@host/x", DOMAIN)
     assert "secret" not in str(wrong.value)
-
-
-@pytest.mark.parametrize("timeout", [0.0, -1.0, np.inf, np.nan])
-def test_a_timeout_that_is_none_is_the_callers_mistake(timeout):
-    with pytest.raises(InvalidArgumentError, match="timeout needs positive seconds"):
-        OipEndpoint("http://host/v2/models/m", DOMAIN, timeout=timeout)
-
-
-def test_fractions_cannot_be_labels():
-    with pytest.raises(InvalidArgumentError, match="shows needs scores or probabilities"):
-        OipEndpoint("http://host/v2/models/m", DOMAIN, shows=Kind.LABELS)

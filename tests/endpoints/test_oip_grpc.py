@@ -146,7 +146,7 @@ def test_a_busy_server_is_a_fault_that_may_pass_and_is_asked_over_a_new_connecti
     with OipGrpcEndpoint(address, DOMAIN) as endpoint:
         with pytest.raises(PassingError, match=rf"^{address}: .*UNAVAILABLE came: loading") as busy:
             endpoint.ask(CODES)
-        assert (busy.value.wait, endpoint.channel) == (None, None)
+        assert (busy.value.wait, endpoint.connection) == (None, None)
         server.serves(replying(1.0))
         assert endpoint.ask(CODES).values == 1.0
 

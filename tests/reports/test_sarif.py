@@ -120,6 +120,13 @@ def test_text_of_any_characters_can_be_written():
     check_document(document)
 
 
+def test_brackets_and_braces_of_a_reason_are_neither_links_nor_placeholders():
+    reason = r"outputs[0]: [see](http://evil) {0} \d came"
+    record = build_record(*TAMPERED, endpoint="m", reason=reason)
+    text = read(record)["runs"][0]["results"][0]["message"]["text"]
+    assert text == r"m: outputs\[0\]: \[see\](http://evil) {{0}} \\d came"
+
+
 def test_evidence_and_statistics_stand_beside_the_result():
     record = build_record(*TAMPERED, statistics={"p_value": 0.25})
     (result,) = read(record)["runs"][0]["results"]

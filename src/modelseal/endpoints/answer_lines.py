@@ -81,16 +81,6 @@ def read_entry(line: bytes, count: int, *, heading: bool) -> tuple[int, Answers]
     return None
 
 
-def read_line(line: bytes, count: int) -> tuple[int, Answers]:
-    """Reads one line with an answer: the sample's number and what was shown for it.
-
-    Raises:
-        EndpointError: The line is malformed, or there is no such sample.
-    """
-    content = read_object(line)
-    return read_sample(content, count), read_shown(content)
-
-
 def read_sample(content: JsonObject, count: int) -> int:
     """The number of the sample that a line is about.
 

@@ -5,6 +5,7 @@ from math import isfinite
 from modelseal.endpoints.access import NO_ACCESS, Access, read_address
 from modelseal.endpoints.grouping import ask_in_groups
 from modelseal.endpoints.http import Connection, check_address
+from modelseal.endpoints.kept import Keeping
 from modelseal.endpoints.mapping import Mapping
 from modelseal.endpoints.reading import read_value, shorten
 from modelseal.endpoints.template import Template
@@ -16,7 +17,7 @@ WANTED = "the address of a server is http(s)://host/path"
 """What an address is here, as the beginning of a sentence."""
 
 
-class HttpEndpoint:
+class HttpEndpoint(Keeping[Connection]):
     """Answers with what a server replies to a request that a template makes.
 
     One connection is kept for all questions. `close` gives it up, as does the end of the endpoint.
@@ -56,7 +57,6 @@ class HttpEndpoint:
         self.mapping = mapping
         self.timeout = timeout
         self.method = method
-        self.connection: Connection | None = None
 
     def ask(self, codes: Codes) -> Answers:
         """Sends the batch in one request, or one input in each if the template takes one.
@@ -86,18 +86,10 @@ class HttpEndpoint:
         )
         return self.mapping.read(read_value(reply.body), count=len(codes))
 
-    def connect(self) -> Connection:
-        """The connection that is kept, or a new one.
+    def open(self) -> Connection:
+        """A new connection.
 
         Raises:
             EndpointError: The environment names proxies or certificates that cannot be used.
         """
-        if self.connection is None:
-            self.connection = Connection(self.url, seconds=self.timeout, access=self.access)
-        return self.connection
-
-    def close(self) -> None:
-        """Gives the connection up; a later question opens a new one."""
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
+        return Connection(self.url, seconds=self.timeout, access=self.access)

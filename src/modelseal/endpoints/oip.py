@@ -7,7 +7,6 @@ the HTTP client.
 import re
 from functools import partial
 from math import isfinite
-from types import TracebackType
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from modelseal.endpoints.access import NO_ACCESS, Access, read_address
 from modelseal.endpoints.answering import answer, check_shows
 from modelseal.endpoints.grouping import ask_in_groups
 from modelseal.endpoints.http import Connection, check_address
+from modelseal.endpoints.kept import Keeping
 from modelseal.endpoints.oip_codec import JSON_LENGTH, decode, encode_binary, encode_json
 from modelseal.endpoints.oip_contract import Contract, read_contract
 from modelseal.endpoints.oip_target import Target
@@ -33,7 +33,7 @@ ADDRESS = re.compile(
 )
 
 
-class OipEndpoint:
+class OipEndpoint(Keeping[Connection]):
     """Answers with the first output of a served model.
 
     Before the first question it reads the model's metadata and checks them against the domain:
@@ -87,7 +87,6 @@ class OipEndpoint:
         self.shows = shows
         self.timeout = timeout
         self.contract: Contract | None = None
-        self.connection: Connection | None = None
         self.model_version = self.target.version
         """The version that answered last, or the one asked for; empty if neither is known."""
 
@@ -109,32 +108,13 @@ class OipEndpoint:
             # The chain would tell in a traceback what is hidden here.
             raise self.access.hidden(error.at(self.shown_url)) from None
 
-    def connect(self) -> Connection:
-        """The connection that is kept, or a new one.
+    def open(self) -> Connection:
+        """A new connection.
 
         Raises:
             EndpointError: The environment names proxies or certificates that cannot be used.
         """
-        if self.connection is None:
-            self.connection = Connection(self.url, seconds=self.timeout, access=self.access)
-        return self.connection
-
-    def close(self) -> None:
-        """Gives the connection up; a later question opens a new one."""
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
-
-    def __enter__(self) -> "OipEndpoint":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        return Connection(self.url, seconds=self.timeout, access=self.access)
 
     def learn(self, connection: Connection) -> Contract:
         """Reads the metadata, once.

@@ -6,13 +6,13 @@ MLServer, NVIDIA Triton and KServe speak it. It needs the extra `grpc`.
 import re
 from functools import partial
 from math import isfinite
-from types import TracebackType
 from urllib.parse import unquote
 from uuid import uuid4
 
 from modelseal.domain import Domain
 from modelseal.endpoints.answering import answer, check_shows
 from modelseal.endpoints.grouping import ask_in_groups
+from modelseal.endpoints.kept import Keeping
 from modelseal.endpoints.oip_contract import Contract, read_contract
 from modelseal.endpoints.oip_grpc_channel import Channel, load_grpc
 from modelseal.endpoints.oip_grpc_codec import (
@@ -34,7 +34,7 @@ ADDRESS = re.compile(
 )
 
 
-class OipGrpcEndpoint:
+class OipGrpcEndpoint(Keeping[Channel]):
     """Answers with the first output of a served model.
 
     Before the first question it reads the model's metadata and checks them against the domain, as
@@ -77,7 +77,6 @@ class OipGrpcEndpoint:
         self.shows = shows
         self.timeout = timeout
         self.contract: Contract | None = None
-        self.channel: Channel | None = None
         self.model_version = self.target.version
         """The version that answered last, or the one asked for; empty if neither is known."""
         # What is missing is said at once, not at the first question.
@@ -98,40 +97,20 @@ class OipGrpcEndpoint:
             contract = self.learn(channel)
             ask = partial(self.ask_once, channel, contract)
             return ask_in_groups(ask, codes, size=contract.form.batch)
-        except PassingError as error:
-            # A channel that lost its server waits ever longer before it looks again. Others may
-            # be using this one: it closes with the last use.
-            self.channel = None
-            raise PassingError(f"{self.address}: {error}", wait=error.wait) from error
         except EndpointError as error:
-            raise EndpointError(f"{self.address}: {error}") from error
+            if isinstance(error, PassingError):
+                # A channel that lost its server waits ever longer before it looks again. Others
+                # may be using this one: it closes with the last use.
+                self.connection = None
+            raise error.at(self.address) from error
 
-    def connect(self) -> Channel:
-        """The connection that is kept, or a new one.
+    def open(self) -> Channel:
+        """A new connection.
 
         Raises:
-            EndpointError: The environment names certificates that cannot be used.
+            EndpointError: The environment names proxies or certificates that cannot be used.
         """
-        if self.channel is None:
-            self.channel = Channel(self.host, secure=self.secure, seconds=self.timeout)
-        return self.channel
-
-    def close(self) -> None:
-        """Gives the connection up; a later question opens a new one."""
-        if self.channel is not None:
-            self.channel.close()
-            self.channel = None
-
-    def __enter__(self) -> "OipGrpcEndpoint":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        return Channel(self.host, secure=self.secure, seconds=self.timeout)
 
     def learn(self, channel: Channel) -> Contract:
         """Reads the metadata, once.

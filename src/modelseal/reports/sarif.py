@@ -5,6 +5,7 @@ order until one differs, and would be another finding every night.
 """
 
 import json
+import re
 from hashlib import sha256
 from pathlib import PurePath
 from urllib.parse import quote
@@ -105,7 +106,7 @@ def describe_results(record: Record) -> list[dict[str, object]]:
             "ruleIndex": list(RULES).index(outcome),
             "kind": "fail",
             "level": LEVELS[outcome],
-            "message": {"text": f"{record['endpoint']}: {record['reason']}"},
+            "message": {"text": plain(f"{record['endpoint']}: {record['reason']}")},
             "locations": [place],
             # The second is the only one that GitHub compares.
             "fingerprints": {"modelseal/1": same},
@@ -113,6 +114,19 @@ def describe_results(record: Record) -> list[dict[str, object]]:
             "properties": {"evidence": record["evidence"], **state_statistics(record)},
         }
     ]
+
+
+def plain(text: str) -> str:
+    r"""A text as that of a message, in which brackets are links and braces are placeholders.
+
+    Sections 3.11.5 and 3.11.6 say how they are written where they are neither.
+
+    Examples:
+        >>> print(plain("outputs[0]: {} came"))
+        outputs\[0\]: {{}} came
+    """
+    escaped = re.sub(r"([\\\[\]])", r"\\\1", text)
+    return escaped.replace("{", "{{").replace("}", "}}")
 
 
 def identify(record: Record) -> str:

@@ -4,8 +4,8 @@ import sealed
 
 from modelseal.domain import Domain
 from modelseal.endpoints.base import Endpoint
-from modelseal.evaluation.spotting.cheating import RoutingEndpoint, SharingEndpoint, simulate
-from modelseal.evaluation.spotting.gaining import power_of_routing, power_of_sharing
+from modelseal.evaluation.spotting.cheating import SharingEndpoint, simulate
+from modelseal.evaluation.spotting.gaining import power_of_sharing
 
 COUNT = 12
 SEAL = sealed.fingerprint(count=COUNT, domain=Domain(shape=(1, 4, 4)))
@@ -48,17 +48,6 @@ def test_verifying_a_sharing_provider_succeeds_as_often_as_computed(share, count
     )
 
 
-def test_verifying_a_routing_provider_succeeds_as_often_as_computed():
-    generator = np.random.default_rng(0)
-    suspected = np.arange(COUNT) % 3 == 0
-    served = [
-        RoutingEndpoint(CLEAN, Serving(row), suspects=lambda codes: suspected[number_of(codes)])
-        for row in NOTICED
-    ]
-    found = simulate(SEAL, served, count=2, runs=900, generator=generator)
-    assert found.value == pytest.approx(power_of_routing(NOTICED, suspected, 2), abs=0.06)
-
-
 def test_a_provider_that_answers_all_from_the_clean_copy_is_never_caught():
     generator = np.random.default_rng(0)
     all_differ = Serving(np.ones(COUNT, bool))
@@ -68,7 +57,6 @@ def test_a_provider_that_answers_all_from_the_clean_copy_is_never_caught():
     assert simulate(SEAL, served, count=8, runs=20, generator=generator).part == 20
 
 
-def test_both_are_endpoints():
+def test_it_is_an_endpoint():
     generator = np.random.default_rng(0)
     assert isinstance(SharingEndpoint(CLEAN, CLEAN, share=0.5, generator=generator), Endpoint)
-    assert isinstance(RoutingEndpoint(CLEAN, CLEAN, suspects=lambda codes: True), Endpoint)

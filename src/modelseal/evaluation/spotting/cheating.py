@@ -1,6 +1,6 @@
 """Endpoints of a provider that answers some queries from a clean copy, and how they fare."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -44,31 +44,6 @@ class SharingEndpoint:
         """
         cleanly = self.generator.random() < self.share
         return (self.clean if cleanly else self.changed).ask(codes)
-
-
-class RoutingEndpoint:
-    """Answers suspicious queries from the clean copy.
-
-    Args:
-        clean: The sealed network.
-        changed: The one that is served otherwise.
-        suspects: Whether a query is taken for a sample.
-    """
-
-    def __init__(
-        self, clean: Endpoint, changed: Endpoint, *, suspects: Callable[[Codes], bool]
-    ) -> None:
-        self.clean = clean
-        self.changed = changed
-        self.suspects = suspects
-
-    def ask(self, codes: Codes) -> Answers:
-        """Answers a batch from one of the two.
-
-        Raises:
-            EndpointError: That one gave no usable answer.
-        """
-        return (self.clean if self.suspects(codes) else self.changed).ask(codes)
 
 
 def simulate(
