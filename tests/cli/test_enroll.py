@@ -304,14 +304,19 @@ def test_what_is_enrolled_of_an_encrypted_fingerprint_is_encrypted_too(out, fold
 def test_a_part_of_the_samples_is_asked_of_an_enrolled_deployment_too(out, folder, run, serve):
     serve(out())
     run("enroll", "out.seal", URL, "-o", "on.seal")
-    seen = []
+    seen, looks = [], []
     for _ in range(2):
         result = run("verify", "on.seal", URL, "--per-check", 4, "--json", "-")
         assert result.exit_code == 0
         document = json.loads(result.stdout)
         assert (document["samples"], document["chosen"], document["asked"]) == (8, 4, 4)
+        looks.append(document["statistics"]["look"])
         seen += [entry["sample"] for entry in document["evidence"]]
     assert sorted(seen) == list(range(8))
+    # The ledger counts the checks, which are a schedule unless the user numbers them.
+    assert looks == [1, 2]
+    numbered = run("verify", "on.seal", URL, "--per-check", 4, "--look", 1, "--json", "-")
+    assert json.loads(numbered.stdout)["statistics"]["look"] == 1
 
 
 def test_no_evidence_is_made_of_an_enrolled_deployment(out, folder, run, serve):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.verifying.ledger import open_ledger, read_ledger
-from modelseal.verifying.spending import looks, spend
+from modelseal.verifying.spending import spend
 
 MADE = sealed.fingerprint(count=12)
 
@@ -143,10 +143,8 @@ def test_an_unfinished_first_line_is_written_anew(tmp_path):
 
 
 def test_looks_are_counted_for_each_endpoint(tmp_path):
-    assert looks(tmp_path / "a", "http://a") == 0
-    for endpoint in ("http://a", "http://b", "http://a"):
-        take(tmp_path / "a", endpoint=endpoint, per_check=2)
-    assert [looks(tmp_path / "a", f"http://{name}") for name in "abc"] == [2, 1, 0]
+    checks = [take(tmp_path / "a", endpoint=f"http://{name}", per_check=2) for name in "abaab"]
+    assert [each.look for each in checks] == [1, 1, 2, 3, 2]
 
 
 def test_two_processes_at_once_neither_lose_an_entry_nor_spend_a_sample_too_often(tmp_path):
@@ -155,7 +153,8 @@ def test_two_processes_at_once_neither_lose_an_entry_nor_spend_a_sample_too_ofte
     found = read_ledger(tmp_path / "a")
     assert len(found.entries) == 80
     assert len({entry.check for entry in found.entries}) == 80
-    assert [looks(tmp_path / "a", f"http://{name}") for name in range(4)] == [20] * 4
+    for name in range(4):
+        assert take(tmp_path / "a", endpoint=f"http://{name}").look == 21
     assert list(found.uses) == [20] * 12
 
 

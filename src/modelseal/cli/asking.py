@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from modelseal.verifying.covering import Cover
 from modelseal.verifying.manners import Faces, Manners
 from modelseal.verifying.repeating import check as check_repeating
 from modelseal.verifying.terms import Terms
+
+if TYPE_CHECKING:
+    from modelseal.verifying.spending import Spending
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +151,7 @@ class Asking:
             spent = self.budget and self.budget.take(
                 fingerprint, endpoint=endpoint, generator=generator
             )
-            manners = replace(self.manners, chosen=spent.numbers) if spent else self.manners
+            manners = self.with_spent(fingerprint, spent) if spent else self.manners
             if self.record is not None:
                 # A record is of the check that the ledger has, and so begins after that.
                 heading = replace(heading, check=spent.check if spent else None)
@@ -155,6 +159,17 @@ class Asking:
                 held.callback(recorder.release)
                 manners = replace(manners, note=recorder.note)
             yield manners
+
+    def with_spent(self, fingerprint: Fingerprint, spent: "Spending") -> Manners:
+        """The manners for the samples that a check has spent.
+
+        Checks of an enrolled deployment that a ledger counts are a schedule: all of them together
+        raise a false alarm at the rate of alpha at the most, unless the user numbers them.
+        """
+        terms = self.manners.terms
+        if fingerprint.enrolment is not None and terms.look is None:
+            terms = replace(terms, look=spent.look)
+        return replace(self.manners, chosen=spent.numbers, terms=terms)
 
     def head(self, fingerprint: Fingerprint, endpoint: str) -> Heading:
         """Of what a record is, but for the check."""
@@ -178,10 +193,13 @@ class Asking:
         Raises:
             ModelsealError: No check has spent these samples, or the ledger cannot be used.
         """
-        chosen = self.budget and self.budget.go_on(
+        manners = replace(self.manners, known=past.answers)
+        if self.budget is None:
+            return manners
+        chosen = self.budget.go_on(
             fingerprint, endpoint=heading.endpoint, check=past.check, known=past.answers
         )
-        return replace(self.manners, known=past.answers, chosen=chosen)
+        return replace(manners, chosen=chosen)
 
 
 def tell_past(past: Past, heading: Heading, file: Path) -> None:

@@ -34,31 +34,18 @@ class Spending:
         check: What the ledger calls the check.
         samples: Their numbers.
         checks_left: How many more checks of this size can take samples that are not used up.
+        look: How many checks of this endpoint the ledger has, this one among them.
     """
 
     check: str
     samples: Array
     checks_left: int
+    look: int
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """The numbers of the samples, as `Manners.chosen` takes them."""
         return tuple(int(number) for number in self.samples)
-
-
-def looks(path: Path, endpoint: str) -> int:
-    """How many checks of an endpoint a ledger has, such as a sequential test needs to know.
-
-    Args:
-        path: The ledger; if it is missing, there were none.
-        endpoint: What the endpoint was called, without secrets.
-
-    Raises:
-        BadFileError: It cannot be read or is none.
-    """
-    if not path.exists():
-        return 0
-    return sum(entry.endpoint == endpoint for entry in read_ledger(path).entries)
 
 
 def spend(
@@ -99,8 +86,12 @@ def spend(
         append(file, entry)
     uses = ledger.uses
     uses[chosen] += 1
+    before = sum(each.endpoint == endpoint for each in ledger.entries)
     return Spending(
-        check=entry.check, samples=chosen, checks_left=left(uses, max_uses or 1) // count
+        check=entry.check,
+        samples=chosen,
+        checks_left=left(uses, max_uses or 1) // count,
+        look=before + 1,
     )
 
 
