@@ -106,3 +106,9 @@ def test_a_page_is_written_without_torch():
     program = "import modelseal.reports.verdict_page, sys; print('torch' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ended.stdout == "False\n"
+
+
+def test_the_command_that_asks_again_names_a_declared_endpoint_by_its_file_alone():
+    record = build_record(*INTACT)
+    record["endpoint"] = "endpoint.toml (https://model.example/classify)"
+    assert Reader(write_verdict(record)).has("modelseal verify seals/out.seal endpoint.toml --all")

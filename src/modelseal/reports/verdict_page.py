@@ -25,10 +25,15 @@ def write_verdict(record: Record) -> bytes:
         meaning=tell_meaning(record, record["outcome"]),
         facts=list_facts(record),
         tables=[table for table in list_tables(record) if table.rows],
-        command=join(["modelseal", "verify", record["fingerprint"], record["endpoint"], "--all"]),
+        command=join(["modelseal", "verify", record["fingerprint"], given(record), "--all"]),
     )
     # A name may hold half a character, which no encoding has.
     return page.encode(errors="backslashreplace")
+
+
+def given(record: Record) -> str:
+    """The endpoint as it is given to the program: a file alone, without the place it declares."""
+    return record["endpoint"].partition(" (")[0]
 
 
 def list_facts(record: Record) -> list[Row]:
