@@ -15,9 +15,10 @@ from modelseal.errors import EndpointError, InvalidArgumentError, SealingError
 from modelseal.fingerprint.enrolment import MAX_REPEATS, Enrolment
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers
-from modelseal.outputs.specs import OutputSpec, RawScores
-from modelseal.shapes import Array, Mask
+from modelseal.outputs.specs import RawScores
+from modelseal.shapes import Mask
 from modelseal.verifying.asking import Asker, Unasked
+from modelseal.verifying.choosing import Chosen, choose
 from modelseal.verifying.examining import tell, usable
 from modelseal.verifying.manners import Manners
 from modelseal.verifying.repeating import check_fresh, choose_face
@@ -220,50 +221,6 @@ def ask_once(asker: Asker, number: int, generator: np.random.Generator) -> Answe
             return asker.fingerprint.spec.read(usable(answer, asker.fingerprint.classes))
     except EndpointError as error:
         raise EndpointError(f"sample {number}: {error}") from error
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Chosen:
-    """What becomes of one sample.
-
-    Args:
-        sample: Its number.
-        answer: The answer that is expected of it from now on, as a batch of one.
-        differing: How many answers were others.
-        otherwise: Whether it is another one than that of the sealed network.
-    """
-
-    sample: int
-    answer: Answers
-    differing: int
-    otherwise: bool
-
-
-def choose(fingerprint: Fingerprint, number: int, shown: Answers) -> Chosen:
-    """The answer to a sample that came most often: that of the sealed network if half agree."""
-    sealed = fingerprint.expected.take(np.array([number]))
-    differing = len(shown) - count_like(fingerprint.spec, sealed, shown)
-    if 2 * differing < len(shown):
-        return Chosen(sample=number, answer=sealed, differing=differing, otherwise=False)
-    alike = [
-        count_like(fingerprint.spec, shown.take(np.array([row])), shown)
-        for row in range(len(shown))
-    ]
-    best = int(np.argmax(alike))
-    # As a file holds it: with how many digits an answer came is said by every new one.
-    plain = replace(shown.take(np.array([best])), digits=None)
-    return Chosen(
-        sample=number,
-        answer=plain,
-        differing=len(shown) - alike[best],
-        otherwise=True,
-    )
-
-
-def count_like(spec: OutputSpec, answer: Answers, shown: Answers) -> int:
-    """How many of the shown answers are the same as this one."""
-    agree: Array = spec.agree(answer.take(np.zeros(len(shown), int)), shown)
-    return int(agree.sum())
 
 
 def find_steady(differing: Counts, demands: Demands) -> Mask:
