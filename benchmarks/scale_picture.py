@@ -55,7 +55,8 @@ def draw(place: Axes, points: list[tuple[int, float]], number: int, kind: str) -
     place.set_xticks([])
     place.set_xticks(values, [f"{each:,}" for each in values])
     place.minorticks_off()
-    place.grid(visible=not number, color=LIGHT.faint, linewidth=0.5)
+    if not number:
+        place.grid(color=LIGHT.faint, linewidth=0.5)
 
 
 if __name__ == "__main__":
