@@ -84,7 +84,7 @@ def opened(chance: np.random.Generator, *, change: Change) -> tuple[Verdict, boo
     data = golden()[chance.integers(len(golden()))]
     true = decode(data, name="golden")
     fingerprint = decode(change(data, chance), name="fuzzed")
-    numbers = {row.tobytes(): n for n, row in reversed(list(enumerate(fingerprint.samples)))}
+    numbers = number_faces(fingerprint)
     rows = {content: np.array([n % len(true)]) for content, n in numbers.items()}
     answers = {content: true.expected.take(row) for content, row in rows.items()}
     endpoint = AnyAnswers(fingerprint, dict(answers))
@@ -92,6 +92,16 @@ def opened(chance: np.random.Generator, *, change: Change) -> tuple[Verdict, boo
     return verdict, all(
         expects(fingerprint, n, answers[row.tobytes()]) for n, row in enumerate(fingerprint.samples)
     )
+
+
+def number_faces(fingerprint: Fingerprint) -> dict[bytes, int]:
+    """The number of the sample that each input stands for, a neighbour for its own sample.
+
+    What is a sample itself is that sample, whatever it is a neighbour of.
+    """
+    last = range(len(fingerprint) - 1, -1, -1)
+    faces = {face.tobytes(): number for number in last for face in fingerprint.faces(number)}
+    return faces | {fingerprint.samples[number].tobytes(): number for number in last}
 
 
 def expects(fingerprint: Fingerprint, number: int, answer: Answers) -> bool:
