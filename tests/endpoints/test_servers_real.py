@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import deployed
+import httpx2
 import numpy as np
 import pytest
 import torch
