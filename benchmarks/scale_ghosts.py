@@ -1,10 +1,13 @@
-"""Ghost norms beside derivatives of each input by itself: how exact, and how much faster."""
+"""Ghost norms beside derivatives of each input by itself: how exact, and how much faster.
 
-from collections.abc import Callable, Mapping
+Both find ||d(v.z)/dW||² over all weights W for a few directions v of the scores z of each input.
+"""
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, vjp, vmap
 
 from cifar import images, resnet
 from cost import clock
@@ -14,20 +17,21 @@ from modelseal.models.loading import Model
 from modelseal.sealing.generating import to_tensor
 from networks import photographs, vgg_face, vit
 
-# Each input's own derivatives take as much memory as the weights: 0.6 GB for the largest.
-INPUTS = {"resnet20": 16, "vit": 8, "vgg_face": 2}
+# Of each network so many inputs and directions: each of their derivatives takes as much memory as
+# the weights, 0.6 GB for the largest.
+SIZES = {"resnet20": (64, 10), "vit": (8, 4), "vgg_face": (4, 4)}
 
 
 def measure_ghosts() -> Mapping[str, float]:
     """The largest relative error, and how many times faster, on each network.
 
-    Both find ||d(v.y)/dW||² over all weights for one v of each input; the other way keeps every
-    input's derivative by every weight, as torch.func's vmap of grad does.
+    The other way is torch.func's: one forward pass for each input and one derivative by every
+    weight for each of its directions, all of them at the same time.
     """
     figures: dict[str, float] = {}
-    for name, count in INPUTS.items():
+    for name, (count, directions) in SIZES.items():
         model, inputs = open_network(name, count)
-        error, ratio = compare(model.network, inputs)
+        error, ratio = compare(model.network, inputs, directions)
         figures[f"scale.ghost_norm_error.{name}"] = error
         figures[f"scale.ghost_norm_speedup.{name}"] = ratio
     errors = [value for key, value in figures.items() if "_error." in key]
@@ -46,20 +50,18 @@ def open_network(name: str, count: int) -> tuple[Model, Tensor]:
     return model, to_tensor(model, photographs()[-count:])
 
 
-def compare(network: nn.Module, inputs: Tensor) -> tuple[float, float]:
+def compare(network: nn.Module, inputs: Tensor, directions: int) -> tuple[float, float]:
     """The largest relative error, and the slow way's seconds beside the ghosts', in pairs."""
     classes = network(inputs[:1]).shape[1]
     source = torch.Generator().manual_seed(0)
-    signs = torch.randint(2, (len(inputs), 1, classes), generator=source) * 2.0 - 1
+    signs = torch.randint(2, (len(inputs), directions, classes), generator=source) * 2.0 - 1
     parameters = choose_parameters(network, None)
 
     def ghosts() -> Tensor:
-        return squared_ghosts(
-            network, inputs, signs, output=Output.PROBABILITIES, parameters=parameters
-        )[:, 0]
+        return squared_ghosts(network, inputs, signs, output=Output.LOGITS, parameters=parameters)
 
     def own() -> Tensor:
-        return one_by_one(network, inputs, signs[:, 0], parameters)
+        return one_by_one(network, inputs, signs, parameters)
 
     exact = own()
     error = float(((ghosts() - exact).abs() / exact).max())
@@ -68,14 +70,16 @@ def compare(network: nn.Module, inputs: Tensor) -> tuple[float, float]:
 
 
 def one_by_one(
-    network: nn.Module, inputs: Tensor, signs: Tensor, parameters: Mapping[str, Tensor]
+    network: nn.Module, inputs: Tensor, directions: Tensor, parameters: Mapping[str, Tensor]
 ) -> Tensor:
-    """The squared lengths of each input's own derivative, all of them kept in memory."""
+    """The squared lengths of each input's own derivatives, one input after the other."""
 
-    def total(weights: Mapping[str, Tensor], one: Tensor, direction: Tensor) -> Tensor:
-        shown: Tensor = functional_call(network, dict(weights), (one[None],)).softmax(1)[0]
-        return direction @ shown
+    def measure(one: Tensor, own: Tensor) -> Tensor:
+        def show(weights: Mapping[str, Tensor]) -> Tensor:
+            scores: Tensor = functional_call(network, dict(weights), (one[None],))
+            return scores[0]
 
-    slope: Callable[..., Mapping[str, Tensor]] = vmap(grad(total), in_dims=(None, 0, 0))
-    found = slope(dict(parameters), inputs, signs)
-    return torch.stack([each.flatten(1).square().sum(1) for each in found.values()]).sum(0)
+        found = vmap(vjp(show, dict(parameters))[1])(own)[0]
+        return torch.stack([each.flatten(1).square().sum(1) for each in found.values()]).sum(0)
+
+    return torch.stack([measure(*pair) for pair in zip(inputs, directions, strict=True)])

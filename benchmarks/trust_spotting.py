@@ -7,6 +7,7 @@ anew, from what was measured. All sets of samples are drawn at random, none is c
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from changed import draws
 from cifar import DOMAIN, images, resnet
 from modelseal.endpoints.local import LocalEndpoint
+from modelseal.evaluation.separation import Separation
 from modelseal.evaluation.spotting import HIGH_FREQUENCY, NEIGHBOURS, NETWORKS, Material, spot
 from modelseal.evaluation.spotting.cheating import SharingEndpoint, simulate
 from modelseal.evaluation.spotting.gaining import (
@@ -24,7 +26,6 @@ from modelseal.evaluation.spotting.gaining import (
     power_of_routing,
     power_of_sharing,
 )
-from modelseal.evaluation.spotting.separation import Separation
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.generation.gaps import score
 from modelseal.models.loading import Model
@@ -230,15 +231,21 @@ def read_details() -> Mapping[str, Any]:
 
 def draw_share(details: Mapping[str, Any]) -> bytes:
     """Draws the power against the share of queries that are answered cleanly, as a PNG."""
+    from modelseal.reports.figures import render
+    from modelseal.reports.look import LIGHT
     from modelseal.reports.share_drawing import draw_shares
 
-    return draw_shares(
-        {
+    draw = partial(
+        draw_shares,
+        exact={
             int(n): list(zip(details["shares"], each, strict=True))
             for n, each in details["power"].items()
         },
-        {int(n): [tuple(pair) for pair in each] for n, each in details["simulated"].items()},
+        simulated={
+            int(n): [tuple(pair) for pair in each] for n, each in details["simulated"].items()
+        },
     )
+    return render(draw, LIGHT, "png")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from modelseal.calibration.running import BATCH, run_network, run_pieces
+from modelseal.calibration.running import BATCH, run_network, run_pieces, usual_size
 from modelseal.errors import InvalidArgumentError, SealingError
 
 
@@ -35,6 +35,14 @@ def test_a_network_is_run_in_evaluation_mode_and_left_in_its_own(watched, rows):
     assert watched.modes == [False]
     assert [module.training for module in network.modules()] == [True, True, False]
     assert [len(part) for part in watched.batches] == [BATCH]
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((1, 3), 1), ((5, 3), 5), ((40, 3), BATCH), ((40, 3, 224, 224), 3), ((2, 2**20), 1)],
+)
+def test_inputs_are_run_together_as_far_as_memory_allows(shape, size):
+    assert usual_size(torch.empty(shape, device="meta")) == size
 
 
 def test_a_network_that_works_in_place_leaves_the_inputs_alone(rows):

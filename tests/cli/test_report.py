@@ -30,7 +30,7 @@ def results(folder):
         place = folder / "results"
         put(
             plan_file(place),
-            json.dumps({"plan": PLAN, "digests": DIGESTS, "packages": {}}).encode(),
+            json.dumps({"plan": PLAN, "digests": DIGESTS, "packages": {}, "trials": 4}).encode(),
         )
         for method in methods:
             put_subject(place, method, trials=trials)
@@ -70,6 +70,16 @@ def test_a_report_is_made_of_results_and_an_older_one_is_replaced(folder, run, r
     assert summary.overviews[0].mean == 0.75
     assert [each.change for each in summary.not_applied] == ["clean-label"]
     assert not any("samples" in name for name in files(folder / "report"))
+
+
+def test_a_report_of_an_evaluation_that_was_stopped_says_so(folder, run, results):
+    results(methods=("boundary",))
+    result = run("report", "results", "-o", "report")
+    missing = "The evaluation is not finished: 2 of its trials are missing"
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[1].startswith(missing)
+    for name in ("report.md", "report.html"):
+        assert missing in (folder / "report" / name).read_text(encoding="utf-8")
 
 
 def test_samples_are_shown_when_asked(folder, run, results):

@@ -44,6 +44,7 @@ def results():
     plan = Plan(networks=[network], grids=[GridSection(methods=["natural"], tamperings=["bit"])])
     return Results(
         plan=plan,
+        wanted=6,
         sets=(sample_set(OURS, {"nnpack": 1, "float64": 2}), sample_set(BARE, {})),
         trials=(
             trial(0, (True, True, False, True)),

@@ -15,7 +15,7 @@ def frozen(tmp_path):
     def build(*changes, weights="w", structure="s", torch="2"):
         digests = {"small": DigestsPart(weights=weights, structure=structure, train="t", test="e")}
         plan = read_plan(planned.write_plan(tmp_path, *changes))
-        return FrozenPlan(plan=plan, digests=digests, packages={"torch": torch})
+        return FrozenPlan(plan=plan, digests=digests, packages={"torch": torch}, trials=6)
 
     return build
 
@@ -30,6 +30,7 @@ def frozen(tmp_path):
         ('"ftll"', '"ftll", "bit"'),
         ("model.toml", "elsewhere/model.toml"),
         ("count = 2", "count = 2\n[samples.methods.legacy]\nbags = 1"),
+        ("[tampering]", "[spotting]\nnaturals = 9\n[tampering]"),
     ],
 )
 def test_a_plan_that_only_adds_goes_on(frozen, tmp_path, change):
@@ -73,6 +74,17 @@ def test_other_weights_or_a_missing_network_are_another_plan(frozen, tmp_path):
         check_grown(frozen(), frozen(structure="r"), file=tmp_path)
     with pytest.raises(BadFileError, match=r"packages.torch: .* made with 2, but the plan has 3"):
         check_grown(frozen(), frozen(torch="3"), file=tmp_path)
-    lost = FrozenPlan(plan=frozen().plan, digests={}, packages={})
+    lost = FrozenPlan(plan=frozen().plan, digests={}, packages={}, trials=6)
     with pytest.raises(BadFileError, match=r"networks.small: .* with it, but the plan has it no"):
         check_grown(frozen(), lost, file=tmp_path)
+
+
+def test_spotting_that_was_measured_stays_as_it_was(frozen, tmp_path):
+    before = frozen(("[tampering]", "[spotting]\nnaturals = 9\n[tampering]"))
+    other = frozen(("[tampering]", "[spotting]\nnaturals = 8\n[tampering]"))
+    with pytest.raises(
+        BadFileError, match=r"spotting.naturals: .* made with 9, but the plan has 8"
+    ):
+        check_grown(before, other, file=tmp_path)
+    with pytest.raises(BadFileError, match=r"spotting: .* made with it, but the plan has it no"):
+        check_grown(before, frozen(), file=tmp_path)

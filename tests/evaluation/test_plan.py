@@ -79,6 +79,11 @@ def test_a_spec_is_kept_in_its_one_form(tmp_path):
             "samples.methods.legacy.sets: unknown key; there is only candidates, bags, bag",
         ),
         (SMALLEST + "[harmless]\nvariant = []\n", "harmless.variant: unknown key; there is only"),
+        (SMALLEST + "[spotting]\nnaturals = 0\n", "spotting.naturals: needs greater than or equal"),
+        (
+            SMALLEST + '[spotting]\nmethods = ["natural"]\n',
+            "spotting.methods needs some of boundary, but has 'natural'",
+        ),
         (SMALLEST.split("[[grids]]")[0], "grids: is missing"),
         ("networks = [", "is no TOML: "),
     ],

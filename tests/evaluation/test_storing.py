@@ -7,18 +7,26 @@ import pytest
 
 from modelseal.errors import BadFileError
 from modelseal.evaluation.freezing import DigestsPart, FrozenPlan
-from modelseal.evaluation.places import alarms_file, plan_file, set_file, trial_file
+from modelseal.evaluation.places import (
+    alarms_file,
+    plan_file,
+    set_file,
+    spotting_file,
+    trial_file,
+)
 from modelseal.evaluation.plan import read_plan
+from modelseal.evaluation.separation import separate
 from modelseal.evaluation.storing import (
     dump,
     dump_alarms,
     dump_arrays,
     dump_set,
+    dump_suspicion,
     dump_trial,
     read_arrays,
     read_results,
 )
-from modelseal.evaluation.trial import SampleSet, Subject, Trial
+from modelseal.evaluation.trial import SampleSet, Subject, Suspicion, Trial
 
 SUBJECT = Subject(network="small", method="boundary:float", spec="topk:2")
 ARRAYS = {
@@ -76,7 +84,8 @@ def results(tmp_path):
     folder = tmp_path / "results"
     plan = read_plan(planned.write_plan(tmp_path))
     digests = {"small": DigestsPart(weights="a", structure="s", train="b", test="c")}
-    put(plan_file(folder), dump(FrozenPlan(plan=plan, digests=digests, packages={}).model_dump()))
+    frozen = FrozenPlan(plan=plan, digests=digests, packages={}, trials=4)
+    put(plan_file(folder), dump(frozen.model_dump()))
     put(set_file(folder, SUBJECT), dump_set(sample_set(), ARRAYS))
     put(
         alarms_file(folder, SUBJECT),
@@ -177,3 +186,27 @@ def test_samples_come_back_and_other_files_are_refused(tmp_path):
         read_arrays(file)
     with pytest.raises(BadFileError, match=r"b.safetensors: cannot be read: No such file"):
         read_arrays(tmp_path / "b.safetensors")
+
+
+def suspicion(**changes):
+    found = separate("noise level", np.array([0.5, 2.0]), np.array([0.25, 1.0, 1.0]))
+    values = {
+        "subject": SUBJECT,
+        "separations": (found,),
+        "detector": "noise level",
+        "tried": (0, 2),
+        "scores": (0.5, 2.0),
+    }
+    return Suspicion(**{**values, **changes})
+
+
+def test_what_detectors_found_comes_back(results):
+    assert read_results(results).suspicions == ()
+    put(spotting_file(results, SUBJECT), dump_suspicion(suspicion()))
+    assert read_results(results).suspicions == (suspicion(),)
+
+
+def test_a_detector_s_scores_are_as_many_as_it_was_tried_on(results):
+    put(spotting_file(results, SUBJECT), dump_suspicion(suspicion(scores=(0.5,))))
+    with pytest.raises(BadFileError, match=r"top.*json: scores: needs 2 numbers, but has 1$"):
+        read_results(results)

@@ -61,7 +61,7 @@ def test_any_directions_can_be_asked_for(tiny, images):
 @pytest.mark.parametrize("entries", [1, 3000])
 def test_memory_changes_nothing_but_the_pieces(tiny, images, entries, monkeypatch):
     whole = ghosts(tiny, images)
-    monkeypatch.setattr(module, "ENTRIES", entries)
+    monkeypatch.setattr(module, "SLOPES", entries)
     torch.testing.assert_close(ghosts(tiny, images), whole)
 
 

@@ -1,9 +1,12 @@
 """Summaries of an evaluation: one with everything in it, and poor ones."""
 
+import numpy as np
 import pytest
 from evaluated import everything, samples, trial
 
+from modelseal.evaluation.separation import separate
 from modelseal.evaluation.summary import summarise
+from modelseal.evaluation.trial import Suspicion
 
 
 @pytest.fixture(scope="session")
@@ -11,7 +14,15 @@ def whole():
     methods = ("boundary", "natural", "ascent", "ibsf:float")
     sets, trials = everything(methods, seeds=1, size=24, bags=3)
     kept = [each for each in trials if each.level is None or each.name in {"noise", "bit"}]
-    (found,) = summarise(sets, kept, samples=3)
+    scores = np.linspace(0.2, 2.0, 10)
+    suspicion = Suspicion(
+        subject=sets[0].subject,
+        separations=(separate("noise level", scores, np.linspace(0.0, 1.0, 40)),),
+        detector="noise level",
+        tried=tuple(range(10)),
+        scores=tuple(scores.tolist()),
+    )
+    (found,) = summarise(sets, kept, [suspicion], samples=3)
     return found
 
 

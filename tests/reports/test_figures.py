@@ -17,6 +17,10 @@ def drawn(whole):
     return draw_figures(whole, prefix="resnet20-top1")
 
 
+def redraw(summary, name, kind):
+    return render(lambda canvas, page: SKETCHES[name].draw(canvas, summary, page), LIGHT, kind)
+
+
 def test_a_whole_evaluation_has_every_figure_as_png_and_as_svg_light_and_dark(drawn):
     assert [each.name for each in drawn] == [f"resnet20-top1-{name}" for name in SKETCHES]
     for each in drawn:
@@ -38,7 +42,7 @@ def test_svg_names_neither_a_date_nor_fonts_nor_anything_outside(drawn):
 
 @pytest.mark.parametrize("kind", ["png", "svg"])
 def test_the_same_figure_is_always_the_same_bytes(whole, drawn, kind):
-    again = render(SKETCHES["heat-map"].draw, whole, LIGHT, kind)
+    again = redraw(whole, "heat-map", kind)
     assert again == (drawn[0].png if kind == "png" else drawn[0].light)
 
 
@@ -55,12 +59,12 @@ def test_the_same_figure_is_always_the_same_bytes(whole, drawn, kind):
 def test_a_summary_in_which_something_is_missing_has_the_other_figures(poor, number, names):
     assert {name for name, each in SKETCHES.items() if each.is_wanted(poor[number])} == names
     for name in names:
-        assert b"</svg>" in render(SKETCHES[name].draw, poor[number], LIGHT, "svg")
+        assert b"</svg>" in redraw(poor[number], name, "svg")
 
 
 def test_the_user_s_own_settings_are_neither_used_nor_changed(whole, drawn):
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "red"}):
-        again = render(SKETCHES["heat-map"].draw, whole, LIGHT, "png")
+        again = redraw(whole, "heat-map", "png")
         assert mpl.rcParams["axes.facecolor"] == "red"
     assert again == drawn[0].png
 

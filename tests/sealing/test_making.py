@@ -10,6 +10,7 @@ from modelseal.calibration.variants import Compiled
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.boundary import tie
 from modelseal.generation.gaps import best_outside, rank, score
+from modelseal.models.counting import counting
 from modelseal.outputs.specs import TopLabels, parse_spec
 from modelseal.sealing import making
 from modelseal.sealing.generating import to_tensor
@@ -115,6 +116,14 @@ def test_no_sample_aims_at_less_than_the_median_sample_of_its_piece_needs(
     assert own.min() < usual
 
 
+def test_few_samples_are_probed_in_a_batch_of_their_own(model, starts):
+    inputs = starts(model.domain, 3)
+    with counting(model.network) as counter:
+        need_margin(model, inputs, Recipe())
+    # Themselves, in float64 and with channels last; NNPACK takes no fewer than 16.
+    assert counter.forward == 3 * 3 + 16
+
+
 def test_a_margin_that_is_out_of_reach_is_given_up_on_the_levels(model, starts):
     samples = make_boundary(model, starts(model.domain, 4), Recipe(margin=1e3))
     assert model.domain.contains(samples.numpy()).all()
@@ -124,12 +133,13 @@ def test_a_margin_that_is_out_of_reach_is_given_up_on_the_levels(model, starts):
 @pytest.mark.parametrize("margin", [None, 2.5e-6])
 def test_the_needed_margin_is_the_factor_times_the_largest_move_of_any_probe(model, starts, margin):
     inputs = starts(model.domain)
-    scores = run_network(model.network, inputs).astype(np.float64)
+    size = len(inputs)
+    scores = run_network(model.network, inputs, size=size).astype(np.float64)
     needed = need_margin(model, inputs, Recipe(margin=margin, factor=12.0)).numpy()
     for row, own in enumerate(scores):
         winner = int(own.argmax())
         moves = [float(np.spacing(np.float32(np.abs(own).max())))]
-        for probe in making.PROBES:
+        for probe in making.list_probes(size):
             change = probe(model.network, inputs)[row].astype(np.float64) - own
             moves += [abs(change[winner] - change[other]) for other in range(len(own))]
         assert needed[row] == pytest.approx(max(12 * max(moves), margin or 0.0), rel=1e-6)

@@ -85,6 +85,7 @@ def calibrate(
     *,
     spec: OutputSpec,
     variants: Sequence[Variant],
+    expected: Scores | None = None,
     progress: Progress = ignore,
 ) -> Calibration:
     """Runs a network in every harmless way and measures how far each moves the decisive gaps.
@@ -94,6 +95,7 @@ def calibrate(
         inputs: The samples to calibrate.
         spec: What the endpoint shows.
         variants: The harmless ways; one that cannot be run here is skipped.
+        expected: The scores to compare with; by default the reference's.
         progress: Is told after every variant.
 
     Raises:
@@ -104,7 +106,8 @@ def calibrate(
     names = [variant.name for variant in variants]
     if len(set(names)) < len(names):
         raise InvalidArgumentError(f"variants need different names, but are {', '.join(names)}")
-    expected = reference(network, inputs)
+    if expected is None:
+        expected = reference(network, inputs)
     shown, skipped = run_variants(network, inputs, variants=variants, progress=progress)
     if not shown:
         reasons = "; ".join(f"{each.name}: {each.reason}" for each in skipped)

@@ -25,6 +25,9 @@ Inputs: TypeAlias = Float[Tensor, "batch *shape"]
 # What a fixed size is for: a runtime takes other kernels for other batch sizes, so the last piece
 # of a run must be no smaller than the rest. 32 is what many servers gather.
 BATCH = 32
+# Values of a batch of that size at 64 x 64: of what the first layers of a network give for larger
+# images, little fits into memory.
+VALUES = 2**19
 
 
 def run_network(
@@ -45,6 +48,11 @@ def run_network(
     """
     with evaluating(network):
         return run_pieces(network, inputs, size=size, offset=offset)
+
+
+def usual_size(inputs: Inputs) -> int:
+    """How many inputs run at a time without waste: all, up to 32, or as many large ones as fit."""
+    return max(min(BATCH, len(inputs), VALUES // max(inputs[:1].numel(), 1)), 1)
 
 
 def run_pieces(

@@ -28,6 +28,8 @@ OFFSETS = {1: (0,), 2: (0, 1), 7: (0, 3, 6), BATCH: (16, 31), 256: (0, 128, 255)
 
 # More networks than one process will ever calibrate.
 LIMIT = 1_000_000
+# Below it torch takes its own kernels, whatever is allowed.
+FEWEST_FOR_NNPACK = 16
 
 
 @runtime_checkable
@@ -120,7 +122,13 @@ class Threads:
 
 @dataclass(frozen=True, slots=True)
 class ChannelsLast:
-    """Images and filters with their channels last in memory."""
+    """Images and filters with their channels last in memory.
+
+    Args:
+        size: How many inputs are run at a time.
+    """
+
+    size: int = BATCH
 
     @property
     def name(self) -> str:
@@ -141,7 +149,8 @@ class ChannelsLast:
         for weight in turned.parameters():
             if weight.ndim == 4:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-        return run_network(turned, inputs.contiguous(memory_format=torch.channels_last))
+        images = inputs.contiguous(memory_format=torch.channels_last)
+        return run_network(turned, images, size=self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +177,12 @@ class Nnpack:
     the others stay below 2.1e-5. It is what torch does on machines without oneDNN, and GPUs and
     other runtimes use the same method: harmless, and the one that decides how large a margin
     needs to be.
+
+    Args:
+        size: How many inputs are run at a time, at least 16.
     """
+
+    size: int = BATCH
 
     @property
     def name(self) -> str:
@@ -180,12 +194,18 @@ class Nnpack:
         if not torch._nnpack_available():
             raise SealingError("this torch has no NNPACK")
         with without_one_dnn(), torch.backends.nnpack.flags(enabled=True):
-            return run_network(network, inputs)
+            return run_network(network, inputs, size=max(self.size, FEWEST_FOR_NNPACK))
 
 
 @dataclass(frozen=True, slots=True)
 class Float64:
-    """All numbers in double precision: nearly what the network would give without rounding."""
+    """All numbers in double precision: nearly what the network would give without rounding.
+
+    Args:
+        size: How many inputs are run at a time.
+    """
+
+    size: int = BATCH
 
     @property
     def name(self) -> str:
@@ -194,7 +214,7 @@ class Float64:
 
     def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
         """The scores of each input."""
-        return run_network(copy_network(network).double(), inputs.double())
+        return run_network(copy_network(network).double(), inputs.double(), size=self.size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
 """`modelseal report`: makes tables, figures and a page of what an evaluation found."""
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-Results: TypeAlias = Annotated[
+if TYPE_CHECKING:
+    from modelseal.evaluation.storing import Results
+
+ResultsFolder: TypeAlias = Annotated[
     Path,
     typer.Argument(metavar="RESULTS", help="The folder of `evaluate`.", show_default=False),
 ]
@@ -27,10 +30,9 @@ ShowSamples: TypeAlias = Annotated[
 ]
 
 
-def report(results: Results, *, output: Folder, samples: ShowSamples = False) -> None:
+def report(results: ResultsFolder, *, output: Folder, samples: ShowSamples = False) -> None:
     """Make tables, figures and a page of what an evaluation found."""
     from modelseal.cli.opening import require_torch
-    from modelseal.cli.paper import Paper
     from modelseal.cli.progress import reporting
     from modelseal.reports.publishing import check_folder, publish
 
@@ -46,14 +48,25 @@ def report(results: Results, *, output: Folder, samples: ShowSamples = False) ->
     found = read_results(results)
     if not found.sets:
         raise BadFileError(results, "results were wanted, but there are none yet")
-    summaries = summarise(found.sets, found.trials, samples=found.plan.samples.count)
+    summaries = summarise(
+        found.sets, found.trials, found.suspicions, samples=found.plan.samples.count
+    )
     exhibits = show_samples(results, found.sets) if samples else {}
     with reporting() as tell:
-        files = assemble(summaries, exhibits=exhibits, progress=tell)
+        files = assemble(summaries, exhibits=exhibits, missing=found.missing, progress=tell)
     publish(output, files, source=results)
-    Paper().write(
-        f"{output / 'report.html'}: {len(found.sets)} sets of samples, {len(found.trials)} trials"
-    )
+    tell_result(output, found)
+
+
+def tell_result(output: Path, found: "Results") -> None:
+    """Says where the report is, of how much, and whether anything is missing."""
+    from modelseal.cli.paper import Paper
+    from modelseal.reports.assembling import tell_missing
+
+    told = f"{len(found.sets)} sets of samples, {len(found.trials)} trials"
+    Paper().write(f"{output / 'report.html'}: {told}")
+    if found.missing:
+        Paper().write(tell_missing(found.missing))
 
 
 def require_drawing() -> None:

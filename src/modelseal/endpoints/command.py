@@ -1,12 +1,13 @@
 """A command that reads and writes JSON lines, as an endpoint."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
 from threading import Lock
 from uuid import uuid4
+
+import orjson
 
 from modelseal.endpoints.child import Child
 from modelseal.endpoints.grouping import ask_in_groups
@@ -114,8 +115,8 @@ class CommandEndpoint:
         # Nobody can foresee the name, so that no answer is written before it is asked for.
         request = uuid4().hex
         (value,) = as_json(self.sending.items(codes))
-        line = json.dumps({"id": request, "input": value}, separators=(",", ":"))
-        answer = read_object(self.child.exchange(f"{line}\n".encode(), seconds=self.timeout))
+        line = orjson.dumps({"id": request, "input": value}, option=orjson.OPT_APPEND_NEWLINE)
+        answer = read_object(self.child.exchange(line, seconds=self.timeout))
         if answer.get("id") != request:
             came = name_of(answer.get("id"))
             raise EndpointError(f"id: {name_of(request)} was wanted, but {came} came")

@@ -5,12 +5,12 @@ bytes behind the JSON, whose length then stands in a header. A float32 survives 
 is written as the decimal form of the float64 that equals it.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
+import orjson
 
 from modelseal.endpoints.oip_target import Target, check_same
 from modelseal.endpoints.reading import (
@@ -74,7 +74,7 @@ def encode_json(inputs: Array, *, name: str, datatype: str, request: str) -> Mes
         request: The request's own name, which the server repeats.
     """
     tensor = describe(inputs, name, datatype) | {"data": inputs.ravel().tolist()}
-    body = json.dumps({"id": request, "inputs": [tensor]}, separators=(",", ":")).encode()
+    body = orjson.dumps({"id": request, "inputs": [tensor]})
     return Message(body=body, headers={"Content-Type": "application/json"})
 
 
@@ -90,7 +90,7 @@ def encode_binary(inputs: Array, *, name: str, datatype: str, request: str) -> M
     data = inputs.astype(DTYPES[datatype]).tobytes()
     tensor = describe(inputs, name, datatype) | {"parameters": {"binary_data_size": len(data)}}
     content = {"id": request, "inputs": [tensor], "parameters": {"binary_data_output": True}}
-    head = json.dumps(content, separators=(",", ":")).encode()
+    head = orjson.dumps(content)
     headers = {"Content-Type": "application/octet-stream", JSON_LENGTH: str(len(head))}
     return Message(body=head + data, headers=headers)
 

@@ -1,6 +1,7 @@
 """Strict reading of JSON that others wrote: no double keys, no NaN, no wrong types."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import NoReturn, TypeAlias, cast
 
@@ -11,6 +12,9 @@ from modelseal.shapes import Array
 
 JsonObject: TypeAlias = dict[str, object]
 """A JSON object whose values are still to be checked."""
+
+HALF = re.compile("[\ud800-\udfff]")
+"""One half of a character that takes two."""
 
 SHORT = 200
 """How many characters of foreign text fit into a sentence."""
@@ -71,10 +75,11 @@ def text_at(source: JsonObject, key: str) -> str:
     """A text that must be there.
 
     Raises:
-        EndpointError: It is missing or something else.
+        EndpointError: It is missing or something else, or holds half a character: JSON can write
+            one surrogate of a pair, and nothing can send it back.
     """
     value = source.get(key)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or HALF.search(value):
         raise EndpointError(f"{key}: a text was wanted, but {name_of(value)} came")
     return value
 

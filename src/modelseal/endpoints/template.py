@@ -1,10 +1,11 @@
 """The body of a request, made of a template and inputs."""
 
-import json
 from dataclasses import dataclass
 from enum import Enum
 from typing import cast
 from uuid import uuid4
+
+import orjson
 
 from modelseal.endpoints.reading import read_value
 from modelseal.endpoints.sending import Form, Item, Sending, as_json
@@ -67,8 +68,13 @@ class Template:
             raise InvalidArgumentError(f"field: a name of ASCII was wanted, not {self.field!r}")
 
     def check_text(self) -> None:
-        """Makes sure that the text is JSON with one placeholder."""
-        places = marks(parse(self.text))
+        """Makes sure that the text is JSON that can be sent, with one placeholder."""
+        content = parse(self.text)
+        try:
+            orjson.dumps(content)
+        except orjson.JSONEncodeError as error:
+            raise InvalidArgumentError(f"a template is sent as JSON, but: {error}") from error
+        places = marks(content)
         if len(places) != 1:
             raise InvalidArgumentError(
                 f"one placeholder, {ONE!r} or {MANY!r}, was wanted, but there are {len(places)}"
@@ -94,7 +100,7 @@ class Template:
         """
         items = self.sending.items(codes)
         if self.carrier is Carrier.JSON:
-            body = json.dumps(self.fill(items), separators=(",", ":")).encode()
+            body = orjson.dumps(self.fill(items))
             return Message(body=body, content_type="application/json")
         kind = self.content_type or usual_type(self.sending.form)
         content = cast(bytes, items[0])

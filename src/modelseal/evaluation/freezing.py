@@ -34,15 +34,17 @@ class FrozenPlan(Section):
         plan: The plan.
         digests: Of each network, by name.
         packages: The versions of the packages on which numbers depend.
+        trials: How many trials the whole plan has.
     """
 
     plan: Plan
     digests: dict[str, DigestsPart]
     packages: dict[str, str]
+    trials: int
 
 
-def freeze(plan: Plan, opened: Mapping[str, Opened]) -> FrozenPlan:
-    """The plan with digests of its networks."""
+def freeze(plan: Plan, opened: Mapping[str, Opened], *, trials: int) -> FrozenPlan:
+    """The plan with digests of its networks, and how many trials it has."""
     return FrozenPlan(
         plan=plan,
         digests={
@@ -55,14 +57,15 @@ def freeze(plan: Plan, opened: Mapping[str, Opened]) -> FrozenPlan:
             for name, each in opened.items()
         },
         packages={name: version(name) for name in PACKAGES},
+        trials=trials,
     )
 
 
 def check_grown(old: FrozenPlan, new: FrozenPlan, *, file: Path) -> None:
     """Makes sure that a plan only adds to the one whose results are in a folder.
 
-    Networks, methods, changes, seeds and specs may be added. Files may have moved, as long as
-    what they hold is the same.
+    Networks, methods, changes, seeds, specs and spotting may be added. Files may have moved, as
+    long as what they hold is the same.
 
     Args:
         old: The plan of the results.
@@ -97,6 +100,7 @@ def differences(old: FrozenPlan, new: FrozenPlan) -> Iterator[tuple[str, object,
         was_own, own = old.plan.samples.methods.get(method), samples.methods.get(method)
         yield from unequal(f"samples.methods.{method}", shown(was_own), shown(own))
     yield from compare("harmless", old.plan.harmless, new.plan.harmless)
+    yield from compare("spotting", old.plan.spotting, new.plan.spotting)
     cells = list_cells(new.plan)
     for cell, seeds in list_cells(old.plan).items():
         if cells.get(cell, 0) < seeds:
@@ -105,12 +109,12 @@ def differences(old: FrozenPlan, new: FrozenPlan) -> Iterator[tuple[str, object,
 
 
 def compare(
-    field: str, was: Section, comes: Section | None
+    field: str, was: Section | None, comes: Section | None
 ) -> Iterator[tuple[str, object, object]]:
-    """The keys of a section that differ."""
-    if comes is None:
+    """The keys of a section that differ; one that was not there may be added."""
+    if was and comes is None:
         yield field, "it", "it no more"
-    else:
+    elif was:
         for key, value in was:
             yield from unequal(f"{field}.{key}", value, getattr(comes, key))
 

@@ -12,8 +12,8 @@ from modelseal.errors import InvalidArgumentError
 CONFIDENCE = 0.95
 """Of every interval and bound."""
 
-# Halving [0, 1] this often leaves nothing that a float64 could tell apart.
 HALVINGS = 60
+"""Halving [0, 1] this often leaves nothing that a float64 could tell apart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.evaluation.asking import Spot, TrialTask
-from modelseal.evaluation.opening import NetworkFiles, Opened
-from modelseal.evaluation.places import alarms_file, set_file, trial_file
+from modelseal.evaluation.opening import NetworkFiles, Opened, derive_seed
+from modelseal.evaluation.places import alarms_file, set_file, spotting_file, trial_file
 from modelseal.evaluation.plan import FLOAT, GridSection, Plan
 from modelseal.evaluation.rehosting import HarmlessTask
 from modelseal.evaluation.subjects import SampleTask, list_subjects, sample_task
+from modelseal.evaluation.suspecting import SpottingTask
 from modelseal.evaluation.trial import Subject
 from modelseal.tampering.catalogue import Change, Data, list_changes
 
@@ -73,6 +74,28 @@ def list_harmless(
         )
         for each in list_subjects(plan)
         if set_file(folder, each).is_file() and not alarms_file(folder, each).is_file()
+    ]
+
+
+def list_spotting(
+    plan: Plan, networks: Mapping[str, NetworkFiles], folder: Path
+) -> list[SpottingTask]:
+    """The subjects whose samples are there and no detector has looked at yet; none unasked."""
+    wanted = plan.spotting
+    if wanted is None:
+        return []
+    return [
+        SpottingTask(
+            subject=each,
+            files=networks[each.network],
+            folder=folder,
+            naturals=wanted.naturals,
+            seed=derive_seed("spotting", plan.samples.seed, each.network),
+        )
+        for each in list_subjects(plan)
+        if (wanted.methods is None or each.method in wanted.methods)
+        and set_file(folder, each).is_file()
+        and not spotting_file(folder, each).is_file()
     ]
 
 

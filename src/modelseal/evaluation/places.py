@@ -7,6 +7,7 @@ results/
 ├── samples/SUBJECT.json          the set, without alarms
 ├── harmless/SUBJECT.json         alarms by harmless variant
 ├── trials/SUBJECT/CHANGE.json    one trial
+├── spotting/SUBJECT.json         how well a provider tells the samples from natural inputs
 ├── costs/SUBJECT.json            seconds, which differ from run to run
 └── tampered/                     changed copies of networks, which may be deleted
 ```
@@ -35,6 +36,11 @@ def set_file(folder: Path, subject: Subject) -> Path:
 def alarms_file(folder: Path, subject: Subject) -> Path:
     """The alarms of a subject's samples."""
     return folder / "harmless" / f"{subject_name(subject)}.json"
+
+
+def spotting_file(folder: Path, subject: Subject) -> Path:
+    """How well a subject's samples can be told from natural inputs."""
+    return folder / "spotting" / f"{subject_name(subject)}.json"
 
 
 def costs_file(folder: Path, subject: Subject) -> Path:

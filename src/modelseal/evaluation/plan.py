@@ -95,6 +95,19 @@ class HarmlessSection(Section):
     variants: Names | None = None
 
 
+class SpottingSection(Section):
+    """How well a provider tells samples from other inputs: measured only where a plan has it.
+
+    Args:
+        naturals: How many other natural inputs it is sent: test inputs that no sample was made
+            of, drawn at random; all of these if there are fewer.
+        methods: Whose samples; those of all methods if nothing is said.
+    """
+
+    naturals: Positive = 3000
+    methods: Names | None = None
+
+
 class GridSection(Section):
     """What meets: every network, method, change, seed and spec of it.
 
@@ -135,6 +148,7 @@ class Plan(Section):
     samples: SamplesSection = SamplesSection()
     tampering: TamperingSection = TamperingSection()
     harmless: HarmlessSection = HarmlessSection()
+    spotting: SpottingSection | None = None
     grids: Annotated[list[GridSection], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -147,6 +161,12 @@ class Plan(Section):
                         f"grids[{number}].networks needs one of {', '.join(names)}, "
                         f"but has {name!r}"
                     )
+        used = dict.fromkeys(method for grid in self.grids for method in grid.methods)
+        for name in (self.spotting and self.spotting.methods) or ():
+            if name not in used:
+                raise ValueError(
+                    f"spotting.methods needs some of {', '.join(used)}, but has {name!r}"
+                )
         return self
 
     def network_names(self, grid: GridSection) -> tuple[str, ...]:

@@ -13,7 +13,13 @@ from typing import TypeAlias, cast
 
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.evaluation.freezing import FrozenPlan, check_grown, freeze
-from modelseal.evaluation.listing import list_harmless, list_samples, list_trials, list_wanted
+from modelseal.evaluation.listing import (
+    list_harmless,
+    list_samples,
+    list_spotting,
+    list_trials,
+    list_wanted,
+)
 from modelseal.evaluation.opening import Opened, every_variant, list_networks, open_network
 from modelseal.evaluation.places import (
     alarms_file,
@@ -21,20 +27,25 @@ from modelseal.evaluation.places import (
     costs_file,
     plan_file,
     set_file,
+    spotting_file,
     trial_file,
 )
 from modelseal.evaluation.plan import Plan, read_plan
 from modelseal.evaluation.rehosting import HarmlessTask, Rehosted
+from modelseal.evaluation.spotting.statistics import SMALLEST
 from modelseal.evaluation.storing import (
     dump,
     dump_alarms,
     dump_arrays,
     dump_set,
+    dump_suspicion,
     dump_trial,
     read_part,
 )
 from modelseal.evaluation.subjects import SampleResult, SampleTask
+from modelseal.evaluation.suspecting import SpottingTask
 from modelseal.evaluation.tasks import Failure, Result, Task, perform
+from modelseal.evaluation.trial import Suspicion
 from modelseal.performing.workers import Workers
 from modelseal.writing import explain, write_atomically
 
@@ -88,6 +99,8 @@ def stage_of(task: Task) -> str:
             return "samples"
         case HarmlessTask():
             return "harmless"
+        case SpottingTask():
+            return "spotting"
     return "trials"
 
 
@@ -101,7 +114,7 @@ def evaluate(
         folder: Where results are kept; made if it is missing.
         workers: Perform tasks: in this process, in several, or on many machines that all see
             the folder and the plan's files.
-        progress: Is told of the stages `samples`, `harmless` and `trials`.
+        progress: Is told of the stages `samples`, `harmless`, `spotting` and `trials`.
 
     Returns:
         The tasks that could not be performed; all others are done.
@@ -116,10 +129,15 @@ def evaluate(
     opened = {name: open_network(files) for name, files in networks.items()}
     wanted = list_wanted(plan, networks, opened, file=path)
     check_variants(plan, opened, file=path)
-    settle(freeze(plan, opened), whole)
+    check_spotting(plan, opened, file=path)
+    settle(freeze(plan, opened, trials=sum(len(each.subjects) for each in wanted)), whole)
     run = Run(folder=whole, workers=workers, progress=progress)
     failures = run.perform(list_samples(plan, networks, whole))
-    asking: list[Task] = [*list_harmless(plan, networks, whole), *list_trials(wanted, whole)]
+    asking: list[Task] = [
+        *list_harmless(plan, networks, whole),
+        *list_spotting(plan, networks, whole),
+        *list_trials(wanted, whole),
+    ]
     return failures + run.perform(asking)
 
 
@@ -135,6 +153,23 @@ def check_variants(plan: Plan, opened: Mapping[str, Opened], *, file: Path) -> N
             every_variant(each.model, names)
         except InvalidArgumentError as error:
             raise BadFileError(file, str(error), field="harmless.variants") from error
+
+
+def check_spotting(plan: Plan, opened: Mapping[str, Opened], *, file: Path) -> None:
+    """Makes sure that every network takes images with channels, if detectors look at them.
+
+    Raises:
+        BadFileError: One does not.
+    """
+    for name, each in opened.items():
+        shape = each.model.domain.shape
+        if plan.spotting and (len(shape) != 3 or min(shape[-2:]) < SMALLEST):
+            raise BadFileError(
+                file,
+                f"needs images of channels, height and width, at least {SMALLEST} x {SMALLEST}, "
+                f"but {name} takes inputs of shape {list(shape)}",
+                field="spotting",
+            )
 
 
 def settle(frozen: FrozenPlan, folder: Path) -> None:
@@ -178,6 +213,8 @@ def write_all(folder: Path, task: Task, result: Result) -> None:
         case Rehosted():
             subject = cast(HarmlessTask, task).subject
             put(alarms_file(folder, subject), dump_alarms(subject, result.alarms, result.skipped))
+        case Suspicion():
+            put(spotting_file(folder, result.subject), dump_suspicion(result))
 
 
 def put(file: Path, content: bytes) -> None:

@@ -19,7 +19,8 @@ from modelseal.errors import BadFileError
 from modelseal.evaluation.freezing import FrozenPlan
 from modelseal.evaluation.places import alarms_file, plan_file
 from modelseal.evaluation.plan import Plan
-from modelseal.evaluation.trial import SampleSet, Subject, Trial
+from modelseal.evaluation.separation import Separation
+from modelseal.evaluation.trial import SampleSet, Subject, Suspicion, Trial
 from modelseal.fingerprint.digest import weights_digest
 from modelseal.shapes import Array
 from modelseal.validating import Section, first_problem
@@ -60,6 +61,16 @@ class AlarmsFile(Section):
     skipped: dict[str, str]
 
 
+class SpottingFile(Section):
+    """How well a subject's samples are told from natural inputs."""
+
+    subject: SubjectPart
+    separations: tuple[Separation, ...]
+    detector: str
+    tried: tuple[int, ...]
+    scores: tuple[float, ...]
+
+
 class TrialFile(Section):
     """One trial."""
 
@@ -80,12 +91,21 @@ class Results:
     Args:
         plan: The plan as it was frozen.
         sets: The samples of each subject, in the order of the subjects.
+        wanted: How many trials the whole plan has; one that is not finished has fewer.
         trials: Every trial, in the order of subjects, changes, levels and seeds.
+        suspicions: How well samples are told from natural inputs, in the order of the subjects.
     """
 
     plan: Plan
     sets: tuple[SampleSet, ...]
+    wanted: int
     trials: tuple[Trial, ...]
+    suspicions: tuple[Suspicion, ...] = ()
+
+    @property
+    def missing(self) -> int:
+        """How many trials are not there yet."""
+        return max(0, self.wanted - len(self.trials))
 
 
 def read_results(folder: Path) -> Results:
@@ -97,10 +117,13 @@ def read_results(folder: Path) -> Results:
     frozen = read_part(plan_file(folder), FrozenPlan)
     sets = [read_set(folder, file) for file in list_files(folder / "samples")]
     trials = [read_trial(file) for file in list_files(folder / "trials")]
+    suspicions = [read_suspicion(file) for file in list_files(folder / "spotting")]
     return Results(
         plan=frozen.plan,
         sets=tuple(sorted(sets, key=lambda each: each.subject)),
+        wanted=frozen.trials,
         trials=tuple(sorted(trials, key=order)),
+        suspicions=tuple(sorted(suspicions, key=lambda each: each.subject)),
     )
 
 
@@ -183,6 +206,26 @@ def read_trial(file: Path) -> Trial:
     )
 
 
+def read_suspicion(file: Path) -> Suspicion:
+    """How well the samples of one subject are told from natural inputs.
+
+    Raises:
+        BadFileError: The file is wrong.
+    """
+    part = read_part(file, SpottingFile)
+    if len(part.scores) != len(part.tried):
+        raise BadFileError(
+            file, f"needs {len(part.tried)} numbers, but has {len(part.scores)}", field="scores"
+        )
+    return Suspicion(
+        subject=part.subject.revive(),
+        separations=part.separations,
+        detector=part.detector,
+        tried=part.tried,
+        scores=part.scores,
+    )
+
+
 def read_part(file: Path, kind: type[Part]) -> Part:
     """A file as a typed value.
 
@@ -234,6 +277,11 @@ def dump_set(found: SampleSet, arrays: Mapping[str, Array]) -> bytes:
 def dump_alarms(subject: Subject, alarms: Mapping[str, int], skipped: Mapping[str, str]) -> bytes:
     """What a file of alarms holds."""
     return dump({"subject": asdict(subject), "alarms": dict(alarms), "skipped": dict(skipped)})
+
+
+def dump_suspicion(found: Suspicion) -> bytes:
+    """What a file of spotting holds."""
+    return dump(asdict(found))
 
 
 def dump_trial(trial: Trial) -> bytes:

@@ -1,6 +1,6 @@
 """All that is known of the samples for one network, counted."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
@@ -18,6 +18,14 @@ from modelseal.evaluation.curves import (
 )
 from modelseal.evaluation.harmless import Alarms, Quality, count_alarms, describe
 from modelseal.evaluation.overview import Overview, oversee
+from modelseal.evaluation.providing import (
+    Routing,
+    Sharing,
+    Sighting,
+    list_sightings,
+    measure_routing,
+    measure_sharing,
+)
 from modelseal.evaluation.responses import Responses, is_graded, pair
 from modelseal.evaluation.statistics import (
     OURS,
@@ -32,7 +40,7 @@ from modelseal.evaluation.statistics import (
     list_not_applied,
     single_row,
 )
-from modelseal.evaluation.trial import SampleSet, Trial
+from modelseal.evaluation.trial import SampleSet, Subject, Suspicion, Trial
 
 NATURAL = "natural"
 """The method whose samples are the natural images themselves."""
@@ -67,6 +75,9 @@ class Summary:
         levels_lost: The single levels of graded families in which another method is ahead.
         not_applied: Recipes that did not reach their own goal.
         skipped: Harmless variants that could not be run, each with its reason.
+        sightings: How well detectors tell samples from natural inputs.
+        sharings: What is left of the power if some queries are answered from a clean copy.
+        routings: The same if those are that a detector suspects.
     """
 
     network: str
@@ -88,16 +99,24 @@ class Summary:
     levels_lost: tuple[Comparison, ...]
     not_applied: tuple[NotApplied, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+    sightings: tuple[Sighting, ...] = ()
+    sharings: tuple[Sharing, ...] = ()
+    routings: tuple[Routing, ...] = ()
 
 
 def summarise(
-    sets: Sequence[SampleSet], trials: Sequence[Trial], *, samples: int = 8
+    sets: Sequence[SampleSet],
+    trials: Sequence[Trial],
+    suspicions: Sequence[Suspicion] = (),
+    *,
+    samples: int = 8,
 ) -> tuple[Summary, ...]:
     """Counts an evaluation: one summary for each network and kind of endpoint.
 
     Args:
         sets: The samples of every subject.
         trials: What every changed network did to them.
+        suspicions: How well they are told from natural inputs.
         samples: How many samples make a set, from 1.
 
     Raises:
@@ -115,6 +134,7 @@ def summarise(
             spec,
             sorted(members, key=order_methods),
             [t for t in trials if (t.subject.network, t.subject.spec) == (network, spec)],
+            {each.subject: each for each in suspicions},
             samples,
         )
         for (network, spec), members in sorted(groups.items())
@@ -122,9 +142,19 @@ def summarise(
 
 
 def sum_up(
-    network: str, spec: str, members: Sequence[Responses], trials: Sequence[Trial], samples: int
+    network: str,
+    spec: str,
+    members: Sequence[Responses],
+    trials: Sequence[Trial],
+    suspicions: Mapping[Subject, Suspicion],
+    samples: int,
 ) -> Summary:
     """Counts what was asked of one network behind one kind of endpoint."""
+    suspected = [
+        (each, suspicions[each.samples.subject])
+        for each in members
+        if each.samples.subject in suspicions
+    ]
     detections = flat(detect(each) for each in members)
     comparisons = compare(members)
     chosen = [(each, rule) for each in members for rule in each.samples.picks]
@@ -153,6 +183,9 @@ def sum_up(
         ),
         not_applied=list_not_applied(trials),
         skipped=tuple(dict.fromkeys(flat(list(each.samples.skipped.items()) for each in members))),
+        sightings=flat(list_sightings(found) for _, found in suspected),
+        sharings=flat(map(measure_sharing, members)),
+        routings=flat(measure_routing(each, found) for each, found in suspected),
     )
 
 

@@ -7,7 +7,8 @@ from modelseal.errors import FOREIGN_ERRORS, ModelsealError
 from modelseal.evaluation.asking import TrialTask, try_change
 from modelseal.evaluation.rehosting import HarmlessTask, Rehosted, count_alarms
 from modelseal.evaluation.subjects import SampleResult, SampleTask, make_set
-from modelseal.evaluation.trial import Trial
+from modelseal.evaluation.suspecting import SpottingTask, suspect_samples
+from modelseal.evaluation.trial import Suspicion, Trial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,11 +24,12 @@ class Failure:
     problem: str
 
 
-Task: TypeAlias = SampleTask | HarmlessTask | TrialTask
+Task: TypeAlias = SampleTask | HarmlessTask | SpottingTask | TrialTask
 """A frozen value of names, numbers and paths: all that a worker needs."""
 
-Result: TypeAlias = SampleResult | Rehosted | tuple[Trial, ...] | Failure
-"""What a task gives: a set of samples, alarms by variant, or trials, or why it gives nothing."""
+Result: TypeAlias = SampleResult | Rehosted | Suspicion | tuple[Trial, ...] | Failure
+"""What a task gives: a set of samples, alarms by variant, how well samples are told from natural
+inputs, or trials, or why it gives nothing."""
 
 
 def perform(task: Task) -> Result:
@@ -38,6 +40,8 @@ def perform(task: Task) -> Result:
                 return make_set(task)
             case HarmlessTask():
                 return count_alarms(task)
+            case SpottingTask():
+                return suspect_samples(task)
         return try_change(task)
     except ModelsealError as error:
         return Failure(task=str(task), problem=str(error))

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from modelseal.evaluation.separation import Separation
+
 Picks: TypeAlias = tuple[tuple[int, ...], ...]
 """For each bag of candidates the numbers of the chosen samples, in the order of choice."""
 
@@ -75,3 +77,22 @@ class Trial:
     reason: str
     changed: tuple[bool, ...]
     effect: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suspicion:
+    """How well a provider tells the samples of one subject from other natural inputs.
+
+    Args:
+        subject: Whose samples.
+        separations: How well each detector does.
+        detector: The best of those that need no more than inputs of both kinds to learn from.
+        tried: The numbers of the samples that it was tried on. It learned from none of them.
+        scores: What it gives each of these: the higher the more suspicious.
+    """
+
+    subject: Subject
+    separations: tuple[Separation, ...]
+    detector: str
+    tried: tuple[int, ...]
+    scores: tuple[float, ...]

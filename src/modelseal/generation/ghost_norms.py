@@ -15,14 +15,17 @@ from modelseal.generation.contributions import Contribution, Lengths, square_sum
 from modelseal.generation.layer_kinds import Moment
 from modelseal.generation.parameter_uses import Watched, watch
 from modelseal.generation.sensitivity import (
-    ENTRIES,
     Output,
     choose_parameters,
     count_classes,
     squared_derivatives,
+    turn,
 )
 from modelseal.generation.shapes import Directions, Inputs, PerInput
 from modelseal.generation.surveying import Survey, survey
+
+# Derivatives by what came out of the layers that are held at the same time: 256 MB of them.
+SLOPES = 2**26
 
 
 class Unknown(Enum):
@@ -91,7 +94,8 @@ def squared_ghosts(
     found = survey(network, inputs, everything, tuple(parameters))
     if found.unknown and unknown is Unknown.REFUSE:
         raise InvalidArgumentError(describe(found.unknown))
-    piece = max(ENTRIES // max(found.size, 1), 1)
+    # Few inputs with all their directions: what goes into the layers is unfolded once for all.
+    piece = max(SLOPES // max(found.size * directions.shape[1], 1), 1)
     parts = []
     for some, own in zip(inputs.split(piece), directions.split(piece), strict=True):
         parts.append(measure(watch(network, some, everything), own, found, output=output))
@@ -105,9 +109,8 @@ def squared_ghosts(
 def measure(watched: Watched, directions: Directions, found: Survey, *, output: Output) -> Lengths:
     """The squared derivatives by all known parameters, for inputs that fit into memory."""
     scores = watched.scores
-    shown = scores.softmax(1) if output is Output.PROBABILITIES else scores
-    totals = (directions * shown[:, None]).sum((0, 2))
-    together = max(ENTRIES // (found.size * len(scores)), 1)
+    totals = (turn(directions, scores, output=output) * scores[:, None]).sum((0, 2))
+    together = max(SLOPES // (found.size * len(scores)), 1)
     pieces = []
     for some in totals.split(together) if found.numbers else ():
         slopes = differentiate(some, watched, found)

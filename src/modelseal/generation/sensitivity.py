@@ -171,6 +171,25 @@ def count_classes(network: nn.Module, inputs: Inputs) -> int:
     return score(network, inputs[:1]).shape[1]
 
 
+def turn(directions: Tensor, scores: Tensor, *, output: Output) -> Tensor:
+    """Directions u of the logits z such that d(u·z)/dW = d(v·y)/dW for directions v of y.
+
+    For probabilities u = diag(p) v - p (p·v), in float64: what is left of it where the network is
+    confident is lost to the rounding of p to float32.
+
+    Args:
+        directions: The v: (..., directions, classes).
+        scores: The logits: (..., classes).
+        output: What y is.
+    """
+    if output is Output.LOGITS:
+        return directions
+    shares = scores.detach().double().softmax(-1).unsqueeze(-2)
+    mean = (shares * directions).sum(-1, keepdim=True)
+    turned: Tensor = (shares * (directions - mean)).to(directions.dtype)
+    return turned
+
+
 def squared_derivatives(
     network: nn.Module,
     inputs: Inputs,
@@ -191,15 +210,15 @@ def squared_derivatives(
     def measure(one: Tensor, own: Tensor) -> Tensor:
         def show(weights: Mapping[str, Tensor]) -> Tensor:
             scores: Scores = functional_call(network, dict(weights), (one[None],))
-            return (scores.softmax(1) if output is Output.PROBABILITIES else scores)[0]
+            return scores[0]
 
-        pull_back = vjp(show, dict(parameters))[1]
+        shown, pull_back = vjp(show, dict(parameters))[:2]
 
         def square(direction: Tensor) -> Tensor:
             gradients = pull_back(direction)[0].values()
             return torch.stack([gradient.square().sum() for gradient in gradients]).sum()
 
-        return vmap(square, chunk_size=together)(own)
+        return vmap(square, chunk_size=together)(turn(own, shown, output=output))
 
     pieces = max(ENTRIES // (size * together), 1)
     # Fused attention is run input by input, with a warning.

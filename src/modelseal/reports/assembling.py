@@ -9,7 +9,7 @@ from modelseal.evaluation.summary import Summary
 from modelseal.reports.archive import dump
 from modelseal.reports.figures import draw_figures, draw_sheet
 from modelseal.reports.html import write_page
-from modelseal.reports.markdown import write_report
+from modelseal.reports.markdown import ABOUT, write_report
 from modelseal.reports.picture import Figure
 from modelseal.reports.publishing import ARCHIVE
 from modelseal.sealing.recipe import Progress, ignore
@@ -22,6 +22,7 @@ def assemble(
     summaries: Sequence[Summary],
     *,
     exhibits: Exhibits = MappingProxyType({}),
+    missing: int = 0,
     progress: Progress = ignore,
 ) -> Mapping[str, bytes]:
     """Every file of a report by its path in the report's folder.
@@ -29,6 +30,7 @@ def assemble(
     Args:
         summaries: What was counted.
         exhibits: Samples to show; by default none, since samples are secrets.
+        missing: How many trials an evaluation that is not finished still lacks.
         progress: Is told how far the work is.
     """
     figures = []
@@ -36,14 +38,23 @@ def assemble(
         progress("draw", done, len(summaries))
         figures.append(draw(summary, exhibits))
     progress("draw", len(summaries), len(summaries))
+    about = f"{ABOUT} {tell_missing(missing)}" if missing else ABOUT
     drawn = [each for some in figures for each in some]
     return {
         ARCHIVE: dump(summaries),
-        "report.md": write_report(summaries, figures).encode(),
-        "report.html": write_page(summaries, figures).encode(),
+        "report.md": write_report(summaries, figures, about=about).encode(),
+        "report.html": write_page(summaries, figures, about=about).encode(),
         **{f"figures/{each.name}.png": each.png for each in drawn},
         **{f"figures/{each.name}.svg": each.light for each in drawn},
     }
+
+
+def tell_missing(trials: int) -> str:
+    """That an evaluation is not finished, in a sentence."""
+    return (
+        f"The evaluation is not finished: {trials:,} of its trials are missing, and what is told "
+        "here may change."
+    )
 
 
 def draw(summary: Summary, exhibits: Exhibits) -> tuple[Figure, ...]:

@@ -14,8 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
 from modelseal.evaluation.exhibits import Exhibit
+from modelseal.evaluation.statistics import OURS
 from modelseal.evaluation.summary import Summary
-from modelseal.reports import curve_drawing, field_drawing, sheet_drawing
+from modelseal.reports import curve_drawing, field_drawing, share_drawing, sheet_drawing
 from modelseal.reports.look import DARK, LIGHT, Page
 from modelseal.reports.picture import Figure
 
@@ -43,8 +44,8 @@ SETTINGS: Mapping[Any, object] = {
     "svg.fonttype": "path",
 }
 
-Draw = Callable[[Canvas, Summary, Page], None]
-"""Draws on an empty canvas."""
+Draw = Callable[[Canvas, Page], None]
+"""Draws on an empty canvas, and gives it its size."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,13 +56,13 @@ class Sketch:
         title: The heading above it.
         note: How to read it, in a sentence or two.
         is_wanted: Whether a summary has anything for it.
-        draw: Draws it, and gives the canvas its size.
+        draw: Draws it on an empty canvas, and gives that its size.
     """
 
     title: str
     note: str
     is_wanted: Callable[[Summary], bool]
-    draw: Draw
+    draw: Callable[[Canvas, Summary, Page], None]
 
 
 SKETCHES: Mapping[str, Sketch] = {
@@ -91,6 +92,13 @@ SKETCHES: Mapping[str, Sketch] = {
         "harmless variants moved it at the most. Below the solid line they would raise an alarm.",
         is_wanted=lambda summary: any(each.margins for each in summary.qualities),
         draw=field_drawing.draw_margins,
+    ),
+    "sharing": Sketch(
+        title="A provider that answers some queries from a clean copy",
+        note="How often sets of samples, drawn at random, notice a change, over all changes "
+        "without levels. The dashed line is 95 %.",
+        is_wanted=lambda summary: any(each.method == OURS for each in summary.sharings),
+        draw=share_drawing.draw_ours,
     ),
 }
 """Every kind of figure, by the name of its files."""
@@ -134,17 +142,21 @@ def draw_sheet(
 
 def draw_figure(name: str, sketch: Sketch, summary: Summary) -> Figure:
     """Draws one figure."""
+
+    def draw(canvas: Canvas, page: Page) -> None:
+        sketch.draw(canvas, summary, page)
+
     return Figure(
         name=name,
         title=sketch.title,
         note=sketch.note,
-        png=render(sketch.draw, summary, LIGHT, "png"),
-        light=render(sketch.draw, summary, LIGHT, "svg"),
-        dark=render(sketch.draw, summary, DARK, "svg"),
+        png=render(draw, LIGHT, "png"),
+        light=render(draw, LIGHT, "svg"),
+        dark=render(draw, DARK, "svg"),
     )
 
 
-def render(draw: Draw, summary: Summary, page: Page, kind: str) -> bytes:
+def render(draw: Draw, page: Page, kind: str) -> bytes:
     """One drawing as the bytes of a file; the same drawing is always the same bytes."""
     stream = io.BytesIO()
     # A date or a salt by chance would make every report another one.
@@ -153,7 +165,7 @@ def render(draw: Draw, summary: Summary, page: Page, kind: str) -> bytes:
         set_up(page)
         canvas = Canvas(layout="constrained")
         FigureCanvasAgg(canvas)
-        draw(canvas, summary, page)
+        draw(canvas, page)
         canvas.savefig(stream, format=kind, dpi=DOTS, metadata=metadata)
     return stream.getvalue()
 

@@ -13,12 +13,15 @@ from modelseal.reports.tables import list_tables
 TEMPLATE = "page.html.j2"
 
 
-def write_page(summaries: Sequence[Summary], figures: Sequence[Sequence[Figure]]) -> str:
+def write_page(
+    summaries: Sequence[Summary], figures: Sequence[Sequence[Figure]], *, about: str = ABOUT
+) -> str:
     """A whole report as a page with its style and its figures inside, and no script.
 
     Args:
         summaries: What was counted.
         figures: The figures of each of them, in the order of the summaries.
+        about: What it is, in a sentence or two.
     """
     parts = [
         {
@@ -28,7 +31,7 @@ def write_page(summaries: Sequence[Summary], figures: Sequence[Sequence[Figure]]
         }
         for summary, pictures in zip(summaries, figures, strict=True)
     ]
-    return render(TEMPLATE, about=ABOUT, parts=parts)
+    return render(TEMPLATE, about=about, parts=parts)
 
 
 def embed(figure: Figure) -> Mapping[str, str]:

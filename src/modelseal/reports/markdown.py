@@ -55,14 +55,17 @@ def escape(row: Row) -> Row:
     return tuple(" ".join(cell.split()).translate(ESCAPES) for cell in row)
 
 
-def write_report(summaries: Sequence[Summary], figures: Sequence[Sequence[Figure]]) -> str:
+def write_report(
+    summaries: Sequence[Summary], figures: Sequence[Sequence[Figure]], *, about: str = ABOUT
+) -> str:
     """A whole report.
 
     Args:
         summaries: What was counted.
         figures: The figures of each of them; in the order of the summaries.
+        about: What it is, in a sentence or two.
     """
-    parts = [f"# What the samples detect\n\n{ABOUT}\n"]
+    parts = [f"# What the samples detect\n\n{about}\n"]
     for summary, pictures in zip(summaries, figures, strict=True):
         parts.append(f"## {wording.title(summary.network, summary.spec)}\n")
         parts += [

@@ -2,18 +2,16 @@
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import PurePosixPath
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
 from modelseal.evaluation.reproduction.running import Outcome, Reproduction
-from modelseal.reports.figures import DOTS, set_up
+from modelseal.reports.figures import render
 from modelseal.reports.look import DARK, LIGHT, Page, choose_stroke
 from modelseal.reports.markdown import lay_out
 from modelseal.reports.sheet_drawing import AMPLIFIED, THUMB, amplify
@@ -26,9 +24,6 @@ SHOWN = 4
 
 SUCCESS, SHEET = "success", "samples"
 """The names of the figures."""
-
-Draw = Callable[[Canvas, Page], None]
-"""Draws on an empty canvas."""
 
 
 def assemble(found: Reproduction, document: Mapping[str, object]) -> dict[str, bytes]:
@@ -185,16 +180,3 @@ def draw_sheet(found: Reproduction, canvas: Canvas, page: Page) -> None:
             for field, picture in zip(line[3 * place : 3 * place + 3], pictures, strict=True):
                 field.imshow(picture, interpolation="nearest")
         line[0].set_ylabel(outcome.method, rotation=0, ha="right", va="center")
-
-
-def render(draw: Draw, page: Page, kind: str) -> bytes:
-    """One drawing as the bytes of a file; the same drawing is always the same bytes."""
-    stream = io.BytesIO()
-    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    with mpl.rc_context():
-        set_up(page)
-        canvas = Canvas(layout="constrained")
-        FigureCanvasAgg(canvas)
-        draw(canvas, page)
-        canvas.savefig(stream, format=kind, dpi=DOTS, metadata=metadata)
-    return stream.getvalue()

@@ -1,46 +1,49 @@
 """Draws what is left of the power against a provider that answers some queries cleanly."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter
 
-from modelseal.evaluation.spotting.gaining import POWER
+from modelseal.evaluation.curves import POWER
+from modelseal.evaluation.statistics import OURS
+from modelseal.evaluation.summary import Summary
 from modelseal.reports import wording
-from modelseal.reports.figures import DOTS, set_up
-from modelseal.reports.look import COLOURS, LIGHT, MARKERS, Page
+from modelseal.reports.look import COLOURS, MARKERS, Page
 
 Points: TypeAlias = Sequence[tuple[float, float]]
 """A share of queries and the power that is left, in rising order of the share."""
 
 
+def draw_ours(canvas: Canvas, summary: Summary, page: Page) -> None:
+    """The power of our samples against the share of queries answered from a clean copy."""
+    own = {each.samples: each.powers for each in summary.sharings if each.method == OURS}
+    draw_shares(canvas, page, exact=own)
+
+
 def draw_shares(
-    exact: Mapping[int, Points], simulated: Mapping[int, Points], *, page: Page = LIGHT
-) -> bytes:
-    """The power against the share of queries answered from a clean copy, as a PNG.
+    canvas: Canvas,
+    page: Page,
+    *,
+    exact: Mapping[int, Points],
+    simulated: Mapping[int, Points] | None = None,
+) -> None:
+    """The power against the share of queries answered from a clean copy.
 
     Args:
+        canvas: Is drawn on.
+        page: What it stands on.
         exact: By number of samples, what was computed: a line.
         simulated: By number of samples, what verifying gave: marks.
-        page: What it stands on.
     """
-    stream = io.BytesIO()
-    with mpl.rc_context():
-        set_up(page)
-        canvas = Canvas(layout="constrained", figsize=(7.2, 4.4))
-        FigureCanvasAgg(canvas)
-        field = canvas.subplots()
-        for order, (count, points) in enumerate(sorted(exact.items())):
-            draw_count(field, count, points, simulated.get(count, ()), order=order)
-        set_axes(field, page)
-        canvas.legend(loc="outside lower center", ncols=len(exact), fontsize=9)
-        canvas.savefig(stream, format="png", dpi=DOTS, metadata={"Software": None})
-    return stream.getvalue()
+    canvas.set_size_inches(7.2, 4.4)
+    field = canvas.subplots()
+    for order, (count, points) in enumerate(sorted(exact.items())):
+        draw_count(field, count, points, (simulated or {}).get(count, ()), order=order)
+    set_axes(field, page)
+    canvas.legend(loc="outside lower center", ncols=len(exact), fontsize=9)
 
 
 def draw_count(field: Axes, count: int, line: Points, marks: Points, *, order: int) -> None:
@@ -58,7 +61,7 @@ def draw_count(field: Axes, count: int, line: Points, marks: Points, *, order: i
         zorder=3,
     )
     label = f"{count} sample{'s' if count > 1 else ''}"
-    field.plot([], [], color=colour, marker=marker, label=label)
+    field.plot([], [], color=colour, marker=marker if marks else None, label=label)
 
 
 def set_axes(field: Axes, page: Page) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from modelseal.evaluation.summary import Summary
-from modelseal.reports import detecting, sensing
+from modelseal.reports import detecting, providing, sensing
 from modelseal.reports.table import Table
 
 TABLES: Mapping[str, Callable[[Summary], Table]] = {
@@ -16,6 +16,9 @@ TABLES: Mapping[str, Callable[[Summary], Table]] = {
     "bits": sensing.bits,
     "alarms": sensing.alarms,
     "samples": sensing.samples,
+    "spotting": providing.sightings,
+    "sharing": providing.sharings,
+    "routing": providing.routings,
     "comparison": detecting.comparison,
     "not-applied": detecting.not_applied,
 }

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from modelseal.calibration.noise import calibrate
 from modelseal.calibration.onnx import OnnxRuntime
-from modelseal.calibration.variants import ChannelsLast, Compiled, Float64, Nnpack
+from modelseal.calibration.running import run_network, usual_size
+from modelseal.calibration.variants import ChannelsLast, Compiled, Float64, Nnpack, Variant
 from modelseal.generation.boundary import FLOAT_TOLERANCE, tie
 from modelseal.generation.gaps import Ranking, best_outside, measure_lead, rank, score
 from modelseal.generation.lattice import settle
@@ -15,9 +16,6 @@ from modelseal.models.loading import Model
 from modelseal.outputs.specs import RawScores, TopLabels
 from modelseal.sealing.recipe import Recipe
 
-# The variants that move scores most and cost little: their moves say, before the calibration
-# itself, how large a margin will be needed.
-PROBES = (Nnpack(), Float64(), ChannelsLast())
 # The move of a sample is known only when the sample is: one that came out larger is settled again
 # with the margin that it needs. Each attempt leaves about one of four behind.
 ATTEMPTS = 4
@@ -115,11 +113,25 @@ def place(
 
 def need_margin(model: Model, samples: Inputs, recipe: Recipe) -> PerInput:
     """The margin that each sample needs, as far as quick variants tell."""
-    own = recipe.variants or ()
+    own, size = recipe.variants or (), usual_size(samples)
     quick = [each for each in own if not isinstance(each, Compiled | OnnxRuntime)]
-    variants = recipe.with_allowed(quick or own or PROBES)
-    moves = calibrate(model.network, samples, spec=recipe.spec, variants=variants).moves
+    variants = recipe.with_allowed(quick or own or list_probes(size))
+    expected = run_network(model.network, samples, size=size)
+    moves = calibrate(
+        model.network, samples, spec=recipe.spec, variants=variants, expected=expected
+    ).moves
     return torch.from_numpy(np.maximum(recipe.factor * moves, recipe.margin or 0.0)).to(samples)
+
+
+def list_probes(size: int) -> tuple[Variant, ...]:
+    """The variants that move scores most and cost little.
+
+    Their moves say, before the calibration itself, how large a margin will be needed.
+
+    Args:
+        size: How many inputs are run at a time: the reference would fill up few to 32.
+    """
+    return Nnpack(size), Float64(size), ChannelsLast(size)
 
 
 def steer(model: Model, samples: Inputs, recipe: Recipe) -> Inputs:

@@ -8,8 +8,8 @@ import torch
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
+from modelseal.evaluation.separation import Separation, separate
 from modelseal.evaluation.spotting.network import Lessons, View, learn, suspect
-from modelseal.evaluation.spotting.separation import Separation, separate
 from modelseal.evaluation.spotting.statistics import (
     band_energy,
     closeness,
@@ -18,7 +18,7 @@ from modelseal.evaluation.spotting.statistics import (
 )
 from modelseal.shapes import Array, Inputs, Mask
 
-__all__ = ["HIGH_FREQUENCY", "NEIGHBOURS", "NETWORKS", "Material", "Spotted", "spot"]
+__all__ = ["ALONE", "HIGH_FREQUENCY", "NEIGHBOURS", "NETWORKS", "Material", "Spotted", "spot"]
 
 HIGH_FREQUENCY = {
     "laplacian energy": laplacian_energy,
@@ -29,6 +29,9 @@ HIGH_FREQUENCY = {
 
 NETWORKS = {"network on pixels": View.PIXELS, "network on residuals": View.RESIDUAL}
 """The detectors that learn."""
+
+ALONE = (*HIGH_FREQUENCY, *NETWORKS)
+"""The detectors that need to know neither what samples were made of nor what was asked before."""
 
 NEIGHBOURS = ("neighbour of known images", "neighbour of its source", "neighbour of a spent sample")
 """The detectors that compare: with images that no sample was made of, with those that they were

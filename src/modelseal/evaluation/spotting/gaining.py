@@ -8,23 +8,20 @@ measured together.
 from collections.abc import Callable
 from math import comb
 
+import numpy as np
+
 from modelseal.errors import InvalidArgumentError
+from modelseal.evaluation.curves import POWER
+from modelseal.evaluation.intervals import HALVINGS
 from modelseal.evaluation.responses import Noticed
-from modelseal.shapes import Mask
-
-POWER = 0.95
-"""The power that is to be kept."""
-
-# Halving [0, 1] this often leaves nothing that a float64 could tell apart.
-HALVINGS = 60
+from modelseal.shapes import Array, Mask
 
 
 def power_of_sharing(noticed: Noticed, share: float, count: int) -> float:
     """How often a set notices a network whose provider answers a share of all queries cleanly.
 
-    Each query goes to the clean copy with probability q, whatever it is. Of a network that k of S
-    samples notice, a set of n holds J of these, a hypergeometric number, and misses it if all J
-    went to the clean copy: the power is 1 - E[q^J] = 1 - Σ_j C(k, j) C(S - k, n - j) / C(S, n) q^j,
+    Each query goes to the clean copy with probability q, whatever it is. A set misses a network
+    if all J of its samples that notice it went to the clean copy: the power is 1 - E[q^J],
     averaged over networks.
 
     Args:
@@ -35,23 +32,37 @@ def power_of_sharing(noticed: Noticed, share: float, count: int) -> float:
     Raises:
         InvalidArgumentError: The share is none, or there are not so many samples.
     """
-    trials, samples = check(noticed, count)
     if not 0 <= share <= 1:
         raise InvalidArgumentError(f"a share from 0 to 1 was wanted, but {share:g} came")
-    missed = {
-        noticing: miss_all(noticing, samples, count, share)
-        for noticing in set(noticed.sum(axis=1).tolist())
-    }
-    return 1 - sum(missed[noticing] for noticing in noticed.sum(axis=1).tolist()) / trials
+    return power_of(count_noticing(noticed, count), share)
 
 
-def miss_all(noticing: int, samples: int, count: int, share: float) -> float:
-    """How probable it is that all noticing samples of a set are answered cleanly."""
-    ways = comb(samples, count)
-    return sum(
-        comb(noticing, drawn) * comb(samples - noticing, count - drawn) / ways * share**drawn
-        for drawn in range(min(noticing, count) + 1)
-    )
+def power_of(chances: Array, share: float) -> float:
+    """The power 1 - E[q^J] for a share q and the chances that J is 0, 1, 2 and so on."""
+    return float(1 - (chances * share ** np.arange(len(chances))).sum())
+
+
+def count_noticing(noticed: Noticed, count: int) -> Array:
+    """How probable it is that 0, 1, ..., n samples of a set notice, averaged over networks.
+
+    Of a network that k of S samples notice, a set of n holds J of these with the hypergeometric
+    probability C(k, J) C(S - k, n - J) / C(S, n).
+
+    Args:
+        noticed: What was measured.
+        count: n, the samples in a set.
+
+    Raises:
+        InvalidArgumentError: There are not so many samples, or no networks.
+    """
+    trials, samples = check(noticed, count)
+    ways, chances = comb(samples, count), np.zeros(count + 1)
+    numbers, networks = np.unique(noticed.sum(axis=1), return_counts=True)
+    for noticing, weight in zip(numbers.tolist(), networks.tolist(), strict=True):
+        for drawn in range(min(noticing, count) + 1):
+            sets = comb(noticing, drawn) * comb(samples - noticing, count - drawn)
+            chances[drawn] += weight / trials * (sets / ways)
+    return chances
 
 
 def power_of_routing(noticed: Noticed, suspected: Mask, count: int) -> float:

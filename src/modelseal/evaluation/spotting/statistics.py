@@ -12,6 +12,8 @@ from modelseal.shapes import Array, Inputs, PerInput
 FAINTEST = 1e-12
 # Distances are found for so many queries at once, so that the table of all pairs fits.
 BLOCK = 256
+# The fewest values along each side of an image: a Laplacian needs a middle.
+SMALLEST = 3
 
 
 def laplacian_energy(images: Inputs) -> PerInput:
@@ -106,7 +108,7 @@ def check_images(images: Inputs) -> None:
     Raises:
         InvalidArgumentError: They have not, or less than 3.
     """
-    if images.ndim < 3 or min(images.shape[-2:]) < 3:
+    if images.ndim < 3 or min(images.shape[-2:]) < SMALLEST:
         raise InvalidArgumentError(
             f"images of at least 3 x 3 were wanted, but inputs have shape {list(images.shape[1:])}"
         )

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.evaluation.spotting.separation import (
+from modelseal.evaluation.separation import (
     FALSE_RATES,
     find_at,
     measure_auc,
