@@ -17,7 +17,7 @@ from cost import (
     median_seconds,
     published_seconds,
 )
-from modelseal.calibration.noise import calibrate
+from modelseal.calibration.noise import Calibration, calibrate
 from modelseal.calibration.variants import BatchSize, ChannelsLast, Float64, Nnpack, Threads
 from modelseal.generation.legacy import PUBLISHED, legacy
 from modelseal.generation.naturalness import measure_psnr
@@ -70,25 +70,19 @@ def large_subject(build: Callable[[], Model], count: int) -> Subject:
 
 SUBJECTS: Mapping[str, Callable[[], Subject]] = {
     "resnet20": cifar_subject,
-    "vit": cache(lambda: large_subject(vit, 8)),
-    "vgg_face": cache(lambda: large_subject(vgg_face, 4)),
+    "vit": cache(lambda: large_subject(vit, 16)),
+    "vgg_face": cache(lambda: large_subject(vgg_face, 8)),
 }
 """The networks by name; the large ones are built once."""
-
-MADE: dict[str, Tensor] = {}
-"""The accepted samples of networks that were measured in this run."""
 
 
 def measure_cost(name: str) -> Mapping[str, float]:
     """Seconds and forward passes for an accepted sample, ours and the published loop's."""
     subject = open_subject(name)
-    model, starts, recipe = subject.model, subject.starts, subject.recipe
+    model, starts = subject.model, subject.starts
     flops = FlopCounterMode(display=False)
-    made, seconds, counter = measure_boundary(model, starts, recipe)
-    found = calibrate(model.network, made, spec=recipe.spec, variants=QUICK)
-    naturals = measure_margin(model, starts, recipe).numpy()
-    kept = torch.from_numpy(accept(found, recipe, naturals=naturals))
-    MADE[name] = made[kept]
+    made, seconds, counter = measure_boundary(model, starts, subject.recipe)
+    found, kept = judge(subject, made)
     backward = backward_cost(model.network, starts[:1])
     with flops, torch.no_grad():
         model.network(starts[:1])
@@ -113,6 +107,14 @@ def measure_cost(name: str) -> Mapping[str, float]:
         f"scale.{name}.psnr_median_db": float(psnr.median()),
         f"scale.{name}.margin_median": float(np.median(found.margins[kept.numpy()])),
     }
+
+
+def judge(subject: Subject, made: Tensor) -> tuple[Calibration, Tensor]:
+    """How samples fare in the quick variants, and which of them are accepted."""
+    recipe = subject.recipe
+    found = calibrate(subject.model.network, made, spec=recipe.spec, variants=QUICK)
+    naturals = measure_margin(subject.model, subject.starts, recipe).numpy()
+    return found, torch.from_numpy(accept(found, recipe, naturals=naturals))
 
 
 def loop_seconds(subject: Subject) -> tuple[float, float]:

@@ -81,6 +81,9 @@ def layouts_table(figures: Figures) -> str:
         (text, *(tell(figures, f"scale.{network}.faster.{way}", unit("")) for network in LARGE))
         for way, text in LAYOUTS.items()
     ]
+    moves = (tell(figures, f"scale.{network}.bfloat16_move", unit("")) for network in LARGE)
+    margins = (tell(figures, f"scale.{network}.margin_median", unit("")) for network in LARGE)
+    rows += [("bfloat16 moves a score by", *moves), ("margin, median", *margins)]
     return markdown(("times faster", *(SCALED[name] for name in LARGE)), rows)
 
 
@@ -91,7 +94,15 @@ def rows_table(figures: Figures) -> str:
         for network in LARGE
         for kind in ("samples", "naturals")
     ]
-    rows: list[tuple[str, ...]] = [("how many were asked", *sizes)]
+    work = [
+        text
+        for network in LARGE
+        for text in (tell(figures, f"scale.{network}.detection_work", whole), "")
+    ]
+    rows: list[tuple[str, ...]] = [
+        ("how many were asked", *sizes),
+        ("forward passes for each, a backward pass counting two", *work),
+    ]
     for key, text in CHANGES.items():
         shares = [
             tell(figures, f"scale.{network}.detection.{kind}{key}", percent)
@@ -99,7 +110,7 @@ def rows_table(figures: Figures) -> str:
             for kind in ("", "natural.")
         ]
         rows.append((text, *shares))
-    head = [text for name in LARGE for text in (SCALED[name], "natural images")]
+    head = [text for name in LARGE for text in (GHOSTS[name], "natural images")]
     return markdown(("change", *head), rows)
 
 

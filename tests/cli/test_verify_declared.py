@@ -119,6 +119,23 @@ def test_a_record_is_not_gone_on_with_after_the_declared_address_has_changed(
     assert f"but it is of {name}" in result.stderr
 
 
+def test_a_verdict_names_the_place_that_was_asked_even_if_the_file_is_edited_meanwhile(
+    server, declare, folder, run
+):
+    declare()
+    read = server.read
+
+    def edit_and_read(index):
+        declare(url="http://127.0.0.1:9/elsewhere")
+        return read(index)
+
+    server.read = edit_and_read
+    assert run("verify", "out.seal", "endpoint.toml", "--json", "v.json").exit_code == 0
+    assert "elsewhere" in (folder / "endpoint.toml").read_text()
+    name = f"endpoint.toml ({server.url})"
+    assert json.loads((folder / "v.json").read_text())["endpoint"] == name
+
+
 def test_names_of_the_server_are_read_by_the_mapping(server, declare, run):
     own = ["Ameise", "Biene", "Katze", "Hund", "Elch"]
     server.read = lambda index: {"top": own[index]}

@@ -101,7 +101,7 @@ def test_a_missing_file_and_one_of_other_bytes_declare_none(tmp_path):
             '[endpoint]\nkind = "command"\ncommand = ["x"]\nurl = "http://h"\n',
             "url is not for c",
         ),
-        ('[endpoint]\nkind = "grpc"\nurl = "h:1"\nca_file = "x"\n', "ca_file is not for grpc"),
+        ('[endpoint]\nkind = "grpc"\nurl = "h:1"\npreset = "mlflow"\n', "preset is not for grpc"),
         (HTTP + 'preset = "mflow"\n', "preset needs one of mlflow, .*, but is 'mflow'"),
         (HTTP + 'methods = "PUT"\n', "endpoint.methods: unknown key; there is only kind, url"),
         (HTTP + 'method = "GET"\n', "endpoint.method: needs 'POST' or 'PUT', but is 'GET'"),

@@ -7,6 +7,7 @@ import pytest
 from canned_grpc import canned_server, declaring, failing, official, replying
 
 from modelseal.domain import Domain
+from modelseal.endpoints.access import Access
 from modelseal.endpoints.base import Endpoint
 from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
 from modelseal.errors import EndpointError, InvalidArgumentError, MissingExtraError, PassingError
@@ -273,3 +274,12 @@ def test_what_is_not_installed_is_said_before_the_first_question(package, monkey
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=r"needs an extra: .*modelseal\[grpc\]"):
         OipGrpcEndpoint("grpc://host:1/m", DOMAIN)
+
+
+def test_no_fault_tells_a_credential(server):
+    access = Access(headers={"X-Token": "secret-word"}, secrets=frozenset({"secret-word"}))
+    refuse = failing(grpc.StatusCode.PERMISSION_DENIED, "not with secret-word")
+    with pytest.raises(EndpointError, match=r"PERMISSION_DENIED came: not with \*\*\*$") as caught:
+        ask(server, refuse, access=access)
+    assert caught.value.__cause__ is None
+    assert "secret" not in repr(access)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from serving import free_ports
 
 from modelseal.endpoints import oip_grpc_channel
+from modelseal.endpoints.access import NO_ACCESS, Access
 from modelseal.endpoints.oip_grpc_channel import PASSING, Channel, fault, read_certificates
 from modelseal.errors import EndpointError, MissingExtraError, PassingError
 
@@ -24,9 +25,9 @@ def server():
         yield found
 
 
-def call(server, answer=b"", *, seconds=5.0, request=b"q", secure=False):
+def call(server, answer=b"", *, seconds=5.0, request=b"q", secure=False, access=NO_ACCESS):
     server.serves(answer)
-    with closing(Channel(server.address, secure=secure, seconds=seconds)) as channel:
+    with closing(Channel(server.address, secure=secure, seconds=seconds, access=access)) as channel:
         return channel.call("ModelInfer", request)
 
 
@@ -179,6 +180,24 @@ def test_a_servers_certificate_is_verified(certificate, monkeypatch):
         assert not isinstance(misnamed.value, PassingError)
 
 
+def test_the_certificates_to_trust_may_be_named(certificate):
+    file, credentials = certificate
+    with canned_server(credentials) as server:
+        assert call(server, b"a", secure=True, access=Access(ca_file=file)) == b"a"
+
+
+def test_credentials_go_along_with_every_call_and_no_reply_tells_them(server):
+    access = Access(headers={"X-Token": "secret-word"}, secrets=frozenset({"secret-word"}))
+    seen = []
+
+    def echo(request, context):
+        seen.append(dict(context.invocation_metadata())["x-token"])
+        return f"token {seen[-1]}".encode()
+
+    assert call(server, echo, access=access) == b"token ***"
+    assert seen == ["secret-word"]
+
+
 def test_a_server_without_tls_is_not_asked_where_tls_is_wanted(server):
     with pytest.raises(EndpointError, match="status UNAVAILABLE came") as caught:
         call(server, b"a", secure=True)
@@ -194,7 +213,7 @@ def test_certificates_that_cannot_be_read_are_said(tmp_path, monkeypatch):
     with pytest.raises(EndpointError, match="the environment's certificates cannot be used"):
         Channel("host:1", secure=True, seconds=1.0)
     Nowhere.cafile = None
-    assert read_certificates() is None
+    assert read_certificates(NO_ACCESS) is None
 
 
 def test_without_grpc_the_extra_is_asked_for(monkeypatch):

@@ -34,6 +34,8 @@ class Asking:
     """What the user said of how to ask.
 
     Args:
+        name: The endpoint's, without secrets, as it was when the asking began: an endpoint.toml may
+            be edited meanwhile.
         manners: How to ask.
         timeout: How many seconds each answer may take.
         record: The new file in which every answer is kept.
@@ -45,6 +47,7 @@ class Asking:
         InvalidArgumentError: The timeout is not positive, or both files are there.
     """
 
+    name: str
     manners: Manners
     timeout: float = 30.0
     record: Path | None = None
@@ -126,7 +129,7 @@ class Asking:
 
     @contextmanager
     def begin(
-        self, fingerprint: Fingerprint, endpoint: str, *, generator: np.random.Generator
+        self, fingerprint: Fingerprint, *, generator: np.random.Generator
     ) -> Iterator[Manners]:
         """Gives the manners, with a record if one is wanted and the samples that may be asked.
 
@@ -134,14 +137,13 @@ class Asking:
 
         Args:
             fingerprint: What is asked.
-            endpoint: The endpoint's name without secrets.
             generator: Chooses among samples that were spent equally often.
 
         Raises:
             ModelsealError: The record or the ledger cannot be used, or too few samples are left.
         """
         with ExitStack() as held:
-            heading = self.head(fingerprint, endpoint)
+            heading = self.head(fingerprint)
             if self.resume is not None:
                 recorder, past = recording.resume(self.resume, heading)
                 held.callback(recorder.release)
@@ -149,7 +151,7 @@ class Asking:
                 yield replace(self.go_on(fingerprint, heading, past), note=recorder.note)
                 return
             spent = self.budget and self.budget.take(
-                fingerprint, endpoint=endpoint, generator=generator
+                fingerprint, endpoint=self.name, generator=generator
             )
             manners = self.with_spent(fingerprint, spent) if spent else self.manners
             if self.record is not None:
@@ -171,14 +173,14 @@ class Asking:
             terms = replace(terms, look=spent.look)
         return replace(self.manners, chosen=spent.numbers, terms=terms)
 
-    def head(self, fingerprint: Fingerprint, endpoint: str) -> Heading:
+    def head(self, fingerprint: Fingerprint) -> Heading:
         """Of what a record is, but for the check."""
         # Of an enrolled fingerprint, each question is a sample or one of its neighbours.
         everywhere = self.manners.faces is Faces.ALL or fingerprint.enrolment is not None
         return Heading(
             fingerprint=file_digest(fingerprint),
             samples=len(fingerprint),
-            endpoint=endpoint,
+            endpoint=self.name,
             neighbours=everywhere and fingerprint.neighbours is not None,
         )
 

@@ -57,7 +57,11 @@ def enroll(  # noqa: PLR0913 (a verb)
 
     budget = Budget(fingerprint, per_check=None, max_uses=None)
     asking = Asking(
-        manners=Manners(retries=retries, pace=pace), timeout=timeout, budget=budget, check=check
+        name=shown_name(endpoint),
+        manners=Manners(retries=retries, pace=pace),
+        timeout=timeout,
+        budget=budget,
+        check=check,
     )
     read_first = [each for each in (key, check) if each]
     goal = choose_destination(
@@ -68,7 +72,7 @@ def enroll(  # noqa: PLR0913 (a verb)
     )
     check_lock(fingerprint, goal.lock)
     demands = Demands(
-        name=shown_name(endpoint),
+        name=asking.name,
         repeats=repeats,
         alpha=alpha,
         most_unstable=most_unstable,

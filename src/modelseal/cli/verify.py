@@ -95,7 +95,7 @@ def verify(  # noqa: PLR0913 (a verb)
 
     from modelseal.cli.asking import Asking
     from modelseal.cli.covering import list_naturals, load_cover
-    from modelseal.cli.opening import list_files
+    from modelseal.cli.opening import list_files, shown_name
     from modelseal.cli.sign import read_signed
     from modelseal.cli.spending import Budget
     from modelseal.cli.verdict_files import VerdictFiles
@@ -105,7 +105,13 @@ def verify(  # noqa: PLR0913 (a verb)
     manners = Manners(retries=retries, pace=pace, time_limit=limit, concurrency=concurrency)
     budget = Budget(fingerprint, per_check=per_check, max_uses=max_uses)
     asking = Asking(
-        manners=manners, timeout=timeout, record=record, resume=resume, budget=budget, check=check
+        name=shown_name(endpoint),
+        manners=manners,
+        timeout=timeout,
+        record=record,
+        resume=resume,
+        budget=budget,
+        check=check,
     )
     files = VerdictFiles(json=json, junit=junit, sarif=sarif, html=html)
     read_first = [each for each in (key, passphrase_file, require_signature, check) if each]
@@ -121,7 +127,7 @@ def verify(  # noqa: PLR0913 (a verb)
     asking = asking.agree(sealed, terms=terms, neighbours=neighbours).cover_with(images)
     depth = Depth.ALL if everything else Depth.FIRST_PROOF
     verdict = ask(sealed, endpoint, shows=shows, depth=depth, generator=generator, asking=asking)
-    deliver(verdict, sealed, files, file=fingerprint, endpoint=endpoint, depth=depth)
+    deliver(verdict, sealed, files, file=fingerprint, endpoint=asking.name, depth=depth)
     raise typer.Exit(CODES[verdict.outcome])
 
 
@@ -140,12 +146,10 @@ def deliver(
         BadFileError: A file cannot be written.
     """
     from modelseal.cli.documents import verdict_document
-    from modelseal.cli.opening import shown_name
 
     if files.wants_text:
         tell(verdict, depth=depth)
-    name = shown_name(endpoint)
-    files.write(verdict_document(verdict, fingerprint, file=file, endpoint=name))
+    files.write(verdict_document(verdict, fingerprint, file=file, endpoint=endpoint))
 
 
 def check_files(files: "VerdictFiles", asking: "Asking", *, inputs: "list[Path]") -> None:
@@ -175,7 +179,7 @@ def ask(
     """
     from modelseal import verifying
     from modelseal.cli.natural import ask_natural
-    from modelseal.cli.opening import open_endpoint, shown_name
+    from modelseal.cli.opening import open_endpoint
     from modelseal.cli.progress import reporting
     from modelseal.outputs.answers import Kind
 
@@ -185,9 +189,8 @@ def ask(
         asking.check_sense(fingerprint, opened)
         asking = asking.start()
         ask_natural(opened, endpoint, fingerprint, asking=asking)
-        name = shown_name(endpoint)
         with (
-            asking.begin(fingerprint, name, generator=generator) as manners,
+            asking.begin(fingerprint, generator=generator) as manners,
             reporting() as report,
         ):
             return verifying.verify(

@@ -23,7 +23,7 @@ HEADERS = {"headers", "header_from_env", "header_from_file", "ca_file"}
 KEYS = {
     "http": {"url", "preset", "method", *HEADERS},
     "oip": {"url", *HEADERS},
-    "grpc": {"url"},
+    "grpc": {"url", *HEADERS},
     "sagemaker": {"name", "url", "preset"},
     "command": {"command"},
 }

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 from modelseal.domain import Domain
+from modelseal.endpoints.access import NO_ACCESS, Access
 from modelseal.endpoints.answering import answer, check_shows
 from modelseal.endpoints.grouping import ask_in_groups
 from modelseal.endpoints.kept import Keeping
@@ -34,6 +35,10 @@ ADDRESS = re.compile(
 )
 
 
+METADATA = re.compile("[A-Za-z0-9_.-]+")
+"""The name of what is sent with a call."""
+
+
 class OipGrpcEndpoint(Keeping[Channel]):
     """Answers with the first output of a served model.
 
@@ -55,19 +60,27 @@ class OipGrpcEndpoint(Keeping[Channel]):
         shows: What outputs of numbers with a fraction are: scores or probabilities. Whole numbers
             are always labels.
         timeout: How many seconds to wait for each answer.
+        access: What is sent as metadata with every call, and whom to trust.
 
     Raises:
-        InvalidArgumentError: The address is none of these, `shows` is labels, or the timeout is
-            not positive.
+        InvalidArgumentError: The address is none of these, `shows` is labels, the timeout is not
+            positive, or gRPC has no metadata of such a name.
         MissingExtraError: gRPC or protobuf is not installed.
     """
 
     def __init__(
-        self, address: str, domain: Domain, *, shows: Kind = Kind.SCORES, timeout: float = 30.0
+        self,
+        address: str,
+        domain: Domain,
+        *,
+        shows: Kind = Kind.SCORES,
+        timeout: float = 30.0,
+        access: Access = NO_ACCESS,
     ) -> None:
         check_shows(shows)
         if not (isfinite(timeout) and timeout > 0):
             raise InvalidArgumentError(f"timeout needs positive seconds, but is {timeout}")
+        check_names(access)
         found = match_address(address)
         self.address = address
         self.host = found["host"]
@@ -76,6 +89,7 @@ class OipGrpcEndpoint(Keeping[Channel]):
         self.domain = domain
         self.shows = shows
         self.timeout = timeout
+        self.access = access
         self.contract: Contract | None = None
         self.model_version = self.target.version
         """The version that answered last, or the one asked for; empty if neither is known."""
@@ -102,7 +116,8 @@ class OipGrpcEndpoint(Keeping[Channel]):
                 # A channel that lost its server waits ever longer before it looks again. Others
                 # may be using this one: it closes with the last use.
                 self.connection = None
-            raise error.at(self.address) from error
+            # The chain would tell in a traceback what is hidden here.
+            raise self.access.hidden(error.at(self.address)) from None
 
     def open(self) -> Channel:
         """A new connection.
@@ -110,7 +125,7 @@ class OipGrpcEndpoint(Keeping[Channel]):
         Raises:
             EndpointError: The environment names proxies or certificates that cannot be used.
         """
-        return Channel(self.host, secure=self.secure, seconds=self.timeout)
+        return Channel(self.host, secure=self.secure, seconds=self.timeout, access=self.access)
 
     def learn(self, channel: Channel) -> Contract:
         """Reads the metadata, once.
@@ -145,6 +160,21 @@ class OipGrpcEndpoint(Keeping[Channel]):
         )
         self.model_version = response.version or self.model_version
         return answer(response.output, count=len(codes), shows=self.shows)
+
+
+def check_names(access: Access) -> None:
+    """Makes sure that what is sent with every call can be sent as metadata.
+
+    Raises:
+        InvalidArgumentError: gRPC takes no such name, keeps it for itself, or wants bytes for it.
+    """
+    for name in access.headers:
+        own = name.lower().startswith("grpc-") or name.lower().endswith("-bin")
+        if own or not METADATA.fullmatch(name):
+            raise InvalidArgumentError(
+                "gRPC takes names of letters, digits, _, - and . that do not begin with grpc- or "
+                f"end with -bin, but got {shorten(name)}"
+            )
 
 
 def match_address(address: str) -> re.Match[str]:

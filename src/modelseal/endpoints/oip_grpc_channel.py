@@ -8,6 +8,7 @@ from ssl import get_default_verify_paths
 from typing import Any
 from weakref import finalize
 
+from modelseal.endpoints.access import NO_ACCESS, Access
 from modelseal.endpoints.http import LARGEST
 from modelseal.endpoints.oip_grpc_messages import SERVICE
 from modelseal.endpoints.reading import shorten
@@ -55,19 +56,24 @@ class Channel:
         secure: Whether by TLS. The server's certificate is verified by those of the file that
             `SSL_CERT_FILE` names, else of the system, else of gRPC itself.
         seconds: How long to wait for a whole exchange.
+        access: What is sent with every call as metadata, whose names gRPC writes in small
+            letters, and whom to trust. Secrets in it are taken out of replies.
 
     Raises:
         MissingExtraError: gRPC is not installed.
         EndpointError: The file of certificates cannot be read.
     """
 
-    def __init__(self, host: str, *, secure: bool, seconds: float) -> None:
+    def __init__(
+        self, host: str, *, secure: bool, seconds: float, access: Access = NO_ACCESS
+    ) -> None:
         self.seconds = seconds
+        self.access = access
         self.grpc = load_grpc()
         # Without a scheme, hosts of names such as `unix` would be taken for one.
         target = f"dns:///{host}"
         if secure:
-            credentials = self.grpc.ssl_channel_credentials(read_certificates())
+            credentials = self.grpc.ssl_channel_credentials(read_certificates(access))
             self.channel = self.grpc.secure_channel(target, credentials, OPTIONS)
         else:
             self.channel = self.grpc.insecure_channel(target, OPTIONS)
@@ -85,8 +91,10 @@ class Channel:
         """
         # Messages are taken as bytes: gRPC would log a traceback for one that cannot be read.
         ask = self.channel.unary_unary(f"/{SERVICE}/{method}")
+        more = [(name.lower(), value) for name, value in self.access.headers.items()]
         try:
-            return bytes(ask(request, timeout=self.seconds))
+            reply = ask(request, timeout=self.seconds, metadata=more)
+            return self.access.clean(bytes(reply))
         except self.grpc.RpcError as error:
             pushback = dict(error.trailing_metadata() or ()).get(PUSHBACK)
             raise fault(error.code().name, error.details() or "", pushback=pushback) from error
@@ -106,13 +114,13 @@ def load_grpc() -> Any:  # noqa: ANN401 (gRPC has no types)
         raise MissingExtraError("Asking over gRPC", "grpc") from error
 
 
-def read_certificates() -> bytes | None:
+def read_certificates(access: Access) -> bytes | None:
     """The certificates that servers are verified by; None for those that gRPC brings.
 
     Raises:
         EndpointError: The file that should hold them cannot be read.
     """
-    file = get_default_verify_paths().cafile
+    file = access.ca_file or get_default_verify_paths().cafile
     try:
         return Path(file).read_bytes() if file else None
     except OSError as error:

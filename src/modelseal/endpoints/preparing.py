@@ -135,6 +135,7 @@ def make_grpc(parts: Parts) -> Endpoint:
         parts.served.domain,
         shows=parts.shows(),
         timeout=parts.timeout,
+        access=parts.access,
     )
 
 
