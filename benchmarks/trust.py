@@ -1,13 +1,19 @@
-"""What a verdict can be trusted in: figures of the faults, and of what asking costs."""
+"""What a verdict can be trusted in: figures of the faults, and of what asking costs.
+
+Name parts (`overhead`, `noise`, `fuzz`) to measure only these anew.
+"""
 
 import faulthandler
-from collections.abc import Mapping
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from fuzzed_answers import fuzz_answers
 from fuzzed_files import fuzz_files
 from fuzzing import Tally
 from overhead import measure
-from results_file import write
+from results_file import RESULTS, write
 from trust_noise import noise_figures
 
 CASES = 10_000
@@ -17,13 +23,18 @@ HANG = 1800.0
 ROUNDS = 31
 
 
+Part: TypeAlias = Callable[[], tuple[dict[str, float], dict[str, object]]]
+"""Gives figures and details."""
+
+
 def main() -> None:
-    """Measures everything, and writes it."""
-    figures: dict[str, float] = {}
-    details: dict[str, object] = {}
-    for part in (measure_overhead, measure_noise, measure_fuzz):
+    """Measures everything or the named parts, and writes it."""
+    file = RESULTS / "trust.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    figures, details = known.get("figures", {}), known.get("details", {})
+    for name in sys.argv[1:] or PARTS:
         faulthandler.dump_traceback_later(HANG, exit=True)
-        found, more = part()
+        found, more = PARTS[name]()
         faulthandler.cancel_dump_traceback_later()
         figures |= found
         details |= more
@@ -65,6 +76,14 @@ def measure_overhead() -> tuple[dict[str, float], dict[str, object]]:
         "trust.query_overhead_fp32_ms": cases["fp32"]["overhead_ms"],
     }
     return figures, {"query_overhead": cases}
+
+
+PARTS: Mapping[str, Part] = {
+    "overhead": measure_overhead,
+    "noise": measure_noise,
+    "fuzz": measure_fuzz,
+}
+"""What is measured, in this order."""
 
 
 if __name__ == "__main__":

@@ -1,11 +1,17 @@
+import json
+import sys
 from functools import partial
 
 import trust
 from trust_noise import noise_figures
 
 
-def test_the_figures_have_the_names_that_documents_and_other_benchmarks_rely_on(monkeypatch):
+def test_the_figures_have_the_names_that_documents_and_other_benchmarks_rely_on(
+    tmp_path, monkeypatch
+):
     written = {}
+    monkeypatch.setattr(sys, "argv", ["trust.py"])
+    monkeypatch.setattr(trust, "RESULTS", tmp_path)
     monkeypatch.setattr(trust, "CASES", 30)
     monkeypatch.setattr(trust, "ROUNDS", 2)
     monkeypatch.setattr(trust, "noise_figures", partial(noise_figures, deployments=2))
@@ -29,3 +35,18 @@ def test_the_figures_have_the_names_that_documents_and_other_benchmarks_rely_on(
 
 
 NOISE = ("trust.noisy_", "trust.deterministic_", "trust.queries_")
+
+
+def test_a_part_that_is_measured_anew_leaves_the_others(tmp_path, monkeypatch):
+    written = {}
+    before = {"figures": {"a": 1.0, "b": 2.0}, "details": {"a": "x"}}
+    (tmp_path / "trust.json").write_text(json.dumps(before), encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["trust.py", "overhead"])
+    monkeypatch.setattr(trust, "RESULTS", tmp_path)
+    monkeypatch.setattr(trust, "PARTS", {"overhead": lambda: ({"b": 3.0}, {"b": "y"})})
+    monkeypatch.setattr(trust, "write", lambda name, content: written.update({name: content}))
+    trust.main()
+    assert written["trust"] == {
+        "figures": {"a": 1.0, "b": 3.0},
+        "details": {"a": "x", "b": "y"},
+    }
