@@ -29,10 +29,13 @@ Part: TypeAlias = Callable[[], tuple[dict[str, float], dict[str, object]]]
 
 def main() -> None:
     """Measures everything or the named parts, and writes it."""
-    file = RESULTS / "trust.json"
-    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    named, file = sys.argv[1:], RESULTS / "trust.json"
+    if strange := set(named) - set(PARTS):
+        sys.exit(f"parts are {', '.join(PARTS)}, but got {', '.join(sorted(strange))}")
+    # A whole run keeps nothing: a figure may have another name by now.
+    known = json.loads(file.read_text(encoding="utf-8")) if named and file.is_file() else {}
     figures, details = known.get("figures", {}), known.get("details", {})
-    for name in sys.argv[1:] or PARTS:
+    for name in named or PARTS:
         faulthandler.dump_traceback_later(HANG, exit=True)
         found, more = PARTS[name]()
         faulthandler.cancel_dump_traceback_later()

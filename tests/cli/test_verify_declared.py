@@ -180,7 +180,7 @@ def test_a_wrong_mapping_is_undecided_before_any_sample_is_asked(
     result = run("verify", "out.seal", *checked, "--json", "-")
     document = json.loads(result.stdout)
     assert (result.exit_code, document["outcome"], document["asked"]) == (3, "undecided", 0)
-    assert re.search(f"the mapping seems wrong: .*{reason}", document["reason"])
+    assert re.search(f"the endpoint cannot be asked: .*{reason}", document["reason"])
     assert server.asked
     assert samples_asked(server) == 0
 

@@ -36,6 +36,11 @@ def test_a_model_that_declares_nothing_is_asked_with_fp32_under_the_name_input(m
     assert read_contract(model, {}, IMAGE) == Contract(form=form)
 
 
+def test_a_name_that_nothing_can_send_back_is_refused():
+    with pytest.raises(EndpointError, match=r'name: a text of whole .*, but "x\\ud800" came$'):
+        read_contract({"inputs": [INPUT | {"name": "x\ud800"}]}, {}, IMAGE)
+
+
 def test_several_versions_are_none_in_particular():
     assert read_contract({"versions": ["1", "2"]}, {}, IMAGE).version == ""
 

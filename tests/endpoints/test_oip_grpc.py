@@ -283,3 +283,11 @@ def test_no_fault_tells_a_credential(server):
         ask(server, refuse, access=access)
     assert caught.value.__cause__ is None
     assert "secret" not in repr(access)
+
+
+def test_an_answer_that_holds_a_credential_is_an_answer_and_does_not_tell_it(server):
+    access = Access(headers={"X-Token": "secret-word"}, secrets=frozenset({"secret-word"}))
+    address = server.serves(replying(0.5, 2.0, model_version="of secret-word"))
+    with OipGrpcEndpoint(address, DOMAIN, access=access) as endpoint:
+        assert endpoint.ask(CODES).values.tolist() == [[0.5, 2.0]]
+        assert endpoint.model_version == "of ***"

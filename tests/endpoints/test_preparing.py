@@ -153,14 +153,14 @@ def test_a_server_over_grpc_is_made_by_its_own_client(declared, monkeypatch):
         declared(text)
 
 
-def test_a_server_over_grpc_gets_credentials_as_metadata(declared, monkeypatch):
-    monkeypatch.setenv("MODELSEAL_TOKEN", "Bearer abcd")
+def test_a_server_over_grpc_gets_credentials_as_metadata(declared):
     text = '[endpoint]\nkind = "grpc"\nurl = "grpcs://host:1/m"\nheader_from_env = {{{}}}\n'
-    endpoint = declared(text.format('Authorization = "MODELSEAL_TOKEN"'))
+    known = {"TOKEN": "Bearer abcd"}
+    endpoint = declared(text.format('Authorization = "TOKEN"'), environment=known)
     assert endpoint.access.headers == {"Authorization": "Bearer abcd"}
-    for name in ("grpc-token", "Token-Bin", "a!b"):
+    for name in ("grpc-token", "Token-Bin", "a!b", "User-Agent"):
         with pytest.raises(BadFileError, match=f"endpoint: gRPC takes names .* got {name}$"):
-            declared(text.format(f'"{name}" = "MODELSEAL_TOKEN"'))
+            declared(text.format(f'"{name}" = "TOKEN"'), environment=known)
 
 
 def test_a_command_runs_in_the_folder_of_its_file(declared, tmp_path):

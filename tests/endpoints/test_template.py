@@ -68,6 +68,13 @@ def test_a_form_holds_one_file_that_a_stranger_can_read():
     ("settings", "message"),
     [
         ({"text": "{"}, "a template is JSON, but: JSON was wanted"),
+        ({"text": '["$inputs", "\\ud800"]'}, "a template is sent as JSON, but: .*surrogate"),
+        ({"text": '["$inputs", 99999999999999999999]'}, "a template is sent as JSON, but: .*64"),
+        ({"text": '["$inputs", 1e400]'}, "is sent as JSON, but a number in it is not finite"),
+        (
+            {"text": 252 * "[" + '"$inputs"' + 252 * "]"},
+            "a template is sent as JSON, but: .*ecursion",
+        ),
         ({"text": '{"a": 1}'}, "one placeholder, .* was wanted, but there are 0"),
         ({"text": '["$input", "$input"]'}, "but there are 2"),
         ({"text": '"x $input"'}, "within a longer string is '.input' for base64"),

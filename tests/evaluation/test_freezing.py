@@ -29,7 +29,7 @@ def frozen(tmp_path):
         ('"natural"]', '"natural"]\nspecs = ["top1", "topk:2"]'),
         ('"ftll"', '"ftll", "bit"'),
         ("model.toml", "elsewhere/model.toml"),
-        ("count = 2", "count = 2\n[samples.methods.legacy]\nbags = 1"),
+        ("count = 2", "count = 2\n[samples.methods.legacy]\nbags = 1\n" + GRID),
         ("[tampering]", "[spotting]\nnaturals = 9\n[tampering]"),
     ],
 )
@@ -86,5 +86,4 @@ def test_spotting_that_was_measured_stays_as_it_was(frozen, tmp_path):
         BadFileError, match=r"spotting.naturals: .* made with 9, but the plan has 8"
     ):
         check_grown(before, other, file=tmp_path)
-    with pytest.raises(BadFileError, match=r"spotting: .* made with it, but the plan has it no"):
-        check_grown(before, frozen(), file=tmp_path)
+    check_grown(before, frozen(), file=tmp_path)  # it may go: what was measured stays there

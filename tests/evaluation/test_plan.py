@@ -80,6 +80,11 @@ def test_a_spec_is_kept_in_its_one_form(tmp_path):
         ),
         (SMALLEST + "[harmless]\nvariant = []\n", "harmless.variant: unknown key; there is only"),
         (SMALLEST + "[spotting]\nnaturals = 0\n", "spotting.naturals: needs greater than or equal"),
+        (SMALLEST + "[samples]\ntie = 1\n", "samples.tie: needs greater than or equal to 2"),
+        (
+            SMALLEST + "[samples.methods.legacy]\n",
+            "samples.methods needs some of boundary",
+        ),
         (
             SMALLEST + '[spotting]\nmethods = ["natural"]\n',
             "spotting.methods needs some of boundary, but has 'natural'",

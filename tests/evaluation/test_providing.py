@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from evaluated import everything, samples, subject, trial
 
+from modelseal.errors import InvalidArgumentError
 from modelseal.evaluation.providing import list_sightings, measure_routing, measure_sharing
 from modelseal.evaluation.responses import gather
 from modelseal.evaluation.separation import separate
@@ -70,3 +71,19 @@ def test_a_summary_tells_of_the_methods_that_detectors_looked_at():
     assert {(each.method, each.samples) for each in summary.sharings} == {
         (method, count) for method in ("boundary", "natural") for count in (1, 8, 16)
     }
+
+
+def test_a_sample_that_does_not_exist_was_not_tried():
+    responses = gather(samples(), [trial("0101")])
+    with pytest.raises(InvalidArgumentError, match=r"numbers below 4, but were tried on 9$"):
+        measure_routing(responses, suspicion([0, 9], [1.0, 0.0]))
+
+
+def test_a_method_that_no_detector_was_tried_on_is_named_with_the_reason():
+    sets, trials = everything(("boundary",), seeds=1, size=24, bags=3)
+    found = Suspicion(
+        subject=subject(), separations=(), detector="", tried=(), scores=(), reason="too few"
+    )
+    (summary,) = summarise(sets, trials, [found])
+    assert (summary.sightings, summary.routings) == ((), ())
+    assert summary.unspotted == (("boundary", "too few"),)

@@ -154,7 +154,7 @@ def test_a_problem_with_one_task_leaves_the_others(tmp_path):
         (('"nnpack"', '"moon"'), "plan.toml: harmless.variants: a harmless variant is one of"),
         (('"ftll"', '"magic"'), r"plan.toml: grids\[0\].tamperings: a change needs one of"),
         (("model.toml", "no.toml"), "no.toml: cannot be read: No such file"),
-        (("train.npz", "no.npz"), "no.npz: a folder of PNG or JPEG files or an .npz file"),
+        (("train.npz", "no.npz"), "no.npz: cannot be read: No such file or directory"),
     ],
 )
 def test_a_wrong_plan_leaves_no_results(tmp_path, change, problem):

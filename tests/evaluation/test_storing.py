@@ -206,7 +206,27 @@ def test_what_detectors_found_comes_back(results):
     assert read_results(results).suspicions == (suspicion(),)
 
 
-def test_a_detector_s_scores_are_as_many_as_it_was_tried_on(results):
-    put(spotting_file(results, SUBJECT), dump_suspicion(suspicion(scores=(0.5,))))
-    with pytest.raises(BadFileError, match=r"top.*json: scores: needs 2 numbers, but has 1$"):
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"scores": (0.5,)}, r"scores: needs 2 numbers, but has 1$"),
+        ({"tried": (1, 1)}, r"tried: needs different numbers from 0, but has \[1, 1\]$"),
+        ({"tried": (-1, 1)}, r"tried: needs different numbers from 0, but has \[-1, 1\]$"),
+        ({"detector": "gone"}, r"detector: needs one of noise level, but is 'gone'$"),
+    ],
+)
+def test_what_detectors_found_fits_together(results, changes, problem):
+    put(spotting_file(results, SUBJECT), dump_suspicion(suspicion(**changes)))
+    with pytest.raises(BadFileError, match=rf"top.*json: {problem}"):
         read_results(results)
+
+
+def test_results_without_a_number_of_trials_say_nothing_of_missing_ones(results):
+    file = plan_file(results)
+    document = json.loads(file.read_text())
+    del document["trials"]
+    # Two subjects of the plan have no samples, and so no answers in harmless ways.
+    assert read_results(results).missing == 2 + 2 + (4 - 1)
+    file.write_text(json.dumps(document))
+    assert read_results(results).wanted is None
+    assert read_results(results).missing == 2 + 2

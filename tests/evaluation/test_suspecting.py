@@ -4,7 +4,8 @@ import pytest
 from safetensors.torch import save_file
 from torch import nn
 
-from modelseal.errors import BadFileError, InvalidArgumentError
+from modelseal.errors import BadFileError
+from modelseal.evaluation import suspecting
 from modelseal.evaluation.listing import list_spotting
 from modelseal.evaluation.opening import list_networks
 from modelseal.evaluation.places import spotting_file
@@ -102,7 +103,7 @@ def test_a_plan_without_spotting_asks_for_none(tmp_path):
     assert list_spotting(plan, list_networks(plan, tmp_path), tmp_path) == []
 
 
-def test_too_few_other_inputs_are_refused(spotted):
+def test_too_few_other_inputs_are_said_and_stop_nothing(spotted):
     path, folder, _ = spotted
     task = SpottingTask(
         subject=NATURAL,
@@ -111,16 +112,31 @@ def test_too_few_other_inputs_are_refused(spotted):
         naturals=7,
         seed=0,
     )
-    with pytest.raises(InvalidArgumentError, match=r"^at least 8 samples .* but 11 and 7 came$"):
-        suspect_samples(task)
+    found = suspect_samples(task)
+    assert found.reason == ("8 samples and other natural inputs are needed, but there are 11 and 7")
+    assert (found.separations, found.tried, found.scores) == ((), (), ())
+
+
+def test_of_large_inputs_fewer_are_used(spotted, monkeypatch):
+    path, folder, _ = spotted
+    task = SpottingTask(
+        subject=NATURAL,
+        files=list_networks(read_plan(path), path.parent)["small"],
+        folder=folder,
+        naturals=9,
+        seed=0,
+    )
+    monkeypatch.setattr(suspecting, "VALUES", 8 * 64)
+    known = next(
+        each
+        for each in suspect_samples(task).separations
+        if each.detector == "neighbour of known images"
+    )
+    assert known.naturals == 4  # of eight, half are known
 
 
 def test_inputs_that_are_no_images_are_refused_before_anything_is_done(tmp_path):
     path = planned.write_plan(tmp_path, SPOTTING)
-    flat = "nn.Flatten(), nn.Linear(64, 5)"
-    (tmp_path / "network_of_flat.py").write_text(
-        f"from torch import nn\n\ndef small():\n    return nn.Sequential({flat})\n"
-    )
     write_flat(tmp_path)
     with pytest.raises(
         BadFileError, match=r"plan.toml: spotting: needs images .* small takes .* shape \[64\]$"
@@ -129,11 +145,47 @@ def test_inputs_that_are_no_images_are_refused_before_anything_is_done(tmp_path)
     assert not (tmp_path / "results").exists()
 
 
+def test_networks_that_no_detector_looks_at_may_take_anything(tmp_path):
+    path = planned.write_plan(
+        tmp_path,
+        ("[tampering]", '[spotting]\nmethods = ["boundary"]\n[tampering]'),
+        ("seeds = 2", 'seeds = 2\nnetworks = ["small"]\n' + FLAT_GRID),
+        ("[samples]", FLAT_NETWORK + "[samples]"),
+    )
+    place = tmp_path / "flat"
+    place.mkdir()
+    planned.write_network(place)
+    write_flat(place)
+    run(path, tmp_path / "results")
+    assert [each.subject.network for each in read_results(tmp_path / "results").suspicions] == [
+        "small"
+    ]
+
+
+FLAT_NETWORK = """
+[[networks]]
+name = "flat"
+model = "flat/model.toml"
+train = "flat/train.npz"
+test = "flat/test.npz"
+"""
+FLAT_GRID = """
+[[grids]]
+networks = ["flat"]
+methods = ["natural"]
+tamperings = ["quantisation"]
+"""
+
+
 def write_flat(folder):
     """Puts a network of plain numbers in the place of the one of images."""
+    (folder / "network_of_flat.py").write_text(
+        "from torch import nn\n\n"
+        "def small():\n    return nn.Sequential(nn.ReLU(), nn.Linear(64, 5))\n"
+    )
     model = planned.MODEL.replace("network_of_plans", "network_of_flat")
     (folder / "model.toml").write_text(model.replace("[1, 8, 8]", "[64]"), encoding="utf-8")
-    state = nn.Sequential(nn.Flatten(), nn.Linear(64, 5)).state_dict()
+    state = nn.Sequential(nn.ReLU(), nn.Linear(64, 5)).state_dict()
     save_file(state, folder / "weights.safetensors")
     for name in ("train", "test"):
         with np.load(folder / f"{name}.npz") as arrays:

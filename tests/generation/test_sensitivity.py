@@ -1,3 +1,4 @@
+import mpmath
 import pytest
 import torch
 from hypothesis import given
@@ -7,6 +8,7 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation import sensitivity as module
+from modelseal.generation.ghost_norms import ghost_sensitivity
 from modelseal.generation.sensitivity import (
     Output,
     estimated_sensitivity,
@@ -64,6 +66,27 @@ def test_the_closed_form_is_the_exact_sensitivity_of_the_last_layer(network, ima
     exact = exact_sensitivity(network, images, output=output, parameters=last_names(network))
     closed = last_layer_sensitivity(network, images, output=output)
     torch.testing.assert_close(closed, exact)
+
+
+@pytest.mark.parametrize("gap", [5.0, 20.0, 36.0, 60.0])
+def test_what_is_left_where_the_network_is_confident_is_not_lost_to_rounding(gap):
+    layer = nn.Linear(1, 3, bias=False).eval()
+    layer.weight.data = torch.tensor([[gap], [0.0], [-1.0]])
+    inputs = torch.ones(1, 1)
+    found = exact_sensitivity(layer, inputs, output=Output.PROBABILITIES)
+    with mpmath.workdps(60):
+        powers = [mpmath.e ** float(score) for score in (gap, 0.0, -1.0)]
+        shares = [power / mpmath.fsum(powers) for power in powers]
+        entries = [
+            one * ((row == column) - other)
+            for row, one in enumerate(shares)
+            for column, other in enumerate(shares)
+        ]
+        wanted = float(mpmath.fsum(entry**2 for entry in entries))
+    assert float(found) == pytest.approx(wanted, rel=1e-5)
+    assert float(ghost_sensitivity(layer, inputs, output=Output.PROBABILITIES)) == pytest.approx(
+        wanted, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("output", OUTPUTS)

@@ -64,7 +64,7 @@ def test_when_none_came_near_the_tie_the_error_says_how_near_was_wanted():
     found = calibration(margins=[0.9, 25, 30, 0.5], moves=[0.1, 0.2, 0.2, 0.3])
     problem = (
         r"^none of 4 candidates came near a tie of 6 classes: a margin of at most 20 was wanted, "
-        r"but the median is 13; try a tie of fewer classes$"
+        r"but the median is 13; try a tie of fewer classes: --tie, or samples.tie in a plan$"
     )
     with pytest.raises(SealingError, match=problem):
         accept(found, Recipe(tied=6, factor=10.0), naturals=np.zeros(len(found.margins)))

@@ -105,7 +105,7 @@ def test_the_highest_number_is_the_class(spec, answer):
 )
 def test_an_answer_that_the_samples_could_not_be_judged_by_is_found_first(spec, answer, message):
     endpoint = Answering(lambda number: answer)
-    with pytest.raises(EndpointError, match=f"seems wrong: natural image 0 .*{message}"):
+    with pytest.raises(EndpointError, match=f"^natural image 0 got no usable answer: .*{message}"):
         rehearse(sealed.fingerprint(spec=spec), endpoint, natural())
 
 

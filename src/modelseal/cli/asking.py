@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from modelseal.cli.emitting import check_output, is_same
+from modelseal.cli.opening import shown_name
 from modelseal.cli.paper import complain
 from modelseal.cli.repeating import with_terms
 from modelseal.cli.spending import Budget
@@ -17,7 +18,7 @@ from modelseal.endpoints import recording
 from modelseal.endpoints.base import Endpoint
 from modelseal.endpoints.parts import Patience
 from modelseal.endpoints.recording import Heading, Past
-from modelseal.errors import InvalidArgumentError
+from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.fingerprint.codec import file_digest
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.verifying.covering import Cover
@@ -34,26 +35,25 @@ class Asking:
     """What the user said of how to ask.
 
     Args:
-        name: The endpoint's, without secrets, as it was when the asking began: an endpoint.toml may
-            be edited meanwhile.
         manners: How to ask.
         timeout: How many seconds each answer may take.
         record: The new file in which every answer is kept.
         resume: The file of a record to go on with.
         budget: How many samples may be asked; None for all, with no account kept of them.
         check: Natural images that are asked before any sample.
+        name: The endpoint's, without secrets.
 
     Raises:
         InvalidArgumentError: The timeout is not positive, or both files are there.
     """
 
-    name: str
     manners: Manners
     timeout: float = 30.0
     record: Path | None = None
     resume: Path | None = None
     budget: Budget | None = None
     check: Path | None = None
+    name: str = ""
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout < inf:
@@ -64,6 +64,23 @@ class Asking:
             raise InvalidArgumentError(
                 "--record for a new file or --resume for one that is there was wanted, not both"
             )
+
+    def call(self, endpoint: str) -> "Asking":
+        """The same with the endpoint's name, as it is now: an endpoint.toml may be edited later.
+
+        Raises:
+            ModelsealError: It names no endpoint.
+        """
+        return replace(self, name=shown_name(endpoint))
+
+    def check_name(self, endpoint: str) -> None:
+        """Makes sure that what was opened is what has the name.
+
+        Raises:
+            BadFileError: The endpoint.toml was edited meanwhile.
+        """
+        if shown_name(endpoint) != self.name:
+            raise BadFileError(Path(endpoint), "was edited while it was being opened; try again")
 
     def start(self) -> "Asking":
         """The same with the time for all questions running from now, natural ones included."""

@@ -48,7 +48,7 @@ def enroll(  # noqa: PLR0913 (a verb)
     from modelseal.cli.asking import Asking
     from modelseal.cli.destination import choose_destination
     from modelseal.cli.fingerprints import check_lock, read_fingerprint
-    from modelseal.cli.opening import list_files, shown_name
+    from modelseal.cli.opening import list_files
     from modelseal.cli.paper import Paper, complain
     from modelseal.cli.repeating import tell_enrolled, warn_of_others
     from modelseal.cli.spending import Budget
@@ -57,11 +57,7 @@ def enroll(  # noqa: PLR0913 (a verb)
 
     budget = Budget(fingerprint, per_check=None, max_uses=None)
     asking = Asking(
-        name=shown_name(endpoint),
-        manners=Manners(retries=retries, pace=pace),
-        timeout=timeout,
-        budget=budget,
-        check=check,
+        manners=Manners(retries=retries, pace=pace), timeout=timeout, budget=budget, check=check
     )
     read_first = [each for each in (key, check) if each]
     goal = choose_destination(
@@ -71,6 +67,8 @@ def enroll(  # noqa: PLR0913 (a verb)
         passphrase_file=passphrase_file,
     )
     check_lock(fingerprint, goal.lock)
+    sealed = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
+    asking = asking.call(endpoint)
     demands = Demands(
         name=asking.name,
         repeats=repeats,
@@ -78,7 +76,6 @@ def enroll(  # noqa: PLR0913 (a verb)
         most_unstable=most_unstable,
         others=Others.ACCEPT if accept_other else Others.REFUSE,
     )
-    sealed = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
     enrolled = ask(sealed, endpoint, demands=demands, shows=shows, seed=seed, asking=asking)
     goal.write(enrolled)
     tell_enrolled(Paper(), enrolled, file=str(output), asked=len(sealed))
@@ -111,6 +108,7 @@ def ask(
 
     kind = Kind(shows.value) if shows else None
     opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.patience)
+    asking.check_name(endpoint)
     check(fingerprint, opened, demands)
     ask_natural(opened, endpoint, fingerprint, asking=asking)
     if asking.budget is not None:

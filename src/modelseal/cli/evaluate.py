@@ -25,8 +25,13 @@ def evaluate(
     from modelseal.evaluation.storing import read_results
 
     crew = hire(workers, ray)
-    with reporting() as report:
-        failures = running.evaluate(plan, output, workers=crew, progress=report)
+    try:
+        with reporting() as report:
+            failures = running.evaluate(plan, output, workers=crew, progress=report)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(
+            f"interrupted; the same command goes on with what is kept in {output}"
+        ) from error
     tell_results(Paper(), read_results(output), folder=output)
     for failure in failures:
         complain(f"{failure.task}: {failure.problem}")

@@ -95,7 +95,7 @@ def verify(  # noqa: PLR0913 (a verb)
 
     from modelseal.cli.asking import Asking
     from modelseal.cli.covering import list_naturals, load_cover
-    from modelseal.cli.opening import list_files, shown_name
+    from modelseal.cli.opening import list_files
     from modelseal.cli.sign import read_signed
     from modelseal.cli.spending import Budget
     from modelseal.cli.verdict_files import VerdictFiles
@@ -105,13 +105,7 @@ def verify(  # noqa: PLR0913 (a verb)
     manners = Manners(retries=retries, pace=pace, time_limit=limit, concurrency=concurrency)
     budget = Budget(fingerprint, per_check=per_check, max_uses=max_uses)
     asking = Asking(
-        name=shown_name(endpoint),
-        manners=manners,
-        timeout=timeout,
-        record=record,
-        resume=resume,
-        budget=budget,
-        check=check,
+        manners=manners, timeout=timeout, record=record, resume=resume, budget=budget, check=check
     )
     files = VerdictFiles(json=json, junit=junit, sarif=sarif, html=html)
     read_first = [each for each in (key, passphrase_file, require_signature, check) if each]
@@ -124,7 +118,9 @@ def verify(  # noqa: PLR0913 (a verb)
     )
     terms, generator = Terms(alpha=alpha, queries=queries, look=look), np.random.default_rng(seed)
     images = load_cover(sealed, naturals, count=cover, generator=generator)
-    asking = asking.agree(sealed, terms=terms, neighbours=neighbours).cover_with(images)
+    asking = (
+        asking.agree(sealed, terms=terms, neighbours=neighbours).cover_with(images).call(endpoint)
+    )
     depth = Depth.ALL if everything else Depth.FIRST_PROOF
     verdict = ask(sealed, endpoint, shows=shows, depth=depth, generator=generator, asking=asking)
     deliver(verdict, sealed, files, file=fingerprint, endpoint=asking.name, depth=depth)
@@ -186,6 +182,7 @@ def ask(
     try:
         kind = Kind(shows.value) if shows else None
         opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.patience)
+        asking.check_name(endpoint)
         asking.check_sense(fingerprint, opened)
         asking = asking.start()
         ask_natural(opened, endpoint, fingerprint, asking=asking)

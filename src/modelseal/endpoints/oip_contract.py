@@ -7,6 +7,7 @@ from modelseal.endpoints.input_form import InputForm, input_form
 from modelseal.endpoints.reading import (
     JsonObject,
     list_at,
+    name_of,
     objects_at,
     shorten,
     sizes_at,
@@ -76,6 +77,11 @@ def read_input(entry: JsonObject, domain: Domain) -> InputForm:
         EndpointError: The declaration is malformed, or it is not for the domain's inputs.
     """
     name, datatype = text_at(entry, "name"), text_at(entry, "datatype")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:  # JSON can write half a character, nothing can send it back
+        problem = f"name: a text of whole characters was wanted, but {name_of(name)} came"
+        raise EndpointError(problem) from error
     return input_form(name, shorten(datatype), sizes_at(entry, "shape"), domain)
 
 

@@ -35,8 +35,11 @@ ADDRESS = re.compile(
 )
 
 
-METADATA = re.compile("[A-Za-z0-9_.-]+")
+METADATA = re.compile("[a-z0-9_.-]+")
 """The name of what is sent with a call."""
+
+OWN = frozenset({"content-type", "te", "user-agent"})
+"""Names of what gRPC itself sends with every call."""
 
 
 class OipGrpcEndpoint(Keeping[Channel]):
@@ -137,7 +140,7 @@ class OipGrpcEndpoint(Keeping[Channel]):
             reply = channel.call("ModelMetadata", encode_question(self.target))
             metadata = decode_metadata(reply, target=self.target)
             self.contract = read_contract(metadata, {}, self.domain)
-            self.model_version = self.model_version or self.contract.version
+            self.model_version = self.model_version or self.access.hide(self.contract.version)
         return self.contract
 
     def ask_once(self, channel: Channel, contract: Contract, codes: Codes) -> Answers:
@@ -158,7 +161,7 @@ class OipGrpcEndpoint(Keeping[Channel]):
         response = decode_response(
             reply, target=self.target, request=request, output=contract.output
         )
-        self.model_version = response.version or self.model_version
+        self.model_version = self.access.hide(response.version) or self.model_version
         return answer(response.output, count=len(codes), shows=self.shows)
 
 
@@ -169,11 +172,13 @@ def check_names(access: Access) -> None:
         InvalidArgumentError: gRPC takes no such name, keeps it for itself, or wants bytes for it.
     """
     for name in access.headers:
-        own = name.lower().startswith("grpc-") or name.lower().endswith("-bin")
-        if own or not METADATA.fullmatch(name):
+        small = name.lower()
+        own = small in OWN or small.startswith("grpc-") or small.endswith("-bin")
+        if own or not METADATA.fullmatch(small):
             raise InvalidArgumentError(
-                "gRPC takes names of letters, digits, _, - and . that do not begin with grpc- or "
-                f"end with -bin, but got {shorten(name)}"
+                "gRPC takes names of letters, digits, _, - and . that are not its own "
+                f"({', '.join(sorted(OWN))}, grpc-…) and do not end with -bin, but got "
+                f"{shorten(name)}"
             )
 
 

@@ -1,7 +1,6 @@
 """Strict reading of JSON that others wrote: no double keys, no NaN, no wrong types."""
 
 import json
-import re
 from collections.abc import Sequence
 from typing import NoReturn, TypeAlias, cast
 
@@ -12,9 +11,6 @@ from modelseal.shapes import Array
 
 JsonObject: TypeAlias = dict[str, object]
 """A JSON object whose values are still to be checked."""
-
-HALF = re.compile("[\ud800-\udfff]")
-"""One half of a character that takes two."""
 
 SHORT = 200
 """How many characters of foreign text fit into a sentence."""
@@ -75,11 +71,10 @@ def text_at(source: JsonObject, key: str) -> str:
     """A text that must be there.
 
     Raises:
-        EndpointError: It is missing or something else, or holds half a character: JSON can write
-            one surrogate of a pair, and nothing can send it back.
+        EndpointError: It is missing or something else.
     """
     value = source.get(key)
-    if not isinstance(value, str) or HALF.search(value):
+    if not isinstance(value, str):
         raise EndpointError(f"{key}: a text was wanted, but {name_of(value)} came")
     return value
 

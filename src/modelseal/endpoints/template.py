@@ -70,10 +70,7 @@ class Template:
     def check_text(self) -> None:
         """Makes sure that the text is JSON that can be sent, with one placeholder."""
         content = parse(self.text)
-        try:
-            orjson.dumps(content)
-        except orjson.JSONEncodeError as error:
-            raise InvalidArgumentError(f"a template is sent as JSON, but: {error}") from error
+        check_sendable(content, depth=len(self.sending.domain.shape) + 1)
         places = marks(content)
         if len(places) != 1:
             raise InvalidArgumentError(
@@ -126,6 +123,29 @@ def parse(text: str) -> object:
         return read_value(text)
     except EndpointError as error:
         raise InvalidArgumentError(f"a template is JSON, but: {error}") from error
+
+
+def check_sendable(content: object, *, depth: int) -> None:
+    """Makes sure that a template stays what it is when it is written as JSON.
+
+    Args:
+        content: The template.
+        depth: Of how many lists in lists what takes the placeholder's place is.
+
+    Raises:
+        InvalidArgumentError: It is nested too deeply, or has a number or half a character that
+            cannot be written.
+    """
+    inputs: list[object] = []
+    for _ in range(depth):
+        inputs = [inputs]
+    try:
+        orjson.dumps(replace(content, inputs))
+        changed = orjson.loads(orjson.dumps(content)) != content
+    except (orjson.JSONEncodeError, RecursionError) as error:
+        raise InvalidArgumentError(f"a template is sent as JSON, but: {error}") from error
+    if changed:
+        raise InvalidArgumentError("a template is sent as JSON, but a number in it is not finite")
 
 
 def marks(node: object) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from modelseal.errors import BadFileError
 from modelseal.evaluation.opening import Opened
-from modelseal.evaluation.plan import Plan
+from modelseal.evaluation.plan import Plan, SpottingSection
 from modelseal.sealing.generating import PACKAGES
 from modelseal.validating import Section
 
@@ -34,13 +34,13 @@ class FrozenPlan(Section):
         plan: The plan.
         digests: Of each network, by name.
         packages: The versions of the packages on which numbers depend.
-        trials: How many trials the whole plan has.
+        trials: How many trials the whole plan has; None if nobody counted them.
     """
 
     plan: Plan
     digests: dict[str, DigestsPart]
     packages: dict[str, str]
-    trials: int
+    trials: int | None = None
 
 
 def freeze(plan: Plan, opened: Mapping[str, Opened], *, trials: int) -> FrozenPlan:
@@ -100,7 +100,7 @@ def differences(old: FrozenPlan, new: FrozenPlan) -> Iterator[tuple[str, object,
         was_own, own = old.plan.samples.methods.get(method), samples.methods.get(method)
         yield from unequal(f"samples.methods.{method}", shown(was_own), shown(own))
     yield from compare("harmless", old.plan.harmless, new.plan.harmless)
-    yield from compare("spotting", old.plan.spotting, new.plan.spotting)
+    yield from compare_spotting(old.plan.spotting, new.plan.spotting)
     cells = list_cells(new.plan)
     for cell, seeds in list_cells(old.plan).items():
         if cells.get(cell, 0) < seeds:
@@ -109,14 +109,22 @@ def differences(old: FrozenPlan, new: FrozenPlan) -> Iterator[tuple[str, object,
 
 
 def compare(
-    field: str, was: Section | None, comes: Section | None
+    field: str, was: Section, comes: Section | None
 ) -> Iterator[tuple[str, object, object]]:
-    """The keys of a section that differ; one that was not there may be added."""
-    if was and comes is None:
+    """The keys of a section that differ."""
+    if comes is None:
         yield field, "it", "it no more"
-    elif was:
+    else:
         for key, value in was:
             yield from unequal(f"{field}.{key}", value, getattr(comes, key))
+
+
+def compare_spotting(
+    was: SpottingSection | None, comes: SpottingSection | None
+) -> Iterator[tuple[str, object, object]]:
+    """The numbers of natural inputs, if they differ: methods may come, and all of it may go."""
+    if was and comes:
+        yield from unequal("spotting.naturals", was.naturals, comes.naturals)
 
 
 def unequal(field: str, was: object, comes: object) -> Iterator[tuple[str, object, object]]:

@@ -8,9 +8,15 @@ from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.evaluation.asking import Spot, TrialTask
 from modelseal.evaluation.opening import NetworkFiles, Opened, derive_seed
 from modelseal.evaluation.places import alarms_file, set_file, spotting_file, trial_file
-from modelseal.evaluation.plan import FLOAT, GridSection, Plan
+from modelseal.evaluation.plan import (
+    FLOAT,
+    GridSection,
+    Plan,
+    list_subjects,
+    spotted_subjects,
+)
 from modelseal.evaluation.rehosting import HarmlessTask
-from modelseal.evaluation.subjects import SampleTask, list_subjects, sample_task
+from modelseal.evaluation.subjects import SampleTask, sample_task
 from modelseal.evaluation.suspecting import SpottingTask
 from modelseal.evaluation.trial import Subject
 from modelseal.tampering.catalogue import Change, Data, list_changes
@@ -81,21 +87,17 @@ def list_spotting(
     plan: Plan, networks: Mapping[str, NetworkFiles], folder: Path
 ) -> list[SpottingTask]:
     """The subjects whose samples are there and no detector has looked at yet; none unasked."""
-    wanted = plan.spotting
-    if wanted is None:
-        return []
+    naturals = plan.spotting.naturals if plan.spotting else 0
     return [
         SpottingTask(
             subject=each,
             files=networks[each.network],
             folder=folder,
-            naturals=wanted.naturals,
+            naturals=naturals,
             seed=derive_seed("spotting", plan.samples.seed, each.network),
         )
-        for each in list_subjects(plan)
-        if (wanted.methods is None or each.method in wanted.methods)
-        and set_file(folder, each).is_file()
-        and not spotting_file(folder, each).is_file()
+        for each in spotted_subjects(plan)
+        if set_file(folder, each).is_file() and not spotting_file(folder, each).is_file()
     ]
 
 

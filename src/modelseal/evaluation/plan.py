@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
+from modelseal.evaluation.spotting import FEWEST
+from modelseal.evaluation.trial import Subject
 from modelseal.outputs.specs import parse_spec
 from modelseal.sealing.recipe import Method
 from modelseal.validating import Section, read_settings
@@ -59,6 +61,7 @@ class SamplesSection(Section):
         bags: How many bags are drawn of them at random; of each bag a set is chosen by each rule.
         bag: How many candidates a bag has; all if there are fewer.
         count: The largest number of samples in a set.
+        tie: How many classes tie in samples of ours.
         rules: How sets are chosen.
         seed: The seed of all random numbers about samples.
         methods: What differs, by method.
@@ -68,6 +71,7 @@ class SamplesSection(Section):
     bags: Positive = 50
     bag: Positive = 64
     count: Positive = 8
+    tie: Annotated[int, Field(ge=2)] = 10
     rules: Names = Field(default=list(RULES))
     seed: Annotated[int, Field(ge=0)] = 0
     methods: dict[str, OverrideSection] = Field(default={})
@@ -100,11 +104,12 @@ class SpottingSection(Section):
 
     Args:
         naturals: How many other natural inputs it is sent: test inputs that no sample was made
-            of, drawn at random; all of these if there are fewer.
+            of, drawn at random; fewer if there are no more, or if they are so large that memory
+            holds fewer.
         methods: Whose samples; those of all methods if nothing is said.
     """
 
-    naturals: Positive = 3000
+    naturals: Annotated[int, Field(ge=FEWEST)] = 3000
     methods: Names | None = None
 
 
@@ -162,11 +167,13 @@ class Plan(Section):
                         f"but has {name!r}"
                     )
         used = dict.fromkeys(method for grid in self.grids for method in grid.methods)
-        for name in (self.spotting and self.spotting.methods) or ():
-            if name not in used:
-                raise ValueError(
-                    f"spotting.methods needs some of {', '.join(used)}, but has {name!r}"
-                )
+        spotted = (self.spotting and self.spotting.methods) or ()
+        for field, mentioned in (("spotting", spotted), ("samples", self.samples.methods)):
+            for name in mentioned:
+                if name not in used:
+                    raise ValueError(
+                        f"{field}.methods needs some of {', '.join(used)}, but has {name!r}"
+                    )
         return self
 
     def network_names(self, grid: GridSection) -> tuple[str, ...]:
@@ -181,6 +188,27 @@ def read_plan(path: Path) -> Plan:
         BadFileError: It cannot be read, or a key or value is wrong; `field` says which.
     """
     return read_settings(path, Plan)
+
+
+def list_subjects(plan: Plan) -> tuple[Subject, ...]:
+    """All subjects of a plan, each once, in its order."""
+    found = (
+        Subject(network=network, method=method, spec=spec)
+        for grid in plan.grids
+        for network in plan.network_names(grid)
+        for method in grid.methods
+        for spec in grid.specs
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def spotted_subjects(plan: Plan) -> tuple[Subject, ...]:
+    """The subjects whose samples detectors shall look at; none if the plan does not want it."""
+    wanted = plan.spotting
+    if wanted is None:
+        return ()
+    methods = wanted.methods
+    return tuple(each for each in list_subjects(plan) if methods is None or each.method in methods)
 
 
 def check_method(name: str) -> str:

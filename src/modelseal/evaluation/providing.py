@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from modelseal.errors import InvalidArgumentError
 from modelseal.evaluation.responses import Responses, is_graded
 from modelseal.evaluation.separation import Separation
 from modelseal.evaluation.spotting.gaining import (
@@ -107,11 +108,20 @@ def measure_sharing(responses: Responses) -> tuple[Sharing, ...]:
 
 
 def measure_routing(responses: Responses, found: Suspicion) -> tuple[Routing, ...]:
-    """The power that routing leaves, by rate of false positives and number of samples."""
+    """The power that routing leaves, by rate of false positives and number of samples.
+
+    Raises:
+        InvalidArgumentError: Detectors were tried on samples that do not exist.
+    """
     rows, tried = split(responses), list(found.tried)
-    best = next(each for each in found.separations if each.detector == found.detector)
-    if not rows:
+    if max(tried, default=-1) >= responses.changed.shape[1]:
+        raise InvalidArgumentError(
+            f"detectors need samples with numbers below {responses.changed.shape[1]}, but were "
+            f"tried on {max(tried)}"
+        )
+    if not rows or found.reason:
         return ()
+    best = next(each for each in found.separations if each.detector == found.detector)
     scores = np.array(found.scores)
     return tuple(
         Routing(

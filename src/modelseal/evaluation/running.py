@@ -30,7 +30,7 @@ from modelseal.evaluation.places import (
     spotting_file,
     trial_file,
 )
-from modelseal.evaluation.plan import Plan, read_plan
+from modelseal.evaluation.plan import Plan, read_plan, spotted_subjects
 from modelseal.evaluation.rehosting import HarmlessTask, Rehosted
 from modelseal.evaluation.spotting.statistics import SMALLEST
 from modelseal.evaluation.storing import (
@@ -114,7 +114,7 @@ def evaluate(
         folder: Where results are kept; made if it is missing.
         workers: Perform tasks: in this process, in several, or on many machines that all see
             the folder and the plan's files.
-        progress: Is told of the stages `samples`, `harmless`, `spotting` and `trials`.
+        progress: Is told of the stages `samples`, `harmless`, `trials` and `spotting`.
 
     Returns:
         The tasks that could not be performed; all others are done.
@@ -135,8 +135,8 @@ def evaluate(
     failures = run.perform(list_samples(plan, networks, whole))
     asking: list[Task] = [
         *list_harmless(plan, networks, whole),
-        *list_spotting(plan, networks, whole),
         *list_trials(wanted, whole),
+        *list_spotting(plan, networks, whole),
     ]
     return failures + run.perform(asking)
 
@@ -161,9 +161,9 @@ def check_spotting(plan: Plan, opened: Mapping[str, Opened], *, file: Path) -> N
     Raises:
         BadFileError: One does not.
     """
-    for name, each in opened.items():
-        shape = each.model.domain.shape
-        if plan.spotting and (len(shape) != 3 or min(shape[-2:]) < SMALLEST):
+    for name in dict.fromkeys(each.network for each in spotted_subjects(plan)):
+        shape = opened[name].model.domain.shape
+        if len(shape) != 3 or min(shape[-2:]) < SMALLEST:
             raise BadFileError(
                 file,
                 f"needs images of channels, height and width, at least {SMALLEST} x {SMALLEST}, "

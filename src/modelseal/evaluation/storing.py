@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from modelseal.errors import BadFileError
 from modelseal.evaluation.freezing import FrozenPlan
 from modelseal.evaluation.places import alarms_file, plan_file
-from modelseal.evaluation.plan import Plan
+from modelseal.evaluation.plan import Plan, list_subjects, spotted_subjects
 from modelseal.evaluation.separation import Separation
 from modelseal.evaluation.trial import SampleSet, Subject, Suspicion, Trial
 from modelseal.fingerprint.digest import weights_digest
@@ -69,6 +69,7 @@ class SpottingFile(Section):
     detector: str
     tried: tuple[int, ...]
     scores: tuple[float, ...]
+    reason: str
 
 
 class TrialFile(Section):
@@ -91,21 +92,31 @@ class Results:
     Args:
         plan: The plan as it was frozen.
         sets: The samples of each subject, in the order of the subjects.
-        wanted: How many trials the whole plan has; one that is not finished has fewer.
+        wanted: How many trials the whole plan has; None if nobody counted them.
         trials: Every trial, in the order of subjects, changes, levels and seeds.
         suspicions: How well samples are told from natural inputs, in the order of the subjects.
     """
 
     plan: Plan
     sets: tuple[SampleSet, ...]
-    wanted: int
+    wanted: int | None
     trials: tuple[Trial, ...]
     suspicions: tuple[Suspicion, ...] = ()
 
     @property
     def missing(self) -> int:
-        """How many trials are not there yet."""
-        return max(0, self.wanted - len(self.trials))
+        """How many results are not there: of samples, harmless variants, spotting and trials."""
+        made = {each.subject for each in self.sets}
+        asked = {each.subject for each in self.sets if each.alarms or each.skipped}
+        seen = {each.subject for each in self.suspicions}
+        trials = 0 if self.wanted is None else max(0, self.wanted - len(self.trials))
+        subjects = set(list_subjects(self.plan))
+        return (
+            len(subjects - made)
+            + len(subjects - asked)
+            + len(set(spotted_subjects(self.plan)) - seen)
+            + trials
+        )
 
 
 def read_results(folder: Path) -> Results:
@@ -213,17 +224,37 @@ def read_suspicion(file: Path) -> Suspicion:
         BadFileError: The file is wrong.
     """
     part = read_part(file, SpottingFile)
-    if len(part.scores) != len(part.tried):
-        raise BadFileError(
-            file, f"needs {len(part.tried)} numbers, but has {len(part.scores)}", field="scores"
-        )
+    check_suspicion(part, file)
     return Suspicion(
         subject=part.subject.revive(),
         separations=part.separations,
         detector=part.detector,
         tried=part.tried,
         scores=part.scores,
+        reason=part.reason,
     )
+
+
+def check_suspicion(part: SpottingFile, file: Path) -> None:
+    """Makes sure that the parts of what detectors found fit one another.
+
+    Raises:
+        BadFileError: They do not.
+    """
+    if len(part.scores) != len(part.tried):
+        raise BadFileError(
+            file, f"needs {len(part.tried)} numbers, but has {len(part.scores)}", field="scores"
+        )
+    if len(set(part.tried)) < len(part.tried) or min(part.tried, default=0) < 0:
+        raise BadFileError(
+            file, f"needs different numbers from 0, but has {list(part.tried)}", field="tried"
+        )
+    known = [each.detector for each in part.separations]
+    if not part.reason and part.detector not in known:
+        names = ", ".join(known) or "a detector"
+        raise BadFileError(
+            file, f"needs one of {names}, but is {part.detector!r}", field="detector"
+        )
 
 
 def read_part(file: Path, kind: type[Part]) -> Part:

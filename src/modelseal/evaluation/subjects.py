@@ -52,6 +52,7 @@ class SampleTask:
         bags: How many bags are drawn of them.
         bag: How many candidates a bag has.
         count: The largest number of samples in a set.
+        tie: How many classes tie in samples of ours.
         rules: How sets are chosen.
         seed: The seed of the network's draws: all methods start from the same natural inputs.
         variants: The names of the harmless variants; None is all.
@@ -63,6 +64,7 @@ class SampleTask:
     bags: int
     bag: int
     count: int
+    tie: int
     rules: tuple[str, ...]
     seed: int
     variants: tuple[str, ...] | None
@@ -110,18 +112,6 @@ class SampleResult:
     seconds: float
 
 
-def list_subjects(plan: Plan) -> tuple[Subject, ...]:
-    """All subjects of a plan, each once, in its order."""
-    found = (
-        Subject(network=network, method=method, spec=spec)
-        for grid in plan.grids
-        for network in plan.network_names(grid)
-        for method in grid.methods
-        for spec in grid.specs
-    )
-    return tuple(dict.fromkeys(found))
-
-
 def sample_task(plan: Plan, subject: Subject, files: NetworkFiles) -> SampleTask:
     """What a plan says of one subject's samples."""
     common = plan.samples
@@ -134,6 +124,7 @@ def sample_task(plan: Plan, subject: Subject, files: NetworkFiles) -> SampleTask
         bags=(own and own.bags) or common.bags,
         bag=(own and own.bag) or common.bag,
         count=common.count,
+        tie=common.tie,
         rules=tuple(common.rules),
         seed=derive_seed("samples", common.seed, subject.network),
         variants=None if names is None else tuple(names),
@@ -152,6 +143,7 @@ def make_set(task: SampleTask) -> SampleResult:
     recipe = Recipe(
         method=method,
         spec=parse_spec(task.subject.spec),
+        tied=task.tie,
         seed=task.seed,
         variants=sealing_variants(model, task.variants),
     )

@@ -76,6 +76,7 @@ class Summary:
         not_applied: Recipes that did not reach their own goal.
         skipped: Harmless variants that could not be run, each with its reason.
         sightings: How well detectors tell samples from natural inputs.
+        unspotted: The methods of which too little was there for that, each with the reason.
         sharings: What is left of the power if some queries are answered from a clean copy.
         routings: The same if those are that a detector suspects.
     """
@@ -100,6 +101,7 @@ class Summary:
     not_applied: tuple[NotApplied, ...]
     skipped: tuple[tuple[str, str], ...] = ()
     sightings: tuple[Sighting, ...] = ()
+    unspotted: tuple[tuple[str, str], ...] = ()
     sharings: tuple[Sharing, ...] = ()
     routings: tuple[Routing, ...] = ()
 
@@ -184,6 +186,7 @@ def sum_up(
         not_applied=list_not_applied(trials),
         skipped=tuple(dict.fromkeys(flat(list(each.samples.skipped.items()) for each in members))),
         sightings=flat(list_sightings(found) for _, found in suspected),
+        unspotted=tuple((each.method, found.reason) for each, found in suspected if found.reason),
         sharings=flat(map(measure_sharing, members)),
         routings=flat(measure_routing(each, found) for each, found in suspected),
     )

@@ -7,9 +7,12 @@ import numpy as np
 
 from modelseal.evaluation.opening import NetworkFiles, open_network, view
 from modelseal.evaluation.places import arrays_file
-from modelseal.evaluation.spotting import ALONE, Material, spot
+from modelseal.evaluation.spotting import ALONE, FEWEST, Material, spot
 from modelseal.evaluation.storing import read_arrays
 from modelseal.evaluation.trial import Subject, Suspicion
+
+# Of so many values of natural inputs several copies fit into memory: 445 images at 224 x 224.
+VALUES = 2**26
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,13 +42,16 @@ def suspect_samples(task: SpottingTask) -> Suspicion:
     """How well every detector tells the samples from test inputs that none was made of.
 
     Raises:
-        ModelsealError: The samples cannot be read, the inputs are no images, or there are too few.
+        ModelsealError: The samples cannot be read, or the inputs are no images.
     """
     model, naturals = view(open_network(task.files), task.subject.method)
     arrays = read_arrays(arrays_file(task.folder, task.subject))
     generator = np.random.default_rng(task.seed)
     others = np.setdiff1d(np.arange(len(naturals)), arrays["sources"])
-    drawn = generator.permutation(others)[: task.naturals]
+    room = max(VALUES // naturals[0].size, FEWEST)
+    drawn = generator.permutation(others)[: min(task.naturals, room)]
+    if min(len(arrays["samples"]), len(drawn)) < FEWEST:
+        return nothing(task.subject, samples=len(arrays["samples"]), naturals=len(drawn))
     found = spot(
         Material(
             domain=model.domain,
@@ -62,4 +68,17 @@ def suspect_samples(task: SpottingTask) -> Suspicion:
         detector=best.detector,
         tried=tuple(np.flatnonzero(found.tried).tolist()),
         scores=tuple(found.scores[best.detector].tolist()),
+    )
+
+
+def nothing(subject: Subject, *, samples: int, naturals: int) -> Suspicion:
+    """That there was too little to tell apart."""
+    return Suspicion(
+        subject=subject,
+        separations=(),
+        detector="",
+        tried=(),
+        scores=(),
+        reason=f"{FEWEST} samples and other natural inputs are needed, but there are {samples} and "
+        f"{naturals}",
     )

@@ -89,6 +89,7 @@ class Suspicion:
         detector: The best of those that need no more than inputs of both kinds to learn from.
         tried: The numbers of the samples that it was tried on. It learned from none of them.
         scores: What it gives each of these: the higher the more suspicious.
+        reason: Why no detector was tried; empty if they were.
     """
 
     subject: Subject
@@ -96,3 +97,4 @@ class Suspicion:
     detector: str
     tried: tuple[int, ...]
     scores: tuple[float, ...]
+    reason: str = ""

@@ -174,8 +174,9 @@ def count_classes(network: nn.Module, inputs: Inputs) -> int:
 def turn(directions: Tensor, scores: Tensor, *, output: Output) -> Tensor:
     """Directions u of the logits z such that d(u·z)/dW = d(v·y)/dW for directions v of y.
 
-    For probabilities u = diag(p) v - p (p·v), in float64: what is left of it where the network is
-    confident is lost to the rounding of p to float32.
+    For probabilities u = diag(p) v - p (p·v), in float64, and after the leading class's entry of
+    v is taken from all of v, which changes nothing of u: what is left of it where the network is
+    confident would be lost to rounding.
 
     Args:
         directions: The v: (..., directions, classes).
@@ -185,8 +186,10 @@ def turn(directions: Tensor, scores: Tensor, *, output: Output) -> Tensor:
     if output is Output.LOGITS:
         return directions
     shares = scores.detach().double().softmax(-1).unsqueeze(-2)
-    mean = (shares * directions).sum(-1, keepdim=True)
-    turned: Tensor = (shares * (directions - mean)).to(directions.dtype)
+    leading = scores.argmax(-1, keepdim=True).unsqueeze(-2).expand(*directions.shape[:-1], 1)
+    offsets = directions - directions.gather(-1, leading)
+    mean = (shares * offsets).sum(-1, keepdim=True)
+    turned: Tensor = (shares * (offsets - mean)).to(directions.dtype)
     return turned
 
 

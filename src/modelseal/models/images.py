@@ -75,6 +75,8 @@ def read_images(
         return _read_folder(path, domain, limit)
     if path.suffix.lower() == ".npz" and path.is_file():
         return _read_rows(path, domain, limit)
+    if not path.exists():
+        raise BadFileError(path, "cannot be read: No such file or directory")
     raise BadFileError(path, "a folder of PNG or JPEG files or an .npz file is needed")
 
 

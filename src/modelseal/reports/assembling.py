@@ -30,7 +30,7 @@ def assemble(
     Args:
         summaries: What was counted.
         exhibits: Samples to show; by default none, since samples are secrets.
-        missing: How many trials an evaluation that is not finished still lacks.
+        missing: How many results an evaluation lacks that is not finished.
         progress: Is told how far the work is.
     """
     figures = []
@@ -49,11 +49,12 @@ def assemble(
     }
 
 
-def tell_missing(trials: int) -> str:
-    """That an evaluation is not finished, in a sentence."""
+def tell_missing(results: int) -> str:
+    """That an evaluation lacks something, in a sentence."""
+    verb = "is" if results == 1 else "are"
     return (
-        f"The evaluation is not finished: {trials:,} of its trials are missing, and what is told "
-        "here may change."
+        f"The evaluation is not finished, or some of it failed: {results:,} of its results {verb} "
+        "missing, and what is told here may change."
     )
 
 

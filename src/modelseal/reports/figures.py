@@ -95,7 +95,7 @@ SKETCHES: Mapping[str, Sketch] = {
     ),
     "sharing": Sketch(
         title="A provider that answers some queries from a clean copy",
-        note="How often sets of samples, drawn at random, notice a change, over all changes "
+        note="How often sets of our samples, drawn at random, notice a change, over all changes "
         "without levels. The dashed line is 95 %.",
         is_wanted=lambda summary: any(each.method == OURS for each in summary.sharings),
         draw=share_drawing.draw_ours,

@@ -24,11 +24,14 @@ def sightings(summary: Summary) -> Table:
         for key, each in found.items()
     }
     methods = once(each.method for each in summary.sightings)
+    tried = {each.method: each.separation.samples for each in summary.sightings}
+    reasons = "; ".join(f"{method} ({reason})" for method, reason in summary.unspotted)
     return Table(
         title="Telling samples from natural inputs",
         note="The area under the ROC curve with its 95 % interval, 0.5 being chance, and how many "
-        "samples are found where so many natural inputs are taken for samples.",
-        head=("detector", *methods),
+        "samples are found where so many natural inputs are taken for samples."
+        f"{f' Not tried: {reasons}.' if reasons else ''}",
+        head=("detector", *(f"{method} ({tried[method]:,} tried)" for method in methods)),
         rows=grid(cells, once(detector for detector, _ in found), methods),
     )
 
@@ -39,11 +42,13 @@ def sharings(summary: Summary) -> Table:
     for each in summary.sharings:
         powers = dict(each.powers)
         left = (wording.percent(powers[share]) for share in SHARES)
-        rows.append((each.method, f"{each.samples}", *left, f"{each.breaking:.3f}"))
+        last = wording.percent(each.breaking) if each.breaking else "none"
+        rows.append((each.method, f"{each.samples}", *left, last))
     return Table(
         title="A provider that answers a share of all queries from a clean copy",
         note="How often sets of so many samples, drawn at random, notice a change, over all "
-        "changes without levels; last, the largest share at which 95 % still do.",
+        "changes without levels; last, the largest share at which 95 % still do, or none if "
+        "fewer do even without any.",
         head=("method", "samples", *map(wording.percent, SHARES), "breaking share"),
         rows=tuple(rows),
     )

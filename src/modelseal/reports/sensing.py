@@ -1,5 +1,7 @@
 """The tables of how small a change may be, and of what the samples are."""
 
+import re
+
 from modelseal.evaluation.curves import BIT, BIT_GROUPS
 from modelseal.evaluation.summary import Summary
 from modelseal.reports import wording
@@ -73,7 +75,7 @@ def alarms(summary: Summary) -> Table:
     }
     totals = {each.method: each for each in summary.alarms if not each.variant}
     methods = tuple(totals)
-    variants = once(each.variant for each in summary.alarms if each.variant)
+    variants = sorted({each.variant for each in summary.alarms if each.variant}, key=natural_order)
     rows = grid(cells, (*variants, "all"), methods)
     bounds = ("at most", *(wording.bound(totals[method].bound) for method in methods))
     return Table(
@@ -83,6 +85,17 @@ def alarms(summary: Summary) -> Table:
         head=("variant", *methods),
         rows=(*rows, bounds) if methods else (),
     )
+
+
+def natural_order(name: str) -> list[tuple[bool, int, str]]:
+    """What names are sorted by so that numbers in them stand in their own order.
+
+    Examples:
+        >>> sorted(["a-10", "a-9", "b"], key=natural_order)
+        ['a-9', 'a-10', 'b']
+    """
+    parts = re.split(r"(\d+)", name)
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
 
 
 def tell_skipped(summary: Summary) -> str:

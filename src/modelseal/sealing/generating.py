@@ -245,7 +245,8 @@ def accept(calibration: Calibration, recipe: Recipe, *, naturals: PerInput) -> M
             raise SealingError(
                 f"none of {len(kept)} candidates came near a tie of {recipe.tied} classes: "
                 f"a margin of at most {np.nanmedian(widest):.2g} was wanted, but the median is "
-                f"{np.nanmedian(calibration.margins):.2g}; try a tie of fewer classes"
+                f"{np.nanmedian(calibration.margins):.2g}; try a tie of fewer classes: --tie, or "
+                "samples.tie in a plan"
             )
     return np.asarray(kept)
 

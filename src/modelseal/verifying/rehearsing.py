@@ -96,9 +96,7 @@ def ask_class(asker: Asker, codes: Codes, number: int) -> int:
         with np.errstate(over="ignore"):
             return top(asker.fingerprint.spec.read(answer))
     except EndpointError as error:
-        raise EndpointError(
-            f"the mapping seems wrong: natural image {number} got no usable answer: {error}"
-        ) from error
+        raise EndpointError(f"natural image {number} got no usable answer: {error}") from error
 
 
 def top(answer: Answers) -> int:

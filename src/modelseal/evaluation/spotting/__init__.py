@@ -1,6 +1,6 @@
 """How well a provider can tell samples from other queries, and what it gains by that."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,9 +16,18 @@ from modelseal.evaluation.spotting.statistics import (
     laplacian_energy,
     noise_level,
 )
-from modelseal.shapes import Array, Inputs, Mask
+from modelseal.shapes import Array, Inputs, Mask, PerInput
 
-__all__ = ["ALONE", "HIGH_FREQUENCY", "NEIGHBOURS", "NETWORKS", "Material", "Spotted", "spot"]
+__all__ = [
+    "ALONE",
+    "FEWEST",
+    "HIGH_FREQUENCY",
+    "NEIGHBOURS",
+    "NETWORKS",
+    "Material",
+    "Spotted",
+    "spot",
+]
 
 HIGH_FREQUENCY = {
     "laplacian energy": laplacian_energy,
@@ -80,6 +89,9 @@ class Material:
         return (self.domain.decode(codes) - low) / self.domain.span
 
 
+# The values of as many images as are transformed at a time.
+VALUES = 2**20
+
 FEWEST = 8
 """Half of so many are used to learn from, and the other half to be told apart."""
 
@@ -121,7 +133,7 @@ def spot(
     naturals = material.view(material.naturals)
     tried = np.concatenate([naturals[~halves], sources])
     scores = {
-        name: (statistic(samples[~learned]), statistic(tried))
+        name: (in_blocks(statistic, samples[~learned]), in_blocks(statistic, tried))
         for name, statistic in HIGH_FREQUENCY.items()
     }
     familiar = np.concatenate([naturals[halves], material.view(unique(material.sources[learned]))])
@@ -143,6 +155,13 @@ def spot(
         scores={name: mine for name, (mine, _) in scores.items()},
         tried=~learned,
     )
+
+
+def in_blocks(statistic: Callable[[Inputs], PerInput], images: Inputs) -> PerInput:
+    """A statistic of each image, for a few at a time: transforms take much memory."""
+    size = max(VALUES // images[0].size, 1)
+    parts = [statistic(images[start : start + size]) for start in range(0, len(images), size)]
+    return np.concatenate(parts)
 
 
 def compare(
