@@ -88,7 +88,7 @@ def test_nothing_is_asked_first_where_nobody_names_images(write, endpoint):
 @pytest.mark.parametrize(
     ("more", "arrays", "problem"),
     [
-        ('images = "missing.npz"', {}, "missing.npz: a folder of PNG or JPEG files or an .npz"),
+        ('images = "missing.npz"', {}, "missing.npz: cannot be read: No such file"),
         ('images = "few.npz"\nlabels = [1]', {}, "few.npz: 20 labels were wanted, .* not 1"),
         ('images = "few.npz"', {"labels": LABELS[:3]}, "20 labels were wanted, .* not 3"),
         ('images = "few.npz"', {"labels": LABELS / 2}, "labels of whole numbers or names was want"),
