@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from modelseal.calibration.running import BATCH, run_network, run_pieces, usual_size
+from modelseal.calibration import running
+from modelseal.calibration.running import (
+    BATCH,
+    full_size,
+    run_network,
+    run_pieces,
+    usual_size,
+)
 from modelseal.errors import InvalidArgumentError, SealingError
 
 
@@ -42,7 +49,15 @@ def test_a_network_is_run_in_evaluation_mode_and_left_in_its_own(watched, rows):
     [((1, 3), 1), ((5, 3), 5), ((40, 3), BATCH), ((40, 3, 224, 224), 3), ((2, 2**20), 1)],
 )
 def test_inputs_are_run_together_as_far_as_memory_allows(shape, size):
-    assert usual_size(torch.empty(shape, device="meta")) == size
+    inputs = torch.empty(shape, device="meta")
+    assert usual_size(inputs) == size
+    assert full_size(inputs) == (size if inputs[0].numel() > 10_000 else BATCH)
+
+
+def test_large_inputs_are_run_a_few_at_a_time(watched, monkeypatch):
+    monkeypatch.setattr(running, "VALUES", 4 * 6)
+    run_network(nn.Sequential(watched), torch.zeros(5, 6))
+    assert [len(part) for part in watched.batches] == [4, 4]
 
 
 def test_a_network_that_works_in_place_leaves_the_inputs_alone(rows):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from modelseal.calibration import variants
 from modelseal.calibration.exporting import Exported
 from modelseal.calibration.onnx import OnnxRuntime, Optimisation
 from modelseal.calibration.reloading import Reloaded
@@ -211,3 +212,12 @@ def test_names_are_short_and_lasting(variant, name):
 def test_impossible_variants_are_refused(make, problem):
     with pytest.raises(InvalidArgumentError, match=problem):
         make()
+
+
+def test_a_batch_that_takes_too_much_memory_is_not_run(rows, monkeypatch):
+    monkeypatch.setattr(variants, "LARGEST", 64 * rows[0].numel())
+    network = nn.Linear(rows.shape[1], 2).eval()
+    assert len(BatchSize(64)(network, rows)) == len(rows)
+    with pytest.raises(SealingError, match=r"^65 inputs of 3 values take too much memory$"):
+        BatchSize(65)(network, rows)
+    assert len(reference(network, rows)) == len(rows)

@@ -7,10 +7,10 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from modelseal.calibration.running import (
-    BATCH,
     Inputs,
     evaluating,
     foreign_errors,
+    full_size,
     quiet_copies,
     run_network,
 )
@@ -37,7 +37,7 @@ class Exported:
 
 
 def export_program(network: nn.Module, inputs: Inputs) -> ExportedProgram:
-    """The network in evaluation mode as a program that takes 32 inputs at a time.
+    """The network in evaluation mode as a program that takes `full_size` inputs at a time.
 
     Args:
         network: It is left as it was.
@@ -49,7 +49,7 @@ def export_program(network: nn.Module, inputs: Inputs) -> ExportedProgram:
     """
     if not len(inputs):
         raise InvalidArgumentError("at least one input is needed, but none came")
-    examples = inputs[[row % len(inputs) for row in range(BATCH)]]
+    examples = inputs[[row % len(inputs) for row in range(full_size(inputs))]]
     # One size is all that is run, and networks that fix it can be exported too.
     with evaluating(network), quiet_copies(), foreign_errors():
         return torch.export.export(network, (examples,))

@@ -18,6 +18,7 @@ from modelseal.calibration.running import (
     Inputs,
     evaluating,
     foreign_errors,
+    full_size,
     quiet_copies,
     run_pieces,
 )
@@ -98,7 +99,7 @@ class OnnxRuntime:
         runtime = load_runtime()
         session = open_session(runtime, self.exports.of(network, inputs), self.optimisation)
         with foreign_errors(*faults()):
-            return run_pieces(partial(ask, session), inputs)
+            return run_pieces(partial(ask, session), inputs, size=full_size(inputs))
 
 
 def load_runtime() -> Any:  # noqa: ANN401 (ONNX Runtime has no types)

@@ -18,7 +18,14 @@ from torch import nn
 from modelseal.calibration.exporting import Exported
 from modelseal.calibration.onnx import Exports, OnnxRuntime, Optimisation
 from modelseal.calibration.reloading import Reloaded
-from modelseal.calibration.running import BATCH, Inputs, copy_network, foreign_errors, run_network
+from modelseal.calibration.running import (
+    BATCH,
+    Inputs,
+    copy_network,
+    foreign_errors,
+    full_size,
+    run_network,
+)
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.shapes import Scores
 
@@ -28,6 +35,8 @@ OFFSETS = {1: (0,), 2: (0, 1), 7: (0, 3, 6), BATCH: (16, 31), 256: (0, 128, 255)
 
 # More networks than one process will ever calibrate.
 LIMIT = 1_000_000
+# Values of a batch that fit into memory with what a network makes of them: 55 images at 224 x 224.
+LARGEST = 2**23
 # Below it torch takes its own kernels, whatever is allowed.
 FEWEST_FOR_NNPACK = 16
 
@@ -54,7 +63,7 @@ def reference(network: nn.Module, inputs: Inputs) -> Scores:
     """The scores that all variants are compared with.
 
     The network runs as it is, in evaluation mode, without compilation, with the present number of
-    threads and always 32 inputs at a time.
+    threads and always 32 inputs at a time, or fewer large ones.
 
     Raises:
         InvalidArgumentError: There are no inputs, or the network gives no scores.
@@ -87,7 +96,14 @@ class BatchSize:
         return f"batch-{self.size}-at-{self.offset}"
 
     def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
-        """The scores of each input."""
+        """The scores of each input.
+
+        Raises:
+            SealingError: So many inputs of this size take too much memory.
+        """
+        values = inputs[:1].numel()
+        if self.size * values > LARGEST and self.size > full_size(inputs):
+            raise SealingError(f"{self.size} inputs of {values:,} values take too much memory")
         return run_network(network, inputs, size=self.size, offset=self.offset)
 
 
@@ -125,10 +141,10 @@ class ChannelsLast:
     """Images and filters with their channels last in memory.
 
     Args:
-        size: How many inputs are run at a time.
+        size: How many inputs are run at a time; by default as many as in the reference.
     """
 
-    size: int = BATCH
+    size: int | None = None
 
     @property
     def name(self) -> str:
@@ -179,10 +195,11 @@ class Nnpack:
     needs to be.
 
     Args:
-        size: How many inputs are run at a time, at least 16.
+        size: How many inputs are run at a time, at least 16; by default as many as in the
+            reference.
     """
 
-    size: int = BATCH
+    size: int | None = None
 
     @property
     def name(self) -> str:
@@ -193,8 +210,9 @@ class Nnpack:
         """The scores of each input."""
         if not torch._nnpack_available():
             raise SealingError("this torch has no NNPACK")
+        size = self.size or full_size(inputs)
         with without_one_dnn(), torch.backends.nnpack.flags(enabled=True):
-            return run_network(network, inputs, size=max(self.size, FEWEST_FOR_NNPACK))
+            return run_network(network, inputs, size=max(size, FEWEST_FOR_NNPACK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +220,10 @@ class Float64:
     """All numbers in double precision: nearly what the network would give without rounding.
 
     Args:
-        size: How many inputs are run at a time.
+        size: How many inputs are run at a time; by default as many as in the reference.
     """
 
-    size: int = BATCH
+    size: int | None = None
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from modelseal.calibration.noise import calibrate
 from modelseal.calibration.onnx import OnnxRuntime
-from modelseal.calibration.running import BATCH, run_network, usual_size
+from modelseal.calibration.running import full_size, run_network, usual_size
 from modelseal.calibration.variants import ChannelsLast, Compiled, Float64, Nnpack, Variant
 from modelseal.generation.boundary import FLOAT_TOLERANCE, tie
 from modelseal.generation.gaps import Ranking, best_outside, measure_lead, rank, score
@@ -115,7 +115,7 @@ def need_margin(model: Model, samples: Inputs, recipe: Recipe) -> PerInput:
     """The margin that each sample needs, as far as quick variants tell."""
     own = recipe.variants or ()
     # The recipe's variants run as many at a time as the reference does; few would be filled up.
-    size = BATCH if own else usual_size(samples)
+    size = full_size(samples) if own else usual_size(samples)
     quick = [each for each in own if not isinstance(each, Compiled | OnnxRuntime)]
     variants = recipe.with_allowed(quick or own or list_probes(size))
     expected = run_network(model.network, samples, size=size)
