@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import closing
 from multiprocessing import active_children
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -230,3 +231,47 @@ def test_ctrl_c_at_a_terminal_stops_all_processes_without_a_word_of_theirs(tmp_p
         os.killpg(process.pid, signal.SIGINT)
         assert process.communicate() == ("stopped\n", "")
     assert await_end([own for own, _ in find_beginners(tmp_path)]) == []
+
+
+LONG_TASK = """
+import time
+from modelseal.performing.workers import Processes
+
+if __name__ == "__main__":
+    print("begun", flush=True)
+    list(Processes(2)(time.sleep, [60.0, 60.0]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="it needs /proc of Linux")
+def test_no_process_outlives_one_that_is_killed(tmp_path):
+    (tmp_path / "program.py").write_text(LONG_TASK, encoding="utf-8")
+    running = subprocess.Popen([sys.executable, tmp_path / "program.py"], stdout=subprocess.PIPE)
+    assert running.stdout.readline() == b"begun\n"
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+    deadline = time.monotonic() + 60
+    while len(found := busy(children)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(found) == 2
+    running.kill()
+    running.communicate()
+    while any(map(alive, found)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(alive, found))
+
+
+def busy(children):
+    """The processes that were started, but for the one that tracks what they share."""
+    lines = {
+        int(child): Path(f"/proc/{child}/cmdline").read_bytes()
+        for child in children.read_text().split()
+    }
+    return [child for child, line in lines.items() if b"resource_tracker" not in line]
+
+
+def alive(process):
+    """Whether a process is there and not waiting to be buried."""
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -1,14 +1,16 @@
 """One process of our own that performs one task after the other, and may die."""
 
+import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pickle import PickleError
+from threading import Thread
 from typing import Generic, TypeVar
 
 from modelseal.errors import EvaluationError, InvalidArgumentError
@@ -47,7 +49,7 @@ class Lost:
 class Worker(Generic[T, R]):
     """A process of our own that performs one task at a time.
 
-    It starts at once, as a daemon: it never outlives this process.
+    It starts at once, and never outlives this process, however that ends.
 
     Args:
         perform: A function of a module.
@@ -121,10 +123,17 @@ def block_interrupts() -> None:
 
 def serve(pipe: Connection) -> None:
     """Performs what comes through the pipe until nobody is at its other end."""
+    Thread(target=leave_with, args=(parent_process(),), daemon=True).start()
     with suppress(EOFError, OSError):
         while True:
             perform, task = pipe.recv()
             send(pipe, task, settle(perform, task))
+
+
+def leave_with(parent: BaseProcess) -> None:
+    """Ends this process with the one that started it, in the middle of a task, too."""
+    parent.join()
+    os._exit(1)
 
 
 def send(pipe: Connection, task: object, outcome: object) -> None:

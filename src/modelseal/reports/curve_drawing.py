@@ -71,8 +71,11 @@ def scale_shares(field: Axes, floor: float) -> None:
     """A logarithmic axis of shares from 0, which is drawn at a floor, to 100 %."""
     field.set_yscale("log")
     field.set_ylim(floor, 1)
-    decades = [10.0**-power for power in range(9) if 10.0**-power > 2 * floor]
-    field.yaxis.set_major_locator(FixedLocator([floor, *decades]))
+    steps = (1.0,) if floor < 0.005 else (1.0, 0.5, 0.2)  # few decades would look linear
+    marks = [step * 10.0**-power for power in range(9) for step in steps]
+    field.yaxis.set_major_locator(
+        FixedLocator([floor, *(each for each in marks if each > 2 * floor)])
+    )
     field.yaxis.set_minor_locator(NullLocator())
     field.yaxis.set_major_formatter(
         FuncFormatter(lambda value, _: "0" if value < 1.5 * floor else wording.small_percent(value))
