@@ -10,8 +10,8 @@ from modelseal.calibration.running import run_network
 from modelseal.errors import SealingError
 from modelseal.evaluation import subjects
 from modelseal.evaluation.opening import list_networks, open_network
-from modelseal.evaluation.plan import read_plan
-from modelseal.evaluation.subjects import list_subjects, make_set, sample_task
+from modelseal.evaluation.plan import list_subjects, read_plan
+from modelseal.evaluation.subjects import make_set, sample_task
 from modelseal.evaluation.trial import Subject
 from modelseal.outputs.specs import TopLabels
 from modelseal.sealing.recipe import Method, Recipe

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import planned
 import pytest
@@ -5,7 +7,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from modelseal.errors import BadFileError
-from modelseal.evaluation import suspecting
+from modelseal.evaluation import spotting, suspecting
 from modelseal.evaluation.listing import list_spotting
 from modelseal.evaluation.opening import list_networks
 from modelseal.evaluation.places import spotting_file
@@ -117,7 +119,13 @@ def test_too_few_other_inputs_are_said_and_stop_nothing(spotted):
     assert (found.separations, found.tried, found.scores) == ((), (), ())
 
 
-def test_of_large_inputs_fewer_are_used(spotted, monkeypatch):
+@pytest.fixture
+def brief(monkeypatch):
+    """Detectors that learn for two steps."""
+    monkeypatch.setattr(spotting, "Lessons", partial(spotting.Lessons, steps=2))
+
+
+def test_of_large_inputs_fewer_are_used(spotted, monkeypatch, brief):
     path, folder, _ = spotted
     task = SpottingTask(
         subject=NATURAL,
@@ -145,7 +153,7 @@ def test_inputs_that_are_no_images_are_refused_before_anything_is_done(tmp_path)
     assert not (tmp_path / "results").exists()
 
 
-def test_networks_that_no_detector_looks_at_may_take_anything(tmp_path):
+def test_networks_that_no_detector_looks_at_may_take_anything(tmp_path, brief):
     path = planned.write_plan(
         tmp_path,
         ("[tampering]", '[spotting]\nmethods = ["boundary"]\n[tampering]'),

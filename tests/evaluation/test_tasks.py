@@ -21,6 +21,7 @@ SAMPLES = SampleTask(
     bags=1,
     bag=1,
     count=1,
+    tie=10,
     rules=(),
     seed=0,
     variants=None,
