@@ -132,6 +132,7 @@ def test_names_that_do_not_fit_are_refused(written, names, problem):
         ("[3, 2, 2]", "[3, 2, 2]\nmean=[0]\nstd=[0]", "input.std", "std positive ones"),
         ("[input]", "[model.arguments]\nclasses = 4\n[input]", "model.weights", "of shape"),
         ("[input]", "[model.arguments]\nclass = 4\n[input]", "model.factory", "failed: TypeError"),
+        ("[input]", 'device = "gpu"\n[input]', "model.device", "a device of this machine was wa"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_with_the_path_of_its_key(written, old, new, field, problem):
@@ -141,6 +142,11 @@ def test_what_is_wrong_is_one_sentence_with_the_path_of_its_key(written, old, ne
     assert caught.value.field == field
     assert str(caught.value).startswith(f"{file}: {field}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_the_device_may_be_named(written):
+    file = written(PLAIN.replace("[input]", 'device = "cpu"\n[input]'))
+    assert {each.device.type for each in load(file).network.parameters()} == {"cpu"}
 
 
 @pytest.mark.parametrize(

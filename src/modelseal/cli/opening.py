@@ -181,16 +181,19 @@ def open_model(path: Path, domain: Domain) -> LocalEndpoint:
 
     from modelseal.models.building import ESCAPES, first_line
     from modelseal.models.loading import load
+    from modelseal.sealing.generating import find_device
 
     model = load(path)
     if model.domain != domain:
         wanted, came = tell_domain(domain), tell_domain(model.domain)
         raise BadFileError(path, f"{wanted} were wanted, as sealed, but it takes {came}")
 
+    device = find_device(model)
+
     def run(inputs: Inputs) -> Scores:
         try:
             with torch.no_grad():
-                scores = model.network(torch.from_numpy(inputs))
+                scores = model.network(torch.from_numpy(inputs).to(device)).cpu()
             # numpy lacks some of torch's types, such as bfloat16; float32 holds all but float64.
             wide = scores if scores.dtype == torch.float64 else scores.float()
             return cast(Scores, wide.numpy())

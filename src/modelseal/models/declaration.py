@@ -29,12 +29,15 @@ class ModelSection(Section):
         weights: A `.safetensors`, `.pt` or `.pth` file, relative to the model file; a program
             brings its own, and so does a folder of transformers.
         arguments: Keywords for the factory.
+        device: Where the network is run, as torch names it, such as `cuda` or `cuda:1`; by default
+            where it was built.
     """
 
     factory: str | None = None
     program: str | None = None
     weights: str | None = None
     arguments: dict[str, Any] = Field(default={})
+    device: str | None = None
 
     @model_validator(mode="after")
     def _agrees(self) -> "ModelSection":

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.evaluation.reproduction.pair import find_device, read_pair
+from modelseal.errors import BadFileError
+from modelseal.evaluation.reproduction.pair import read_pair
 from modelseal.models.vgg_face import MEAN, ChannelOrder
 
 
@@ -82,9 +82,3 @@ def test_two_networks_of_different_shapes_are_told(models):
         BadFileError, match=r"trojaned.pt: fc8.weight of shape \[4, 16\] was wanted"
     ):
         read_pair(models, order=ChannelOrder.RGB)
-
-
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", "", "meta"])
-def test_a_device_that_is_not_here_is_told(name):
-    with pytest.raises(InvalidArgumentError, match=r"a device .* was wanted"):
-        find_device(name)

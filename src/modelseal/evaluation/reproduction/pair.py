@@ -11,6 +11,7 @@ from torch import nn
 from modelseal.calibration.running import run_network
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError
+from modelseal.models.devices import find_device
 from modelseal.models.loading import Model
 from modelseal.models.vgg_face import ChannelOrder, VggFace, on_grey_levels, read_vgg_face
 from modelseal.sealing.generating import to_tensor
@@ -78,24 +79,6 @@ def read_pair(folder: Path, *, order: ChannelOrder, device: str = "cpu") -> Pair
         clean=Model(network=on_grey_levels(clean).eval().to(place), domain=domain),
         trojaned=on_grey_levels(trojaned).eval().to(place),
     )
-
-
-def find_device(name: str) -> torch.device:
-    """A device that can be used.
-
-    Raises:
-        InvalidArgumentError: There is no such device here.
-    """
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InvalidArgumentError(
-            f"a device of this machine was wanted, such as cpu or cuda, but {name!r} is none"
-        ) from error
-    if device.type == "meta":
-        raise InvalidArgumentError("a device that computes was wanted, but meta does not")
-    return device
 
 
 def find_file(folder: Path, name: str) -> Path:
