@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from modelseal.calibration import variants
+from modelseal.calibration.compiling import Compiled
 from modelseal.calibration.exporting import Exported
 from modelseal.calibration.onnx import OnnxRuntime, Optimisation
 from modelseal.calibration.reloading import Reloaded
@@ -15,7 +16,6 @@ from modelseal.calibration.variants import (
     OFFSETS,
     BatchSize,
     ChannelsLast,
-    Compiled,
     Float64,
     Nnpack,
     OneDnnOff,

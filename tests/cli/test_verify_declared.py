@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sealed
 
+from modelseal.cli import opening
 from modelseal.domain import Domain
 from modelseal.fingerprint.codec import write
 
@@ -134,6 +135,24 @@ def test_a_verdict_names_the_place_that_was_asked_even_if_the_file_is_edited_mea
     assert "elsewhere" in (folder / "endpoint.toml").read_text()
     name = f"endpoint.toml ({server.url})"
     assert json.loads((folder / "v.json").read_text())["endpoint"] == name
+
+
+def test_a_file_that_is_edited_while_it_is_opened_is_refused(
+    server, declare, folder, run, monkeypatch
+):
+    declare()
+    usual = opening.open_endpoint
+
+    def edit_and_open(*arguments, **settings):
+        declare(url="http://127.0.0.1:9/elsewhere")
+        return usual(*arguments, **settings)
+
+    monkeypatch.setattr(opening, "open_endpoint", edit_and_open)
+    result = run("verify", "out.seal", "endpoint.toml", "--json", "v.json")
+    assert result.exit_code == 2
+    assert "endpoint.toml: was edited while it was being opened; try again" in result.stderr
+    assert server.asked == []
+    assert not (folder / "v.json").exists()
 
 
 def test_names_of_the_server_are_read_by_the_mapping(server, declare, run):

@@ -132,3 +132,17 @@ def test_subjects_of_several_grids_come_once(tmp_path):
         ("natural", "top1"),
         ("natural", "topk:2"),
     ]
+
+
+def test_as_many_classes_tie_as_the_plan_says(task, monkeypatch):
+    asked = []
+
+    def note(model, naturals, recipe, candidates):
+        asked.append(recipe.tied)
+        raise InterruptedError
+
+    monkeypatch.setattr(subjects, "make_accepted", note)
+    for changes in ((), (("count = 2", "count = 2\ntie = 3"),)):
+        with pytest.raises(InterruptedError):
+            make_set(task("boundary", *changes))
+    assert asked == [10, 3]

@@ -105,15 +105,15 @@ def test_a_plan_without_spotting_asks_for_none(tmp_path):
     assert list_spotting(plan, list_networks(plan, tmp_path), tmp_path) == []
 
 
-def test_too_few_other_inputs_are_said_and_stop_nothing(spotted):
+def natural_task(spotted, *, naturals):
+    """The natural images that were made into samples, to be told from so many others."""
     path, folder, _ = spotted
-    task = SpottingTask(
-        subject=NATURAL,
-        files=list_networks(read_plan(path), path.parent)["small"],
-        folder=folder,
-        naturals=7,
-        seed=0,
-    )
+    files = list_networks(read_plan(path), path.parent)["small"]
+    return SpottingTask(subject=NATURAL, files=files, folder=folder, naturals=naturals, seed=0)
+
+
+def test_too_few_other_inputs_are_said_and_stop_nothing(spotted):
+    task = natural_task(spotted, naturals=7)
     found = suspect_samples(task)
     assert found.reason == ("8 samples and other natural inputs are needed, but there are 11 and 7")
     assert (found.separations, found.tried, found.scores) == ((), (), ())
@@ -126,14 +126,7 @@ def brief(monkeypatch):
 
 
 def test_of_large_inputs_fewer_are_used(spotted, monkeypatch, brief):
-    path, folder, _ = spotted
-    task = SpottingTask(
-        subject=NATURAL,
-        files=list_networks(read_plan(path), path.parent)["small"],
-        folder=folder,
-        naturals=9,
-        seed=0,
-    )
+    task = natural_task(spotted, naturals=9)
     monkeypatch.setattr(suspecting, "VALUES", 8 * 64)
     known = next(
         each

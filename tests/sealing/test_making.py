@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
+from modelseal.calibration.compiling import Compiled
 from modelseal.calibration.running import run_network
-from modelseal.calibration.variants import Compiled
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.boundary import tie
 from modelseal.generation.gaps import best_outside, rank, score

@@ -5,16 +5,15 @@ machine can run shows when they are run: one that it cannot run raises an error 
 `calibrate` notes it as skipped.
 """
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
+from modelseal.calibration.compiling import Compiled
 from modelseal.calibration.exporting import Exported
 from modelseal.calibration.onnx import Exports, OnnxRuntime, Optimisation
 from modelseal.calibration.reloading import Reloaded
@@ -22,7 +21,6 @@ from modelseal.calibration.running import (
     BATCH,
     Inputs,
     copy_network,
-    foreign_errors,
     full_size,
     run_network,
 )
@@ -33,8 +31,6 @@ from modelseal.shapes import Scores
 # so that every input stands at several places. Not at all is the reference itself for its size.
 OFFSETS = {1: (0,), 2: (0, 1), 7: (0, 3, 6), BATCH: (16, 31), 256: (0, 128, 255)}
 
-# More networks than one process will ever calibrate.
-LIMIT = 1_000_000
 # Values of a batch that fit into memory with what a network makes of them: 55 images at 224 x 224.
 LARGEST = 2**23
 # Below it torch takes its own kernels, whatever is allowed.
@@ -236,24 +232,6 @@ class Float64:
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """The network compiled by torch; needs a C++ compiler and up to half a minute."""
-
-    @property
-    def name(self) -> str:
-        """It is `compile`."""
-        return "compile"
-
-    def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
-        """The scores of each input."""
-        settings = import_module("torch._dynamo.config")
-        # After eight networks or shapes the compiler would give up and run the next uncompiled.
-        limits = settings.patch(recompile_limit=LIMIT, accumulated_recompile_limit=LIMIT)
-        with quiet_compiler(), limits, foreign_errors():
-            return run_network(cast(nn.Module, torch.compile(network, dynamic=False)), inputs)
-
-
-@dataclass(frozen=True, slots=True)
 class Replaced:
     """Another module that is meant to be the same network, such as one loaded again.
 
@@ -273,8 +251,7 @@ class Replaced:
 def fp32_variants() -> tuple[Variant, ...]:
     """All ways of running that count as harmless by default, of which some may not run here.
 
-    The batches of 256 inputs need the memory for that; an owner whose machine lacks it leaves
-    them out.
+    Batches that are too large for memory, such as 256 images of 224 x 224, are skipped.
     """
     exports = Exports()
     return (
@@ -297,15 +274,4 @@ def without_one_dnn() -> Iterator[None]:
     backend = torch.backends.mkldnn
     # The other flag is passed as it is: its default warns about a device that is not there.
     with backend.flags(enabled=False, allow_tf32=backend.allow_tf32):
-        yield
-
-
-@contextmanager
-def quiet_compiler() -> Iterator[None]:
-    """Silences a warning of the compiler about its own parts."""
-    with warnings.catch_warnings():
-        # Torch's own modules still use this when the compiler loads them for the first time.
-        warnings.filterwarnings(
-            "ignore", category=DeprecationWarning, message=r"`torch.jit.script_method`"
-        )
         yield

@@ -4,10 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from modelseal.calibration.compiling import Compiled
 from modelseal.calibration.noise import calibrate
 from modelseal.calibration.onnx import OnnxRuntime
 from modelseal.calibration.running import full_size, run_network, usual_size
-from modelseal.calibration.variants import ChannelsLast, Compiled, Float64, Nnpack, Variant
+from modelseal.calibration.variants import ChannelsLast, Float64, Nnpack, Variant
 from modelseal.generation.boundary import FLOAT_TOLERANCE, tie
 from modelseal.generation.gaps import Ranking, best_outside, measure_lead, rank, score
 from modelseal.generation.lattice import settle
