@@ -1,6 +1,7 @@
 import hashlib
 import json
 
+import private_sigstore
 import pytest
 
 from modelseal.cli import verify as verifying
@@ -108,3 +109,93 @@ def test_what_cannot_be_signed_leaves_no_signature(place, run, arguments, proble
     assert (result.exit_code, result.stdout) == (2, "")
     assert problem in result.stderr
     assert {file.name for file in place.iterdir()} == before
+
+
+@pytest.fixture
+def signer(place):
+    """Who signs by a private Sigstore that is running, with a token, in a folder with a seal."""
+    own = private_sigstore.Sigstore()
+    (place / "signer.toml").write_text(
+        f'identity = "o@example.com"\nissuer = "{private_sigstore.ISSUER}"\ninstance = "sg.json"\n'
+    )
+    (place / "token").write_text(private_sigstore.token("o@example.com") + "\n")
+    with private_sigstore.serve(own) as url:
+        (place / "sg.json").write_text(json.dumps(own.trust_config(url)))
+        yield place
+
+
+SIGNED = ("sign", "out.seal", "--sigstore", "signer.toml")
+REQUIRED = ("verify", "out.seal", "answers.jsonl", "--require-signature", "signer.toml")
+
+
+def test_an_identity_signs_and_is_required(signer, run):
+    result = run(*SIGNED, "--identity-token", "token", "--model-files", "w.bin")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "out.seal.sigstore.json: signed by o@example.com\n"
+    assert run(*REQUIRED).exit_code == 0
+
+
+def test_the_token_may_be_in_the_environment(signer, run):
+    env = {"SIGSTORE_IDENTITY_TOKEN": (signer / "token").read_text().strip()}
+    assert run(*SIGNED, env=env).exit_code == 0
+    assert run(*REQUIRED).exit_code == 0
+
+
+def test_the_bundle_of_the_plain_file_holds_for_an_encrypted_copy(signer, run):
+    run(*SIGNED, "--identity-token", "token")
+    run("encrypt", "out.seal", "-o", "e.seal", "--encrypt-to", "k.pub.pem")
+    (signer / "out.seal.sigstore.json").rename(signer / "e.seal.sigstore.json")
+    arguments = ("e.seal", "answers.jsonl", "--require-signature", "signer.toml", "--key", "k.pem")
+    assert run("verify", *arguments).exit_code == 0
+
+
+@pytest.mark.usefixtures("nothing_asked")
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda place: (place / "out.seal.sigstore.json").unlink(), "a signature was wanted, but "),
+        (
+            lambda place: (place / "out.seal.sigstore.json").write_bytes(b"{}"),
+            "failed to load bund",
+        ),
+        (lambda place: (place / "sg.json").unlink(), "sg.json: cannot be read"),
+        (
+            lambda place: (place / "signer.toml").write_text('identity = "a"'),
+            "signer.toml: issuer: is missing",
+        ),
+        (
+            lambda place: (place / "signer.toml").write_text(
+                (place / "signer.toml").read_text().replace("o@", "p@")
+            ),
+            "a signature by p@example.com was wanted, but ",
+        ),
+    ],
+    ids=["missing", "none", "no instance", "no signer", "foreign"],
+)
+def test_a_missing_or_foreign_bundle_is_refused_and_nothing_is_asked(signer, run, change, problem):
+    run(*SIGNED, "--identity-token", "token")
+    change(signer)
+    result = run(*REQUIRED)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--sigstore", "signer.toml", "--key", "s.pem"], "one of --key and --sigstore was wanted"),
+        ([], "one of --key and --sigstore was wanted"),
+        (["--key", "s.pem", "--identity-token", "token"], "--identity-token is for --sigstore, b"),
+        (["--sigstore", "missing.toml"], "missing.toml: cannot be read"),
+        (["--sigstore", "signer.toml", "--identity-token", "no"], "no: cannot be read"),
+        (["--sigstore", "signer.toml", "--identity-token", "w.bin"], "Identity token is malformed"),
+    ],
+)
+def test_what_cannot_be_signed_by_an_identity_leaves_nothing(signer, run, arguments, problem):
+    before = {file.name for file in signer.iterdir()}
+    result = run("sign", "out.seal", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert {file.name for file in signer.iterdir()} == before

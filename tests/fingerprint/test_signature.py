@@ -7,9 +7,10 @@ import pytest
 import sealed
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from modelseal.errors import BadFileError, InvalidArgumentError
+from modelseal.errors import BadFileError
 from modelseal.fingerprint.codec import encode
-from modelseal.fingerprint.signature import check, list_model_files, sign
+from modelseal.fingerprint.signature import check, sign
+from modelseal.fingerprint.statement import list_model_files
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 MADE = sealed.fingerprint()
@@ -95,33 +96,3 @@ def test_another_key_is_called_by_its_name():
     text = sign(MADE, Ed25519PrivateKey.generate(), time=TIME)
     with pytest.raises(BadFileError, match=r"key: sha256:\w+ was wanted, but sha256:\w+ signed it"):
         check(text, MADE, KEY.public_key(), name="a.sig")
-
-
-def test_the_files_of_a_model_are_listed_as_model_signing_does(model):
-    # The rules of the OMS specification v1.0, sections 5.2.1, 6.1.2 and 6.5.1, done by hand.
-    digests = {
-        name: hashlib.sha256(name.rpartition("/")[2].encode()).hexdigest()
-        for name in ("part/more.bin", "weights.bin")
-    }
-    assert [each.model_dump() for each in model.resources] == [
-        {"name": name, "algorithm": "sha256", "digest": digest} for name, digest in digests.items()
-    ]
-    joined = b"".join(bytes.fromhex(digest) for digest in digests.values())
-    assert model.sha256 == hashlib.sha256(joined).hexdigest()
-
-
-def test_a_model_of_one_file_is_called_by_its_name(tmp_path):
-    (tmp_path / "w.bin").write_bytes(b"")
-    assert [each.name for each in list_model_files([tmp_path / "w.bin"]).resources] == ["w.bin"]
-
-
-def test_a_file_of_the_model_that_cannot_be_read_is_one_sentence(tmp_path):
-    with pytest.raises(BadFileError, match=r"w\.bin: cannot be read: No such file"):
-        list_model_files([tmp_path / "w.bin"])
-
-
-def test_a_file_of_the_model_counts_once(tmp_path):
-    (tmp_path / "w.bin").write_bytes(b"")
-    for files in ([], [tmp_path / "w.bin", tmp_path / "." / "w.bin"]):
-        with pytest.raises(InvalidArgumentError, match="each file of the model was wanted once"):
-            list_model_files(files)

@@ -64,8 +64,9 @@ RequiredSignature: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--require-signature",
-        metavar="PUBLIC.PEM",
-        help="Ask nothing unless this Ed25519 key has signed the fingerprint.",
+        metavar="PUBLIC.PEM|SIGNER.TOML",
+        help="Ask nothing unless this Ed25519 key, or whom this file names, has signed the "
+        "fingerprint.",
         show_default=False,
     ),
 ]
@@ -91,8 +92,27 @@ MaxUses: TypeAlias = Annotated[
     ),
 ]
 SigningKey: TypeAlias = Annotated[
-    Path,
+    Path | None,
     typer.Option("--key", metavar="PRIVATE.PEM", help="The Ed25519 key.", show_default=False),
+]
+SigstoreSigner: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--sigstore",
+        metavar="SIGNER.TOML",
+        help="Sign by Sigstore instead of a key, as whom this file names.",
+        show_default=False,
+    ),
+]
+TokenFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--identity-token",
+        metavar="FILE",
+        help="Holds the OIDC token of whoever signs by Sigstore; by default "
+        "SIGSTORE_IDENTITY_TOKEN does, the CI gives one, or a browser asks for it.",
+        show_default=False,
+    ),
 ]
 OpeningKey: TypeAlias = Annotated[
     Path | None,

@@ -1,43 +1,136 @@
 """`modelseal sign`: signs a fingerprint; and what `verify` requires of signatures."""
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from modelseal.cli.options import FingerprintFile
-from modelseal.cli.secret_options import ModelFiles, OpeningKey, PassphraseFile, SigningKey
+from modelseal.cli.secret_options import (
+    ModelFiles,
+    OpeningKey,
+    PassphraseFile,
+    SigningKey,
+    SigstoreSigner,
+    TokenFile,
+)
 
 if TYPE_CHECKING:
+    from modelseal.fingerprint import statement
     from modelseal.fingerprint.record import Fingerprint
 
 SUFFIX = ".sig"
-"""What is added to the fingerprint's name for its signature."""
+"""What is added to the fingerprint's name for its signature by a key."""
+
+BUNDLE_SUFFIX = ".sigstore.json"
+"""What is added to it for its signature by an identity."""
+
+TOKEN = "SIGSTORE_IDENTITY_TOKEN"  # noqa: S105 (the name of a variable, not a token)
+"""The environment variable that Sigstore's own program takes a token from, too."""
 
 
-def sign(
+def sign(  # noqa: PLR0913 (a verb)
     fingerprint: FingerprintFile,
     *,
-    key: SigningKey,
+    key: SigningKey = None,
+    sigstore: SigstoreSigner = None,
+    identity_token: TokenFile = None,
     model_files: ModelFiles = None,
     opening_key: OpeningKey = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Sign a fingerprint: the signature is written beside it, as out.seal.sig."""
+    """Sign a fingerprint; the signature is written beside it.
+
+    It is out.seal.sig by a key, and out.seal.sigstore.json by Sigstore.
+    """
     from modelseal.cli.emitting import check_output
-    from modelseal.cli.fingerprints import key_passphrase, read_fingerprint
-    from modelseal.cli.moment import now
+    from modelseal.cli.fingerprints import read_fingerprint
     from modelseal.cli.paper import Paper
-    from modelseal.fingerprint import signature
-    from modelseal.fingerprint.keys import key_id, read_signing_key
+    from modelseal.errors import InvalidArgumentError
+    from modelseal.fingerprint.statement import list_model_files
     from modelseal.writing import write_atomically
 
+    if (key is None) == (sigstore is None):
+        raise InvalidArgumentError("one of --key and --sigstore was wanted")
+    if identity_token and key:
+        raise InvalidArgumentError("--identity-token is for --sigstore, but --key came")
     files = model_files or []
-    output = fingerprint.with_name(fingerprint.name + SUFFIX)
-    check_output(output, inputs=[fingerprint, key, *files])
-    private = read_signing_key(key, passphrase=key_passphrase())
+    output = signature_file(fingerprint, by_identity=key is None)
+    read_first = [each for each in (key, sigstore, identity_token) if each]
+    check_output(output, inputs=[fingerprint, *read_first, *files])
     sealed = read_fingerprint(fingerprint, key=opening_key, passphrase_file=passphrase_file)
-    model = signature.list_model_files(files) if files else None
-    write_atomically(output, signature.sign(sealed, private, time=now(), model=model))
-    Paper().write(f"{output}: signed by {key_id(private.public_key())}")
+    model = list_model_files(files) if files else None
+    if key is not None:
+        text, name = sign_by_key(sealed, model, key)
+    else:
+        text, name = sign_by_identity(sealed, model, cast(Path, sigstore), identity_token)
+    write_atomically(output, text)
+    Paper().write(f"{output}: signed by {name}")
+
+
+def sign_by_key(
+    sealed: "Fingerprint", model: "statement.ModelFiles | None", key: Path
+) -> tuple[bytes, str]:
+    """Signs by a key.
+
+    Args:
+        sealed: What is signed.
+        model: The files of its model.
+        key: The file of the private key.
+
+    Returns:
+        The signature, and what the key is called.
+
+    Raises:
+        BadFileError: It is no such key.
+        MissingExtraError: The extra is not installed.
+    """
+    from modelseal.cli.fingerprints import key_passphrase
+    from modelseal.cli.moment import now
+    from modelseal.fingerprint import signature
+    from modelseal.fingerprint.keys import key_id, read_signing_key
+
+    private = read_signing_key(key, passphrase=key_passphrase())
+    text = signature.sign(sealed, private, time=now(), model=model)
+    return text, key_id(private.public_key())
+
+
+def sign_by_identity(
+    sealed: "Fingerprint",
+    model: "statement.ModelFiles | None",
+    file: Path,
+    token_file: Path | None,
+) -> tuple[bytes, str]:
+    """Signs by Sigstore.
+
+    Args:
+        sealed: What is signed.
+        model: The files of its model.
+        file: The file that says who signs.
+        token_file: The file of the token; by default the environment may hold it.
+
+    Returns:
+        The bundle, and what the signer is called.
+
+    Raises:
+        BadFileError: A file cannot be used, or there is no signature to be had.
+        MissingExtraError: The extra is not installed.
+    """
+    from modelseal.fingerprint import keyless
+    from modelseal.validating import read_lines
+
+    signer = keyless.read_signer(file)
+    token = "".join(read_lines(token_file)) if token_file else os.environ.get(TOKEN) or None
+    return keyless.sign(sealed, signer, token=token, name=str(file), model=model), signer.identity
+
+
+def signature_file(fingerprint: Path, *, by_identity: bool) -> Path:
+    """Where the signature of a fingerprint is.
+
+    Args:
+        fingerprint: The file, plain or encrypted.
+        by_identity: Whether an identity has signed it and not a key.
+    """
+    return fingerprint.with_name(fingerprint.name + (BUNDLE_SUFFIX if by_identity else SUFFIX))
 
 
 def read_signed(
@@ -49,7 +142,8 @@ def read_signed(
         file: The file, plain or encrypted.
         key: The private key that opens it, if it is encrypted.
         passphrase_file: The file of the passphrase that opens it, if it is encrypted.
-        signer: The file of the public key that must have signed it; None for none.
+        signer: The file of the public key that must have signed it, or that names the identity;
+            None for none.
 
     Raises:
         BadFileError: It cannot be read, or the signature is missing, foreign or wrong.
@@ -63,26 +157,33 @@ def read_signed(
     return found
 
 
-def require_signature(fingerprint: "Fingerprint", file: Path, public: Path) -> None:
-    """Makes sure that a key has signed a fingerprint.
+def require_signature(fingerprint: "Fingerprint", file: Path, signer: Path) -> None:
+    """Makes sure that somebody has signed a fingerprint.
 
     Args:
         fingerprint: What was read from the file.
         file: The file, plain or encrypted; its signature is beside it.
-        public: The file of the public key.
+        signer: The file of the public key, or the `.toml` that names the identity.
 
     Raises:
-        BadFileError: The signature is missing, foreign or wrong, or the key is none.
+        BadFileError: The signature is missing, foreign or wrong, or the signer's file is.
         MissingExtraError: The extra is not installed.
     """
     from modelseal.errors import BadFileError
-    from modelseal.fingerprint import signature
-    from modelseal.fingerprint.keys import read_signer
     from modelseal.fingerprint.reading import read_bytes
 
-    key = read_signer(public)
-    path = file.with_name(file.name + SUFFIX)
+    by_identity = signer.suffix == ".toml"
+    path = signature_file(file, by_identity=by_identity)
     if not path.exists():
         raise BadFileError(file, f"a signature was wanted, but there is no {path}")
-    text = read_bytes(path, most=signature.MAX_BYTES)
-    signature.check(text, fingerprint, key, name=str(path))
+    if by_identity:
+        from modelseal.fingerprint import keyless
+
+        text = read_bytes(path, most=keyless.MAX_BYTES)
+        keyless.check(text, fingerprint, keyless.read_signer(signer), name=str(path))
+    else:
+        from modelseal.fingerprint import signature
+        from modelseal.fingerprint.keys import read_signer
+
+        text = read_bytes(path, most=signature.MAX_BYTES)
+        signature.check(text, fingerprint, read_signer(signer), name=str(path))

@@ -1,0 +1,350 @@
+import base64
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import private_sigstore
+import pytest
+import sealed
+from private_sigstore import ISSUER, Sigstore, token
+from sigstore.dsse import StatementBuilder, Subject
+from sigstore.models import ClientTrustConfig
+from sigstore.oidc import IdentityToken
+from sigstore.sign import SigningContext
+
+from modelseal.errors import BadFileError
+from modelseal.fingerprint import keyless
+from modelseal.fingerprint.codec import encode, file_digest
+from modelseal.fingerprint.keyless import check, read_signer, sign
+from modelseal.fingerprint.statement import list_model_files
+
+MADE = sealed.fingerprint()
+OWNER = "owner@example.com"
+
+
+@pytest.fixture(scope="module")
+def sigstore():
+    """A private Sigstore that is running, with its address."""
+    own = Sigstore()
+    with private_sigstore.serve(own) as url:
+        own.url = url
+        yield own
+
+
+@pytest.fixture
+def make_signer(sigstore, tmp_path):
+    """Writes the file of a signer, and what Sigstore is trusted by beside it."""
+
+    def write(*, identity=OWNER, issuer=ISSUER, instance=None):
+        content = sigstore.trust_config(sigstore.url) if instance is None else instance
+        (tmp_path / "sigstore.json").write_text(json.dumps(content), encoding="utf-8")
+        file = tmp_path / "signer.toml"
+        file.write_text(
+            f'identity = "{identity}"\nissuer = "{issuer}"\ninstance = "sigstore.json"\n',
+            encoding="utf-8",
+        )
+        return read_signer(file)
+
+    return write
+
+
+@pytest.fixture
+def signer(make_signer):
+    return make_signer()
+
+
+@pytest.fixture
+def bundle(signer):
+    return sign(MADE, signer, token=token(OWNER), name="s.toml")
+
+
+def altered(bundle, change):
+    """A bundle after its object was changed in place."""
+    document = json.loads(bundle)
+    change(document)
+    return json.dumps(document).encode()
+
+
+def payload_of(bundle):
+    return json.loads(base64.b64decode(json.loads(bundle)["dsseEnvelope"]["payload"]))
+
+
+def test_what_an_identity_has_signed_is_found_signed(signer, tmp_path):
+    (tmp_path / "w.bin").write_bytes(b"weights")
+    for model in (None, list_model_files([tmp_path / "w.bin"])):
+        text = sign(MADE, signer, token=token(OWNER), name="s.toml", model=model)
+        said = check(text, MADE, signer, name="a.json")
+        assert (said.fingerprint, said.model) == (file_digest(MADE), model)
+        assert said.weights_digest == MADE.origin.weights_digest
+
+
+def test_a_trusted_root_is_enough_to_verify(bundle, sigstore, make_signer):
+    offline = make_signer(instance=sigstore.trusted_root("http://nowhere.invalid"))
+    assert check(bundle, MADE, offline, name="a.json").fingerprint == file_digest(MADE)
+    with pytest.raises(BadFileError, match="a client trust configuration was wanted, but a trust"):
+        sign(MADE, offline, token=token(OWNER), name="s.toml")
+
+
+def test_the_official_program_verifies_the_plain_file(bundle, tmp_path, signer):
+    (tmp_path / "out.seal").write_bytes(encode(MADE))
+    (tmp_path / "out.seal.sigstore.json").write_bytes(bundle)
+    names = ["--cert-identity", OWNER, "--cert-oidc-issuer", ISSUER]
+    command = [sys.executable, "-m", "sigstore", "--trust-config", signer.instance]
+    result = subprocess.run(
+        [*command, "verify", "identity", *names, tmp_path / "out.seal"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_public_log_gets_digests_and_the_identity_alone(bundle, sigstore):
+    entry = json.loads(sigstore.entries[-1])
+    assert set(entry["spec"]) == {"envelopeHash", "payloadHash", "signatures"}
+    assert MADE.origin.weights_digest.removeprefix("sha256:") not in json.dumps(entry)
+    assert payload_of(bundle)["subject"][0]["digest"]["sha256"] not in json.dumps(entry)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"identity": "other@example.com"}, f"Certificate's SANs do not match .*{OWNER}"),
+        ({"issuer": "https://other.example"}, "Certificate's OIDCIssuer does not match"),
+    ],
+)
+def test_another_identity_is_refused(bundle, make_signer, change, problem):
+    with pytest.raises(
+        BadFileError, match=rf"^a\.json: a signature by .* was wanted, but {problem}"
+    ):
+        check(bundle, MADE, make_signer(**change), name="a.json")
+
+
+def test_a_signature_as_somebody_else_is_not_given_out(signer):
+    with pytest.raises(BadFileError, match=r"^s\.toml: .*SANs do not match owner@example\.com"):
+        sign(MADE, signer, token=token("other@example.com"), name="s.toml")
+
+
+def test_another_sigstore_is_not_trusted(bundle, make_signer, sigstore):
+    foreign = make_signer(instance=Sigstore().trust_config(sigstore.url))
+    with pytest.raises(BadFileError, match=r"^a\.json: a signature by .* was wanted, but "):
+        check(bundle, MADE, foreign, name="a.json")
+
+
+def test_the_signature_of_another_fingerprint_is_refused(signer):
+    text = sign(sealed.fingerprint(count=4), signer, token=token(OWNER), name="s.toml")
+    with pytest.raises(
+        BadFileError, match=r"^a\.json: a signature of the fingerprint sha256:.* is"
+    ):
+        check(text, MADE, signer, name="a.json")
+
+
+def forged(document, change):
+    """Changes what an envelope holds, in place."""
+    payload = json.loads(base64.b64decode(document["dsseEnvelope"]["payload"]))
+    change(payload)
+    document["dsseEnvelope"]["payload"] = base64.b64encode(json.dumps(payload).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: forged(d, lambda p: p["predicate"].update(weights_digest="sha256:" + "0" * 64)),
+        lambda d: forged(d, lambda p: p["subject"][0]["digest"].update(sha256="0" * 64)),
+        lambda d: d["dsseEnvelope"].update(payloadType="text/plain"),
+        lambda d: d["dsseEnvelope"]["signatures"][0].update(sig=base64.b64encode(b"x").decode()),
+        lambda d: d["verificationMaterial"]["tlogEntries"][0].update(integratedTime="1000000000"),
+        lambda d: d["verificationMaterial"]["tlogEntries"][0].pop("inclusionPromise"),
+        lambda d: d["verificationMaterial"].update(tlogEntries=[]),
+        lambda d: d.pop("dsseEnvelope"),
+        lambda d: d.update(mediaType="text/plain"),
+    ],
+)
+def test_a_changed_bundle_is_refused(bundle, signer, change):
+    with pytest.raises(
+        BadFileError, match=r"^a\.json: a signature by .* was wanted, but "
+    ) as caught:
+        check(altered(bundle, change), MADE, signer, name="a.json")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"\xff", b'{"mediaType": 1}'])
+def test_what_is_no_bundle_is_refused(signer, text):
+    with pytest.raises(
+        BadFileError, match=r"^a\.json: a signature by .* was wanted, but "
+    ) as caught:
+        check(text, MADE, signer, name="a.json")
+    assert "\n" not in str(caught.value)
+
+
+def bundle_of(statement, signer):
+    """A good bundle about a statement of one's own."""
+    subject = Subject.model_validate({"name": "x", "digest": statement["digest"]})
+    built = StatementBuilder([subject], statement["type"], statement["predicate"]).build()
+    config = ClientTrustConfig.from_json(Path(signer.instance).read_text(encoding="utf-8"))
+    context = SigningContext.from_trust_config(config)
+    with context.signer(IdentityToken(token(OWNER))) as signing:
+        return signing.sign_dsse(built).to_json().encode()
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            {"type": "https://slsa.dev/provenance/v1"},
+            "predicateType: input should be 'urn:modelsea",
+        ),
+        (
+            {"digest": {"sha256": "0" * 64}},
+            "the subject of the statement is another than its predi",
+        ),
+        ({"digest": {"sha512": "0" * 128}}, "subject[0].digest"),
+        ({"predicate": {}}, "predicate."),
+    ],
+)
+def test_a_good_signature_of_another_statement_is_refused(bundle, signer, change, problem):
+    payload = payload_of(bundle)
+    statement = {
+        "type": payload["predicateType"],
+        "digest": payload["subject"][0]["digest"],
+        "predicate": payload["predicate"],
+        **change,
+    }
+    with pytest.raises(BadFileError) as caught:
+        check(bundle_of(statement, signer), MADE, signer, name="a.json")
+    assert str(caught.value).startswith(f"a.json: {problem}")
+
+
+@pytest.mark.parametrize(
+    ("proof", "problem"),
+    [
+        ("", "Identity token is malformed"),
+        ("nonsense", "Identity token is malformed"),
+        (token(OWNER, minutes=-20), "Identity token is malformed or missing claims"),
+    ],
+)
+def test_a_token_that_is_none_is_told(signer, proof, problem):
+    with pytest.raises(
+        BadFileError, match=rf"^s\.toml: a signature by .* was wanted, but {problem}"
+    ):
+        sign(MADE, signer, token=proof, name="s.toml")
+
+
+def test_a_refusal_of_sigstore_is_told_without_the_token(signer, sigstore, monkeypatch):
+    proof = token(OWNER)
+    monkeypatch.setattr(sigstore, "fault", f"no, {proof}")
+    with pytest.raises(
+        BadFileError, match=r"^s\.toml: a signature by .* wanted, but .*403"
+    ) as caught:
+        sign(MADE, signer, token=proof, name="s.toml")
+    assert proof not in str(caught.value)
+
+
+def test_what_the_library_says_of_a_token_is_not_passed_on():
+    proof = "proof"
+    with (
+        pytest.raises(BadFileError, match=r"^a: b, but no \*\*\* here$"),
+        keyless.told("a", "b", secret=proof),
+    ):
+        raise RuntimeError(f"no\n {proof} here")
+
+
+def test_an_envelope_that_holds_something_else_is_refused(bundle, signer, monkeypatch):
+    monkeypatch.setattr(keyless.Verifier, "verify_dsse", lambda *_: ("text/plain", b""))
+    with pytest.raises(BadFileError, match=r"in-toto\+json was wanted, but text/plain came"):
+        check(bundle, MADE, signer, name="a.json")
+
+
+def test_a_sigstore_that_is_not_there_is_told(make_signer, sigstore):
+    gone = make_signer(instance=sigstore.trust_config("http://127.0.0.1:9"))
+    with pytest.raises(BadFileError, match=r"^s\.toml: a signature by .* was wanted, but "):
+        sign(MADE, gone, token=token(OWNER), name="s.toml")
+
+
+def test_the_token_of_the_host_is_taken(signer, monkeypatch):
+    monkeypatch.setattr(keyless, "detect_credential", lambda: token(OWNER))
+    assert check(sign(MADE, signer, token=None, name="s.toml"), MADE, signer, name="a.json")
+
+
+def test_without_a_token_and_a_terminal_it_is_told(signer, monkeypatch):
+    monkeypatch.setattr(keyless, "detect_credential", lambda: None)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    with pytest.raises(BadFileError, match="there is no identity token, and no terminal to log in"):
+        sign(MADE, signer, token=None, name="s.toml")
+
+
+def test_at_a_terminal_the_browser_is_asked(signer, sigstore, monkeypatch):
+    asked = []
+
+    class Browser:
+        def __init__(self, url):
+            asked.append(url)
+
+        def identity_token(self):
+            return IdentityToken(token(OWNER))
+
+    monkeypatch.setattr(keyless, "detect_credential", lambda: None)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(keyless, "Issuer", Browser)
+    assert check(sign(MADE, signer, token=None, name="s.toml"), MADE, signer, name="a.json")
+    assert asked == [sigstore.url]
+
+
+def test_by_default_the_public_service_is_asked_what_it_is_trusted_by(
+    bundle, signer, sigstore, monkeypatch
+):
+    config = ClientTrustConfig.from_json(json.dumps(sigstore.trust_config(sigstore.url)))
+    monkeypatch.setattr(ClientTrustConfig, "production", lambda: config)
+    public = signer.model_copy(update={"instance": None})
+    assert check(bundle, MADE, public, name="a.json").fingerprint == file_digest(MADE)
+
+
+def test_a_public_service_that_is_not_reached_is_told(bundle, signer, monkeypatch):
+    def fail():
+        raise OSError("no network")
+
+    monkeypatch.setattr(ClientTrustConfig, "production", fail)
+    public = signer.model_copy(update={"instance": None})
+    with pytest.raises(BadFileError, match=r"^Sigstore: the roots of trust .*, but no network$"):
+        check(bundle, MADE, public, name="a.json")
+
+
+@pytest.mark.parametrize("content", [{}, [], {"mediaType": "text/plain"}, {"mediaType": 3}])
+def test_an_instance_that_is_none_is_told(bundle, make_signer, content):
+    with pytest.raises(
+        BadFileError, match=r"sigstore\.json: a client trust configuration or a tru"
+    ):
+        check(bundle, MADE, make_signer(instance=content), name="a.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "identity: is missing"),
+        ('identity = "a"', "issuer: is missing"),
+        ('identity = ""\nissuer = "b"', "identity: "),
+        (
+            'identity = "a"\nissuer = "b"\nmore = 1',
+            "more: unknown key; there is only identity, iss",
+        ),
+        ("identity", "is no TOML"),
+    ],
+)
+def test_a_signer_that_is_wrong_is_told(tmp_path, text, problem):
+    file = tmp_path / "signer.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(BadFileError) as caught:
+        read_signer(file)
+    assert str(caught.value).startswith(f"{file}: {problem}")
+
+
+def test_the_file_of_the_documents_names_a_signer(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "secrets.md"
+    pattern = r'^```toml title="signer.toml"\n(.*?)^```$'
+    (text,) = re.findall(pattern, page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    (tmp_path / "signer.toml").write_text(text, encoding="utf-8")
+    assert read_signer(tmp_path / "signer.toml").instance is None
+    (tmp_path / "signer.toml").write_text(text.replace("# instance", "instance"), encoding="utf-8")
+    assert read_signer(tmp_path / "signer.toml").instance == str(tmp_path / "sigstore.json")
