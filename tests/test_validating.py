@@ -38,6 +38,10 @@ ONE = {"one": {"size": 1}}
             {**ONE, "maybe": {"size": 1, "nam": 2}},
             ("unknown key; there is only size, name", "maybe.nam"),
         ),
+        (
+            {**ONE, "some": {"size": 1}},
+            ("needs tables, each under [[some]], but is a single one under [some]", "some"),
+        ),
         ({"one": {"size": "1"}}, ("needs a valid integer, but is '1'", "one.size")),
     ],
 )

@@ -75,12 +75,14 @@ def _sentence(details: ErrorDetails, whole: type[BaseModel]) -> str:
             return f"unknown key; there is only {', '.join(known)}"
         case "missing":
             return "is missing"
-        case "json_invalid":
-            return f"is no JSON: {details['ctx']['error']}"
+        case "json_invalid" | "value_error" as kind:
+            before = "is no JSON: " if kind == "json_invalid" else ""
+            return f"{before}{details['ctx']['error']}"
+        case "list_type" if isinstance(details["input"], dict):
+            table = details["loc"][-1]
+            return f"needs tables, each under [[{table}]], but is a single one under [{table}]"
         case "too_short":
             return f"needs at least {details['ctx']['min_length']} entry, but has none"
-        case "value_error":
-            return str(details["ctx"]["error"])
     wanted = details["msg"].removeprefix("Input should be ")
     return f"needs {wanted}, but is {details['input']!r}"
 

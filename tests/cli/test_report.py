@@ -92,7 +92,10 @@ def test_samples_are_shown_when_asked(folder, run, results):
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
-        (lambda place: plan_file(place).unlink(), "plan.json: cannot be read"),
+        (
+            lambda place: plan_file(place).unlink(),
+            "a folder of results was wanted, but it holds no plan.",
+        ),
         (lambda place: plan_file(place).write_text("{"), "plan.json: "),
         (
             lambda place: next(place.glob("trials/*/*.json")).write_text("{}"),
@@ -120,7 +123,7 @@ def test_broken_results_are_one_sentence_and_nothing_is_left(folder, run, result
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["missing", "-o", "report"], "missing/plan.json: cannot be read"),
+        (["missing", "-o", "report"], "missing: a folder of results was wanted"),
         (["results", "-o", "report"], "results: results were wanted, but there are none yet"),
         (["results", "-o", "results/report"], "a folder outside results was wanted"),
         (["results", "-o", "taken"], "taken: a new or empty folder or an older report was wanted"),

@@ -100,8 +100,8 @@ def test_nothing_is_asked_when_too_few_samples_are_left(seal_file, folder, run):
     ("arguments", "problem"),
     [
         (["--per-check", "13"], "1 to 12 samples for each check were wanted, but 13 came"),
-        (["--per-check", "0"], "Invalid value"),
-        (["--max-uses", "0"], "Invalid value"),
+        (["--per-check", "0"], "invalid value"),
+        (["--max-uses", "0"], "invalid value"),
         (["--json", "out.seal.ledger"], "this one is read as well"),
     ],
 )

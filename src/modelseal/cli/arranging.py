@@ -87,40 +87,35 @@ def hire_makers(
 
 @contextmanager
 def resumable(logistics: "Logistics") -> Iterator[None]:
-    """Tells whoever interrupts the work how to go on, if there is something to go on with.
+    """Tells whoever interrupts the work, or whose sealing fails, what is kept of it, if anything.
 
     Raises:
         KeyboardInterrupt: It came; its text, if it has one, is for the user.
+        SealingError: It came.
     """
     from modelseal.sealing.keeping import count_kept
 
     try:
         yield
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, SealingError) as error:
         if logistics.folder is None or not count_kept(logistics.folder):
             raise
-        raise KeyboardInterrupt(
-            "interrupted; the same command goes on with the candidates that are kept in "
-            f"{logistics.folder}"
-        ) from error
+        again = f"goes on with the candidates that are kept in {logistics.folder}"
+        if isinstance(error, SealingError):
+            raise SealingError(f"{error}; another try {again}") from error
+        raise KeyboardInterrupt(f"interrupted; the same command {again}") from error
 
 
-def check_enough(
-    found: "Fingerprint", *, samples: int, minutes: float | None, logistics: "Logistics"
-) -> None:
+def check_enough(found: "Fingerprint", *, samples: int, minutes: float | None) -> None:
     """Makes sure that a time limit left enough candidates.
 
     Raises:
         SealingError: It did not.
     """
     if minutes is not None and len(found) < samples:
-        folder = logistics.folder
-        again = (
-            f"the same command goes on with those kept in {folder}" if folder else "none is kept"
-        )
         raise SealingError(
             f"{samples} samples were wanted, but {minutes:g} minutes gave {len(found)} accepted "
-            f"candidates; {again}"
+            "candidates"
         )
 
 

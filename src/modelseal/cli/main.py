@@ -28,9 +28,11 @@ from modelseal.cli.seal import seal
 from modelseal.cli.select import select
 from modelseal.cli.sign import sign
 from modelseal.cli.verify import verify
+from modelseal.cli.wrong_use import Verbs
 
 app = typer.Typer(
     name="modelseal",
+    cls=Verbs,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

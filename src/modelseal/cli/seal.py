@@ -97,7 +97,7 @@ def seal(  # noqa: PLR0913 (a verb)
             progress=ledger.report,
             logistics=logistics,
         )
-        check_enough(found, samples=samples, minutes=time_limit, logistics=logistics)
+        check_enough(found, samples=samples, minutes=time_limit)
         fingerprint = sealing.choose_few(
             network,
             found,

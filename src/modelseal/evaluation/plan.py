@@ -57,7 +57,7 @@ class SamplesSection(Section):
     """How many samples are made of each subject, and how sets of them are chosen.
 
     Args:
-        candidates: Of how many natural inputs.
+        candidates: Of how many natural inputs; of all if there are fewer.
         bags: How many bags are drawn of them at random; of each bag a set is chosen by each rule.
         bag: How many candidates a bag has; all if there are fewer.
         count: The largest number of samples in a set.
