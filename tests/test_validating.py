@@ -16,6 +16,7 @@ class Whole(Section):
     named: dict[str, list[Leaf]] = Field(default={})
     maybe: Leaf | None = None
     pair: tuple[tuple[int, ...], ...] = ()
+    words: list[str] = Field(default=[])
 
 
 ONE = {"one": {"size": 1}}
@@ -24,7 +25,10 @@ ONE = {"one": {"size": 1}}
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"on": {"size": 1}}, ("unknown key; there is only one, some, named, maybe, pair", "on")),
+        (
+            {"on": {"size": 1}},
+            ("unknown key; there is only one, some, named, maybe, pair, words", "on"),
+        ),
         ({**ONE, "some": [{}]}, ("is missing", "some[0].size")),
         (
             {**ONE, "some": [{"size": 1}, {"sizes": 1}]},
@@ -42,6 +46,14 @@ ONE = {"one": {"size": 1}}
             {**ONE, "some": {"size": 1}},
             ("needs tables, each under [[some]], but is a single one under [some]", "some"),
         ),
+        (
+            {**ONE, "named": {"a": {"size": 1}}},
+            (
+                "needs tables, each under [[named.a]], but is a single one under [named.a]",
+                "named.a",
+            ),
+        ),
+        ({**ONE, "words": {"a": 1}}, ("needs a valid list, but is {'a': 1}", "words")),
         ({"one": {"size": "1"}}, ("needs a valid integer, but is '1'", "one.size")),
     ],
 )

@@ -78,8 +78,8 @@ def _sentence(details: ErrorDetails, whole: type[BaseModel]) -> str:
         case "json_invalid" | "value_error" as kind:
             before = "is no JSON: " if kind == "json_invalid" else ""
             return f"{before}{details['ctx']['error']}"
-        case "list_type" if isinstance(details["input"], dict):
-            table = details["loc"][-1]
+        case "list_type" if isinstance(details["input"], dict) and _holds_tables(whole, details):
+            table = _path(details["loc"])
             return f"needs tables, each under [[{table}]], but is a single one under [{table}]"
         case "too_short":
             return f"needs at least {details['ctx']['min_length']} entry, but has none"
@@ -88,7 +88,17 @@ def _sentence(details: ErrorDetails, whole: type[BaseModel]) -> str:
 
 
 def _known_keys(whole: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys of a section, found by going down from the whole file."""
+    """The keys of a section."""
+    return list(_kind_at(whole, location).model_fields)
+
+
+def _holds_tables(whole: type[BaseModel], details: ErrorDetails) -> bool:
+    """Whether a list holds sections, each of which is a table of the file."""
+    return hasattr(_last(get_args(_kind_at(whole, details["loc"]))), "model_fields")
+
+
+def _kind_at(whole: type[BaseModel], location: tuple[int | str, ...]) -> Any:  # noqa: ANN401
+    """The kind of a value, found by going down from the whole file."""
     found: Any = whole
     for step in location:
         if isinstance(step, str) and not get_args(found):
@@ -96,7 +106,7 @@ def _known_keys(whole: type[BaseModel], location: tuple[int | str, ...]) -> list
         else:
             found = _last(get_args(found))
         found = next(_without_none(found), found)
-    return list(found.model_fields)
+    return found
 
 
 def _without_none(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 (of any kind)

@@ -75,6 +75,8 @@ class Sigstore:
     certificates: ec.EllipticCurvePrivateKey = field(default_factory=new_key)
     log: ec.EllipticCurvePrivateKey = field(default_factory=new_key)
     entries: list[bytes] = field(default_factory=list)
+    asked: list[bytes] = field(default_factory=list)
+    """All that came, in the order of coming."""
     fault: str = ""
     """What every request is refused with, if there is something."""
 
@@ -106,7 +108,8 @@ class Sigstore:
         asked = x509.load_pem_x509_csr(base64.b64decode(request["certificateSigningRequest"]))
         issued = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.authority.public_key())
         purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
-        name = x509.SubjectAlternativeName([x509.RFC822Name(claims["sub"])])
+        called = x509.RFC822Name if "@" in claims["sub"] else x509.UniformResourceIdentifier
+        name = x509.SubjectAlternativeName([called(claims["sub"])])
         builder = (
             self.begin(x509.Name([]), asked.public_key(), days=10 / 60 / 24)
             .add_extension(usage(certifies=False), critical=True)
@@ -244,7 +247,9 @@ def serve(sigstore: Sigstore) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            sigstore.asked.append(content)
+            request = json.loads(content)
             if sigstore.fault:
                 answer: dict[str, object] = {"message": sigstore.fault}
             elif self.path.endswith("/signingCert"):

@@ -30,7 +30,7 @@ def test_without_a_number_or_an_address_this_process_makes_all(owned):
 def test_a_cluster_is_hired_by_its_address(owned, monkeypatch):
     from modelseal.performing import cluster
 
-    monkeypatch.setattr(cluster, "Cluster", lambda address: ("cluster", address))
+    monkeypatch.setattr(cluster, "Cluster", lambda address, gpu: ("cluster", address))
     for count in (None, 1):
         assert hire_makers(count, "10.0.0.1:6379", **owned) == ("cluster", "10.0.0.1:6379")
 
@@ -90,7 +90,7 @@ def test_a_failure_says_what_is_kept_if_anything_is(tmp_path):
             raise SealingError("none was accepted")
     folder.mkdir()
     (folder / "0.piece").touch()
-    problem = f"^none was accepted; another try goes on with the candidates .* kept in {folder}$"
+    problem = f"^none was accepted; the candidates stay in {folder}$"
     with pytest.raises(SealingError, match=problem), resumable(Logistics(folder=folder)):
         raise SealingError("none was accepted")
 

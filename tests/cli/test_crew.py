@@ -13,8 +13,9 @@ def test_one_worker_needs_no_process_of_its_own():
 def test_an_address_asks_for_a_cluster(monkeypatch):
     from modelseal.performing import cluster
 
-    monkeypatch.setattr(cluster, "Cluster", lambda address: ("cluster", address))
-    assert hire(1, "10.0.0.1:6379") == ("cluster", "10.0.0.1:6379")
+    monkeypatch.setattr(cluster, "Cluster", lambda address, gpu: ("cluster", address, gpu))
+    assert hire(1, "10.0.0.1:6379") == ("cluster", "10.0.0.1:6379", False)
+    assert hire(1, "auto", gpu=True) == ("cluster", "auto", True)
 
 
 def test_a_cluster_and_processes_are_refused_together():

@@ -129,20 +129,25 @@ REQUIRED = ("verify", "out.seal", "answers.jsonl", "--require-signature", "signe
 
 
 def test_an_identity_signs_and_is_required(signer, run):
-    result = run(*SIGNED, "--identity-token", "token", "--model-files", "w.bin")
+    result = run(*SIGNED, "--identity-token-file", "token", "--model-files", "w.bin")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == "out.seal.sigstore.json: signed by o@example.com\n"
     assert run(*REQUIRED).exit_code == 0
 
 
-def test_the_token_may_be_in_the_environment(signer, run):
-    env = {"SIGSTORE_IDENTITY_TOKEN": (signer / "token").read_text().strip()}
-    assert run(*SIGNED, env=env).exit_code == 0
-    assert run(*REQUIRED).exit_code == 0
+def test_the_file_may_be_called_in_capitals_but_needs_its_ending(signer, run):
+    (signer / "signer.toml").rename(signer / "SIGNER.TOML")
+    arguments = ("sign", "out.seal", "--identity-token-file", "token", "--sigstore")
+    assert run(*arguments, "SIGNER.TOML").exit_code == 0
+    assert run(*REQUIRED[:-1], "SIGNER.TOML").exit_code == 0
+    (signer / "SIGNER.TOML").rename(signer / "signer.conf")
+    result = run(*arguments, "signer.conf")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "signer.conf: a file of a signer that ends with .toml was wanted" in result.stderr
 
 
 def test_the_bundle_of_the_plain_file_holds_for_an_encrypted_copy(signer, run):
-    run(*SIGNED, "--identity-token", "token")
+    run(*SIGNED, "--identity-token-file", "token")
     run("encrypt", "out.seal", "-o", "e.seal", "--encrypt-to", "k.pub.pem")
     (signer / "out.seal.sigstore.json").rename(signer / "e.seal.sigstore.json")
     arguments = ("e.seal", "answers.jsonl", "--require-signature", "signer.toml", "--key", "k.pem")
@@ -173,7 +178,7 @@ def test_the_bundle_of_the_plain_file_holds_for_an_encrypted_copy(signer, run):
     ids=["missing", "none", "no instance", "no signer", "foreign"],
 )
 def test_a_missing_or_foreign_bundle_is_refused_and_nothing_is_asked(signer, run, change, problem):
-    run(*SIGNED, "--identity-token", "token")
+    run(*SIGNED, "--identity-token-file", "token")
     change(signer)
     result = run(*REQUIRED)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -186,10 +191,16 @@ def test_a_missing_or_foreign_bundle_is_refused_and_nothing_is_asked(signer, run
     [
         (["--sigstore", "signer.toml", "--key", "s.pem"], "one of --key and --sigstore was wanted"),
         ([], "one of --key and --sigstore was wanted"),
-        (["--key", "s.pem", "--identity-token", "token"], "--identity-token is for --sigstore, b"),
+        (
+            ["--key", "s.pem", "--identity-token-file", "token"],
+            "--identity-token-file is for --sigst",
+        ),
         (["--sigstore", "missing.toml"], "missing.toml: cannot be read"),
-        (["--sigstore", "signer.toml", "--identity-token", "no"], "no: cannot be read"),
-        (["--sigstore", "signer.toml", "--identity-token", "w.bin"], "Identity token is malformed"),
+        (["--sigstore", "signer.toml", "--identity-token-file", "no"], "no: cannot be read"),
+        (
+            ["--sigstore", "signer.toml", "--identity-token-file", "w.bin"],
+            "Identity token is malformed",
+        ),
     ],
 )
 def test_what_cannot_be_signed_by_an_identity_leaves_nothing(signer, run, arguments, problem):
@@ -199,3 +210,31 @@ def test_what_cannot_be_signed_by_an_identity_leaves_nothing(signer, run, argume
     assert problem in result.stderr
     assert result.stderr.count("\n") == 1
     assert {file.name for file in signer.iterdir()} == before
+
+
+def test_the_signature_of_somebody_else_leaves_the_old_one(signer, run):
+    run(*SIGNED, "--identity-token-file", "token")
+    before = (signer / "out.seal.sigstore.json").read_bytes()
+    (signer / "token").write_text(private_sigstore.token("p@example.com"))
+    result = run(*SIGNED, "--identity-token-file", "token")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "the identity token is of p@example.com of" in result.stderr
+    assert (signer / "out.seal.sigstore.json").read_bytes() == before
+
+
+def test_nothing_that_is_read_is_replaced(signer, run):
+    (signer / "sg.json").rename(signer / "out.seal.sigstore.json")
+    text = (signer / "signer.toml").read_text().replace("sg.json", "out.seal.sigstore.json")
+    (signer / "signer.toml").write_text(text)
+    result = run(*SIGNED, "--identity-token-file", "token")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "but this one is read as well" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["x" * 250, "x" * 245])
+def test_a_name_that_is_too_long_is_one_sentence(signer, run, name):
+    (signer / "out.seal").rename(signer / name)
+    result = run("verify", name, "answers.jsonl", "--require-signature", "signer.toml")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "File name too long" in result.stderr
+    assert result.stderr.count("\n") == 1

@@ -1,7 +1,4 @@
 import pytest
-import typer
-
-from modelseal.cli.wrong_use import told
 
 
 @pytest.mark.parametrize(
@@ -11,7 +8,14 @@ from modelseal.cli.wrong_use import told
         (["nosuch"], "no such command 'nosuch' (see modelseal --help)"),
         (["inspect"], "inspect: missing argument 'FINGERPRINT' (see modelseal inspect --help)"),
         (["inspect", "a", "b"], "inspect: got unexpected extra argument"),
-        (["keygen", "-o"], "option '-o' requires an argument (see modelseal --help)"),
+        (
+            ["keygen", "-o"],
+            "keygen: option '-o' requires an argument (see modelseal keygen --help)",
+        ),
+        (
+            ["inspect", "a", "https://me:hunter2@host/"],
+            "inspect: got unexpected extra argument(s) (",
+        ),
         (
             ["keygen", "-o", "k", "--for", "x"],
             "keygen: invalid value for '--for': 'x' is not one of 'encryption', 'signing' (see",
@@ -25,22 +29,10 @@ def test_a_wrong_command_line_is_one_sentence_and_exit_code_2(run, arguments, se
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"modelseal: {sentence}")
     assert result.stderr.count("\n") == 1
+    assert "hunter2" not in result.stderr
 
 
 def test_no_argument_at_all_shows_the_help(run):
     result = run()
     assert result.exit_code == 2
     assert "Usage: modelseal" in result.stdout + result.stderr
-
-
-@pytest.mark.parametrize("text", ["", "Usage:\n  modelseal"])
-def test_a_help_stays_a_help(text):
-    with pytest.raises(typer.BadParameter), told():
-        raise Help(text)
-
-
-class Help(typer.BadParameter):
-    """Typer writes the help first and raises nothing, or raises the help."""
-
-    def format_message(self):
-        return self.message

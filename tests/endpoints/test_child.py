@@ -68,11 +68,15 @@ def test_what_a_program_complains_of_is_cut_to_its_last_line(start):
     assert len(child.complaint) <= 2000
 
 
-def test_the_program_is_not_given_what_opens_fingerprints_but_all_else(start, monkeypatch):
-    names = ("MODELSEAL_PASSPHRASE", "MODELSEAL_KEY_PASSPHRASE", "MODELSEAL_OTHER")
+def test_the_program_is_not_given_what_opens_or_signs_but_all_else(start, monkeypatch):
+    secret = (
+        *("MODELSEAL_PASSPHRASE", "MODELSEAL_KEY_PASSPHRASE", "SIGSTORE_IDENTITY_TOKEN"),
+        *("SIGSTORE_ID_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL"),
+    )
+    names = (*secret, "MODELSEAL_OTHER")
     for name in names:
         monkeypatch.setenv(name, "x")
     show = "import os\nfor line in iter(input, ''): print(os.environ.get(line), flush=True)"
     child = start(show)
     shown = [child.exchange(f"{name}\n".encode(), seconds=20.0) for name in names]
-    assert shown == [b"None", b"None", b"x"]
+    assert shown == [b"None"] * len(secret) + [b"x"]

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from modelseal.errors import BadFileError, InvalidArgumentError
+from modelseal.evaluation import opening
 from modelseal.evaluation.opening import (
     derive_seed,
     digest_structure,
@@ -14,6 +15,7 @@ from modelseal.evaluation.opening import (
     list_networks,
     open_network,
     sealing_variants,
+    takes_gpu,
     view,
 )
 from modelseal.evaluation.plan import read_plan
@@ -34,6 +36,14 @@ def test_a_network_is_opened_with_its_data_once(tmp_path):
     assert data.test_inputs.shape == (20, 1, 8, 8)
     assert (data.classes, data.white, len(data.train_inputs)) == (5, 1.0, 24)
     assert float(data.test_inputs.max()) == opened.naturals.max() / 255
+
+
+def test_a_plan_takes_gpus_if_a_network_runs_on_one(tmp_path, monkeypatch):
+    plan = planned.write_plan(tmp_path)
+    assert not takes_gpu(plan)
+    opened = open_network(files(tmp_path))
+    monkeypatch.setattr(opening, "is_on_gpu", lambda model: model is opened.model)
+    assert takes_gpu(plan)
 
 
 def test_recipes_learn_from_some_of_the_training_inputs_with_their_labels(tmp_path):

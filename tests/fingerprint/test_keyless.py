@@ -14,10 +14,10 @@ from sigstore.models import ClientTrustConfig
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
-from modelseal.errors import BadFileError
+from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.fingerprint import keyless
 from modelseal.fingerprint.codec import encode, file_digest
-from modelseal.fingerprint.keyless import check, read_signer, sign
+from modelseal.fingerprint.keyless import check, read_signer, sign, signer_files
 from modelseal.fingerprint.statement import list_model_files
 
 MADE = sealed.fingerprint()
@@ -35,7 +35,7 @@ def sigstore():
 
 @pytest.fixture
 def make_signer(sigstore, tmp_path):
-    """Writes the file of a signer, and what Sigstore is trusted by beside it."""
+    """Reads a signer out of files that say who it is and what Sigstore is trusted by."""
 
     def write(*, identity=OWNER, issuer=ISSUER, instance=None):
         content = sigstore.trust_config(sigstore.url) if instance is None else instance
@@ -83,15 +83,17 @@ def test_what_an_identity_has_signed_is_found_signed(signer, tmp_path):
 def test_a_trusted_root_is_enough_to_verify(bundle, sigstore, make_signer):
     offline = make_signer(instance=sigstore.trusted_root("http://nowhere.invalid"))
     assert check(bundle, MADE, offline, name="a.json").fingerprint == file_digest(MADE)
-    with pytest.raises(BadFileError, match="a client trust configuration was wanted, but a trust"):
+    with pytest.raises(
+        BadFileError, match="a client trust configuration was wanted to sign, but a"
+    ):
         sign(MADE, offline, token=token(OWNER), name="s.toml")
 
 
-def test_the_official_program_verifies_the_plain_file(bundle, tmp_path, signer):
+def test_the_official_client_verifies_the_plain_file(bundle, tmp_path):
     (tmp_path / "out.seal").write_bytes(encode(MADE))
     (tmp_path / "out.seal.sigstore.json").write_bytes(bundle)
     names = ["--cert-identity", OWNER, "--cert-oidc-issuer", ISSUER]
-    command = [sys.executable, "-m", "sigstore", "--trust-config", signer.instance]
+    command = [sys.executable, "-m", "sigstore", "--trust-config", tmp_path / "sigstore.json"]
     result = subprocess.run(
         [*command, "verify", "identity", *names, tmp_path / "out.seal"],
         check=False,
@@ -101,11 +103,29 @@ def test_the_official_program_verifies_the_plain_file(bundle, tmp_path, signer):
     assert result.returncode == 0, result.stderr
 
 
-def test_the_public_log_gets_digests_and_the_identity_alone(bundle, sigstore):
-    entry = json.loads(sigstore.entries[-1])
-    assert set(entry["spec"]) == {"envelopeHash", "payloadHash", "signatures"}
-    assert MADE.origin.weights_digest.removeprefix("sha256:") not in json.dumps(entry)
-    assert payload_of(bundle)["subject"][0]["digest"]["sha256"] not in json.dumps(entry)
+def test_who_runs_the_log_is_sent_the_statement_and_publishes_hashes(signer, sigstore, tmp_path):
+    (tmp_path / "w.bin").write_bytes(b"weights")
+    model = list_model_files([tmp_path / "w.bin"])
+    sigstore.asked.clear()
+    bundle = sign(MADE, signer, token=token(OWNER), name="s.toml", model=model)
+    request, entry = sigstore.asked
+    assert set(json.loads(request)) == {"certificateSigningRequest"}
+    envelope = json.loads(json.loads(entry)["spec"]["proposedContent"]["envelope"])
+    assert json.loads(base64.b64decode(envelope["payload"])) == payload_of(bundle)
+    assert set(payload_of(bundle)["predicate"]) == {"fingerprint", "weights_digest", "model"}
+    published = sigstore.entries[-1].decode()
+    assert "w.bin" not in published
+    assert model.sha256 not in published
+
+
+def test_a_workflow_is_an_identity(make_signer):
+    workflow = "https://github.com/o/r/.github/workflows/w.yml@refs/heads/main"
+    signer = make_signer(identity=workflow)
+    # A certificate names the file of the workflow, a token of GitHub does not.
+    bundle = sign(MADE, signer, token=token(workflow), name="s.toml")
+    assert check(bundle, MADE, signer, name="a.json")
+    with pytest.raises(BadFileError, match=r"^s\.toml: .*SANs do not match https://github\.com/o"):
+        sign(MADE, signer, token=token("repo:o/r:ref:refs/heads/main"), name="s.toml")
 
 
 @pytest.mark.parametrize(
@@ -122,15 +142,33 @@ def test_another_identity_is_refused(bundle, make_signer, change, problem):
         check(bundle, MADE, make_signer(**change), name="a.json")
 
 
-def test_a_signature_as_somebody_else_is_not_given_out(signer):
-    with pytest.raises(BadFileError, match=r"^s\.toml: .*SANs do not match owner@example\.com"):
-        sign(MADE, signer, token=token("other@example.com"), name="s.toml")
+@pytest.mark.parametrize(
+    "other", [token("other@example.com"), token(OWNER, issuer="https://other.example")]
+)
+def test_the_token_of_somebody_else_is_refused_before_anything_is_asked(signer, sigstore, other):
+    sigstore.asked.clear()
+    with pytest.raises(
+        BadFileError, match=rf"^s\.toml: {OWNER} of {ISSUER} was wanted, but the iden"
+    ):
+        sign(MADE, signer, token=other, name="s.toml")
+    assert sigstore.asked == []
 
 
-def test_another_sigstore_is_not_trusted(bundle, make_signer, sigstore):
-    foreign = make_signer(instance=Sigstore().trust_config(sigstore.url))
-    with pytest.raises(BadFileError, match=r"^a\.json: a signature by .* was wanted, but "):
-        check(bundle, MADE, foreign, name="a.json")
+@pytest.mark.parametrize(
+    ("part", "problem"),
+    [
+        ("certificateAuthorities", "failed to build timestamp certificate chain"),
+        ("ctlogs", "failed to verify SCT on signing certificate"),
+        ("tlogs", "invalid log entry: "),
+    ],
+)
+def test_a_sigstore_of_other_keys_is_not_trusted(bundle, make_signer, sigstore, part, problem):
+    trusted = sigstore.trusted_root(sigstore.url)
+    foreign = trusted | {part: Sigstore().trusted_root(sigstore.url)[part]}
+    with pytest.raises(
+        BadFileError, match=rf"^a\.json: a signature by .* was wanted, but {problem}"
+    ):
+        check(bundle, MADE, make_signer(instance=foreign), name="a.json")
 
 
 def test_the_signature_of_another_fingerprint_is_refused(signer):
@@ -148,43 +186,86 @@ def forged(document, change):
     document["dsseEnvelope"]["payload"] = base64.b64encode(json.dumps(payload).encode()).decode()
 
 
+def entry_of(document):
+    return document["verificationMaterial"]["tlogEntries"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            lambda d: forged(
+                d, lambda p: p["predicate"].update(weights_digest="sha256:" + "0" * 64)
+            ),
+            "DSSE: invalid signature",
+        ),
+        (
+            lambda d: forged(d, lambda p: p["subject"][0]["digest"].update(sha256="0" * 64)),
+            "DSSE: invalid signature",
+        ),
+        (lambda d: d["dsseEnvelope"].update(payloadType="text/plain"), "DSSE: invalid signature"),
+        (lambda d: entry_of(d).update(integratedTime="1000000000"), "failed to build timestamp"),
+        (
+            lambda d: entry_of(d).update(
+                integratedTime=str(int(entry_of(d)["integratedTime"]) + 1)
+            ),
+            "invalid log entry: SET: invalid inclusion promise",
+        ),
+        (
+            lambda d: entry_of(d)["inclusionPromise"].update(signedEntryTimestamp="AAAA"),
+            "invalid log entry: SET: invalid inclusion promise",
+        ),
+        (
+            lambda d: entry_of(d)["inclusionProof"].update(rootHash="AAAA"),
+            "invalid log entry: inclusion proof contains invalid root hash",
+        ),
+    ],
+)
+def test_a_changed_bundle_is_refused(bundle, signer, change, problem):
+    with pytest.raises(BadFileError) as caught:
+        check(altered(bundle, change), MADE, signer, name="a.json")
+    wanted = f"a.json: a signature by {OWNER} was wanted, but {problem}"
+    assert str(caught.value).startswith(wanted)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        lambda d: forged(d, lambda p: p["predicate"].update(weights_digest="sha256:" + "0" * 64)),
-        lambda d: forged(d, lambda p: p["subject"][0]["digest"].update(sha256="0" * 64)),
-        lambda d: d["dsseEnvelope"].update(payloadType="text/plain"),
-        lambda d: d["dsseEnvelope"]["signatures"][0].update(sig=base64.b64encode(b"x").decode()),
-        lambda d: d["verificationMaterial"]["tlogEntries"][0].update(integratedTime="1000000000"),
-        lambda d: d["verificationMaterial"]["tlogEntries"][0].pop("inclusionPromise"),
+        lambda d: entry_of(d).pop("inclusionPromise"),
         lambda d: d["verificationMaterial"].update(tlogEntries=[]),
-        lambda d: d.pop("dsseEnvelope"),
         lambda d: d.update(mediaType="text/plain"),
     ],
 )
-def test_a_changed_bundle_is_refused(bundle, signer, change):
-    with pytest.raises(
-        BadFileError, match=r"^a\.json: a signature by .* was wanted, but "
-    ) as caught:
+def test_what_lacks_a_part_is_no_bundle(bundle, signer, change):
+    with pytest.raises(BadFileError, match=r"^a\.json: a Sigstore bundle was wanted, but "):
         check(altered(bundle, change), MADE, signer, name="a.json")
-    assert "\n" not in str(caught.value)
+
+
+def test_a_bundle_without_a_statement_is_refused(bundle, signer):
+    def change(document):
+        del document["dsseEnvelope"]
+        document["messageSignature"] = {"signature": "AAAA"}
+
+    with pytest.raises(BadFileError, match="cannot perform DSSE verification on a bundle without"):
+        check(altered(bundle, change), MADE, signer, name="a.json")
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"\xff", b'{"mediaType": 1}'])
 def test_what_is_no_bundle_is_refused(signer, text):
     with pytest.raises(
-        BadFileError, match=r"^a\.json: a signature by .* was wanted, but "
+        BadFileError, match=r"^a\.json: a Sigstore bundle was wanted, but "
     ) as caught:
         check(text, MADE, signer, name="a.json")
     assert "\n" not in str(caught.value)
+    assert "http" not in str(caught.value)
 
 
 def bundle_of(statement, signer):
     """A good bundle about a statement of one's own."""
     subject = Subject.model_validate({"name": "x", "digest": statement["digest"]})
     built = StatementBuilder([subject], statement["type"], statement["predicate"]).build()
-    config = ClientTrustConfig.from_json(Path(signer.instance).read_text(encoding="utf-8"))
-    context = SigningContext.from_trust_config(config)
+    context = SigningContext.from_trust_config(signer.config)
     with context.signer(IdentityToken(token(OWNER))) as signing:
         return signing.sign_dsse(built).to_json().encode()
 
@@ -200,7 +281,8 @@ def bundle_of(statement, signer):
             {"digest": {"sha256": "0" * 64}},
             "the subject of the statement is another than its predi",
         ),
-        ({"digest": {"sha512": "0" * 128}}, "subject[0].digest"),
+        ({"digest": {"sha512": "0" * 128}}, "subject[0].digest.sha"),
+        ({"digest": {}}, "subject[0].digest.sha256: is missing"),
         ({"predicate": {}}, "predicate."),
     ],
 )
@@ -263,52 +345,39 @@ def test_a_sigstore_that_is_not_there_is_told(make_signer, sigstore):
         sign(MADE, gone, token=token(OWNER), name="s.toml")
 
 
-def test_the_token_of_the_host_is_taken(signer, monkeypatch):
-    monkeypatch.setattr(keyless, "detect_credential", lambda: token(OWNER))
-    assert check(sign(MADE, signer, token=None, name="s.toml"), MADE, signer, name="a.json")
+def test_too_many_files_are_refused_before_anything_is_asked(signer, sigstore, monkeypatch):
+    sigstore.asked.clear()
+    monkeypatch.setattr(keyless, "MAX_STATEMENT", 100)
+    with pytest.raises(
+        InvalidArgumentError, match="at most 100 bytes was wanted: name fewer files"
+    ):
+        sign(MADE, signer, token=token(OWNER), name="s.toml")
+    assert sigstore.asked == []
 
 
-def test_without_a_token_and_a_terminal_it_is_told(signer, monkeypatch):
-    monkeypatch.setattr(keyless, "detect_credential", lambda: None)
-    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
-    with pytest.raises(BadFileError, match="there is no identity token, and no terminal to log in"):
-        sign(MADE, signer, token=None, name="s.toml")
-
-
-def test_at_a_terminal_the_browser_is_asked(signer, sigstore, monkeypatch):
-    asked = []
-
-    class Browser:
-        def __init__(self, url):
-            asked.append(url)
-
-        def identity_token(self):
-            return IdentityToken(token(OWNER))
-
-    monkeypatch.setattr(keyless, "detect_credential", lambda: None)
-    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(keyless, "Issuer", Browser)
-    assert check(sign(MADE, signer, token=None, name="s.toml"), MADE, signer, name="a.json")
-    assert asked == [sigstore.url]
+def public_signer(folder):
+    """The file of a signer at the public service."""
+    file = folder / "public.toml"
+    file.write_text(f'identity = "{OWNER}"\nissuer = "{ISSUER}"\n', encoding="utf-8")
+    return file
 
 
 def test_by_default_the_public_service_is_asked_what_it_is_trusted_by(
-    bundle, signer, sigstore, monkeypatch
+    bundle, sigstore, monkeypatch, tmp_path
 ):
     config = ClientTrustConfig.from_json(json.dumps(sigstore.trust_config(sigstore.url)))
     monkeypatch.setattr(ClientTrustConfig, "production", lambda: config)
-    public = signer.model_copy(update={"instance": None})
+    public = read_signer(public_signer(tmp_path))
     assert check(bundle, MADE, public, name="a.json").fingerprint == file_digest(MADE)
 
 
-def test_a_public_service_that_is_not_reached_is_told(bundle, signer, monkeypatch):
+def test_a_public_service_that_is_not_reached_is_told(monkeypatch, tmp_path):
     def fail():
-        raise OSError("no network")
+        raise OSError
 
     monkeypatch.setattr(ClientTrustConfig, "production", fail)
-    public = signer.model_copy(update={"instance": None})
-    with pytest.raises(BadFileError, match=r"^Sigstore: the roots of trust .*, but no network$"):
-        check(bundle, MADE, public, name="a.json")
+    with pytest.raises(BadFileError, match=r"^Sigstore: the roots of trust .*, but OSError$"):
+        read_signer(public_signer(tmp_path))
 
 
 @pytest.mark.parametrize("content", [{}, [], {"mediaType": "text/plain"}, {"mediaType": 3}])
@@ -345,6 +414,12 @@ def test_the_file_of_the_documents_names_a_signer(tmp_path):
     pattern = r'^```toml title="signer.toml"\n(.*?)^```$'
     (text,) = re.findall(pattern, page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     (tmp_path / "signer.toml").write_text(text, encoding="utf-8")
-    assert read_signer(tmp_path / "signer.toml").instance is None
+    assert signer_files(tmp_path / "signer.toml") == (tmp_path / "signer.toml",)
     (tmp_path / "signer.toml").write_text(text.replace("# instance", "instance"), encoding="utf-8")
-    assert read_signer(tmp_path / "signer.toml").instance == str(tmp_path / "sigstore.json")
+    assert signer_files(tmp_path / "signer.toml")[1] == tmp_path / "sigstore.json"
+
+
+def test_a_long_problem_is_cut():
+    with pytest.raises(BadFileError) as caught, keyless.told("a", "b"):
+        raise ValueError("x" * 1000)
+    assert str(caught.value) == f"a: b, but {'x' * 300}..."

@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 
 import model_signing
 import pytest
@@ -50,6 +51,13 @@ def test_a_model_of_one_file_is_called_by_its_name(tmp_path):
 def test_a_file_of_the_model_that_cannot_be_read_is_one_sentence(tmp_path):
     with pytest.raises(BadFileError, match=r"w\.bin: cannot be read: No such file"):
         list_model_files([tmp_path / "w.bin"])
+
+
+def test_a_name_that_is_no_text_is_told(tmp_path):
+    file = tmp_path / os.fsdecode(b"w\xff.bin")
+    file.write_bytes(b"")
+    with pytest.raises(BadFileError, match=r"w\\udcff\.bin': a name in UTF-8 was wanted"):
+        list_model_files([file])
 
 
 def test_a_file_of_the_model_counts_once(tmp_path):

@@ -9,7 +9,16 @@ from functools import cache
 from threading import Thread
 
 import pytest
-from chores import Chore, add_up, await_beginner, await_end, find_beginners, stumble, total
+from chores import (
+    Chore,
+    add_up,
+    await_beginner,
+    await_end,
+    find_beginners,
+    see_gpu,
+    stumble,
+    total,
+)
 from nodes import SMALL, find_raylet
 
 from modelseal.errors import EvaluationError, InvalidArgumentError, MissingExtraError
@@ -66,6 +75,22 @@ def test_a_task_that_kills_its_processes_is_given_up_by_name(nodes, tmp_path):
     with pytest.raises(EvaluationError, match=said):
         list(Cluster(nodes.address, attempts=2)(stumble, tasks))
     assert len(find_beginners(tmp_path)) == 2
+
+
+def test_each_task_has_a_gpu_of_its_own(nodes, tmp_path):
+    # Ray believes what it is told of GPUs.
+    node = nodes.add_node(**SMALL | {"num_cpus": 2, "num_gpus": 2})
+    tasks = [Chore(number=number, folder=tmp_path) for number in range(2)]
+    try:
+        seen = dict(Cluster(nodes.address, gpu=True)(see_gpu, tasks))
+    finally:
+        nodes.remove_node(node)
+    assert sorted(seen.values()) == ["0", "1"]
+
+
+def test_a_cluster_without_a_gpu_is_told_at_once(nodes, tmp_path):
+    with pytest.raises(EvaluationError, match="a cluster with a GPU was wanted; it has none"):
+        list(Cluster(nodes.address, gpu=True)(see_gpu, [Chore(number=0, folder=tmp_path)]))
 
 
 @pytest.fixture

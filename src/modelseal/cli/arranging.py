@@ -69,8 +69,10 @@ def hire_makers(
     """
     if count is None and address is None:
         return None
+    from modelseal.sealing.generating import is_on_gpu
+
     # A wrong use is told before anything is measured.
-    crew = hire(count or 1, address)
+    crew = hire(count or 1, address, gpu=is_on_gpu(network))
     if count is None or count == 1:
         return crew
     from modelseal.sealing.memory import available_memory, fit_processes, need_memory
@@ -100,10 +102,12 @@ def resumable(logistics: "Logistics") -> Iterator[None]:
     except (KeyboardInterrupt, SealingError) as error:
         if logistics.folder is None or not count_kept(logistics.folder):
             raise
-        again = f"goes on with the candidates that are kept in {logistics.folder}"
         if isinstance(error, SealingError):
-            raise SealingError(f"{error}; another try {again}") from error
-        raise KeyboardInterrupt(f"interrupted; the same command {again}") from error
+            raise SealingError(f"{error}; the candidates stay in {logistics.folder}") from error
+        raise KeyboardInterrupt(
+            "interrupted; the same command goes on with the candidates that are kept in "
+            f"{logistics.folder}"
+        ) from error
 
 
 def check_enough(found: "Fingerprint", *, samples: int, minutes: float | None) -> None:

@@ -8,8 +8,13 @@ if TYPE_CHECKING:
     from modelseal.performing.workers import Workers
 
 
-def hire(count: int, address: str | None) -> "Workers":
+def hire(count: int, address: str | None, *, gpu: bool = False) -> "Workers":
     """Processes on this machine, or a Ray cluster.
+
+    Args:
+        count: How many processes.
+        address: Of the cluster; None for none.
+        gpu: Whether each task on a cluster takes a GPU.
 
     Raises:
         InvalidArgumentError: Both are asked for.
@@ -22,7 +27,7 @@ def hire(count: int, address: str | None) -> "Workers":
             )
         from modelseal.performing.cluster import Cluster
 
-        return Cluster(address)
+        return Cluster(address, gpu=gpu)
     from modelseal.performing.workers import Processes, Sequential
 
     return Sequential() if count == 1 else Processes(count)

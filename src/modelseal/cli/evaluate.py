@@ -22,9 +22,10 @@ def evaluate(
 
     require_torch("Evaluating")
     from modelseal.evaluation import running
+    from modelseal.evaluation.opening import takes_gpu
     from modelseal.evaluation.storing import read_results
 
-    crew = hire(workers, ray)
+    crew = hire(workers, ray, gpu=ray is not None and takes_gpu(plan))
     try:
         with reporting() as report:
             failures = running.evaluate(plan, output, workers=crew, progress=report)

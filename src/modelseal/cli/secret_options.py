@@ -107,7 +107,7 @@ SigstoreSigner: TypeAlias = Annotated[
 TokenFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        "--identity-token",
+        "--identity-token-file",
         metavar="FILE",
         help="Holds the OIDC token of whoever signs by Sigstore; by default "
         "SIGSTORE_IDENTITY_TOKEN does, the CI gives one, or a browser asks for it.",

@@ -1,8 +1,7 @@
 """`modelseal sign`: signs a fingerprint; and what `verify` requires of signatures."""
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from modelseal.cli.options import FingerprintFile
 from modelseal.cli.secret_options import (
@@ -15,7 +14,6 @@ from modelseal.cli.secret_options import (
 )
 
 if TYPE_CHECKING:
-    from modelseal.fingerprint import statement
     from modelseal.fingerprint.record import Fingerprint
 
 SUFFIX = ".sig"
@@ -24,8 +22,8 @@ SUFFIX = ".sig"
 BUNDLE_SUFFIX = ".sigstore.json"
 """What is added to it for its signature by an identity."""
 
-TOKEN = "SIGSTORE_IDENTITY_TOKEN"  # noqa: S105 (the name of a variable, not a token)
-"""The environment variable that Sigstore's own program takes a token from, too."""
+SIGNER_SUFFIX = ".toml"
+"""What the file of an identity ends with; any other is that of a key."""
 
 
 def sign(  # noqa: PLR0913 (a verb)
@@ -33,7 +31,7 @@ def sign(  # noqa: PLR0913 (a verb)
     *,
     key: SigningKey = None,
     sigstore: SigstoreSigner = None,
-    identity_token: TokenFile = None,
+    identity_token_file: TokenFile = None,
     model_files: ModelFiles = None,
     opening_key: OpeningKey = None,
     passphrase_file: PassphraseFile = None,
@@ -46,81 +44,101 @@ def sign(  # noqa: PLR0913 (a verb)
     from modelseal.cli.fingerprints import read_fingerprint
     from modelseal.cli.paper import Paper
     from modelseal.errors import InvalidArgumentError
-    from modelseal.fingerprint.statement import list_model_files
     from modelseal.writing import write_atomically
 
     if (key is None) == (sigstore is None):
         raise InvalidArgumentError("one of --key and --sigstore was wanted")
-    if identity_token and key:
-        raise InvalidArgumentError("--identity-token is for --sigstore, but --key came")
+    if identity_token_file and key:
+        raise InvalidArgumentError("--identity-token-file is for --sigstore, but --key came")
     files = model_files or []
     output = signature_file(fingerprint, by_identity=key is None)
-    read_first = [each for each in (key, sigstore, identity_token) if each]
-    check_output(output, inputs=[fingerprint, *read_first, *files])
+    opening = [each for each in (opening_key, passphrase_file, identity_token_file) if each]
+    signing = [key] if key else list_signer_files(sigstore)
+    check_output(output, inputs=[fingerprint, *signing, *opening, *files])
     sealed = read_fingerprint(fingerprint, key=opening_key, passphrase_file=passphrase_file)
-    model = list_model_files(files) if files else None
     if key is not None:
-        text, name = sign_by_key(sealed, model, key)
+        text, name = sign_by_key(sealed, files, key)
     else:
-        text, name = sign_by_identity(sealed, model, cast(Path, sigstore), identity_token)
+        text, name = sign_by_identity(sealed, files, signing[0], identity_token_file)
     write_atomically(output, text)
     Paper().write(f"{output}: signed by {name}")
 
 
-def sign_by_key(
-    sealed: "Fingerprint", model: "statement.ModelFiles | None", key: Path
-) -> tuple[bytes, str]:
+def list_signer_files(file: Path | None) -> list[Path]:
+    """The file of an identity, and the one that it names.
+
+    Raises:
+        BadFileError: It cannot be used.
+        MissingExtraError: The extra is not installed.
+    """
+    from modelseal.errors import BadFileError
+    from modelseal.fingerprint import keyless
+
+    if file is None or not names_identity(file):
+        raise BadFileError(file, f"a file of a signer that ends with {SIGNER_SUFFIX} was wanted")
+    return list(keyless.signer_files(file))
+
+
+def names_identity(file: Path) -> bool:
+    """Whether the file of a signer is that of an identity and not that of a key."""
+    return file.suffix.lower() == SIGNER_SUFFIX
+
+
+def sign_by_key(sealed: "Fingerprint", files: list[Path], key: Path) -> tuple[bytes, str]:
     """Signs by a key.
 
     Args:
         sealed: What is signed.
-        model: The files of its model.
+        files: The files of its model, if they are named.
         key: The file of the private key.
 
     Returns:
         The signature, and what the key is called.
 
     Raises:
-        BadFileError: It is no such key.
+        BadFileError: It is no such key, or a file cannot be read.
         MissingExtraError: The extra is not installed.
     """
     from modelseal.cli.fingerprints import key_passphrase
     from modelseal.cli.moment import now
     from modelseal.fingerprint import signature
     from modelseal.fingerprint.keys import key_id, read_signing_key
+    from modelseal.fingerprint.statement import list_model_files
 
     private = read_signing_key(key, passphrase=key_passphrase())
+    model = list_model_files(files) if files else None
     text = signature.sign(sealed, private, time=now(), model=model)
     return text, key_id(private.public_key())
 
 
 def sign_by_identity(
-    sealed: "Fingerprint",
-    model: "statement.ModelFiles | None",
-    file: Path,
-    token_file: Path | None,
+    sealed: "Fingerprint", files: list[Path], signer_file: Path, token_file: Path | None
 ) -> tuple[bytes, str]:
     """Signs by Sigstore.
 
     Args:
         sealed: What is signed.
-        model: The files of its model.
-        file: The file that says who signs.
-        token_file: The file of the token; by default the environment may hold it.
+        files: The files of its model, if they are named.
+        signer_file: Says who signs.
+        token_file: The file of the token, if it is in one.
 
     Returns:
         The bundle, and what the signer is called.
 
     Raises:
         BadFileError: A file cannot be used, or there is no signature to be had.
+        InvalidArgumentError: There is no token, or there are too many files.
         MissingExtraError: The extra is not installed.
     """
+    from modelseal.cli.identity_token import find_token
     from modelseal.fingerprint import keyless
-    from modelseal.validating import read_lines
+    from modelseal.fingerprint.statement import list_model_files
 
-    signer = keyless.read_signer(file)
-    token = "".join(read_lines(token_file)) if token_file else os.environ.get(TOKEN) or None
-    return keyless.sign(sealed, signer, token=token, name=str(file), model=model), signer.identity
+    signer = keyless.read_signer(signer_file)
+    token = find_token(signer, token_file)
+    model = list_model_files(files) if files else None
+    text = keyless.sign(sealed, signer, token=token, name=str(signer_file), model=model)
+    return text, signer.identity
 
 
 def signature_file(fingerprint: Path, *, by_identity: bool) -> Path:
@@ -169,21 +187,38 @@ def require_signature(fingerprint: "Fingerprint", file: Path, signer: Path) -> N
         BadFileError: The signature is missing, foreign or wrong, or the signer's file is.
         MissingExtraError: The extra is not installed.
     """
-    from modelseal.errors import BadFileError
-    from modelseal.fingerprint.reading import read_bytes
-
-    by_identity = signer.suffix == ".toml"
+    by_identity = names_identity(signer)
     path = signature_file(file, by_identity=by_identity)
-    if not path.exists():
-        raise BadFileError(file, f"a signature was wanted, but there is no {path}")
     if by_identity:
         from modelseal.fingerprint import keyless
 
-        text = read_bytes(path, most=keyless.MAX_BYTES)
+        text = read_signature(file, path, most=keyless.MAX_BYTES)
         keyless.check(text, fingerprint, keyless.read_signer(signer), name=str(path))
     else:
         from modelseal.fingerprint import signature
         from modelseal.fingerprint.keys import read_signer
 
-        text = read_bytes(path, most=signature.MAX_BYTES)
+        text = read_signature(file, path, most=signature.MAX_BYTES)
         signature.check(text, fingerprint, read_signer(signer), name=str(path))
+
+
+def read_signature(file: Path, path: Path, *, most: int) -> bytes:
+    """The content of a signature file, which has to be there.
+
+    Args:
+        file: The fingerprint.
+        path: The signature.
+        most: How many bytes it may have.
+
+    Raises:
+        BadFileError: It is not there, or cannot be read.
+    """
+    from modelseal.errors import BadFileError
+    from modelseal.fingerprint.reading import read_bytes
+
+    try:
+        return read_bytes(path, most=most)
+    except BadFileError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise BadFileError(file, f"a signature was wanted, but there is no {path}") from error
+        raise

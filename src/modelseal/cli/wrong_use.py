@@ -1,5 +1,6 @@
 """Makes one sentence of a wrong command line, as of every other mistake."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,12 @@ from modelseal.cli.paper import complain
 # Typer shows no name of its own for what its click raises: this is the base of its mistakes.
 MISTAKE: Any = typer.BadParameter.__mro__[1]
 
+NO_ARGUMENTS = "NoArgsIsHelpError"
+"""Raised once typer has written the help, where nothing at all was asked for."""
+
+PASSWORD = re.compile(r"(?<=://)[^\s/@]*@")
+"""What may be before the host of an address."""
+
 
 class Verbs(TyperGroup):
     """All verbs; typer alone would answer a wrong command line with a usage and a box."""
@@ -24,23 +31,28 @@ class Verbs(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (as typer has it)
         """Reads what belongs to the verb, and runs it."""
-        with told():
+        with told(ctx):
             return super().invoke(ctx)
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Tells a mistake in one sentence, and ends with the code of wrong use."""
+def told(whole: Any = None) -> Iterator[None]:  # noqa: ANN401 (as typer has it)
+    """Tells a mistake in one sentence, and ends with the code of wrong use.
+
+    Args:
+        whole: Typer's context of the whole program, once it is known; it names the verb.
+    """
     try:
         yield
     except MISTAKE as mistake:
-        context, text = mistake.ctx, mistake.format_message()
-        # Without any argument the answer is the help: typer has written it or it is the text.
-        if not text or "\n" in text:
+        if type(mistake).__name__ == NO_ARGUMENTS:
             raise
-        path = context.command_path if context else "modelseal"
-        verb = path.partition(" ")[2]
-        complain(f"{verb}{': ' if verb else ''}{as_part(text)} (see {path} --help)")
+        verb = whole and whole.invoked_subcommand
+        # Whoever misspells a verb has not named one.
+        verb = verb if mistake.ctx is None or mistake.ctx is not whole else None
+        text = PASSWORD.sub("***@", as_part(mistake.format_message()))
+        own, path = (f"{verb}: ", f"modelseal {verb}") if verb else ("", "modelseal")
+        complain(f"{own}{text} (see {path} --help)")
         raise typer.Exit(Exit.WRONG_USE) from mistake
 
 

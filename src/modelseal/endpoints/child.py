@@ -26,15 +26,24 @@ GRACE = 1.0
 """How many seconds a program may take to end by itself once nobody asks it any more."""
 
 
-SECRETS = {"MODELSEAL_PASSPHRASE", "MODELSEAL_KEY_PASSPHRASE"}
-"""What opens fingerprints and keys, which whoever answers samples must not have."""
+SECRETS = {
+    "MODELSEAL_PASSPHRASE",
+    "MODELSEAL_KEY_PASSPHRASE",
+    # What signs as somebody, or as a job of GitHub or GitLab.
+    "SIGSTORE_IDENTITY_TOKEN",
+    "SIGSTORE_ID_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
+}
+"""What opens or signs fingerprints, which whoever answers samples must not have."""
 
 
 class Child:
     """A program that answers each line with a line.
 
     It runs in a process group of its own, which ends with `close`, with the last use of this
-    object, or with this program. It is given our environment without what opens fingerprints.
+    object, or with this program. It is given our environment without what opens or signs
+    fingerprints.
 
     Args:
         arguments: The program and its arguments; no shell reads them.

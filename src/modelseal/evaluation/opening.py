@@ -16,11 +16,16 @@ from modelseal.calibration.listing import all_variants
 from modelseal.calibration.running import run_network
 from modelseal.calibration.variants import Variant
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.evaluation.plan import FLOAT, Plan
+from modelseal.evaluation.plan import FLOAT, Plan, read_plan
 from modelseal.fingerprint.digest import weights_digest
 from modelseal.models.images import BROKEN_ARRAYS, read_images
 from modelseal.models.loading import Model, load
-from modelseal.sealing.generating import digest_network, list_variants, to_tensor
+from modelseal.sealing.generating import (
+    digest_network,
+    is_on_gpu,
+    list_variants,
+    to_tensor,
+)
 from modelseal.shapes import Array, Codes
 from modelseal.tampering.catalogue import Data
 
@@ -95,6 +100,19 @@ def list_networks(plan: Plan, folder: Path) -> dict[str, NetworkFiles]:
         )
         for section in plan.networks
     }
+
+
+def takes_gpu(plan: Path) -> bool:
+    """Whether a network of a plan runs on a GPU.
+
+    Args:
+        plan: The file of the plan.
+
+    Raises:
+        BadFileError: It or a file that it names cannot be used.
+    """
+    files = list_networks(read_plan(plan), plan.parent)
+    return any(is_on_gpu(open_network(each).model) for each in files.values())
 
 
 @lru_cache(maxsize=OPEN)

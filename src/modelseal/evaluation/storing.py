@@ -69,11 +69,14 @@ def read_results(folder: Path) -> Results:
     Raises:
         BadFileError: The folder holds no results, or a file in it is wrong; `field` says where.
     """
-    if not plan_file(folder).is_file():
-        raise BadFileError(
-            folder, f"a folder of results was wanted, but it holds no {plan_file(folder).name}"
-        )
-    frozen = read_part(plan_file(folder), FrozenPlan)
+    try:
+        frozen = read_part(plan_file(folder), FrozenPlan)
+    except BadFileError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise BadFileError(
+                folder, f"a folder of results was wanted, but it holds no {plan_file(folder).name}"
+            ) from error
+        raise
     sets = [read_set(folder, file) for file in list_files(folder / "samples")]
     trials = [read_trial(file) for file in list_files(folder / "trials")]
     suspicions = [read_suspicion(file) for file in list_files(folder / "spotting")]

@@ -1,24 +1,24 @@
 """Signatures by an identity instead of a key: Sigstore bundles about fingerprints.
 
-Whoever logs in, or a job that its host vouches for, gets a certificate for minutes, signs with a
-key that is then thrown away, and a public log keeps that it was so. What is signed is an in-toto
+Whoever logs in, or a job that its host vouches for, gets a certificate for minutes and signs with a
+key that is then thrown away; a public log keeps that it was so. What is signed is an in-toto
 statement in a DSSE envelope: its subject is the canonical plain bytes of the fingerprint, its
-predicate is what every signature says of one. The public log gets digests, the certificate and so
-the identity, and nothing else.
+predicate is what every signature says of one. The log publishes hashes of it and the certificate,
+and so the identity; whoever runs the log is sent all of the statement.
 
 Needs the extra `sigstore`, which does all of the cryptography and all of the asking.
 """
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from modelseal.errors import BadFileError, MissingExtraError
+from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
 from modelseal.fingerprint.parsing import Strict, parse
 from modelseal.fingerprint.reading import read_bytes
 from modelseal.fingerprint.record import Fingerprint
@@ -26,9 +26,10 @@ from modelseal.fingerprint.statement import Claim, Hex, ModelFiles, check_claim,
 from modelseal.validating import Section, read_settings
 
 try:
-    from sigstore.dsse import StatementBuilder, Subject
+    from sigstore.dsse import StatementBuilder
+    from sigstore.dsse import Subject as SigstoreSubject
     from sigstore.models import Bundle, ClientTrustConfig, TrustedRoot
-    from sigstore.oidc import IdentityToken, Issuer, detect_credential
+    from sigstore.oidc import IdentityToken
     from sigstore.sign import SigningContext
     from sigstore.verify import Verifier
     from sigstore.verify.policy import Identity
@@ -41,68 +42,130 @@ IN_TOTO = "application/vnd.in-toto+json"
 TRUSTED_ROOT = "application/vnd.dev.sigstore.trustedroot"
 """What the media type of a trusted root begins with."""
 
-PREDICATE = "urn:modelseal:signature:1"
-"""The type of the predicate."""
-
 MAX_BYTES = 2**23
-"""The largest bundle that is read: room for twenty thousand files of a model, in base64."""
+"""The largest bundle that is read."""
+
+MAX_STATEMENT = 2**22
+"""The largest statement that is signed: room for twenty thousand files of a model."""
 
 LONGEST = 300
 """How many characters of a problem that the library tells are shown."""
 
+Name = Annotated[str, Field(min_length=1)]
+PredicateType = Literal["urn:modelseal:signature:1"]
+(PREDICATE,) = get_args(PredicateType)
 
-class Signer(Section):
-    """Who shall have signed, as a `.toml` file says it.
+
+class SignerFile(Section):
+    """A `.toml` file that says who shall have signed.
 
     Args:
-        identity: The name in the certificate: an address of mail, or the URI of a workflow.
+        identity: The name in the certificate: an e-mail address, or the URI of a workflow.
         issuer: The URL of whoever vouches for the identity.
         instance: The file that says where Sigstore is and what it is trusted by, as JSON: a client
             trust configuration, or, to verify without a network, a trusted root. Relative to the
             file that names it. By default the public service, which is asked for its own.
     """
 
-    identity: Annotated[str, Field(min_length=1)]
-    issuer: Annotated[str, Field(min_length=1)]
-    instance: str | None = None
+    identity: Name
+    issuer: Name
+    instance: Name | None = None
 
 
-class Named(Strict):
-    """The subject of an in-toto statement."""
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Signer:
+    """Who shall have signed, and what Sigstore is trusted by.
+
+    Args:
+        identity: The name in the certificate.
+        issuer: The URL of whoever vouches for it.
+        root: The roots of trust.
+        config: Where Sigstore is; None if nobody can sign there.
+    """
+
+    identity: str
+    issuer: str
+    root: TrustedRoot
+    config: ClientTrustConfig | None
+
+
+class Digests(Strict):
+    """The digests of a subject."""
+
+    sha256: Hex
+
+
+class Subject(Strict):
+    """What an in-toto statement is about."""
 
     name: str
-    digest: dict[Literal["sha256"], Hex]
+    digest: Digests
 
 
-class InToto(Strict):
+class Statement(Strict):
     """An in-toto statement about a fingerprint."""
 
     type_: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")]
-    subject: tuple[Named]
-    predicate_type: Annotated[Literal["urn:modelseal:signature:1"], Field(alias="predicateType")]
+    subject: tuple[Subject]
+    predicate_type: Annotated[PredicateType, Field(alias="predicateType")]
     predicate: Claim
 
 
+def signer_files(path: Path) -> tuple[Path, ...]:
+    """The file of a signer, and the one that it names.
+
+    Raises:
+        BadFileError: It cannot be read, or a key or value is wrong.
+    """
+    instance = read_settings(path, SignerFile).instance
+    return (path,) if instance is None else (path, path.parent / instance)
+
+
 def read_signer(path: Path) -> Signer:
-    """Reads who shall have signed.
+    """Reads who shall have signed, and what Sigstore is trusted by.
 
     Args:
         path: The `.toml` file.
 
     Raises:
-        BadFileError: It cannot be read, or a key or value is wrong.
+        BadFileError: It or the file that it names cannot be used, or the public service does not
+            say what it is trusted by.
     """
-    signer = read_settings(path, Signer)
-    if signer.instance is None:
-        return signer
-    return signer.model_copy(update={"instance": str(path.parent / signer.instance)})
+    file = read_settings(path, SignerFile)
+    trust = read_instance(path.parent / file.instance) if file.instance else ask_public_service()
+    return Signer(identity=file.identity, issuer=file.issuer, root=trust[0], config=trust[1])
+
+
+def read_instance(path: Path) -> tuple[TrustedRoot, ClientTrustConfig | None]:
+    """What a Sigstore is trusted by, and where it is, if the file says so.
+
+    Raises:
+        BadFileError: The file is neither of the two.
+    """
+    text = read_bytes(path, most=MAX_BYTES)
+    with told(str(path), "a client trust configuration or a trusted root was wanted"):
+        if str(json.loads(text)["mediaType"]).startswith(TRUSTED_ROOT):
+            return TrustedRoot.from_file(str(path)), None
+        config = ClientTrustConfig.from_json(text.decode())
+        return config.trusted_root, config
+
+
+def ask_public_service() -> tuple[TrustedRoot, ClientTrustConfig]:
+    """What the public service is trusted by now, and where it is.
+
+    Raises:
+        BadFileError: It does not say.
+    """
+    with told("Sigstore", "the roots of trust of the public service were wanted"):
+        config = ClientTrustConfig.production()
+        return config.trusted_root, config
 
 
 def sign(
     fingerprint: Fingerprint,
     signer: Signer,
     *,
-    token: str | None,
+    token: str,
     name: str,
     model: ModelFiles | None = None,
 ) -> bytes:
@@ -111,8 +174,7 @@ def sign(
     Args:
         fingerprint: What is signed.
         signer: Who signs.
-        token: The OIDC token that says so. By default the one that the job's host gives; a person
-            at a terminal is sent to a browser to log in.
+        token: The OIDC token that says so.
         name: What the signer's file is called in errors.
         model: The files of the model, from `list_model_files`.
 
@@ -120,27 +182,53 @@ def sign(
         The bundle, as JSON of Sigstore's bundle format.
 
     Raises:
-        BadFileError: There is no token, Sigstore gave no signature, or it is somebody else's.
+        BadFileError: The token is none or somebody else's, Sigstore gave no signature or one by
+            somebody else, or nobody can sign by what the signer's file names.
+        InvalidArgumentError: There are too many files.
     """
-    config = read_instance(signer)
-    if not isinstance(config, ClientTrustConfig):
+    if signer.config is None:
         raise BadFileError(
-            signer.instance, "a client trust configuration was wanted, but a trusted root came"
+            name, "a client trust configuration was wanted to sign, but a trusted root came"
         )
+    wanted = f"a signature by {signer.identity} was wanted"
+    with told(name, wanted, secret=token):
+        identity = IdentityToken(token)
+    expect(identity, signer, name=name)
     said = claim(fingerprint, model)
     digest = said.fingerprint.removeprefix("sha256:")
-    wanted = f"a signature by {signer.identity} was wanted"
-    with told(name, wanted):
-        proof = find_token(token, config)
+    predicate = said.model_dump(mode="json")
+    if len(json.dumps(predicate)) > MAX_STATEMENT:
+        raise InvalidArgumentError(
+            f"a statement of at most {MAX_STATEMENT} bytes was wanted: name fewer files"
+        )
     with (
-        told(name, wanted, secret=str(proof)),
-        SigningContext.from_trust_config(config).signer(proof) as signing,
+        told(name, wanted, secret=token),
+        SigningContext.from_trust_config(signer.config).signer(identity) as signing,
     ):
-        subject = Subject.model_validate({"name": "fingerprint", "digest": {"sha256": digest}})
-        statement = StatementBuilder([subject], PREDICATE, said.model_dump(mode="json")).build()
+        subject = {"name": "fingerprint", "digest": {"sha256": digest}}
+        subjects = [SigstoreSubject.model_validate(subject)]
+        statement = StatementBuilder(subjects, PREDICATE, predicate).build()
         text = signing.sign_dsse(statement).to_json().encode()
     check(text, fingerprint, signer, name=name)
     return text + b"\n"
+
+
+def expect(token: IdentityToken, signer: Signer, *, name: str) -> None:
+    """Makes sure, before anything is logged for ever, that a token is of whom it shall be.
+
+    Only the certificate has the last word: the identity of a workflow is another in a token.
+
+    Raises:
+        BadFileError: It is somebody else's.
+    """
+    found = (token.identity, token.federated_issuer)
+    mails = "@" in signer.identity and "@" in token.identity
+    if found[1] != signer.issuer or (mails and found[0] != signer.identity):
+        raise BadFileError(
+            name,
+            f"{signer.identity} of {signer.issuer} was wanted, but the identity token is of "
+            f"{found[0]} of {found[1]}",
+        )
 
 
 def check(text: bytes, fingerprint: Fingerprint, signer: Signer, *, name: str) -> Claim:
@@ -156,49 +244,22 @@ def check(text: bytes, fingerprint: Fingerprint, signer: Signer, *, name: str) -
         What was signed.
 
     Raises:
-        BadFileError: It is no bundle, of another identity or fingerprint, does not fit, or it is
-            not known what Sigstore is trusted by.
+        BadFileError: It is no bundle, of another identity or fingerprint, or does not fit.
     """
-    config = read_instance(signer)
-    root = config.trusted_root if isinstance(config, ClientTrustConfig) else config
+    with told(name, "a Sigstore bundle was wanted"):
+        bundle = Bundle.from_json(text)
     with told(name, f"a signature by {signer.identity} was wanted"):
         policy = Identity(identity=signer.identity, issuer=signer.issuer)
-        kind, payload = Verifier(trusted_root=root).verify_dsse(Bundle.from_json(text), policy)
+        kind, payload = Verifier(trusted_root=signer.root).verify_dsse(bundle, policy)
     if kind != IN_TOTO:
         raise BadFileError(name, f"a payload of type {IN_TOTO} was wanted, but {kind} came")
-    statement = parse(InToto, payload, name=name)
+    statement = parse(Statement, payload, name=name)
     (subject,) = statement.subject
     said = statement.predicate
     check_claim(said, fingerprint, name=name)
-    if f"sha256:{subject.digest['sha256']}" != said.fingerprint:
+    if f"sha256:{subject.digest.sha256}" != said.fingerprint:
         raise BadFileError(name, "the subject of the statement is another than its predicate says")
     return said
-
-
-def read_instance(signer: Signer) -> ClientTrustConfig | TrustedRoot:
-    """Where Sigstore is and what it is trusted by: the public service's own, or of a file.
-
-    Raises:
-        BadFileError: The file is neither of the two, or the public service does not say.
-    """
-    if signer.instance is None:
-        with told("Sigstore", "the roots of trust of the public service were wanted"):
-            return ClientTrustConfig.production()
-    text = read_bytes(Path(signer.instance), most=MAX_BYTES)
-    with told(signer.instance, "a client trust configuration or a trusted root was wanted"):
-        if str(json.loads(text)["mediaType"]).startswith(TRUSTED_ROOT):
-            return TrustedRoot.from_file(signer.instance)
-        return ClientTrustConfig.from_json(text.decode())
-
-
-def find_token(given: str | None, config: ClientTrustConfig) -> IdentityToken:
-    """The token that says who signs: the given one, the host's, or what a browser brings."""
-    text = given if given is not None else detect_credential()
-    if text is not None:
-        return IdentityToken(text)
-    if not sys.stdin.isatty():
-        raise LookupError("there is no identity token, and no terminal to log in from")
-    return Issuer(config.signing_config.get_oidc_url()).identity_token()
 
 
 @contextmanager
@@ -218,12 +279,17 @@ def told(name: str, wanted: str, *, secret: str = "") -> Iterator[None]:
     except Exception as error:
         reason = why(error)
         shown = reason.replace(secret, "***") if secret else reason
-        raise BadFileError(name, f"{wanted}, but {shown[:LONGEST]}") from error
+        raise BadFileError(name, f"{wanted}, but {shorten(shown)}") from error
 
 
 def why(error: BaseException) -> str:
     """What an error says, on one line; an error without a word passes on its cause."""
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()).partition(" For further information visit")[0]
     if not text and error.__cause__ is not None:
         return why(error.__cause__)
     return text or type(error).__name__
+
+
+def shorten(text: str) -> str:
+    """The beginning of a text that is too long to be shown."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

@@ -90,10 +90,11 @@ def list_model_files(files: Iterable[Path]) -> ModelFiles:
     """The files of a model with their SHA-256, as an OMS v1.0 manifest of them lists them.
 
     Each is named by its path from the folder that holds them all, or by its own name if it is
-    alone. The root digest is SHA-256 over their digests, one after the other in this order.
+    alone, and they are sorted as paths, part by part. The root digest is SHA-256 over their
+    digests, one after the other in this order.
 
     Raises:
-        BadFileError: A file cannot be read.
+        BadFileError: A file cannot be read, or its name is not in UTF-8.
         InvalidArgumentError: None came, or one came twice.
     """
     paths = list(files)
@@ -115,6 +116,11 @@ def named(paths: Iterable[Path]) -> dict[str, Path]:
 def model_of(digests: Mapping[str, str]) -> ModelFiles:
     """The files of a model by their digests, sorted as paths: a folder's files are together."""
     names = sorted(digests, key=PurePosixPath)
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise BadFileError(ascii(name), "a name in UTF-8 was wanted") from error
     root = hashlib.sha256(b"".join(bytes.fromhex(digests[name]) for name in names))
     return ModelFiles(
         resources=tuple(

@@ -24,7 +24,7 @@ PATIENCE = 10.0
 """Seconds to wait for a sign of life; a healthy head node gives it in a thousandth of that."""
 
 AHEAD = 2
-"""Tasks handed in for each processor: one that runs, and one that spares it the way to us."""
+"""Tasks handed in for each processor or GPU: one runs, and one spares it the way to us."""
 
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """What a client of gRPC says first: HTTP/2's opening words and an empty frame of settings."""
@@ -35,7 +35,7 @@ SETTINGS, ALERT = 4, 21
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Performs tasks on a Ray cluster, one on each processor.
+    """Performs tasks on a Ray cluster, one on each processor or on each GPU.
 
     The results come back to this process, which alone writes files. On every node, modelseal must
     be importable, in the same version and with the same torch, and the files that the tasks name
@@ -44,6 +44,7 @@ class Cluster:
     Args:
         address: Of the head node: `host:port`, `auto` for the cluster of this machine, or
             `ray://host:port` for Ray's client.
+        gpu: Whether each task takes a GPU, which it finds as the only one there is.
         attempts: How often a task is begun, at the most, if its processes or nodes are lost.
 
     Raises:
@@ -52,6 +53,7 @@ class Cluster:
     """
 
     address: str
+    gpu: bool = field(default=False, kw_only=True)
     attempts: int = field(default=3, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -66,15 +68,23 @@ class Cluster:
 
         Raises:
             ModelsealError: What `perform` raised, as it is.
-            EvaluationError: No cluster is at the address, `perform` raised anything else, or all
-                processes that began a task were lost.
+            EvaluationError: No cluster is at the address, or it has no GPU though tasks take one,
+                `perform` raised anything else, or all processes that began a task were lost.
         """
         with connected(self.address) as ray:
-            remote = ray.remote(num_cpus=1, max_retries=self.attempts - 1)(settle)
+            kind = "GPU" if self.gpu else "CPU"
+            # Ray would wait for one for ever.
+            if self.gpu and not ray.cluster_resources().get(kind):
+                raise EvaluationError(
+                    f"{self.address}: a cluster with a GPU was wanted; it has none"
+                )
+            remote = ray.remote(num_cpus=1, num_gpus=int(self.gpu), max_retries=self.attempts - 1)(
+                settle
+            )
             waiting, under_way = deque(tasks), dict[Any, T]()
             while waiting or under_way:
                 # Asked again each time, as nodes come and go.
-                room = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+                room = AHEAD * max(1, int(ray.cluster_resources().get(kind, 1)))
                 while waiting and len(under_way) < room:
                     task = waiting.popleft()
                     under_way[remote.remote(perform, task)] = task

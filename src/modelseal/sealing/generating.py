@@ -188,6 +188,11 @@ def find_device(model: Model) -> torch.device:
     return next(model.network.parameters(), torch.zeros(0)).device
 
 
+def is_on_gpu(model: Model) -> bool:
+    """Whether the network runs on a GPU of CUDA or ROCm, which torch calls `cuda` both."""
+    return find_device(model).type == "cuda"
+
+
 def list_variants(model: Model) -> tuple[Variant, ...]:
     """All harmless float32 ways of running this model, its normalisation's orders among them."""
     return (*fp32_variants(), *list_orders(model))
