@@ -70,10 +70,17 @@ def tls_server(certificate: Path) -> Iterator[str]:
     context.load_cert_chain(certificate, certificate.with_name("key.pem"))
     server = Quiet(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
+    with running(server):
+        yield f"https://127.0.0.1:{server.server_port}/x"
+
+
+@contextmanager
+def running(server: ThreadingHTTPServer) -> Iterator[None]:
+    """Lets a server answer for a while."""
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield f"https://127.0.0.1:{server.server_port}/x"
+        yield
     finally:
         server.shutdown()
         thread.join()
