@@ -83,7 +83,7 @@ def _sentence(details: ErrorDetails, whole: type[BaseModel]) -> str:
             return f"needs tables, each under [[{table}]], but is a single one under [{table}]"
         case "too_short":
             return f"needs at least {details['ctx']['min_length']} entry, but has none"
-    wanted = details["msg"].removeprefix("Input should be ")
+    wanted = details["msg"].removeprefix("Input should be ").removeprefix("String should have ")
     return f"needs {wanted}, but is {details['input']!r}"
 
 

@@ -63,6 +63,16 @@ def write_new(path: Path, data: bytes) -> None:
         raise BadFileError(path, f"cannot be written: {explain(error)}") from error
 
 
+def beside(path: Path, suffix: str) -> Path:
+    """Where a file is that is called like another, with something added.
+
+    Examples:
+        >>> beside(Path("folder/out.seal"), ".sig").as_posix()
+        'folder/out.seal.sig'
+    """
+    return path.parent / f"{path.name}{suffix}"
+
+
 def replace(target: Path, data: bytes) -> None:
     """Puts new bytes in the place of a file, by way of a temporary one in the same folder."""
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")

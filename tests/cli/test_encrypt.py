@@ -60,7 +60,10 @@ def test_the_passphrase_of_the_environment_serves_both_ways(place, run):
     ("arguments", "problem"),
     [
         (["encrypt", "out.seal", "-o", "x"], "--passphrase-file or MODELSEAL_PASSPHRASE was want"),
-        (["encrypt", "e.seal", "-o", "x", "--encrypt-to", "k.pub.pem"], "e.seal: is encrypted: it"),
+        (
+            ["encrypt", "e.seal", "-o", "x", "--encrypt-to", "k.pub.pem"],
+            "e.seal: a plain fingerprint was wa",
+        ),
         (["encrypt", "out.seal", "-o", "x", "--encrypt-to", "k.pem"], "a public X25519 key was w"),
         (["encrypt", "out.seal", "-o", "out.seal", "--encrypt-to", "k.pub.pem"], "is read as well"),
         (["encrypt", "words", "-o", "x", "--encrypt-to", "k.pub.pem"], "words: a fingerprint was"),
@@ -85,3 +88,30 @@ def test_wrong_use_is_one_sentence_and_writes_nothing(place, run, arguments, pro
 
 def test_the_cost_of_a_guess_is_that_of_a_real_passphrase():
     assert COST == 17
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (["inspect", "e.seal", "--key", "k.pem", "--json", "k.pem"], "k.pem"),
+        (["decrypt", "e.seal", "-o", "k.pem"], "k.pem"),
+        (["inspect", "e.seal", "--json", "k.pem"], "k.pem"),
+        (["verify", "e.seal", "answers.jsonl", "--json", "k.pem"], "k.pem"),
+        (["commit", "e.seal", "-o", "k.pem"], "k.pem"),
+    ],
+)
+def test_no_key_that_is_read_is_replaced(place, run, arguments, file):
+    before = (place / file).read_bytes()
+    result = run(*arguments, env={"MODELSEAL_KEY_FILE": "k.pem"})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{file}: a file to write was wanted, but this one is read as well" in result.stderr
+    assert (place / file).read_bytes() == before
+
+
+@pytest.mark.parametrize("verb", ["inspect", "sign", "commit", "reveal", "verify", "enroll"])
+def test_an_empty_name_is_one_sentence(place, run, verb):
+    rest = {"sign": ["--key", "s.pem"], "commit": ["-o", "c"], "reveal": ["r", "-o", "c"]}
+    rest |= {"verify": ["answers.jsonl"], "enroll": ["answers.jsonl", "-o", "c"]}
+    result = run(verb, "", *rest.get(verb, []))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1

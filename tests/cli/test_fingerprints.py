@@ -33,9 +33,16 @@ def place(folder):
     return folder
 
 
-def test_a_plain_file_is_read_whatever_keys_there_are(place):
-    for settings in ({}, {"key": place / "k.pem"}, {"passphrase_file": place / "words"}):
+def test_a_plain_file_is_read_whatever_keys_there_are(place, capsys):
+    for settings in ({}, {"passphrase_file": place / "words"}):
         assert encode(read_fingerprint(place / "plain.seal", **settings)) == encode(MADE)
+    assert capsys.readouterr().err == ""
+
+
+def test_whoever_takes_a_plain_file_for_an_encrypted_one_is_told(place, capsys):
+    read_fingerprint(place / "plain.seal", key=place / "k.pem")
+    told = f"modelseal: {place / 'plain.seal'} is not encrypted: {place / 'k.pem'} was not needed"
+    assert capsys.readouterr().err.replace("\n", " ").strip() == told
 
 
 def test_a_key_or_a_passphrase_opens_what_it_fits_whichever_others_are_there(place):

@@ -63,8 +63,8 @@ def test_wrong_use_is_one_sentence_with_exit_code_2_and_no_file(
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--time-limit", "0"], "a time limit needs to be above 0 seconds, but is 0.0"),
-        (["--time-limit", "nan"], "a time limit needs to be above 0 seconds, but is nan"),
+        (["--time-limit", "0"], "--time-limit needs minutes above 0, but is 0"),
+        (["--time-limit", "nan"], "--time-limit needs minutes above 0, but is nan"),
         (["--workers", "2", "--ray", "auto"], "either --workers or --ray is needed, but both"),
         (["--ray", "nowhere"], "'nowhere' is no address of a Ray cluster"),
     ],

@@ -30,3 +30,11 @@ def test_a_missing_folder_is_one_sentence(run, folder):
     result = run("keygen", "-o", "no/k")
     assert result.exit_code == 2
     assert "there is no folder no" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_keys_need_a_name(run, folder, name):
+    result = run("keygen", "-o", name)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "a name for a pair of keys was wanted" in result.stderr
+    assert list(folder.iterdir()) == []

@@ -46,7 +46,7 @@ def test_what_was_asked_may_be_said_and_is_told_without_its_password(place, run)
         (["out.seal", "c.json", "-o", "b.json"], "c.json: line 1: sample: 0 to 5 was wanted"),
         (["out.seal", "record.jsonl", "-o", "record.jsonl"], "this one is read as well"),
         (["out.seal", "record.jsonl", "-o", "out.seal.salts"], "this one is read as well"),
-        (["copy.seal", "record.jsonl", "-o", "b.json"], "copy.seal.salts: cannot be read"),
+        (["copy.seal", "record.jsonl", "-o", "b.json"], "copy.seal.salts: the salts of a commi"),
     ],
 )
 def test_wrong_use_is_one_sentence_and_writes_nothing(place, run, arguments, problem):

@@ -100,3 +100,12 @@ def test_what_is_chosen_of_encrypted_candidates_is_encrypted_too(candidates, fol
     assert result.exit_code == 0, result.stderr
     assert (folder / "out.seal").read_bytes().startswith(b"modelseal-encrypted 1.0\n")
     assert "samples: 8" in run("inspect", "out.seal", "--key", "k.pem").stdout
+
+
+def test_a_public_key_that_is_read_is_not_replaced(candidates, folder, run):
+    run("keygen", "-o", "k")
+    before = (folder / "k.pub.pem").read_bytes()
+    arguments = ("select", "model.toml", "c.safetensors", "-o", "k.pub.pem", "--samples", 2)
+    result = run(*arguments, "--encrypt-to", "k.pub.pem")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert (folder / "k.pub.pem").read_bytes() == before

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import socket
 
 import private_sigstore
 import pytest
@@ -161,7 +162,7 @@ def test_the_bundle_of_the_plain_file_holds_for_an_encrypted_copy(signer, run):
         (lambda place: (place / "out.seal.sigstore.json").unlink(), "a signature was wanted, but "),
         (
             lambda place: (place / "out.seal.sigstore.json").write_bytes(b"{}"),
-            "failed to load bund",
+            "a Sigstore bundle was wanted",
         ),
         (lambda place: (place / "sg.json").unlink(), "sg.json: cannot be read"),
         (
@@ -189,8 +190,8 @@ def test_a_missing_or_foreign_bundle_is_refused_and_nothing_is_asked(signer, run
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--sigstore", "signer.toml", "--key", "s.pem"], "one of --key and --sigstore was wanted"),
-        ([], "one of --key and --sigstore was wanted"),
+        (["--sigstore", "signer.toml", "--key", "s.pem"], "--sigstore was wanted, but both came"),
+        ([], "one of --key and --sigstore was wanted, but none came"),
         (
             ["--key", "s.pem", "--identity-token-file", "token"],
             "--identity-token-file is for --sigst",
@@ -199,7 +200,7 @@ def test_a_missing_or_foreign_bundle_is_refused_and_nothing_is_asked(signer, run
         (["--sigstore", "signer.toml", "--identity-token-file", "no"], "no: cannot be read"),
         (
             ["--sigstore", "signer.toml", "--identity-token-file", "w.bin"],
-            "Identity token is malformed",
+            "the identity token: one for sigstore",
         ),
     ],
 )
@@ -238,3 +239,32 @@ def test_a_name_that_is_too_long_is_one_sentence(signer, run, name):
     assert (result.exit_code, result.stdout) == (2, "")
     assert "File name too long" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_sigstore_that_never_answers_is_given_up(signer, run, monkeypatch):
+    monkeypatch.setattr("modelseal.cli.sign.PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        config = json.loads((signer / "sg.json").read_text())
+        (service,) = config["signingConfig"]["caUrls"]
+        service["url"] = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        (signer / "sg.json").write_text(json.dumps(config))
+        result = run(*SIGNED, "--identity-token-file", "token")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "modelseal: Sigstore: no answer came within 0.2 seconds\n"
+
+
+def test_a_signer_that_is_not_there_is_told_though_there_is_no_signature(signer, run):
+    result = run(*REQUIRED[:-1], "missing.toml")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "missing.toml: cannot be read" in result.stderr
+
+
+@pytest.mark.parametrize("file", ["out.seal.sig", "s.pub.pem"])
+def test_no_report_replaces_a_signature_or_its_key(place, run, file):
+    run("sign", "out.seal", "--key", "s.pem")
+    before = (place / file).read_bytes()
+    arguments = ("--require-signature", "s.pub.pem", "--json", file)
+    result = run("verify", "out.seal", "answers.jsonl", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "but this one is read as well" in result.stderr
+    assert (place / file).read_bytes() == before

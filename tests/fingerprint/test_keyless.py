@@ -238,7 +238,9 @@ def test_a_changed_bundle_is_refused(bundle, signer, change, problem):
     ],
 )
 def test_what_lacks_a_part_is_no_bundle(bundle, signer, change):
-    with pytest.raises(BadFileError, match=r"^a\.json: a Sigstore bundle was wanted, but "):
+    with pytest.raises(
+        BadFileError, match=r"^a\.json: a Sigstore bundle was wanted, but this is none$"
+    ):
         check(altered(bundle, change), MADE, signer, name="a.json")
 
 
@@ -254,11 +256,9 @@ def test_a_bundle_without_a_statement_is_refused(bundle, signer):
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"\xff", b'{"mediaType": 1}'])
 def test_what_is_no_bundle_is_refused(signer, text):
     with pytest.raises(
-        BadFileError, match=r"^a\.json: a Sigstore bundle was wanted, but "
-    ) as caught:
+        BadFileError, match=r"^a\.json: a Sigstore bundle was wanted, but this is no"
+    ):
         check(text, MADE, signer, name="a.json")
-    assert "\n" not in str(caught.value)
-    assert "http" not in str(caught.value)
 
 
 def bundle_of(statement, signer):
@@ -300,17 +300,10 @@ def test_a_good_signature_of_another_statement_is_refused(bundle, signer, change
 
 
 @pytest.mark.parametrize(
-    ("proof", "problem"),
-    [
-        ("", "Identity token is malformed"),
-        ("nonsense", "Identity token is malformed"),
-        (token(OWNER, minutes=-20), "Identity token is malformed or missing claims"),
-    ],
+    "proof", ["", "nonsense", token(OWNER, minutes=-20)], ids=["empty", "nonsense", "expired"]
 )
-def test_a_token_that_is_none_is_told(signer, proof, problem):
-    with pytest.raises(
-        BadFileError, match=rf"^s\.toml: a signature by .* was wanted, but {problem}"
-    ):
+def test_a_token_that_is_none_is_told(signer, proof):
+    with pytest.raises(BadFileError, match=r"^the identity token: one for sigstore that is valid"):
         sign(MADE, signer, token=proof, name="s.toml")
 
 
@@ -341,7 +334,9 @@ def test_an_envelope_that_holds_something_else_is_refused(bundle, signer, monkey
 
 def test_a_sigstore_that_is_not_there_is_told(make_signer, sigstore):
     gone = make_signer(instance=sigstore.trust_config("http://127.0.0.1:9"))
-    with pytest.raises(BadFileError, match=r"^s\.toml: a signature by .* was wanted, but "):
+    with pytest.raises(
+        BadFileError, match=r"^s\.toml: a sig.* wanted, but 127\.0\.0\.1 cannot be r"
+    ):
         sign(MADE, gone, token=token(OWNER), name="s.toml")
 
 
@@ -393,7 +388,8 @@ def test_an_instance_that_is_none_is_told(bundle, make_signer, content):
     [
         ("", "identity: is missing"),
         ('identity = "a"', "issuer: is missing"),
-        ('identity = ""\nissuer = "b"', "identity: "),
+        ('identity = ""\nissuer = "b"', "identity: needs at least 1 character, but is ''"),
+        ('identity = "a"\nissuer = "b.c"', "issuer: needs a URL such as https://accounts.google.c"),
         (
             'identity = "a"\nissuer = "b"\nmore = 1',
             "more: unknown key; there is only identity, iss",

@@ -122,7 +122,7 @@ def test_sealing_leaves_the_network_and_the_natural_inputs_as_they_were(model, n
 
 def test_fewer_accepted_candidates_than_samples_are_refused(model, naturals, quick):
     codes, recipe = naturals(model.domain), Recipe(variants=quick, method=Method.NATURAL)
-    problem = r"^5 samples were wanted of 4 accepted candidates$"
+    problem = r"^5 samples were wanted, but there are 4 accepted candidates: "
     with pytest.raises(InvalidArgumentError, match=problem):
         seal(model, codes, recipe=recipe, candidates=4, samples=5)
 

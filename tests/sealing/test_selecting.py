@@ -6,6 +6,7 @@ from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.codec import decode, encode
 from modelseal.sealing import Method, Recipe, Rule, generate, select, selecting, state_power
 from modelseal.sealing.copies import small_copies
+from modelseal.sealing.flips import FLIPS, foretell_flips
 from modelseal.selection.activation import active_neurons
 from modelseal.selection.cover import cover
 from modelseal.selection.detecting import cover_changes
@@ -76,14 +77,15 @@ def test_the_detection_rule_covers_the_small_changes_that_candidates_notice(mode
         with torch.no_grad():
             noticed.append(network(samples).argmax(1).numpy() != found.expected.labels[:, 0])
     chosen = select(model, found, samples=4, rule=Rule.DETECTION, seed=3)
+    flips = foretell_flips(model.network, samples, spec=found.spec, seed=3)
     order = cover_changes(
-        np.packbits(np.array(noticed).T, axis=1),
+        np.packbits(np.hstack([np.array(noticed).T, flips]), axis=1),
         active_neurons(model.network, samples),
         margins=found.margins,
         count=4,
     )
     assert rows_of(chosen, found) == list(order)
-    assert len(copies) > 100
+    assert (len(copies), flips.shape[1]) == (110, FLIPS)
 
 
 def test_the_detection_rule_needs_no_nonlinearity(build, naturals, quick):
@@ -128,7 +130,7 @@ def test_an_unknown_layer_is_refused(model, found, layers):
 @pytest.mark.parametrize("rule", Rule)
 @pytest.mark.parametrize("samples", [-1, 0, 13])
 def test_no_more_can_be_chosen_than_there_are_and_no_fewer_than_one(model, found, samples, rule):
-    problem = rf"^{samples} samples were wanted of 12 accepted candidates$"
+    problem = rf"^{samples} samples were wanted, but there are 12 accepted candidates: "
     with pytest.raises(InvalidArgumentError, match=problem):
         select(model, found, samples=samples, rule=rule)
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from modelseal.cli.crew import hire
 from modelseal.cli.paper import complain
-from modelseal.errors import SealingError
+from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.writing import beside
 
 if TYPE_CHECKING:
     from modelseal.cli.destination import Destination
@@ -47,7 +48,9 @@ def arrange(
     from modelseal.sealing.keeping import check_folder
     from modelseal.sealing.logistics import perform_here
 
-    folder = output.with_name(output.name + UNFINISHED)
+    if minutes is not None and not minutes > 0.0:
+        raise InvalidArgumentError(f"--time-limit needs minutes above 0, but is {minutes:g}")
+    folder = beside(output, UNFINISHED)
     check_folder(folder)
     return Logistics(
         workers=crew or perform_here,

@@ -46,8 +46,9 @@ def commit(
 def salts_of(fingerprint: Path) -> Path:
     """Where the salts of a fingerprint's file are."""
     from modelseal.verifying.commitment import SUFFIX
+    from modelseal.writing import beside
 
-    return fingerprint.with_name(fingerprint.name + SUFFIX)
+    return beside(fingerprint, SUFFIX)
 
 
 def read_salts(fingerprint: "Fingerprint", path: Path) -> "Salts":
@@ -59,5 +60,6 @@ def read_salts(fingerprint: "Fingerprint", path: Path) -> "Salts":
     from modelseal.fingerprint.reading import read_bytes
     from modelseal.verifying import commitment
 
-    text = read_bytes(path, most=commitment.MAX_BYTES)
+    missing = "the salts of a commitment were wanted, but there are none: commit first"
+    text = read_bytes(path, most=commitment.MAX_BYTES, missing=missing)
     return commitment.read_salts(text, fingerprint, name=str(path))

@@ -44,8 +44,15 @@ def check_output(path: Path, *, inputs: Sequence[Path]) -> None:
         raise BadFileError(path, f"a file to write was wanted, but {folder} is write-protected")
     if taken:
         raise BadFileError(path, "a file to write was wanted, but this is something else")
-    if any(is_same(path, each) for each in inputs):
+    if any(is_same(path, each) for each in (*inputs, *named_by_environment())):
         raise BadFileError(path, "a file to write was wanted, but this one is read as well")
+
+
+def named_by_environment() -> list[Path]:
+    """The key that the environment names, which is read where nothing else opens a file."""
+    from modelseal.cli.fingerprints import KEY_FILE
+
+    return [Path(os.environ[KEY_FILE])] if os.environ.get(KEY_FILE) else []
 
 
 def is_same(path: Path, other: Path) -> bool:

@@ -17,15 +17,20 @@ def encrypt(
         PASSPHRASE,
         find_lock,
         find_passphrase,
+        is_encrypted_file,
         write_fingerprint,
     )
-    from modelseal.errors import InvalidArgumentError
+    from modelseal.errors import BadFileError, InvalidArgumentError
     from modelseal.fingerprint.codec import read
 
     inputs = [each for each in (fingerprint, encrypt_to, passphrase_file) if each]
     check_output(output, inputs=inputs)
     lock = find_lock(encrypt_to=encrypt_to, passphrase_file=passphrase_file)
     lock = lock or find_passphrase(None)
+    if is_encrypted_file(fingerprint):
+        raise BadFileError(
+            fingerprint, "a plain fingerprint was wanted, but it is encrypted already"
+        )
     if lock is None:
         raise InvalidArgumentError(
             f"--encrypt-to, --passphrase-file or {PASSPHRASE} was wanted, but none came"

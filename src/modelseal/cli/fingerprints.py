@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelseal.cli.paper import complain
 from modelseal.errors import BadFileError
 from modelseal.fingerprint import codec
 from modelseal.fingerprint.envelope import is_encrypted, split
@@ -45,6 +46,9 @@ def read_fingerprint(
         how = split(data, name=str(path)).header.lock.how
         opener = find_opener(how, key=key, passphrase_file=passphrase_file)
         data = decrypt(data, opener, name=str(path))
+    elif key is not None:
+        # A passphrase may be for what is written.
+        complain(f"{path} is not encrypted: {key} was not needed")
     return codec.decode(data, name=str(path))
 
 

@@ -20,7 +20,7 @@ def inspect(
     from modelseal.cli.telling import tell_inspection
     from modelseal.models.images import write_images
 
-    check_document(json, inputs=[fingerprint])
+    check_document(json, inputs=[each for each in (fingerprint, key, passphrase_file) if each])
     sealed = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
     if images is not None:
         files = write_images(images, sealed.samples, sealed.domain)

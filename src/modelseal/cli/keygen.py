@@ -10,9 +10,11 @@ def keygen(*, output: Pair, purpose: PurposeOption = KeyPurpose.ENCRYPTION) -> N
     from modelseal.cli.paper import Paper
     from modelseal.errors import BadFileError
     from modelseal.fingerprint.keys import Purpose, make_pair
-    from modelseal.writing import write_new
+    from modelseal.writing import beside, write_new
 
-    private, public = (output.with_name(output.name + end) for end in (".pem", ".pub.pem"))
+    if output.name in ("", ".."):
+        raise BadFileError(output, "a name for a pair of keys was wanted")
+    private, public = (beside(output, end) for end in (".pem", ".pub.pem"))
     for path in (private, public):
         check_output(path, inputs=[])
         if path.exists():

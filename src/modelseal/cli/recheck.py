@@ -25,13 +25,13 @@ def recheck(
 
     check_document(json, inputs=[each for each in (bundle, commitment) if each])
     public = None
-    if commitment is None:
-        complain("without --commitment anybody could have made this bundle")
-    else:
+    if commitment is not None:
         text = read_bytes(commitment, most=MAX_BYTES)
         public = read_commitment(text, name=str(commitment))
     found = read_bundle(read_bytes(bundle, most=MAX_BYTES), name=str(bundle))
     verdict = rechecking.recheck(found, name=str(bundle), commitment=public)
+    if commitment is None:
+        complain("without --commitment anybody could have made this bundle")
     if json != STANDARD_OUTPUT:
         tell_verdict(Paper(), verdict)
         tell_findings(Paper(), verdict.evidence)

@@ -39,7 +39,8 @@ def select(  # noqa: PLR0913 (a verb)
     from modelseal.cli.telling import tell_made
     from modelseal.models.declaration import list_model_files
 
-    check_output(output, inputs=[*list_model_files(model), candidates])
+    secrets = [each for each in (key, encrypt_to, passphrase_file) if each]
+    check_output(output, inputs=[*list_model_files(model), candidates, *secrets])
     lock = find_lock(encrypt_to=encrypt_to, passphrase_file=passphrase_file)
     check_lock(candidates, lock)
     found = read_fingerprint(candidates, key=key, passphrase_file=passphrase_file)

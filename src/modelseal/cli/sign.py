@@ -1,7 +1,9 @@
 """`modelseal sign`: signs a fingerprint; and what `verify` requires of signatures."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from modelseal.cli.options import FingerprintFile
 from modelseal.cli.secret_options import (
@@ -12,15 +14,21 @@ from modelseal.cli.secret_options import (
     SigstoreSigner,
     TokenFile,
 )
+from modelseal.writing import beside
 
 if TYPE_CHECKING:
     from modelseal.fingerprint.record import Fingerprint
+
+Result = TypeVar("Result")
 
 SUFFIX = ".sig"
 """What is added to the fingerprint's name for its signature by a key."""
 
 BUNDLE_SUFFIX = ".sigstore.json"
 """What is added to it for its signature by an identity."""
+
+PATIENCE = 60.0
+"""How many seconds Sigstore is waited for."""
 
 SIGNER_SUFFIX = ".toml"
 """What the file of an identity ends with; any other is that of a key."""
@@ -47,7 +55,9 @@ def sign(  # noqa: PLR0913 (a verb)
     from modelseal.writing import write_atomically
 
     if (key is None) == (sigstore is None):
-        raise InvalidArgumentError("one of --key and --sigstore was wanted")
+        raise InvalidArgumentError(
+            f"one of --key and --sigstore was wanted, but {'both' if key else 'none'} came"
+        )
     if identity_token_file and key:
         raise InvalidArgumentError("--identity-token-file is for --sigstore, but --key came")
     files = model_files or []
@@ -134,11 +144,28 @@ def sign_by_identity(
     from modelseal.fingerprint import keyless
     from modelseal.fingerprint.statement import list_model_files
 
-    signer = keyless.read_signer(signer_file)
+    signer = ask_sigstore(partial(keyless.read_signer, signer_file))
     token = find_token(signer, token_file)
     model = list_model_files(files) if files else None
-    text = keyless.sign(sealed, signer, token=token, name=str(signer_file), model=model)
+    text = ask_sigstore(
+        lambda: keyless.sign(sealed, signer, token=token, name=str(signer_file), model=model)
+    )
     return text, signer.identity
+
+
+def ask_sigstore(act: Callable[[], Result]) -> Result:
+    """What a call gives that may ask Sigstore, whose client waits for an answer for ever.
+
+    Raises:
+        EndpointError: No answer came in time.
+    """
+    from modelseal.endpoints.deadline import within
+    from modelseal.errors import PassingError
+
+    try:
+        return within(PATIENCE, act)
+    except PassingError as error:
+        raise error.at("Sigstore") from error
 
 
 def signature_file(fingerprint: Path, *, by_identity: bool) -> Path:
@@ -148,7 +175,16 @@ def signature_file(fingerprint: Path, *, by_identity: bool) -> Path:
         fingerprint: The file, plain or encrypted.
         by_identity: Whether an identity has signed it and not a key.
     """
-    return fingerprint.with_name(fingerprint.name + (BUNDLE_SUFFIX if by_identity else SUFFIX))
+    return beside(fingerprint, BUNDLE_SUFFIX if by_identity else SUFFIX)
+
+
+def signature_files(fingerprint: Path, signer: Path | None) -> list[Path]:
+    """What is read where a signer is required: the signature, and what the signer's file names."""
+    if signer is None:
+        return []
+    by_identity = names_identity(signer)
+    files = list_signer_files(signer) if by_identity else []
+    return [signature_file(fingerprint, by_identity=by_identity), *files]
 
 
 def read_signed(
@@ -187,38 +223,20 @@ def require_signature(fingerprint: "Fingerprint", file: Path, signer: Path) -> N
         BadFileError: The signature is missing, foreign or wrong, or the signer's file is.
         MissingExtraError: The extra is not installed.
     """
+    from modelseal.fingerprint.reading import read_bytes
+
     by_identity = names_identity(signer)
     path = signature_file(file, by_identity=by_identity)
+    missing = "a signature was wanted, but there is none"
     if by_identity:
         from modelseal.fingerprint import keyless
 
-        text = read_signature(file, path, most=keyless.MAX_BYTES)
-        keyless.check(text, fingerprint, keyless.read_signer(signer), name=str(path))
+        text = read_bytes(path, most=keyless.MAX_BYTES, missing=missing)
+        trusted = ask_sigstore(partial(keyless.read_signer, signer))
+        keyless.check(text, fingerprint, trusted, name=str(path))
     else:
         from modelseal.fingerprint import signature
         from modelseal.fingerprint.keys import read_signer
 
-        text = read_signature(file, path, most=signature.MAX_BYTES)
+        text = read_bytes(path, most=signature.MAX_BYTES, missing=missing)
         signature.check(text, fingerprint, read_signer(signer), name=str(path))
-
-
-def read_signature(file: Path, path: Path, *, most: int) -> bytes:
-    """The content of a signature file, which has to be there.
-
-    Args:
-        file: The fingerprint.
-        path: The signature.
-        most: How many bytes it may have.
-
-    Raises:
-        BadFileError: It is not there, or cannot be read.
-    """
-    from modelseal.errors import BadFileError
-    from modelseal.fingerprint.reading import read_bytes
-
-    try:
-        return read_bytes(path, most=most)
-    except BadFileError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            raise BadFileError(file, f"a signature was wanted, but there is no {path}") from error
-        raise

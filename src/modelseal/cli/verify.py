@@ -96,7 +96,7 @@ def verify(  # noqa: PLR0913 (a verb)
     from modelseal.cli.asking import Asking
     from modelseal.cli.covering import list_naturals, load_cover
     from modelseal.cli.opening import list_files
-    from modelseal.cli.sign import read_signed
+    from modelseal.cli.sign import read_signed, signature_files
     from modelseal.cli.spending import Budget
     from modelseal.cli.verdict_files import VerdictFiles
     from modelseal.verifying import Depth, Manners, Terms
@@ -109,7 +109,12 @@ def verify(  # noqa: PLR0913 (a verb)
     )
     files = VerdictFiles(json=json, junit=junit, sarif=sarif, html=html)
     read_first = [each for each in (key, passphrase_file, require_signature, check) if each]
-    own = [fingerprint, budget.ledger, *read_first]
+    own = [
+        fingerprint,
+        budget.ledger,
+        *signature_files(fingerprint, require_signature),
+        *read_first,
+    ]
     check_files(
         files, asking, inputs=[*own, *list_files(endpoint), *list_naturals(cover, naturals)]
     )

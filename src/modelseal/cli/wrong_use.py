@@ -64,4 +64,5 @@ def as_part(text: str) -> str:
         "missing argument 'ENDPOINT'"
     """
     line = " ".join(text.replace("Value error, ", "").split())
+    line = line.replace("Input should be ", "needs to be ")
     return line[:1].lower() + line[1:].rstrip(".")

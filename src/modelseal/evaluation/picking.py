@@ -12,6 +12,7 @@ from modelseal.evaluation.opening import Opened, derive_seed
 from modelseal.evaluation.trial import Picks
 from modelseal.outputs.specs import OutputSpec
 from modelseal.sealing.copies import Kind, small_copies
+from modelseal.sealing.flips import foretell_flips
 from modelseal.sealing.selecting import DRAWS
 from modelseal.selection.activation import active_neurons
 from modelseal.selection.cover import Bits, cover, random_picks
@@ -122,4 +123,6 @@ def detect_small(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -
     expected = run_network(opened.model.network, samples)
     copies = small_copies(opened.model, samples, draws=DRAWS, seed=seed, kinds=(Kind.DRAWN,))
     rows = [changed_answers(spec, expected, run_network(changed, samples)) for changed in copies]
-    return cast(Bits, np.packbits(np.stack(rows, axis=1), axis=1))
+    flips = foretell_flips(opened.model.network, samples, spec=spec, seed=seed)
+    noticed = np.hstack([np.stack(rows, axis=1), flips])
+    return cast(Bits, np.packbits(noticed, axis=1))

@@ -72,7 +72,7 @@ def read_results(folder: Path) -> Results:
     try:
         frozen = read_part(plan_file(folder), FrozenPlan)
     except BadFileError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             raise BadFileError(
                 folder, f"a folder of results was wanted, but it holds no {plan_file(folder).name}"
             ) from error

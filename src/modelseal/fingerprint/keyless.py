@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
 from modelseal.fingerprint.parsing import Strict, parse
@@ -33,6 +33,7 @@ try:
     from sigstore.sign import SigningContext
     from sigstore.verify import Verifier
     from sigstore.verify.policy import Identity
+    from urllib3.exceptions import MaxRetryError
 except ModuleNotFoundError as error:
     raise MissingExtraError("A signature by an identity", "sigstore") from error
 
@@ -70,6 +71,13 @@ class SignerFile(Section):
     identity: Name
     issuer: Name
     instance: Name | None = None
+
+    @field_validator("issuer")
+    @classmethod
+    def _is_url(cls, issuer: str) -> str:
+        if not issuer.startswith(("https://", "http://")):
+            raise ValueError(f"needs a URL such as https://accounts.google.com, but is {issuer!r}")
+        return issuer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -143,11 +151,15 @@ def read_instance(path: Path) -> tuple[TrustedRoot, ClientTrustConfig | None]:
         BadFileError: The file is neither of the two.
     """
     text = read_bytes(path, most=MAX_BYTES)
-    with told(str(path), "a client trust configuration or a trusted root was wanted"):
+    try:
         if str(json.loads(text)["mediaType"]).startswith(TRUSTED_ROOT):
             return TrustedRoot.from_file(str(path)), None
         config = ClientTrustConfig.from_json(text.decode())
         return config.trusted_root, config
+    except Exception as error:  # whatever the library raises
+        raise BadFileError(
+            path, "a client trust configuration or a trusted root was wanted, but this is neither"
+        ) from error
 
 
 def ask_public_service() -> tuple[TrustedRoot, ClientTrustConfig]:
@@ -191,7 +203,7 @@ def sign(
             name, "a client trust configuration was wanted to sign, but a trusted root came"
         )
     wanted = f"a signature by {signer.identity} was wanted"
-    with told(name, wanted, secret=token):
+    with told("the identity token", "one for sigstore that is valid now was wanted", secret=token):
         identity = IdentityToken(token)
     expect(identity, signer, name=name)
     said = claim(fingerprint, model)
@@ -246,8 +258,10 @@ def check(text: bytes, fingerprint: Fingerprint, signer: Signer, *, name: str) -
     Raises:
         BadFileError: It is no bundle, of another identity or fingerprint, or does not fit.
     """
-    with told(name, "a Sigstore bundle was wanted"):
+    try:
         bundle = Bundle.from_json(text)
+    except Exception as error:  # whatever the library raises
+        raise BadFileError(name, "a Sigstore bundle was wanted, but this is none") from error
     with told(name, f"a signature by {signer.identity} was wanted"):
         policy = Identity(identity=signer.identity, issuer=signer.issuer)
         kind, payload = Verifier(trusted_root=signer.root).verify_dsse(bundle, policy)
@@ -284,10 +298,22 @@ def told(name: str, wanted: str, *, secret: str = "") -> Iterator[None]:
 
 def why(error: BaseException) -> str:
     """What an error says, on one line; an error without a word passes on its cause."""
-    text = " ".join(str(error).split()).partition(" For further information visit")[0]
+    if host := unreachable_host(error):
+        return f"{host} cannot be reached"
+    text = " ".join(str(error).split())
     if not text and error.__cause__ is not None:
         return why(error.__cause__)
     return text or type(error).__name__
+
+
+def unreachable_host(error: BaseException | None) -> str:
+    """The host that could not be reached, if that is the reason; else empty."""
+    while error is not None:
+        for each in (error, *error.args):
+            if isinstance(each, MaxRetryError) and each.pool:
+                return each.pool.host
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def shorten(text: str) -> str:

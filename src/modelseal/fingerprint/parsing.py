@@ -146,6 +146,9 @@ class Envelope(BaseModel):
     metadata: Annotated[Metadata, Field(alias="__metadata__")]
 
 
+LONGEST = 60
+"""How many characters of a wrong word are shown."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -185,7 +188,10 @@ def parse(model: type[Model], text: bytes | str, *, name: str) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         field = path_of(first["loc"])
-        raise BadFileError(name, problem_of(first["type"], first["msg"]), field=field) from error
+        problem = problem_of(first["type"], first["msg"])
+        if first["type"] == "literal_error" and isinstance(first["input"], str):
+            problem = f"{problem}, but is {first['input'][:LONGEST]!r}"
+        raise BadFileError(name, problem, field=field) from error
 
 
 def path_of(location: tuple[int | str, ...]) -> str:

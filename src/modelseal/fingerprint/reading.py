@@ -7,12 +7,13 @@ from modelseal.errors import BadFileError
 from modelseal.writing import explain
 
 
-def read_bytes(path: Path, *, most: int) -> bytes:
+def read_bytes(path: Path, *, most: int, missing: str = "") -> bytes:
     """The content of a file.
 
     Args:
         path: The file.
         most: How many bytes it may have.
+        missing: What is said if there is none; by default what the system says.
 
     Raises:
         BadFileError: It cannot be read, is something else than a file, or is larger.
@@ -26,7 +27,8 @@ def read_bytes(path: Path, *, most: int) -> bytes:
         with path.open("rb") as file:
             data = file.read(most + 1)
     except (OSError, ValueError) as error:
-        raise BadFileError(path, f"cannot be read: {explain(error)}") from error
+        told = missing if isinstance(error, FileNotFoundError) else ""
+        raise BadFileError(path, told or f"cannot be read: {explain(error)}") from error
     if len(data) > most:
         raise too_large(len(data), most=most, name=str(path))
     return data

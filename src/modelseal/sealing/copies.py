@@ -29,9 +29,6 @@ Inputs: TypeAlias = Float[Tensor, "batch *shape"]
 
 EXPONENT_BITS = range(23, 31)
 TOP_MANTISSA_BITS = range(19, 23)
-# Flips that some samples notice and most do not tell samples apart best: they are drawn this many
-# times as often as the others.
-WEAK_BITS, WEAK_DRAWS = range(16, 22), 4
 FINEST = 20
 """The smallest size of a graded change is 2 to the power of minus this."""
 
@@ -64,7 +61,6 @@ class Family:
         levels: The sizes, from the smallest change to the largest.
         small: Those that some samples notice and others do not.
         fixed: Whether the seed makes no difference.
-        weight: How many times as often as others it is drawn for choosing samples.
     """
 
     name: str
@@ -73,7 +69,6 @@ class Family:
     levels: tuple[float, ...] = (1.0,)
     small: tuple[float, ...] = (1.0,)
     fixed: bool = False
-    weight: int = 1
 
 
 def small_copies(
@@ -99,10 +94,10 @@ def small_copies(
         kinds: Which kinds of changes.
     """
     source = np.random.default_rng((STREAM, seed))
-    for family in (*list_families(model, inputs, seed=seed), WEAK_FLIPS):
+    for family in list_families(model, inputs, seed=seed):
         if (Kind.FIXED if family.fixed else Kind.DRAWN) not in kinds:
             continue
-        count = len(family.small) if family.fixed else draws * family.weight
+        count = len(family.small) if family.fixed else draws
         for number in range(count):
             level = family.small[number % len(family.small)]
             changed = applied(family.make(level, draw_seed(source)), model.network)
@@ -202,12 +197,11 @@ def powers(finest: int, coarsest: int) -> tuple[float, ...]:
     return tuple(2.0**-number for number in range(finest, coarsest - 1, -1))
 
 
-def flips(name: str, bits: range, *, weight: int = 1) -> Family:
+def flips(name: str, bits: range) -> Family:
     """One flipped bit among some of a random weight's."""
     return Family(
         name=f"a flipped {name} of a random weight",
         make=lambda _, seed: FlippedBit(bits[seed % len(bits)], seed=seed),
-        weight=weight,
     )
 
 
@@ -217,9 +211,6 @@ BIT_FAMILIES = (
     flips("bit among the top four of the mantissa", TOP_MANTISSA_BITS),
 )
 """The bits of a float32 in three groups."""
-
-WEAK_FLIPS = flips("low bit", WEAK_BITS, weight=WEAK_DRAWS)
-"""Only for choosing samples."""
 
 FIXED_FAMILIES = (
     Family(

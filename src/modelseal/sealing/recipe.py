@@ -93,7 +93,9 @@ class Recipe:
         if self.tied < 2:
             raise InvalidArgumentError(f"a tie needs at least 2 classes, but got {self.tied}")
         if self.margin is not None and not (isfinite(self.margin) and self.margin > 0):
-            raise InvalidArgumentError(f"a margin needs to be above 0, but is {self.margin}")
+            raise InvalidArgumentError(
+                f"a margin needs to be finite and above 0, but is {self.margin}"
+            )
         if not (isfinite(self.factor) and self.factor >= 1):
             raise InvalidArgumentError(
                 f"a safety factor needs to be 1 or more, but is {self.factor}"

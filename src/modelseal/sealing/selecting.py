@@ -9,6 +9,7 @@ from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loading import Model
 from modelseal.sealing.copies import differs, small_copies
+from modelseal.sealing.flips import foretell_flips
 from modelseal.sealing.generating import digest_network, to_tensor
 from modelseal.sealing.recipe import Rule
 from modelseal.selection.activation import active_neurons, list_layers
@@ -49,7 +50,8 @@ def select(
     """
     if not 1 <= samples <= len(candidates):
         raise InvalidArgumentError(
-            f"{samples} samples were wanted of {len(candidates)} accepted candidates"
+            f"{samples} samples were wanted, but there are {len(candidates)} accepted candidates: "
+            "more are accepted of more or other inputs, or with fewer classes in a tie"
         )
     if candidates.origin.weights_digest != digest_network(model.network):
         raise InvalidArgumentError("these candidates were made for a network of other weights")
@@ -83,7 +85,7 @@ def choose(
 
 
 def notice(model: Model, candidates: Fingerprint, *, seed: int) -> Bits:
-    """Which of many slightly changed copies each candidate answers otherwise for.
+    """Which of many small changes each candidate notices: of changed copies, and of low bits.
 
     A step of fine-tuning is made with the candidates themselves.
     """
@@ -91,7 +93,8 @@ def notice(model: Model, candidates: Fingerprint, *, seed: int) -> Bits:
     copies = small_copies(model, samples, draws=DRAWS, seed=seed)
     # A map, unlike a loop, drops each copy before the next one is made.
     noticed = list(map(partial(differs, samples=samples, fingerprint=candidates), copies))
-    return np.packbits(np.array(noticed).T, axis=1)
+    flips = foretell_flips(model.network, samples, spec=candidates.spec, seed=seed)
+    return np.packbits(np.hstack([np.array(noticed).T, flips]), axis=1)
 
 
 def fire(model: Model, candidates: Fingerprint, layers: Sequence[str] | None) -> Bits:

@@ -24,7 +24,7 @@ from modelseal.fingerprint.codec import canonical, file_digest
 from modelseal.fingerprint.parsing import Strict, parse
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.shapes import Array
-from modelseal.writing import PRIVATE, explain
+from modelseal.writing import PRIVATE, beside, explain
 
 SUFFIX = ".ledger"
 """What is added to the fingerprint's name."""
@@ -80,7 +80,7 @@ class Ledger:
 
 def ledger_of(fingerprint: Path) -> Path:
     """Where the ledger of a fingerprint's file is."""
-    return fingerprint.with_name(fingerprint.name + SUFFIX)
+    return beside(fingerprint, SUFFIX)
 
 
 def open_ledger(path: Path, fingerprint: Fingerprint, *, per_check: int | None) -> None:
