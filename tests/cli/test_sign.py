@@ -36,8 +36,12 @@ def test_a_signed_fingerprint_is_verified(place, run):
     document = json.loads((place / "out.seal.sig").read_text())
     (resource,) = document["model"]["resources"]
     assert resource["digest"] == hashlib.sha256(b"weights").hexdigest()
-    result = run("verify", "out.seal", "answers.jsonl", "--require-signature", "s.pub.pem")
+    arguments = ("verify", "out.seal", "answers.jsonl", "--require-signature", "s.pub.pem")
+    result = run(*arguments)
     assert result.exit_code == 0
+    assert f"the fingerprint is signed by {document['key']}\n" in result.stdout
+    assert json.loads(run(*arguments, "--json", "-").stdout)["signed_by"] == document["key"]
+    assert "signed" not in run(*arguments[:3]).stdout
 
 
 def test_the_signature_of_the_plain_file_holds_for_an_encrypted_copy(place, run):
@@ -133,7 +137,9 @@ def test_an_identity_signs_and_is_required(signer, run):
     result = run(*SIGNED, "--identity-token-file", "token", "--model-files", "w.bin")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == "out.seal.sigstore.json: signed by o@example.com\n"
-    assert run(*REQUIRED).exit_code == 0
+    result = run(*REQUIRED)
+    assert result.exit_code == 0
+    assert "signed by o@example.com of https://login.example\n" in result.stdout
 
 
 def test_the_file_may_be_called_in_capitals_but_needs_its_ending(signer, run):

@@ -35,7 +35,12 @@ INSPECTION = "modelseal.inspection/1"
 
 
 def verdict_document(
-    verdict: Verdict, fingerprint: Fingerprint, *, file: Path, endpoint: str
+    verdict: Verdict,
+    fingerprint: Fingerprint,
+    *,
+    file: Path,
+    endpoint: str,
+    signer: str | None = None,
 ) -> Document:
     """The verdict with its evidence.
 
@@ -44,6 +49,7 @@ def verdict_document(
         fingerprint: What was asked.
         file: The fingerprint's file, as the user gave it.
         endpoint: What was asked, without secrets.
+        signer: What the signer of the fingerprint is called, if one was required.
     """
     return {
         "schema": VERDICT,
@@ -52,6 +58,7 @@ def verdict_document(
         "fingerprint": str(file),
         "endpoint": endpoint,
         "weights_digest": fingerprint.origin.weights_digest,
+        "signed_by": signer,
         "false_alarm_bound": fingerprint.false_alarm_bound,
         "outcome": verdict.outcome.value,
         "reason": verdict.reason,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from modelseal.cli.options import FingerprintFile
 from modelseal.cli.secret_options import (
@@ -187,9 +187,16 @@ def signature_files(fingerprint: Path, signer: Path | None) -> list[Path]:
     return [signature_file(fingerprint, by_identity=by_identity), *files]
 
 
+class Signed(NamedTuple):
+    """A fingerprint, and what its signer is called, if one was asked for."""
+
+    fingerprint: "Fingerprint"
+    signer: str | None
+
+
 def read_signed(
     file: Path, *, key: Path | None, passphrase_file: Path | None, signer: Path | None
-) -> "Fingerprint":
+) -> "Signed":
     """Reads a fingerprint, which somebody must have signed if that is asked for.
 
     Args:
@@ -206,18 +213,19 @@ def read_signed(
     from modelseal.cli.fingerprints import read_fingerprint
 
     found = read_fingerprint(file, key=key, passphrase_file=passphrase_file)
-    if signer is not None:
-        require_signature(found, file, signer)
-    return found
+    return Signed(found, None if signer is None else require_signature(found, file, signer))
 
 
-def require_signature(fingerprint: "Fingerprint", file: Path, signer: Path) -> None:
+def require_signature(fingerprint: "Fingerprint", file: Path, signer: Path) -> str:
     """Makes sure that somebody has signed a fingerprint.
 
     Args:
         fingerprint: What was read from the file.
         file: The file, plain or encrypted; its signature is beside it.
         signer: The file of the public key, or the `.toml` that names the identity.
+
+    Returns:
+        What the signer is called.
 
     Raises:
         BadFileError: The signature is missing, foreign or wrong, or the signer's file is.
@@ -234,9 +242,9 @@ def require_signature(fingerprint: "Fingerprint", file: Path, signer: Path) -> N
         text = read_bytes(path, most=keyless.MAX_BYTES, missing=missing)
         trusted = ask_sigstore(partial(keyless.read_signer, signer))
         keyless.check(text, fingerprint, trusted, name=str(path))
-    else:
-        from modelseal.fingerprint import signature
-        from modelseal.fingerprint.keys import read_signer
+        return f"{trusted.identity} of {trusted.issuer}"
+    from modelseal.fingerprint import signature
+    from modelseal.fingerprint.keys import read_signer
 
-        text = read_bytes(path, most=signature.MAX_BYTES, missing=missing)
-        signature.check(text, fingerprint, read_signer(signer), name=str(path))
+    text = read_bytes(path, most=signature.MAX_BYTES, missing=missing)
+    return signature.check(text, fingerprint, read_signer(signer), name=str(path)).key

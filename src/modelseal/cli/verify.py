@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from modelseal.cli.asking import Asking
+    from modelseal.cli.sign import Signed
     from modelseal.cli.verdict_files import VerdictFiles
     from modelseal.fingerprint.record import Fingerprint
     from modelseal.verifying import Depth
@@ -101,8 +102,12 @@ def verify(  # noqa: PLR0913 (a verb)
     from modelseal.cli.verdict_files import VerdictFiles
     from modelseal.verifying import Depth, Manners, Terms
 
-    limit = math.inf if time_limit is None else time_limit
-    manners = Manners(retries=retries, pace=pace, time_limit=limit, concurrency=concurrency)
+    manners = Manners(
+        retries=retries,
+        pace=pace,
+        time_limit=math.inf if time_limit is None else time_limit,
+        concurrency=concurrency,
+    )
     budget = Budget(fingerprint, per_check=per_check, max_uses=max_uses)
     asking = Asking(
         manners=manners, timeout=timeout, record=record, resume=resume, budget=budget, check=check
@@ -118,9 +123,10 @@ def verify(  # noqa: PLR0913 (a verb)
     check_files(
         files, asking, inputs=[*own, *list_files(endpoint), *list_naturals(cover, naturals)]
     )
-    sealed = read_signed(
+    signed = read_signed(
         fingerprint, key=key, passphrase_file=passphrase_file, signer=require_signature
     )
+    sealed = signed.fingerprint
     terms, generator = Terms(alpha=alpha, queries=queries, look=look), np.random.default_rng(seed)
     images = load_cover(sealed, naturals, count=cover, generator=generator)
     asking = (
@@ -128,13 +134,13 @@ def verify(  # noqa: PLR0913 (a verb)
     )
     depth = Depth.ALL if everything else Depth.FIRST_PROOF
     verdict = ask(sealed, endpoint, shows=shows, depth=depth, generator=generator, asking=asking)
-    deliver(verdict, sealed, files, file=fingerprint, endpoint=asking.name, depth=depth)
+    deliver(verdict, signed, files, file=fingerprint, endpoint=asking.name, depth=depth)
     raise typer.Exit(CODES[verdict.outcome])
 
 
 def deliver(
     verdict: Verdict,
-    fingerprint: "Fingerprint",
+    signed: "Signed",
     files: "VerdictFiles",
     *,
     file: "Path",
@@ -149,8 +155,9 @@ def deliver(
     from modelseal.cli.documents import verdict_document
 
     if files.wants_text:
-        tell(verdict, depth=depth)
-    files.write(verdict_document(verdict, fingerprint, file=file, endpoint=endpoint))
+        tell(verdict, depth=depth, signer=signed.signer)
+    sealed, signer = signed
+    files.write(verdict_document(verdict, sealed, file=file, endpoint=endpoint, signer=signer))
 
 
 def check_files(files: "VerdictFiles", asking: "Asking", *, inputs: "list[Path]") -> None:
@@ -210,7 +217,7 @@ def ask(
         )
 
 
-def tell(verdict: Verdict, *, depth: "Depth") -> None:
+def tell(verdict: Verdict, *, depth: "Depth", signer: str | None) -> None:
     """Writes the verdict for people; with every finding if they asked for all or need them."""
     from modelseal.cli.paper import Paper
     from modelseal.cli.telling import tell_findings, tell_verdict
@@ -218,5 +225,7 @@ def tell(verdict: Verdict, *, depth: "Depth") -> None:
 
     paper = Paper()
     tell_verdict(paper, verdict)
+    if signer is not None:
+        paper.write(f"the fingerprint is signed by {signer}")
     if verdict.evidence and (depth is Depth.ALL or verdict.outcome is not Outcome.INTACT):
         tell_findings(paper, verdict.evidence)

@@ -32,6 +32,7 @@ class Record(TypedDict):
     time: str
     fingerprint: str
     weights_digest: str
+    signed_by: str | None
     endpoint: str
     outcome: str
     reason: str
@@ -52,6 +53,7 @@ def state(record: Record) -> dict[str, str]:
     return {
         "fingerprint": record["fingerprint"],
         "weights digest": record["weights_digest"],
+        **({"signed by": record["signed_by"]} if record["signed_by"] else {}),
         "endpoint": record["endpoint"],
         "time": record["time"],
         "modelseal": record["modelseal"],

@@ -44,6 +44,7 @@ def list_facts(record: Record) -> list[Row]:
         ("endpoint", record["endpoint"]),
         ("fingerprint", record["fingerprint"]),
         ("sealed weights", record["weights_digest"]),
+        ("signed by", record["signed_by"] or "no signature was asked for"),
         ("time", record["time"].replace("T", " ").replace("Z", " UTC")),
         ("samples", f"{asked}: {counts}"),
         ("program", f"modelseal {record['modelseal']}"),

@@ -16,8 +16,8 @@ from modelseal.selection.activation import active_neurons, list_layers
 from modelseal.selection.cover import Bits, cover, random_picks, smallest_margin
 from modelseal.selection.detecting import cover_changes
 
-# How many random changes of each family candidates are chosen by: with 16 there are less than two
-# hundred copies, which cost little more than making the candidates.
+# How many random changes of each family candidates are chosen by: with 16 there are 110 copies,
+# which cost less than making the candidates.
 DRAWS = 16
 
 
