@@ -40,7 +40,7 @@ def test_what_is_foretold_is_what_changed_copies_show(model, samples, spec):
     assert (foretold == shown).mean() > 0.99
 
 
-def test_a_flip_is_one_low_bit_of_a_random_weight(model):
+def test_a_flip_is_one_bit_of_a_random_weight(model):
     weights = matrices(model.network)
     flips = draw_flips(weights, seed=0, count=2000)
     seen = set()
@@ -48,7 +48,7 @@ def test_a_flip_is_one_low_bit_of_a_random_weight(model):
         places, moves = flips.places[name], flips.moves[name]
         before = weight.flatten()[torch.from_numpy(places)].numpy()
         after = (before.astype(np.float64) + moves).astype(np.float32)
-        different = before.view(np.int32) ^ after.view(np.int32)
+        different = before.view(np.uint32) ^ after.view(np.uint32)
         seen |= {int(each) for each in different}
         # A convolution has 216 of 2,776 weights.
         share = weight.numel() / sum(each.numel() for each in weights.values())

@@ -1,9 +1,10 @@
 """Which flips of a bit samples notice, foretold for thousands of flips by a few derivatives.
 
-A low bit moves its weight little, so that scores follow in the first order: a score plus its
-derivative by the weight times the move. One derivative by all weights serves every flip, where a
-changed copy of the network serves one; so a sample costs a few backward passes, however many flips
-there are. What is foretold only helps to choose samples: what they notice is measured on copies.
+Scores are taken to follow in the first order: a score plus its derivative by the weight times the
+move. That holds where a bit moves its weight little, and tells which scores gain where it moves it
+far. One derivative by all weights serves every flip, where a changed copy of the network serves
+one; so a sample costs a few backward passes, however many flips there are. What is foretold only
+helps to choose samples: what they notice is measured on copies.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,8 +25,9 @@ from modelseal.tampering.base import matrices
 FLIPS = 4096
 """How many flips there are."""
 
-BITS = range(16, 22)
-"""Bits of a float32 whose flips some samples notice and most do not: they tell samples apart."""
+BITS = (*range(16, 26), 31)
+"""The bits of a float32 that are flipped: low ones, which few samples notice, the two lowest of the
+exponent, and the sign. The lowest change nothing that shows, the highest nearly everything."""
 
 CLASSES = 16
 """So many scores follow the flips, the highest ones, and the others stay: each costs a pass."""
@@ -53,7 +55,7 @@ class Flips:
 def foretell_flips(
     network: nn.Module, samples: Inputs, *, spec: OutputSpec, seed: int, count: int = FLIPS
 ) -> Bool[np.ndarray, "batch flips"]:
-    """Which flips of a low bit each sample notices, to the first order.
+    """Which flipped bits each sample notices, to the first order.
 
     Args:
         network: The network, in evaluation mode.
@@ -87,7 +89,7 @@ def draw_flips(weights: Mapping[str, Tensor], *, seed: int, count: int) -> Flips
     source = np.random.default_rng((STREAM, seed))
     ends = np.cumsum([weight.numel() for weight in weights.values()])
     numbers = np.sort(source.integers(ends[-1], size=count))
-    masks = np.int32(1) << source.integers(BITS.start, BITS.stop, size=count).astype(np.int32)
+    masks = (np.uint32(1) << source.choice(np.array(BITS, np.uint32), size=count)).view(np.int32)
     tensors = np.searchsorted(ends, numbers, side="right")
     places, moves = {}, {}
     for tensor, (name, weight) in enumerate(weights.items()):
