@@ -43,6 +43,9 @@ NETWORKS = {"resnet20": "ResNet-20", "resnet32": "ResNet-32", "digits": "digits"
 SHOWN = ("overview", "comparison", "smallest", "bits", "equivalents", "samples", "not-applied")
 """The tables of a report that the documents show for each of them."""
 
+SPOTTED = {"resnet32": ("spotting", "sharing", "routing")}
+"""The further ones, of networks whose plan has spotting."""
+
 
 def main() -> int:
     """Writes the tables, or with `--check` only compares; 0 if they are what they should be."""

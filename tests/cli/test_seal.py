@@ -95,7 +95,7 @@ def test_the_same_seed_makes_the_same_samples(model, folder, run):
         ),
         (["--spec", "top5"], "an output spec is top1, topk:K, topprobs:K:DIGITS"),
         (["--margin", "0"], "margin needs to be finite and above 0, but is 0"),
-        (["--margin", "nan"], "margin needs to be above 0, but is nan"),
+        (["--margin", "nan"], "margin needs to be finite and above 0, but is nan"),
         (["--samples", "13"], "at least 13 images were wanted for as many samples, not 12"),
         (["-o", "no/out.seal"], "no/out.seal: a file to write was wanted, but there is no folder"),
         (["-o", "model.toml"], "model.toml: a file to write was wanted, but this one is read"),
