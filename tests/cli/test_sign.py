@@ -1,6 +1,7 @@
 import hashlib
 import json
 import socket
+import time
 
 import private_sigstore
 import pytest
@@ -274,3 +275,17 @@ def test_no_report_replaces_a_signature_or_its_key(place, run, file):
     assert (result.exit_code, result.stdout) == (2, "")
     assert "but this one is read as well" in result.stderr
     assert (place / file).read_bytes() == before
+
+
+@pytest.mark.usefixtures("nothing_asked")
+def test_a_public_service_that_never_answers_is_given_up_and_nothing_is_asked(
+    signer, run, monkeypatch
+):
+    run(*SIGNED, "--identity-token-file", "token")
+    text = (signer / "signer.toml").read_text().replace("instance", "# instance")
+    (signer / "signer.toml").write_text(text)
+    monkeypatch.setattr("modelseal.cli.sign.PATIENCE", 0.2)
+    monkeypatch.setattr("modelseal.fingerprint.keyless.ask_public_service", lambda: time.sleep(2))
+    result = run(*REQUIRED)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "modelseal: Sigstore: no answer came within 0.2 seconds\n"

@@ -42,7 +42,7 @@ def test_a_plan_takes_gpus_if_a_network_runs_on_one(tmp_path, monkeypatch):
     plan = planned.write_plan(tmp_path)
     assert not takes_gpu(plan)
     opened = open_network(files(tmp_path))
-    monkeypatch.setattr(opening, "is_on_gpu", lambda model: model is opened.model)
+    monkeypatch.setattr(opening, "is_on_gpu", lambda network: network is opened.model.network)
     assert takes_gpu(plan)
 
 

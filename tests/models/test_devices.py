@@ -1,8 +1,10 @@
 import pytest
 import torch
+from torch import nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models.devices import find_device
+from modelseal.models import devices
+from modelseal.models.devices import device_of, find_device, is_on_gpu
 
 
 def test_a_device_is_found_by_its_name():
@@ -13,3 +15,14 @@ def test_a_device_is_found_by_its_name():
 def test_a_device_that_is_not_here_is_told(name):
     with pytest.raises(InvalidArgumentError, match=r"a device .* was wanted"):
         find_device(name)
+
+
+def test_a_network_is_where_its_weights_are_and_one_without_any_on_the_cpu():
+    assert device_of(nn.Linear(2, 2, device="meta")) == torch.device("meta")
+    assert device_of(nn.ReLU()) == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("device", "gpu"), [("cpu", False), ("cuda", True), ("cuda:1", True)])
+def test_a_network_is_on_a_gpu_where_torch_calls_its_device_cuda(monkeypatch, device, gpu):
+    monkeypatch.setattr(devices, "device_of", lambda _: torch.device(device))
+    assert is_on_gpu(nn.ReLU()) is gpu

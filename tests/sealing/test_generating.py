@@ -270,9 +270,3 @@ def test_a_network_without_weights_of_its_own_can_be_sealed(build, naturals, qui
     found = generate(model, naturals(model.domain, 6), recipe=Recipe(variants=quick, margin=1e-3))
     assert found.origin.weights_digest == weights_digest({})
     assert found.classes == 4
-
-
-@pytest.mark.parametrize(("device", "gpu"), [("cpu", False), ("cuda", True), ("cuda:1", True)])
-def test_a_network_is_on_a_gpu_where_torch_calls_its_device_cuda(model, monkeypatch, device, gpu):
-    monkeypatch.setattr(generating, "find_device", lambda _: torch.device(device))
-    assert generating.is_on_gpu(model) is gpu

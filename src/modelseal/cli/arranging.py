@@ -72,10 +72,10 @@ def hire_makers(
     """
     if count is None and address is None:
         return None
-    from modelseal.sealing.generating import is_on_gpu
+    from modelseal.models.devices import is_on_gpu
 
     # A wrong use is told before anything is measured.
-    crew = hire(count or 1, address, gpu=is_on_gpu(network))
+    crew = hire(count or 1, address, gpu=is_on_gpu(network.network))
     if count is None or count == 1:
         return crew
     from modelseal.sealing.memory import available_memory, fit_processes, need_memory

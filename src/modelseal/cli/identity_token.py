@@ -30,7 +30,7 @@ def find_token(signer: "Signer", file: Path | None) -> str:
     """
     from sigstore.oidc import Issuer, detect_credential
 
-    from modelseal.fingerprint.keyless import told
+    from modelseal.fingerprint.sigstore_faults import told
 
     if file is not None:
         return read_token(file)

@@ -180,15 +180,15 @@ def open_model(path: Path, domain: Domain) -> LocalEndpoint:
     import torch
 
     from modelseal.models.building import ESCAPES, first_line
+    from modelseal.models.devices import device_of
     from modelseal.models.loading import load
-    from modelseal.sealing.generating import find_device
 
     model = load(path)
     if model.domain != domain:
         wanted, came = tell_domain(domain), tell_domain(model.domain)
         raise BadFileError(path, f"{wanted} were wanted, as sealed, but it takes {came}")
 
-    device = find_device(model)
+    device = device_of(model.network)
 
     def run(inputs: Inputs) -> Scores:
         try:

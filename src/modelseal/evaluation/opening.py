@@ -18,11 +18,11 @@ from modelseal.calibration.variants import Variant
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.evaluation.plan import FLOAT, Plan, read_plan
 from modelseal.fingerprint.digest import weights_digest
+from modelseal.models.devices import is_on_gpu
 from modelseal.models.images import BROKEN_ARRAYS, read_images
 from modelseal.models.loading import Model, load
 from modelseal.sealing.generating import (
     digest_network,
-    is_on_gpu,
     list_variants,
     to_tensor,
 )
@@ -112,7 +112,7 @@ def takes_gpu(plan: Path) -> bool:
         BadFileError: It or a file that it names cannot be used.
     """
     files = list_networks(read_plan(plan), plan.parent)
-    return any(is_on_gpu(open_network(each).model) for each in files.values())
+    return any(is_on_gpu(open_network(each).model.network) for each in files.values())
 
 
 @lru_cache(maxsize=OPEN)

@@ -10,8 +10,6 @@ Needs the extra `sigstore`, which does all of the cryptography and all of the as
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -22,6 +20,7 @@ from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraErr
 from modelseal.fingerprint.parsing import Strict, parse
 from modelseal.fingerprint.reading import read_bytes
 from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.sigstore_faults import told
 from modelseal.fingerprint.statement import Claim, Hex, ModelFiles, check_claim, claim
 from modelseal.validating import Section, read_settings
 
@@ -33,7 +32,6 @@ try:
     from sigstore.sign import SigningContext
     from sigstore.verify import Verifier
     from sigstore.verify.policy import Identity
-    from urllib3.exceptions import MaxRetryError
 except ModuleNotFoundError as error:
     raise MissingExtraError("A signature by an identity", "sigstore") from error
 
@@ -48,9 +46,6 @@ MAX_BYTES = 2**23
 
 MAX_STATEMENT = 2**22
 """The largest statement that is signed: room for twenty thousand files of a model."""
-
-LONGEST = 300
-"""How many characters of a problem that the library tells are shown."""
 
 Name = Annotated[str, Field(min_length=1)]
 PredicateType = Literal["urn:modelseal:signature:1"]
@@ -151,15 +146,12 @@ def read_instance(path: Path) -> tuple[TrustedRoot, ClientTrustConfig | None]:
         BadFileError: The file is neither of the two.
     """
     text = read_bytes(path, most=MAX_BYTES)
-    try:
+    wanted = "a client trust configuration or a trusted root was wanted"
+    with told(str(path), wanted, reason="this is neither"):
         if str(json.loads(text)["mediaType"]).startswith(TRUSTED_ROOT):
             return TrustedRoot.from_file(str(path)), None
         config = ClientTrustConfig.from_json(text.decode())
         return config.trusted_root, config
-    except Exception as error:  # whatever the library raises
-        raise BadFileError(
-            path, "a client trust configuration or a trusted root was wanted, but this is neither"
-        ) from error
 
 
 def ask_public_service() -> tuple[TrustedRoot, ClientTrustConfig]:
@@ -258,10 +250,8 @@ def check(text: bytes, fingerprint: Fingerprint, signer: Signer, *, name: str) -
     Raises:
         BadFileError: It is no bundle, of another identity or fingerprint, or does not fit.
     """
-    try:
+    with told(name, "a Sigstore bundle was wanted", reason="this is none"):
         bundle = Bundle.from_json(text)
-    except Exception as error:  # whatever the library raises
-        raise BadFileError(name, "a Sigstore bundle was wanted, but this is none") from error
     with told(name, f"a signature by {signer.identity} was wanted"):
         policy = Identity(identity=signer.identity, issuer=signer.issuer)
         kind, payload = Verifier(trusted_root=signer.root).verify_dsse(bundle, policy)
@@ -274,48 +264,3 @@ def check(text: bytes, fingerprint: Fingerprint, signer: Signer, *, name: str) -
     if f"sha256:{subject.digest.sha256}" != said.fingerprint:
         raise BadFileError(name, "the subject of the statement is another than its predicate says")
     return said
-
-
-@contextmanager
-def told(name: str, wanted: str, *, secret: str = "") -> Iterator[None]:
-    """Tells whatever the library raises in one sentence: its errors have no common base.
-
-    Args:
-        name: The file that it is about.
-        wanted: What was wanted.
-        secret: What the sentence must not hold.
-
-    Raises:
-        BadFileError: Something was raised.
-    """
-    try:
-        yield
-    except Exception as error:
-        reason = why(error)
-        shown = reason.replace(secret, "***") if secret else reason
-        raise BadFileError(name, f"{wanted}, but {shorten(shown)}") from error
-
-
-def why(error: BaseException) -> str:
-    """What an error says, on one line; an error without a word passes on its cause."""
-    if host := unreachable_host(error):
-        return f"{host} cannot be reached"
-    text = " ".join(str(error).split())
-    if not text and error.__cause__ is not None:
-        return why(error.__cause__)
-    return text or type(error).__name__
-
-
-def unreachable_host(error: BaseException | None) -> str:
-    """The host that could not be reached, if that is the reason; else empty."""
-    while error is not None:
-        for each in (error, *error.args):
-            if isinstance(each, MaxRetryError) and each.pool:
-                return each.pool.host
-        error = error.__cause__ or error.__context__
-    return ""
-
-
-def shorten(text: str) -> str:
-    """The beginning of a text that is too long to be shown."""
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

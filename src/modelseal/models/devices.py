@@ -1,6 +1,7 @@
 """Where networks are run."""
 
 import torch
+from torch import nn
 
 from modelseal.errors import InvalidArgumentError
 
@@ -21,3 +22,13 @@ def find_device(name: str) -> torch.device:
     if device.type == "meta":
         raise InvalidArgumentError("a device that computes was wanted, but meta does not")
     return device
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where a network runs."""
+    return next(network.parameters(), torch.zeros(0)).device
+
+
+def is_on_gpu(network: nn.Module) -> bool:
+    """Whether a network runs on a GPU of CUDA or ROCm, which torch calls `cuda` both."""
+    return device_of(network).type == "cuda"

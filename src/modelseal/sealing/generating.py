@@ -19,6 +19,7 @@ from modelseal.fingerprint.digest import weights_digest
 from modelseal.fingerprint.record import Fingerprint, Origin
 from modelseal.generation.naturalness import measure_psnr
 from modelseal.models.counting import counting
+from modelseal.models.devices import device_of
 from modelseal.models.loading import Model, load
 from modelseal.models.normalising import reorderings
 from modelseal.outputs.specs import TopLabels
@@ -135,7 +136,7 @@ def plan_pieces(
             recipe=recipe,
             weights=weights,
             domain=model.domain,
-            device=str(find_device(model)),
+            device=str(device_of(model.network)),
             threads=logistics.threads,
             source=logistics.source,
         )
@@ -180,17 +181,7 @@ def open_model(source: Path, weights: str, device: str) -> Model:
 
 def to_tensor(model: Model, codes: Codes) -> Tensor:
     """Stored inputs as the network takes them, on its device."""
-    return torch.from_numpy(model.domain.decode(codes)).to(find_device(model))
-
-
-def find_device(model: Model) -> torch.device:
-    """Where the network runs."""
-    return next(model.network.parameters(), torch.zeros(0)).device
-
-
-def is_on_gpu(model: Model) -> bool:
-    """Whether the network runs on a GPU of CUDA or ROCm, which torch calls `cuda` both."""
-    return find_device(model).type == "cuda"
+    return torch.from_numpy(model.domain.decode(codes)).to(device_of(model.network))
 
 
 def list_variants(model: Model) -> tuple[Variant, ...]:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from modelseal.calibration.running import run_network
 from modelseal.generation.gaps import cut
+from modelseal.models.devices import device_of
 from modelseal.models.loading import Model
-from modelseal.sealing.generating import find_device
 from modelseal.sealing.piecing import piece_size
 from modelseal.sealing.recipe import Recipe
 
@@ -87,7 +87,7 @@ def measure_activations(model: Model) -> int:
     """The bytes that the layers give for one input."""
     middle = torch.full((1, *model.domain.shape), sum(model.domain.bounds) / 2)
     with adding_up(model.network) as given:
-        run_network(model.network, middle.to(find_device(model)), size=1)
+        run_network(model.network, middle.to(device_of(model.network)), size=1)
     return sum(given)
 
 
