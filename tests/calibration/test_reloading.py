@@ -83,7 +83,7 @@ def here(monkeypatch):
 
     def run(command, **settings):
         commands.append(command)
-        answer(Path(command[4]))
+        answer(Path(command[4]), command[6])
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", run)
@@ -140,7 +140,7 @@ def test_a_process_that_fails_or_hangs_is_said_in_one_sentence(
 @pytest.mark.real
 def test_what_another_process_says_last_is_the_reason(tmp_path):
     with pytest.raises(SealingError, match=r"by another process: .*program.pt2"):
-        reloading.start(tmp_path)
+        reloading.start(tmp_path, "cpu")
 
 
 def test_the_number_of_threads_goes_with_the_network(tiny, inputs, here):

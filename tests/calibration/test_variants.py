@@ -221,3 +221,18 @@ def test_a_batch_that_takes_too_much_memory_is_not_run(rows, monkeypatch):
     with pytest.raises(SealingError, match=r"^65 inputs of 3 values take too much memory$"):
         BatchSize(65)(network, rows)
     assert len(reference(network, rows)) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("device", "gpu", "others"),
+    [
+        ("cpu", False, []),
+        ("cpu", True, ["on-cuda"]),
+        ("cuda:1", True, ["on-cpu"]),
+        ("mps", True, ["on-cpu", "on-cuda"]),
+    ],
+)
+def test_every_other_kind_of_device_is_a_way(monkeypatch, device, gpu, others):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    names = [each.name for each in fp32_variants(torch.device(device))]
+    assert [name for name in names if name.startswith("on-")] == others

@@ -45,7 +45,7 @@ def test_no_more_processes_are_hired_than_fit_which_is_told(
     owned, monkeypatch, capsys, rooms, fitting
 ):
     need = memory.need_memory(owned["network"], owned["recipe"])
-    monkeypatch.setattr(memory, "available_memory", lambda: int(rooms * need))
+    monkeypatch.setattr(memory, "available_memory", lambda device: int(rooms * need))
     crew = hire_makers(5, None, **owned)
     assert crew == Processes(fitting) if fitting > 1 else isinstance(crew, Sequential)
     told = capsys.readouterr().err

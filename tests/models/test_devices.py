@@ -4,7 +4,7 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.models import devices
-from modelseal.models.devices import device_of, find_device, is_on_gpu
+from modelseal.models.devices import device_of, find_device, is_on_gpu, place
 
 
 def test_a_device_is_found_by_its_name():
@@ -26,3 +26,26 @@ def test_a_network_is_where_its_weights_are_and_one_without_any_on_the_cpu():
 def test_a_network_is_on_a_gpu_where_torch_calls_its_device_cuda(monkeypatch, device, gpu):
     monkeypatch.setattr(devices, "device_of", lambda _: torch.device(device))
     assert is_on_gpu(nn.ReLU()) is gpu
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_on_a_gpu_torch_multiplies_float32_as_float32(monkeypatch, gpu):
+    kinds = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [kind.allow_tf32 for kind in kinds]
+    monkeypatch.setattr(devices, "is_on_gpu", lambda _: gpu)
+    try:
+        for kind in kinds:
+            kind.allow_tf32 = True
+        place(nn.Linear(2, 2), torch.device("cpu"))
+        assert [kind.allow_tf32 for kind in kinds] == [not gpu, not gpu]
+    finally:
+        for kind, state in zip(kinds, before, strict=True):
+            kind.allow_tf32 = state
+
+
+def test_a_network_is_moved_where_it_is_wanted(other_device):
+    network = nn.Linear(2, 2)
+    assert place(network, None) is network
+    assert device_of(network) == torch.device("cpu")
+    assert place(network, find_device(other_device)) is network
+    assert device_of(network).type == other_device

@@ -1,5 +1,8 @@
 """A tiny model with natural inputs for it, and a few harmless variants that take no time."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +10,11 @@ from torch import nn
 
 from modelseal.calibration.variants import BatchSize, ChannelsLast, Float64, Nnpack, OneDnnOff
 from modelseal.domain import Domain
+from modelseal.generation.ibsf import ibsf
+from modelseal.generation.legacy import LegacySettings, legacy
+from modelseal.generation.whole_network import WholeSettings, ascend_whole
 from modelseal.models.loading import Model
-from modelseal.sealing import Recipe, generate
+from modelseal.sealing import Recipe, generate, methods
 
 SHAPE = (3, 8, 8)
 NAMES = ("ant", "bee", "cow", "dog", "elk")
@@ -76,3 +82,19 @@ def found(model, naturals, quick):
     """Twelve candidates of the tiny model."""
     recipe = Recipe(variants=quick, seed=4)
     return generate(model, naturals(model.domain), recipe=recipe, candidates=12)
+
+
+@pytest.fixture
+def few_steps(monkeypatch):
+    """Every ascent with few steps, and the published loops with few iterations."""
+    monkeypatch.setattr(methods, "STEPS", 25)
+    short = partial(legacy, settings=LegacySettings(iterations=5))
+    monkeypatch.setattr(methods, "legacy", short)
+    whole = partial(ascend_whole, settings=WholeSettings(steps=5))
+    monkeypatch.setattr(methods, "ascend_whole", whole)
+
+    def shorter(network, start, *, domain, settings):
+        return ibsf(network, start, domain=domain, settings=replace(settings, iterations=9))
+
+    monkeypatch.setattr(methods, "ibsf", shorter)
+    return short

@@ -130,7 +130,7 @@ def test_for_false_alarms_there_are_many_more_harmless_ways(build, network):
 def test_without_variants_of_its_own_a_recipe_is_calibrated_in_all(
     build, network, naturals, quick, monkeypatch
 ):
-    monkeypatch.setattr(generating, "fp32_variants", lambda: quick)
+    monkeypatch.setattr(generating, "fp32_variants", lambda device: quick)
     model = build(network=Normalised(network(), mean=[0.4, 0.5, 0.6], std=[0.2, 0.3, 0.1]))
     recipe = Recipe(method=Method.NATURAL)
     found = generate(model, naturals(model.domain, 4), recipe=recipe)

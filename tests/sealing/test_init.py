@@ -102,7 +102,7 @@ def test_a_network_without_a_nonlinearity_is_sealed_too(build, naturals, quick):
 
 
 def test_without_a_recipe_the_usual_one_is_taken(model, naturals, quick, monkeypatch):
-    monkeypatch.setattr(generating, "fp32_variants", lambda: quick)
+    monkeypatch.setattr(generating, "fp32_variants", lambda device: quick)
     made = seal(model, naturals(model.domain), samples=2)
     assert made.origin.method == "boundary"
     assert made.origin.parameters["tied"] == 10

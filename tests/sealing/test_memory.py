@@ -31,13 +31,13 @@ def machine(tmp_path):
         if most is not None:
             (tmp_path / "memory.max").write_text(most)
             (tmp_path / "memory.current").write_text(used)
-        return tmp_path / "meminfo", tmp_path
+        return {"meminfo": tmp_path / "meminfo", "group": tmp_path}
 
     return build
 
 
 def test_the_machine_tells_what_is_available_not_what_is_free(machine):
-    assert available_memory(*machine()) == 2000 * 1024
+    assert available_memory(**machine()) == 2000 * 1024
 
 
 @pytest.mark.parametrize(
@@ -50,16 +50,22 @@ def test_the_machine_tells_what_is_available_not_what_is_free(machine):
     ],
 )
 def test_a_container_has_what_is_left_of_its_limit(machine, most, used, left):
-    assert available_memory(*machine(most=most, used=used)) == left
+    assert available_memory(**machine(most=most, used=used)) == left
 
 
 @pytest.mark.parametrize("account", ["", "MemFree: 10 kB\n", "MemAvailable: much kB\n"])
 def test_where_nobody_tells_it_is_not_known(machine, account):
-    assert available_memory(*machine(account)) is None
+    assert available_memory(**machine(account)) is None
 
 
 def test_a_machine_without_such_files_does_not_tell(tmp_path):
-    assert available_memory(tmp_path / "no", tmp_path / "no") is None
+    assert available_memory(meminfo=tmp_path / "no", group=tmp_path / "no") is None
+
+
+def test_a_gpu_has_what_it_tells_where_that_is_less(machine, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (7000 + 10**9 * device.index, 1))
+    assert available_memory(torch.device("cuda:0"), **machine()) == 7000
+    assert available_memory(torch.device("cuda:1"), **machine()) == 2000 * 1024
 
 
 def test_this_machine_tells_a_sensible_amount_if_any():

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -6,10 +5,8 @@ import torch
 from torch import nn
 
 from modelseal.generation.gaps import measure_gaps, rank, score
-from modelseal.generation.ibsf import PUBLISHED, TUNED, ibsf
-from modelseal.generation.legacy import LegacySettings, legacy
+from modelseal.generation.ibsf import PUBLISHED, TUNED
 from modelseal.generation.sensitivity import Output, exact_sensitivity, last_layer_sensitivity
-from modelseal.generation.whole_network import WholeSettings, ascend_whole
 from modelseal.sealing import methods
 from modelseal.sealing.methods import MAKERS, make_samples
 from modelseal.sealing.recipe import Method, Recipe
@@ -26,22 +23,6 @@ def starts(naturals):
         return torch.from_numpy(domain.decode(naturals(domain, count)))
 
     return place
-
-
-@pytest.fixture
-def few_steps(monkeypatch):
-    """Every ascent with few steps, and the published loops with few iterations."""
-    monkeypatch.setattr(methods, "STEPS", 25)
-    short = partial(legacy, settings=LegacySettings(iterations=5))
-    monkeypatch.setattr(methods, "legacy", short)
-    whole = partial(ascend_whole, settings=WholeSettings(steps=5))
-    monkeypatch.setattr(methods, "ascend_whole", whole)
-
-    def shorter(network, start, *, domain, settings):
-        return ibsf(network, start, domain=domain, settings=replace(settings, iterations=9))
-
-    monkeypatch.setattr(methods, "ibsf", shorter)
-    return short
 
 
 def levels_apart(samples, starts, domain):

@@ -1,10 +1,12 @@
 """All harmless ways to run a network, for the evaluation of false alarms."""
 
+import torch
+
 from modelseal.calibration.devices import OnDevice
 from modelseal.calibration.reloading import Restarted
 from modelseal.calibration.running import BATCH
 from modelseal.calibration.sending import Form, Sent
-from modelseal.calibration.variants import BatchSize, Variant, fp32_variants
+from modelseal.calibration.variants import CPU, BatchSize, Variant, fp32_variants
 from modelseal.domain import Domain
 
 SIZES = (2, 7, BATCH)
@@ -24,16 +26,17 @@ def every_position() -> tuple[BatchSize, ...]:
     )
 
 
-def all_variants(domain: Domain) -> tuple[Variant, ...]:
+def all_variants(domain: Domain, device: torch.device = CPU) -> tuple[Variant, ...]:
     """All ways of running a network and of sending its inputs that are harmless in float32.
 
     These are many times as many as sealing tries; some of them may not run here.
 
     Args:
         domain: What a valid input is.
+        device: Where the network is.
     """
     found: tuple[Variant, ...] = (
-        *fp32_variants(),
+        *fp32_variants(device),
         *every_position(),
         Restarted(),
         OnDevice("cuda"),

@@ -21,6 +21,7 @@ from modelseal.calibration.running import (
     full_size,
     quiet_copies,
     run_pieces,
+    to_processor,
 )
 from modelseal.errors import MissingExtraError, SealingError
 from modelseal.shapes import Scores
@@ -152,6 +153,7 @@ def export(network: nn.Module, inputs: Inputs) -> bytes:
         SealingError: The network cannot be exported.
     """
     dynamic = ({0: torch.export.Dim("batch")},)
+    network, inputs = to_processor(network, inputs)
     examples = (inputs[[0] * EXAMPLES],)
     try:
         with evaluating(network), quiet_exporter(), foreign_errors():

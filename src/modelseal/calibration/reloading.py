@@ -68,37 +68,45 @@ class Restarted:
             folder = Path(name)
             torch.export.save(program, folder / PROGRAM)
             save_file(list_tensors(program.module()), folder / WEIGHTS)
-            save_file({INPUTS: inputs.contiguous()}, folder / INPUTS)
-            start(folder)
+            save_file({INPUTS: inputs.cpu().contiguous()}, folder / INPUTS)
+            start(folder, str(inputs.device))
             return load_file(folder / SCORES)[SCORES].numpy()
 
 
-def start(folder: Path) -> None:
+def start(folder: Path, device: str) -> None:
     """Runs this module in a fresh process, with as many threads as torch uses here.
+
+    Args:
+        folder: What is to be run.
+        device: Where.
 
     Raises:
         SealingError: It fails.
     """
     # -P keeps files of the present folder from passing for packages.
-    command = (sys.executable, "-P", "-m", __name__, str(folder), str(torch.get_num_threads()))
+    threads = str(torch.get_num_threads())
+    command = (sys.executable, "-P", "-m", __name__, str(folder), threads, device)
     ended = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)  # noqa: S603 (our own interpreter)
     if ended.returncode:
         said = (ended.stderr.strip() or f"exit code {ended.returncode}").splitlines()[-1]
         raise SealingError(f"the network cannot be run by another process: {said}")
 
 
-def answer(folder: Path) -> None:
+def answer(folder: Path, device: str) -> None:
     """Runs what is in a folder and writes the scores there: the other process's part."""
     network = torch.export.load(folder / PROGRAM).module()
     refill(network, load_file(folder / WEIGHTS))
-    scores = run_network(network, load_file(folder / INPUTS)[INPUTS])
+    scores = run_network(network, load_file(folder / INPUTS)[INPUTS].to(device))
     save_file({SCORES: torch.from_numpy(scores)}, folder / SCORES)
 
 
 def list_tensors(network: nn.Module) -> dict[str, Tensor]:
-    """All weights and statistics by name, each with memory of its own; no other extra state."""
+    """All weights and statistics by name, on the CPU, each with memory of its own.
+
+    Extra state that is no tensor is left out.
+    """
     return {
-        name: each.detach().clone(memory_format=torch.contiguous_format)
+        name: each.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, each in network.state_dict().items()
         if isinstance(each, Tensor)
     }
@@ -120,4 +128,4 @@ def refill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[2]))
-    answer(Path(sys.argv[1]))
+    answer(Path(sys.argv[1]), sys.argv[3])

@@ -125,6 +125,17 @@ def copy_network(network: nn.Module) -> nn.Module:
         return copy.deepcopy(network)
 
 
+def to_processor(network: nn.Module, inputs: Inputs) -> tuple[nn.Module, Inputs]:
+    """A network and its inputs on the CPU: themselves if the inputs are there, else copies.
+
+    Raises:
+        SealingError: The network cannot be copied.
+    """
+    if inputs.device.type == "cpu":
+        return network, inputs
+    return copy_network(network).to("cpu"), inputs.to("cpu")
+
+
 @contextmanager
 def quiet_copies() -> Iterator[None]:
     """Silences a warning about torch's own classes, raised when it copies an exported graph."""

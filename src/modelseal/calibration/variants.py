@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from modelseal.calibration.compiling import Compiled
+from modelseal.calibration.devices import OnDevice
 from modelseal.calibration.exporting import Exported
 from modelseal.calibration.onnx import Exports, OnnxRuntime, Optimisation
 from modelseal.calibration.reloading import Reloaded
@@ -23,10 +24,12 @@ from modelseal.calibration.running import (
     copy_network,
     full_size,
     run_network,
+    to_processor,
 )
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.shapes import Scores
 
+CPU = torch.device("cpu")
 # For each batch size by how much the inputs are turned: nothing, half and all but one of a batch,
 # so that every input stands at several places. Not at all is the reference itself for its size.
 OFFSETS = {1: (0,), 2: (0, 1), 7: (0, 3, 6), BATCH: (16, 31), 256: (0, 128, 255)}
@@ -105,7 +108,7 @@ class BatchSize:
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """Another number of threads.
+    """Another number of threads of the CPU.
 
     Args:
         count: How many, at least 1.
@@ -127,7 +130,7 @@ class Threads:
         before = torch.get_num_threads()
         try:
             torch.set_num_threads(self.count)
-            return run_network(network, inputs)
+            return run_network(*to_processor(network, inputs))
         finally:
             torch.set_num_threads(before)
 
@@ -167,7 +170,7 @@ class ChannelsLast:
 
 @dataclass(frozen=True, slots=True)
 class OneDnnOff:
-    """Torch's own kernels instead of oneDNN's and NNPACK's."""
+    """Torch's own kernels for the CPU instead of oneDNN's and NNPACK's."""
 
     @property
     def name(self) -> str:
@@ -177,12 +180,12 @@ class OneDnnOff:
     def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
         """The scores of each input."""
         with without_one_dnn(), torch.backends.nnpack.flags(enabled=False):
-            return run_network(network, inputs)
+            return run_network(*to_processor(network, inputs))
 
 
 @dataclass(frozen=True, slots=True)
 class Nnpack:
-    """NNPACK's kernels, which torch takes for 16 inputs or more where oneDNN is off.
+    """NNPACK's kernels, which torch takes on a CPU for 16 inputs or more where oneDNN is off.
 
     They multiply filters by Winograd's method and miss the exact scores by ten times as much as
     all others do: on a ResNet-20 for CIFAR-10 a difference of two scores by up to 1.7e-4, where
@@ -208,7 +211,8 @@ class Nnpack:
             raise SealingError("this torch has no NNPACK")
         size = self.size or full_size(inputs)
         with without_one_dnn(), torch.backends.nnpack.flags(enabled=True):
-            return run_network(network, inputs, size=max(size, FEWEST_FOR_NNPACK))
+            there = to_processor(network, inputs)
+            return run_network(*there, size=max(size, FEWEST_FOR_NNPACK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,12 +252,16 @@ class Replaced:
         return run_network(self.network, inputs)
 
 
-def fp32_variants() -> tuple[Variant, ...]:
+def fp32_variants(device: torch.device = CPU) -> tuple[Variant, ...]:
     """All ways of running that count as harmless by default, of which some may not run here.
 
     Batches that are too large for memory, such as 256 images of 224 x 224, are skipped.
+
+    Args:
+        device: Where the network is; every other kind of device of this machine is a way.
     """
     exports = Exports()
+    kinds = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
     return (
         *(BatchSize(size, offset) for size, offsets in OFFSETS.items() for offset in offsets),
         *(Threads(count) for count in (1, 2)),
@@ -265,6 +273,7 @@ def fp32_variants() -> tuple[Variant, ...]:
         Exported(),
         Reloaded(),
         *(OnnxRuntime(optimisation, exports) for optimisation in Optimisation),
+        *(OnDevice(kind) for kind in kinds if kind != device.type),
     )
 
 

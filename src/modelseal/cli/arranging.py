@@ -72,7 +72,7 @@ def hire_makers(
     """
     if count is None and address is None:
         return None
-    from modelseal.models.devices import is_on_gpu
+    from modelseal.models.devices import device_of, is_on_gpu
 
     # A wrong use is told before anything is measured.
     crew = hire(count or 1, address, gpu=is_on_gpu(network.network))
@@ -80,7 +80,8 @@ def hire_makers(
         return crew
     from modelseal.sealing.memory import available_memory, fit_processes, need_memory
 
-    need, available = need_memory(network, recipe), available_memory()
+    need = need_memory(network, recipe)
+    available = available_memory(device_of(network.network))
     fitting = fit_processes(count, need=need, available=available)
     if fitting < count:
         complain(

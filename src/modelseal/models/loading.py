@@ -24,7 +24,7 @@ from modelseal.models.declaration import (
     is_listed,
     read_declaration,
 )
-from modelseal.models.devices import find_device
+from modelseal.models.devices import device_of, find_device, place
 from modelseal.models.normalising import Normalised
 from modelseal.models.resizing import Filter, Resized, Resizing
 from modelseal.models.weights import check_weights, put_weights, read_weights
@@ -66,8 +66,7 @@ def load(path: Path) -> Model:
     with _blames(path, declaration.model.weighing):
         check_weights(network)
     network = _resized(path, _normalised(path, network, declaration.input), declaration.input)
-    network = network.eval().requires_grad_(requires_grad=False)
-    network = network if device is None else network.to(device)
+    network = place(network.eval().requires_grad_(requires_grad=False), device)
     with _blames(path, "model"):
         classes = _count_classes(network, domain)
     return Model(network=network, domain=domain, names=_names(path, declaration, classes))
@@ -133,8 +132,7 @@ def _pair(sizes: list[int] | None) -> tuple[int, int] | None:
 def _count_classes(network: nn.Module, domain: Domain) -> int:
     """Runs one grey input, then two, and looks at what comes out."""
     middle = sum(domain.bounds) / 2
-    device = next(network.parameters(), torch.zeros(0)).device
-    grey = torch.full((2, *domain.shape), middle, device=device)
+    grey = torch.full((2, *domain.shape), middle, device=device_of(network))
     alone, classes = _run(network, grey[:1]).shape
     together = _run(network, grey).shape
     if alone != 1 or classes < 2 or together != (2, classes):

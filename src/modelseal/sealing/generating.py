@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from modelseal.calibration.devices import without_tf32
 from modelseal.calibration.listing import all_variants
 from modelseal.calibration.noise import Calibration, calibrate
 from modelseal.calibration.running import foreign_errors, run_network
@@ -39,6 +40,7 @@ PROBABILITY_TOLERANCE = 1e-3
 PACKAGES = ("modelseal", "numpy", "torch")
 
 
+@without_tf32()
 def generate(
     model: Model,
     naturals: Codes,
@@ -186,12 +188,12 @@ def to_tensor(model: Model, codes: Codes) -> Tensor:
 
 def list_variants(model: Model) -> tuple[Variant, ...]:
     """All harmless float32 ways of running this model, its normalisation's orders among them."""
-    return (*fp32_variants(), *list_orders(model))
+    return (*fp32_variants(device_of(model.network)), *list_orders(model))
 
 
 def list_every_variant(model: Model) -> tuple[Variant, ...]:
     """All that sealing tries and much more, for the evaluation of false alarms."""
-    return (*all_variants(model.domain), *list_orders(model))
+    return (*all_variants(model.domain, device_of(model.network)), *list_orders(model))
 
 
 def list_orders(model: Model) -> tuple[Variant, ...]:

@@ -15,6 +15,7 @@ from modelseal.models.loading import Model
 from modelseal.sealing.piecing import piece_size
 from modelseal.sealing.recipe import Recipe
 
+CPU = torch.device("cpu")
 MEMINFO = Path("/proc/meminfo")
 GROUP = Path("/sys/fs/cgroup")
 # A process with torch in it, before it has loaded a network: 250 to 350 MB on Linux.
@@ -26,17 +27,21 @@ ACTIVATIONS = 2
 FLOAT = 4
 
 
-def available_memory(meminfo: Path = MEMINFO, group: Path = GROUP) -> int | None:
+def available_memory(
+    device: torch.device = CPU, *, meminfo: Path = MEMINFO, group: Path = GROUP
+) -> int | None:
     """The bytes that are free for a program, as Linux tells; None where nobody tells.
 
-    It is what the machine has, or what is left of this container's limit if that is less.
+    It is what the machine has, or what is left of this container's limit, or of the GPU's memory,
+    if that is less.
 
     Args:
+        device: Where the program runs its network.
         meminfo: The machine's account, whose line `MemAvailable` counts.
         group: The folder of the container's account, `memory.max` and `memory.current`.
     """
-    known = [amount for amount in (read_free(meminfo), read_left(group)) if amount is not None]
-    return min(known, default=None)
+    amounts = (read_free(meminfo), read_left(group), read_gpu(device))
+    return min((amount for amount in amounts if amount is not None), default=None)
 
 
 def read_free(meminfo: Path) -> int | None:
@@ -56,6 +61,11 @@ def read_left(group: Path) -> int | None:
         most, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
         return max(most - used, 0)
     return None
+
+
+def read_gpu(device: torch.device) -> int | None:
+    """What the GPU has; None if the device is none."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
 
 
 def need_memory(model: Model, recipe: Recipe) -> int:

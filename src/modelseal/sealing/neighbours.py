@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from modelseal.calibration.devices import without_tf32
 from modelseal.calibration.running import foreign_errors, run_network
 from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.neighbours import list_faces
@@ -27,6 +28,7 @@ POOL = 128
 TRIES = 32
 
 
+@without_tf32()
 def find_neighbours(
     model: Model,
     fingerprint: Fingerprint,

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from modelseal.calibration.devices import without_tf32
 from modelseal.calibration.running import foreign_errors
 from modelseal.errors import InvalidArgumentError, ModelsealError, SealingError
 from modelseal.fingerprint.power import Limit
@@ -54,6 +55,7 @@ DRAWS = {Effort.FAST: Draws(scouts=5, stated=20), Effort.FULL: Draws(scouts=15, 
 """If all of n draws are noticed, the share of all is 0.05^(1/n) or more at 95 % confidence."""
 
 
+@without_tf32()
 def state_power(
     model: Model,
     fingerprint: Fingerprint,

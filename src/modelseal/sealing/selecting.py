@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from modelseal.calibration.devices import without_tf32
 from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loading import Model
@@ -21,6 +22,7 @@ from modelseal.selection.detecting import cover_changes
 DRAWS = 16
 
 
+@without_tf32()
 def select(
     model: Model,
     candidates: Fingerprint,

@@ -15,6 +15,7 @@ from modelseal.evaluation.reproduction.settings import Settings
 from modelseal.generation.last_layer import run_last_layer
 from modelseal.generation.legacy import LegacyLoop, LegacySettings, legacy
 from modelseal.generation.naturalness import measure_psnr, measure_snr
+from modelseal.models.devices import device_of
 from modelseal.models.vgg_face import MEAN
 from modelseal.sealing import generate
 from modelseal.sealing.generating import to_tensor
@@ -130,8 +131,7 @@ def weigh(
 def measure_sensitivity(pair: Pair, images: Inputs, settings: LegacySettings) -> PerInput:
     """The objective of the published loop, without the total variation, at each image."""
     network, domain = pair.clean.network, pair.clean.domain
-    place = next(network.parameters()).device
-    tensor: Tensor = torch.from_numpy(images).to(place)
+    tensor: Tensor = torch.from_numpy(images).to(device_of(network))
     with torch.no_grad():
         last = run_last_layer(network, tensor[:1])
     loop = LegacyLoop(

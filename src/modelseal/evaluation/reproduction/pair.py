@@ -11,7 +11,7 @@ from torch import nn
 from modelseal.calibration.running import run_network
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.models.devices import find_device
+from modelseal.models.devices import device_of, find_device, place
 from modelseal.models.loading import Model
 from modelseal.models.vgg_face import ChannelOrder, VggFace, on_grey_levels, read_vgg_face
 from modelseal.sealing.generating import to_tensor
@@ -42,8 +42,7 @@ class Pair:
 
     def answer(self, network: nn.Module, inputs: Inputs) -> Int[np.ndarray, " batch"]:
         """The class that a network puts each input in."""
-        device = next(network.parameters()).device
-        tensor = torch.from_numpy(inputs).float().to(device)
+        tensor = torch.from_numpy(inputs).float().to(device_of(network))
         return np.asarray(run_network(network, tensor, size=AT_ONCE).argmax(axis=1))
 
     def decode(self, codes: Codes) -> Inputs:
@@ -63,7 +62,7 @@ def read_pair(folder: Path, *, order: ChannelOrder, device: str = "cpu") -> Pair
         BadFileError: A file is missing, or is no such network, or the two are of other shapes.
         InvalidArgumentError: There is no such device here.
     """
-    place = find_device(device)
+    where = find_device(device)
     files = [find_file(folder, name) for name in (CLEAN, TROJANED)]
     clean, trojaned = (read(file, order) for file in files)
     for name, own in clean.state_dict().items():
@@ -76,8 +75,8 @@ def read_pair(folder: Path, *, order: ChannelOrder, device: str = "cpu") -> Pair
             )
     domain = Domain(shape=(3, clean.size, clean.size), bounds=(0.0, GREYS), levels=256)
     return Pair(
-        clean=Model(network=on_grey_levels(clean).eval().to(place), domain=domain),
-        trojaned=on_grey_levels(trojaned).eval().to(place),
+        clean=Model(network=place(on_grey_levels(clean).eval(), where), domain=domain),
+        trojaned=place(on_grey_levels(trojaned).eval(), where),
     )
 
 

@@ -12,6 +12,7 @@ from modelseal.evaluation.reproduction.faces import Faces, read_faces, read_name
 from modelseal.evaluation.reproduction.making import Made, make_legacy, make_natural, make_ours
 from modelseal.evaluation.reproduction.pair import Pair
 from modelseal.evaluation.reproduction.settings import Settings
+from modelseal.models.devices import device_of
 from modelseal.sealing.recipe import Progress, ignore
 from modelseal.selection.activation import active_neurons, list_layers
 from modelseal.shapes import Codes, Mask
@@ -191,4 +192,4 @@ def conclude(pair: Pair, method: str, made: Made, *, layer: str, settings: Setti
 
 def torch_inputs(pair: Pair, made: Made) -> torch.Tensor:
     """Samples on the device of the networks."""
-    return torch.from_numpy(made.images).to(next(pair.clean.network.parameters()).device)
+    return torch.from_numpy(made.images).to(device_of(pair.clean.network))

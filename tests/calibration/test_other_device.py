@@ -1,0 +1,54 @@
+"""Harmless ways of running a network that is not on the CPU."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from modelseal.calibration.running import copy_network, to_processor
+from modelseal.calibration.variants import Compiled, Exported, fp32_variants, reference
+
+# Torch cannot compile or export for a device that is written in Python.
+WAYS = [
+    each
+    for each in fp32_variants(torch.device("meta"))
+    if not isinstance(each, Compiled | Exported)
+]
+
+
+@pytest.fixture
+def inputs(coloured):
+    return coloured[0][:40]
+
+
+@pytest.mark.parametrize("variant", WAYS, ids=lambda each: each.name)
+def test_every_way_gives_the_same_scores_as_from_the_cpu(variant, tiny, inputs, other_device):
+    there = copy_network(tiny).to(other_device)
+    given = variant(there, inputs.to(other_device))
+    assert np.array_equal(given, variant(tiny, inputs))
+    assert {each.device.type for each in there.state_dict().values()} == {other_device}
+
+
+def test_kernels_of_the_cpu_are_run_on_it(inputs, other_device):
+    places = []
+
+    class Spy(nn.Linear):
+        def forward(self, numbers):
+            places.append((numbers.device.type, self.weight.device.type))
+            return super().forward(numbers.flatten(1))
+
+    there = Spy(192, 3).to(other_device)
+    for variant in WAYS:
+        places.clear()
+        if variant.name.startswith("onnxruntime"):
+            continue
+        variant(there, inputs.to(other_device))
+        own = variant.name.startswith(("threads", "onednn", "nnpack", "on-cpu"))
+        assert set(places) == {("cpu", "cpu") if own else (other_device, other_device)}
+    assert reference(there, inputs.to(other_device)).shape == (40, 3)
+
+
+def test_what_is_on_the_cpu_is_not_copied_for_it(tiny, inputs):
+    network, same = to_processor(tiny, inputs)
+    assert network is tiny
+    assert same is inputs

@@ -1,0 +1,59 @@
+"""Networks that are not on the CPU give the results of those that are."""
+
+import numpy as np
+import planned
+import published
+
+from modelseal.calibration.variants import ChannelsLast, Float64
+from modelseal.evaluation.reproduction.pair import read_pair
+from modelseal.evaluation.reproduction.running import read_data, reproduce
+from modelseal.evaluation.reproduction.settings import Settings
+from modelseal.evaluation.running import evaluate
+from modelseal.evaluation.storing import read_results
+from modelseal.generation.legacy import LegacySettings
+from modelseal.models.devices import device_of
+from modelseal.models.vgg_face import ChannelOrder
+from modelseal.performing.workers import Sequential
+from modelseal.sealing import Recipe
+
+
+def test_a_plan_gives_the_same_results(tmp_path, other_device):
+    found = []
+    for device in ("cpu", other_device):
+        folder = tmp_path / device
+        folder.mkdir()
+        plan = planned.write_plan(folder)
+        model = folder / "model.toml"
+        model.write_text(planned.MODEL.replace("[model]", f'[model]\ndevice = "{device}"'))
+        failures = evaluate(
+            plan, folder / "results", workers=Sequential(), progress=lambda *_: None
+        )
+        assert failures == ()
+        found.append(read_results(folder / "results"))
+    near, far = found
+    assert len(near.trials) == 6
+    assert far.trials == near.trials
+    assert far.sets == near.sets
+
+
+def test_the_published_experiment_finds_the_same(tmp_path, other_device):
+    models, data = published.write_files(tmp_path, faces=6)
+    settings = Settings(
+        legacy=LegacySettings(iterations=3, threshold=float("inf"), classes=3),
+        recipe=Recipe(tied=3, variants=(Float64(), ChannelsLast())),
+        samples=3,
+        bag=5,
+        trials=20,
+    )
+    near, far = (run_published(models, data, device, settings) for device in ("cpu", other_device))
+    assert far.sanity == near.sanity
+    for one, other in zip(far.outcomes, near.outcomes, strict=True):
+        assert np.array_equal(one.made.images, other.made.images)
+        assert np.array_equal(one.noticed, other.noticed)
+        assert one.success == other.success
+
+
+def run_published(models, data, device, settings):
+    pair = read_pair(models, order=ChannelOrder.RGB, device=device)
+    assert device_of(pair.trojaned).type == device
+    return reproduce(pair, *read_data(data, pair), settings=settings)

@@ -1,0 +1,126 @@
+"""On a device with the CPU's arithmetic sealing gives what it gives on the CPU, to the last bit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from modelseal.calibration.precision import Allowed
+from modelseal.calibration.running import copy_network
+from modelseal.errors import SealingError
+from modelseal.models.devices import device_of, find_device
+from modelseal.sealing import Recipe, Rule, find_neighbours, generate, select, state_power
+from modelseal.sealing.generating import list_every_variant, list_variants, to_tensor
+from modelseal.sealing.methods import make_samples
+from modelseal.sealing.recipe import Method
+
+
+@pytest.fixture
+def moved(other_device):
+    """Gives the same model on the other device."""
+
+    def move(model):
+        return replace(model, network=copy_network(model.network).to(find_device(other_device)))
+
+    return move
+
+
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("levels", [0, 256])
+@pytest.mark.usefixtures("few_steps")
+def test_every_method_makes_the_same_samples(build, naturals, moved, method, levels):
+    here = build(levels=levels)
+    there, codes = moved(here), naturals(here.domain, 6)
+    near, far = (
+        make_samples(model, to_tensor(model, codes), Recipe(method=method))
+        for model in (here, there)
+    )
+    assert far.device == device_of(there.network) != near.device
+    assert torch.equal(far.cpu(), near)
+    if method is Method.BOUNDARY:
+        assert not torch.equal(near, to_tensor(here, codes))
+
+
+def test_a_fingerprint_is_the_same_with_lower_precisions_too(model, naturals, moved, quick):
+    recipe = Recipe(variants=quick, allowed=frozenset(Allowed), tied=3, seed=2)
+    near, far = (
+        generate(each, naturals(model.domain, 24), recipe=recipe, candidates=24)
+        for each in (model, moved(model))
+    )
+    assert near.origin.variants[-4:] == ("tf32", "bf16", "fp16", "int8")
+    assert replace(far.origin, created=near.origin.created) == near.origin
+    assert far.expected.labels.tolist() == near.expected.labels.tolist()
+    for name in ("samples", "margins", "moves", "psnr", "sources"):
+        assert np.array_equal(getattr(far, name), getattr(near, name))
+
+
+def test_beside_its_own_ways_a_network_is_run_on_the_cpu(model, moved):
+    near, far = (list_variants(each) for each in (model, moved(model)))
+    names = [each.name for each in near]
+    assert [each.name for each in far if each.name not in names] == ["on-cpu"]
+    assert [each.name for each in far if each.name in names] == names
+    assert "on-cpu" in {each.name for each in list_every_variant(moved(model))}
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_the_same_few_are_chosen(model, moved, found, rule):
+    near, far = (select(each, found, samples=4, rule=rule) for each in (model, moved(model)))
+    assert np.array_equal(far.samples, near.samples)
+
+
+def test_the_same_power_is_stated(model, naturals, moved, found):
+    few = select(model, found, samples=3, rule=Rule.RANDOM)
+    codes = naturals(model.domain)
+    assert state_power(moved(model), few, codes).power == state_power(model, few, codes).power
+
+
+def test_the_same_neighbours_are_found(model, moved, found, quick):
+    recipe = Recipe(variants=quick, seed=4)
+    near, far = (find_neighbours(each, found, recipe, count=2) for each in (model, moved(model)))
+    assert near.neighbours is not None
+    assert np.array_equal(far.neighbours, near.neighbours)
+
+
+def test_what_was_left_behind_is_an_error_and_no_wrong_number(model, naturals, moved):
+    there = moved(model)
+    with pytest.raises(SealingError, match="all tensors were expected on one device"):
+        generate(
+            replace(there, network=torch.nn.Sequential(there.network, Forgetful())),
+            naturals(model.domain),
+            recipe=Recipe(),
+        )
+
+
+def test_whatever_is_sealed_by_hand_runs_without_tf32(build, naturals, quick):
+    states = set()
+
+    class Spy(torch.nn.Identity):
+        def forward(self, scores):
+            states.add(torch.backends.cudnn.allow_tf32)
+            return scores
+
+    model, before = build(), torch.backends.cudnn.allow_tf32
+    watched = replace(model, network=torch.nn.Sequential(model.network, Spy()).eval())
+    recipe, codes = Recipe(variants=quick, tied=3), naturals(model.domain)
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        found = generate(watched, codes, recipe=recipe, candidates=8)
+        few = select(watched, found, samples=2)
+        state_power(watched, few, codes)
+        find_neighbours(watched, few, recipe, count=1)
+        assert states == {False}
+        assert torch.backends.cudnn.allow_tf32
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+class Forgetful(torch.nn.Module):
+    """A layer whose weights stay where they were made."""
+
+    def __init__(self):
+        super().__init__()
+        self.scales = [torch.ones(5)]
+
+    def forward(self, scores):
+        return scores * self.scales[0]

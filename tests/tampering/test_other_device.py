@@ -1,0 +1,47 @@
+"""A network that is not on the CPU is changed there, and as on the CPU."""
+
+import copy
+
+import pytest
+import torch
+
+from modelseal.errors import NotAppliedError
+from modelseal.tampering.catalogue import GROUPS, NAMES, Data, list_changes
+
+
+@pytest.fixture
+def changed(digits, reader):
+    """Gives the weights that a change makes on a device, and how the copy answers there."""
+    (images, labels), (test, classes) = digits
+
+    def change(name, device):
+        data = Data(
+            train_inputs=images[:200].to(device),
+            train_labels=labels[:200],
+            test_inputs=test.to(device),
+            test_labels=classes,
+            classes=10,
+            white=1.0,
+        )
+        recipe = list_changes(name, data)[-1].recipe(3)
+        try:
+            other = recipe(copy.deepcopy(reader).to(device))
+        except NotAppliedError as reason:
+            return str(reason)
+        with torch.no_grad():
+            scores = other(data.test_inputs)
+        assert scores.device.type == device
+        state = other.state_dict().values()
+        return [scores.cpu(), *(each.cpu() for each in state if isinstance(each, torch.Tensor))]
+
+    return change
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in GROUPS])
+def test_every_change_is_the_same_on_another_device(name, changed, other_device):
+    near, far = changed(name, "cpu"), changed(name, other_device)
+    if isinstance(near, str):
+        assert far == near
+    else:
+        assert len(far) == len(near)
+        assert all(map(torch.equal, far, near))
