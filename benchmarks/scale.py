@@ -8,19 +8,22 @@ parts to measure them anew.
 import json
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeAlias
 
 import torch
 
 from cifar import data_folder
 from results_file import RESULTS, write
-from scale_cost import measure_cost, measure_share
+from scale_cost import SUBJECTS, measure_cost, measure_share
 from scale_detection import measure_rows
 from scale_ghosts import measure_ghosts
+from scale_gpu import measure_gpu
 from scale_growth import measure_growth
 from scale_layouts import measure_layouts
 from scale_memory import measure_memory
 
+GPU = "gpu_"
 Figures: TypeAlias = Mapping[str, float]
 """Measured numbers by their names."""
 
@@ -35,6 +38,7 @@ PARTS: Mapping[str, Callable[[], Figures]] = {
     "rows_vit": lambda: measure_rows("vit"),
     "rows_vgg_face": lambda: measure_rows("vgg_face"),
     "memory": measure_memory,
+    **{f"{GPU}{name}": partial(measure_gpu, name) for name in SUBJECTS},
 }
 """What is measured, in this order."""
 
@@ -45,7 +49,8 @@ def main() -> None:
         print("skipped: it needs the real data")
         return
     known = read_parts()
-    for name in sys.argv[1:] or [each for each in PARTS if each not in known]:
+    here = [each for each in PARTS if torch.cuda.is_available() or not each.startswith(GPU)]
+    for name in sys.argv[1:] or [each for each in here if each not in known]:
         print(f"scale: {name} ...", flush=True)
         torch.set_num_threads(2)
         known[name] = PARTS[name]()

@@ -18,7 +18,14 @@ from cost import (
     published_seconds,
 )
 from modelseal.calibration.noise import Calibration, calibrate
-from modelseal.calibration.variants import BatchSize, ChannelsLast, Float64, Nnpack, Threads
+from modelseal.calibration.variants import (
+    BatchSize,
+    ChannelsLast,
+    Float64,
+    Nnpack,
+    Threads,
+    Variant,
+)
 from modelseal.generation.legacy import PUBLISHED, legacy
 from modelseal.generation.naturalness import measure_psnr
 from modelseal.models.loading import Model
@@ -109,10 +116,12 @@ def measure_cost(name: str) -> Mapping[str, float]:
     }
 
 
-def judge(subject: Subject, made: Tensor) -> tuple[Calibration, Tensor]:
-    """How samples fare in the quick variants, and which of them are accepted."""
-    recipe = subject.recipe
-    found = calibrate(subject.model.network, made, spec=recipe.spec, variants=QUICK)
+def judge(
+    subject: Subject, made: Tensor, *, others: tuple[Variant, ...] = ()
+) -> tuple[Calibration, Tensor]:
+    """How samples fare in the quick variants and others, and which of them are accepted."""
+    recipe, variants = subject.recipe, (*QUICK, *others)
+    found = calibrate(subject.model.network, made, spec=recipe.spec, variants=variants)
     naturals = measure_margin(subject.model, subject.starts, recipe).numpy()
     return found, torch.from_numpy(accept(found, recipe, naturals=naturals))
 

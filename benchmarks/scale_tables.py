@@ -21,6 +21,8 @@ CHANGES = {
     "noise_1e-3": "noise, 1e-3 of each layer's spread",
     "fp16": "weights rounded to fp16",
     "mantissa": "the top mantissa bit of a weight",
+    "mantissa_by_some": "the same, noticed by one of them or another",
+    "mantissa_reached": "the same, any score of the sample changes",
 }
 """The changes, and what they are called."""
 

@@ -1,0 +1,28 @@
+import pytest
+import torch
+
+import scale_gpu
+from modelseal.domain import Domain
+from modelseal.models.devices import device_of
+from modelseal.models.loading import Model
+from modelseal.sealing import Recipe
+from scale_cost import Subject
+
+
+@pytest.fixture
+def subject(tiny, coloured):
+    """A network of three classes and eight images."""
+    model = Model(network=tiny, domain=Domain(shape=(3, 8, 8)))
+    return Subject(model=model, starts=coloured[0][:8], recipe=Recipe(tied=3))
+
+
+def test_what_is_measured_on_a_gpu(subject, other_device, monkeypatch):
+    monkeypatch.setattr(scale_gpu, "open_subject", lambda name: subject)
+    found = scale_gpu.measure_gpu("tiny", other_device)
+    assert 0 < found["scale.tiny.gpu.accepted_share"] <= 1
+    assert found["scale.tiny.seconds_ratio_gpu"] == pytest.approx(
+        found["scale.tiny.gpu.legacy_seconds"] / found["scale.tiny.gpu.seconds"]
+    )
+    # Its arithmetic is the CPU's.
+    assert found["scale.tiny.gpu.largest_move_of_margin"] == 0
+    assert device_of(subject.model.network) == torch.device("cpu")
