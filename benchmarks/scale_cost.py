@@ -37,7 +37,7 @@ from networks import photographs, vgg_face, vit
 # The published loop is measured for so many of its 1,000 steps: they all cost the same.
 STEPS, PUBLISHED_STEPS = 20, 1000
 # The ways of running that a large network can be tried in within a minute.
-QUICK = (BatchSize(2, 1), Threads(1), ChannelsLast(), Float64(), Nnpack())
+QUICK: tuple[Variant, ...] = (BatchSize(2, 1), Threads(1), ChannelsLast(), Float64(), Nnpack())
 GEMM = 3072
 
 
