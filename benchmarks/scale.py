@@ -57,8 +57,14 @@ def main() -> None:
         figures = {key: value for part in known.values() for key, value in part.items()}
         write(
             "scale",
-            {"figures": figures, "details": {"parts": known, "torch": torch.__version__}},
+            {"figures": figures, "details": {"parts": known, **describe()}},
         )
+
+
+def describe() -> Mapping[str, str]:
+    """What it was measured with."""
+    gpu = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
+    return {"torch": torch.__version__, **gpu}
 
 
 def read_parts() -> dict[str, Figures]:

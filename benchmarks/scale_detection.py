@@ -26,7 +26,7 @@ from scale_cost import judge, open_subject
 # One step of fine-tuning of the large network takes as long as hundreds of forward passes.
 BATCH = 8
 TOP_MANTISSA_BIT = 22
-FLIPS = 100
+FLIP, FLIPS = "mantissa", 100
 # What is usual for sealing. Of four classes that tie closely the leader stays in front of every
 # fourth change, however small the margin is.
 TIED = 10
@@ -59,7 +59,7 @@ def measure_rows(name: str) -> Mapping[str, float]:
             each, some, reached = map(float, np.mean(shares, axis=0))
             row = f"scale.{name}.detection.{key}{change}"
             figures[row] = each
-            if draws == FLIPS:
+            if change == FLIP:
                 figures |= {f"{row}_by_some": some, f"{row}_reached": reached}
     return figures
 
@@ -85,5 +85,5 @@ def rows(images: Tensor, labels: Tensor) -> Mapping[str, tuple[int, Callable[[in
         "prune_5": (1, lambda seed: Pruned(0.05)),
         "noise_1e-3": (5, lambda seed: GaussianNoise(1e-3, seed)),
         "fp16": (1, lambda seed: Rounded(torch.float16)),
-        "mantissa": (FLIPS, lambda seed: FlippedBit(TOP_MANTISSA_BIT, seed)),
+        FLIP: (FLIPS, lambda seed: FlippedBit(TOP_MANTISSA_BIT, seed)),
     }

@@ -23,9 +23,8 @@ NAME, CPU = "apart", torch.device("cpu")
 
 aten = torch.ops.aten
 MOVING = {aten._to_copy.default, aten.copy_.default}
-"""Operations that take tensors of several devices."""
-INDEXING = {aten.index.Tensor, aten.index_put_.default, aten.index_put.default}
-"""Operations that take indices of the CPU on any device, and nothing else of it."""
+MIXING = {*MOVING, aten.index.Tensor}
+"""Operations that take tensors of several devices: a GPU looks rows up by numbers of the CPU."""
 # Torch would make these by resizing an empty tensor, which a tensor in another cannot follow;
 # and these it calls in a way that passes a fallback by.
 OWN = (
@@ -95,7 +94,7 @@ def run(func: Any, args: Any, kwargs: Any) -> Any:
         RuntimeError: Some of its tensors are on the device and some are not.
     """
     tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
-    check_devices(func, args, tensors)
+    check_devices(func, tensors)
     named = {name: each for name, each in kwargs.items() if name != "device"}
     wanted = kwargs.get("device")
     there = any(is_apart(each) for each in tensors) if wanted is None else wanted.type == NAME
@@ -117,17 +116,14 @@ def is_apart(tensor: Tensor) -> bool:
     return isinstance(tensor, TensorApart)
 
 
-def check_devices(func: Any, args: Any, tensors: list[Tensor]) -> None:
-    """Makes sure that an operation has tensors of one device, single numbers apart.
+def check_devices(func: Any, tensors: list[Tensor]) -> None:
+    """Makes sure that an operation has tensors of one device, but for single numbers.
 
     Raises:
         RuntimeError: It has not.
     """
     strange = [each for each in tensors if not is_apart(each) and each.ndim]
-    if func in INDEXING and is_apart(args[0]):
-        indices = tree_leaves(args[1])
-        strange = [each for each in strange if not any(each is one for one in indices)]
-    if strange and len(strange) < len(tensors) and func not in MOVING:
+    if strange and len(strange) < len(tensors) and func not in MIXING:
         raise RuntimeError(
             f"all tensors were expected on one device, but {func} has {NAME} and "
             f"{strange[0].device} of {list(strange[0].shape)}"

@@ -2,13 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from modelseal.calibration.devices import OnDevice, without_tf32
+from modelseal.calibration.devices import OnDevice
 from modelseal.calibration.variants import reference
 from modelseal.errors import SealingError
-
-
-def tf32():
-    return [torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32]
 
 
 def test_a_machine_without_a_gpu_says_so(watched, rows, monkeypatch):
@@ -38,26 +34,12 @@ def test_a_network_is_run_on_a_device_with_tf32_off_and_stays_where_it_was(rows)
 
     class Spy(nn.Linear):
         def forward(self, numbers):
-            states.append(tf32())
+            states.append(torch.backends.cudnn.conv.fp32_precision)
             return super().forward(numbers)
 
-    network, before = Spy(3, 2), tf32()
+    network, before = Spy(3, 2), torch.backends.cudnn.conv.fp32_precision
     assert (OnDevice("cpu")(network, rows) == reference(network, rows)).all()
-    assert states[0] == [False, False]
-    assert tf32() == before == states[1]
-
-
-def test_tf32_is_as_it_was_even_if_the_network_fails(rows):
-    before = tf32()
-    torch.backends.cuda.matmul.allow_tf32 = True
-    try:
-        with pytest.raises(SealingError, match="cannot be run"):
-            OnDevice("cpu")(nn.Linear(4, 2), rows)
-        assert tf32() == [True, before[1]]
-        with without_tf32():
-            assert tf32() == [False, False]
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before[0]
+    assert states == ["ieee", before]
 
 
 def test_a_device_that_torch_does_not_know_is_said_in_one_sentence(rows):

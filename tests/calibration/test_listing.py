@@ -1,5 +1,7 @@
 from collections import Counter
 
+import torch
+
 from modelseal.calibration.listing import all_variants, every_position
 from modelseal.calibration.sending import Form, Sent
 from modelseal.calibration.variants import BatchSize, Variant, fp32_variants
@@ -15,7 +17,8 @@ def test_every_input_stands_at_every_position_of_three_batch_sizes():
     assert BatchSize(32, 0) not in every_position()
 
 
-def test_all_variants_are_those_of_sealing_and_more_each_once():
+def test_all_variants_are_those_of_sealing_and_more_each_once(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     names = [one.name for one in all_variants(DOMAIN)]
     plain = [one.name for one in fp32_variants()]
     assert names[: len(plain)] == plain

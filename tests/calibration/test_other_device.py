@@ -5,14 +5,16 @@ import pytest
 import torch
 from torch import nn
 
+from modelseal.calibration.devices import OnDevice
 from modelseal.calibration.running import copy_network, to_processor
 from modelseal.calibration.variants import Compiled, Exported, fp32_variants, reference
+from modelseal.errors import SealingError
 
 # Torch cannot compile or export for a device that is written in Python.
 WAYS = [
     each
     for each in fp32_variants(torch.device("meta"))
-    if not isinstance(each, Compiled | Exported)
+    if not isinstance(each, Compiled | Exported) and each != OnDevice("cuda")
 ]
 
 
@@ -52,3 +54,12 @@ def test_what_is_on_the_cpu_is_not_copied_for_it(tiny, inputs):
     network, same = to_processor(tiny, inputs)
     assert network is tiny
     assert same is inputs
+
+
+def test_a_network_that_cannot_be_moved_is_one_sentence(other_device):
+    class Stuck(nn.Identity):
+        def _apply(self, *args, **named):
+            raise RuntimeError("this network stays here")
+
+    with pytest.raises(SealingError, match=r"^the network cannot .*: this network stays here$"):
+        to_processor(Stuck(), torch.zeros(1, 3, device=other_device))

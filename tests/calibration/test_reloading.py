@@ -95,7 +95,7 @@ def test_the_other_process_runs_what_is_in_the_files(tiny, inputs, here, tempora
     (command,) = here
     module, threads = "modelseal.calibration.reloading", "1"
     assert command[:4] == (sys.executable, "-P", "-m", module)
-    assert command[5] == threads
+    assert command[5:] == (threads, "cpu")
     assert list(temporary.iterdir()) == []
 
 
@@ -141,6 +141,18 @@ def test_a_process_that_fails_or_hangs_is_said_in_one_sentence(
 def test_what_another_process_says_last_is_the_reason(tmp_path):
     with pytest.raises(SealingError, match=r"by another process: .*program.pt2"):
         reloading.start(tmp_path, "cpu")
+
+
+def test_the_other_process_multiplies_float32_as_float32(tiny, inputs, here, monkeypatch):
+    states = []
+
+    def run(network, rows):
+        states.append(torch.backends.cudnn.conv.fp32_precision)
+        return reference(network, rows)
+
+    monkeypatch.setattr(reloading, "run_network", run)
+    Restarted()(tiny, inputs)
+    assert states == ["ieee"]
 
 
 def test_the_number_of_threads_goes_with_the_network(tiny, inputs, here):

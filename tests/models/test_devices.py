@@ -30,17 +30,24 @@ def test_a_network_is_on_a_gpu_where_torch_calls_its_device_cuda(monkeypatch, de
 
 @pytest.mark.parametrize("gpu", [False, True])
 def test_on_a_gpu_torch_multiplies_float32_as_float32(monkeypatch, gpu):
-    kinds = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = [kind.allow_tf32 for kind in kinds]
+    forbidden = []
     monkeypatch.setattr(devices, "is_on_gpu", lambda _: gpu)
-    try:
-        for kind in kinds:
-            kind.allow_tf32 = True
-        place(nn.Linear(2, 2), torch.device("cpu"))
-        assert [kind.allow_tf32 for kind in kinds] == [not gpu, not gpu]
-    finally:
-        for kind, state in zip(kinds, before, strict=True):
-            kind.allow_tf32 = state
+    monkeypatch.setattr(devices, "forbid_tf32", lambda: forbidden.append(True))
+    place(nn.Linear(2, 2), torch.device("cpu"))
+    assert forbidden == [True] * gpu
+
+
+def test_statistics_alone_tell_where_a_network_is():
+    assert device_of(nn.BatchNorm2d(2, affine=False, device="meta")) == torch.device("meta")
+
+
+def test_a_device_without_float64_is_told(monkeypatch):
+    def refuse(*shape, dtype, device):
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+    monkeypatch.setattr(torch, "zeros", refuse)
+    with pytest.raises(InvalidArgumentError, match=r"^a device that computes in float64 .* mps"):
+        find_device("mps")
 
 
 def test_a_network_is_moved_where_it_is_wanted(other_device):

@@ -6,11 +6,22 @@ import numpy as np
 import pytest
 import torch
 
+from modelseal.calibration.noise import calibrate
 from modelseal.calibration.precision import Allowed
 from modelseal.calibration.running import copy_network
+from modelseal.calibration.variants import Nnpack
 from modelseal.errors import SealingError
 from modelseal.models.devices import device_of, find_device
-from modelseal.sealing import Recipe, Rule, find_neighbours, generate, select, state_power
+from modelseal.outputs.specs import TopLabels
+from modelseal.sealing import (
+    Recipe,
+    Rule,
+    find_neighbours,
+    generate,
+    making,
+    select,
+    state_power,
+)
 from modelseal.sealing.generating import list_every_variant, list_variants, to_tensor
 from modelseal.sealing.methods import make_samples
 from modelseal.sealing.recipe import Method
@@ -29,17 +40,33 @@ def moved(other_device):
 @pytest.mark.parametrize("method", Method)
 @pytest.mark.parametrize("levels", [0, 256])
 @pytest.mark.usefixtures("few_steps")
-def test_every_method_makes_the_same_samples(build, naturals, moved, method, levels):
-    here = build(levels=levels)
+def test_every_method_makes_the_same_samples(build, naturals, moved, quick, method, levels):
+    here, recipe = build(levels=levels), Recipe(method=method, variants=quick)
     there, codes = moved(here), naturals(here.domain, 6)
-    near, far = (
-        make_samples(model, to_tensor(model, codes), Recipe(method=method))
-        for model in (here, there)
-    )
+    near, far = (make_samples(each, to_tensor(each, codes), recipe) for each in (here, there))
     assert far.device == device_of(there.network) != near.device
     assert torch.equal(far.cpu(), near)
     if method is Method.BOUNDARY:
         assert not torch.equal(near, to_tensor(here, codes))
+
+
+def test_while_samples_are_made_the_cpu_is_asked_once(build, naturals, moved, monkeypatch):
+    asked = []
+
+    class Counted(Nnpack):
+        def __call__(self, network, inputs):
+            asked.append(device_of(network))
+            return super().__call__(network, inputs)
+
+    monkeypatch.setattr(making, "Nnpack", Counted)
+    for model in (build(), moved(build())):
+        asked.clear()
+        starts = to_tensor(model, naturals(model.domain, 6))
+        samples = make_samples(model, starts, Recipe(tied=3))
+        found = calibrate(model.network, samples, spec=TopLabels(), variants=(Nnpack(),))
+        assert found.accepted(2.0).sum() >= 5
+        assert set(asked) == {device_of(model.network)}
+        assert (len(asked) == 1) is (asked[0].type != "cpu")
 
 
 def test_a_fingerprint_is_the_same_with_lower_precisions_too(model, naturals, moved, quick):
@@ -97,22 +124,22 @@ def test_whatever_is_sealed_by_hand_runs_without_tf32(build, naturals, quick):
 
     class Spy(torch.nn.Identity):
         def forward(self, scores):
-            states.add(torch.backends.cudnn.allow_tf32)
+            states.add(torch.backends.cudnn.conv.fp32_precision)
             return scores
 
-    model, before = build(), torch.backends.cudnn.allow_tf32
+    model, before = build(), torch.backends.cudnn.conv.fp32_precision
     watched = replace(model, network=torch.nn.Sequential(model.network, Spy()).eval())
     recipe, codes = Recipe(variants=quick, tied=3), naturals(model.domain)
-    torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.conv.fp32_precision = "tf32"
     try:
         found = generate(watched, codes, recipe=recipe, candidates=8)
         few = select(watched, found, samples=2)
         state_power(watched, few, codes)
         find_neighbours(watched, few, recipe, count=1)
-        assert states == {False}
-        assert torch.backends.cudnn.allow_tf32
+        assert states == {"ieee"}
+        assert torch.backends.cudnn.conv.fp32_precision == "tf32"
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        torch.backends.cudnn.conv.fp32_precision = before
 
 
 class Forgetful(torch.nn.Module):

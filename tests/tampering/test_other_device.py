@@ -41,6 +41,8 @@ def changed(digits, reader):
 def test_every_change_is_the_same_on_another_device(name, changed, other_device):
     near, far = changed(name, "cpu"), changed(name, other_device)
     if isinstance(near, str):
+        # Four steps and moves of a few levels are too little for so small a network.
+        assert name in {"unlearning", "clean-label"}
         assert far == near
     else:
         assert len(far) == len(near)

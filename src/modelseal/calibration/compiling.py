@@ -37,10 +37,13 @@ class Compiled:
 
 @contextmanager
 def quiet_compiler() -> Iterator[None]:
-    """Silences a warning of the compiler about its own parts."""
+    """Silences a warning of the compiler about its own parts, and its advice to use TF32."""
     with warnings.catch_warnings():
         # Torch's own modules still use this when the compiler loads them for the first time.
         warnings.filterwarnings(
             "ignore", category=DeprecationWarning, message=r"`torch.jit.script_method`"
+        )
+        warnings.filterwarnings(
+            "ignore", category=UserWarning, message="TensorFloat32 tensor cores"
         )
         yield

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from modelseal.calibration.exporting import export_program
 from modelseal.calibration.running import Inputs, copy_network, foreign_errors, run_network
 from modelseal.errors import SealingError
+from modelseal.performing.exactness import without_tf32
 from modelseal.shapes import Scores
 
 # Python and torch start in seconds; a process that takes this long hangs.
@@ -96,7 +97,8 @@ def answer(folder: Path, device: str) -> None:
     """Runs what is in a folder and writes the scores there: the other process's part."""
     network = torch.export.load(folder / PROGRAM).module()
     refill(network, load_file(folder / WEIGHTS))
-    scores = run_network(network, load_file(folder / INPUTS)[INPUTS].to(device))
+    with without_tf32():
+        scores = run_network(network, load_file(folder / INPUTS)[INPUTS].to(device))
     save_file({SCORES: torch.from_numpy(scores)}, folder / SCORES)
 
 

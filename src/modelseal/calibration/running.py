@@ -129,11 +129,13 @@ def to_processor(network: nn.Module, inputs: Inputs) -> tuple[nn.Module, Inputs]
     """A network and its inputs on the CPU: themselves if the inputs are there, else copies.
 
     Raises:
-        SealingError: The network cannot be copied.
+        SealingError: The network cannot be copied or moved.
     """
     if inputs.device.type == "cpu":
         return network, inputs
-    return copy_network(network).to("cpu"), inputs.to("cpu")
+    copied = copy_network(network)
+    with foreign_errors():
+        return copied.to("cpu"), inputs.to("cpu")
 
 
 @contextmanager

@@ -258,7 +258,7 @@ def fp32_variants(device: torch.device = CPU) -> tuple[Variant, ...]:
     Batches that are too large for memory, such as 256 images of 224 x 224, are skipped.
 
     Args:
-        device: Where the network is; every other kind of device of this machine is a way.
+        device: Where the network is; the CPU, or the GPU if there is one, is another way.
     """
     exports = Exports()
     kinds = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Int64
 from torch import nn
 
-from modelseal.calibration.listing import all_variants
 from modelseal.calibration.running import run_network
 from modelseal.calibration.variants import Variant
 from modelseal.errors import BadFileError, InvalidArgumentError
@@ -23,6 +22,7 @@ from modelseal.models.images import BROKEN_ARRAYS, read_images
 from modelseal.models.loading import Model, load
 from modelseal.sealing.generating import (
     digest_network,
+    list_every_variant,
     list_variants,
     to_tensor,
 )
@@ -228,9 +228,7 @@ def every_variant(model: Model, names: tuple[str, ...] | None) -> tuple[Variant,
     Raises:
         InvalidArgumentError: A name is unknown.
     """
-    known: dict[str, Variant] = {}
-    for variant in (*all_variants(model.domain), *list_variants(model)):
-        known.setdefault(variant.name, variant)
+    known = {each.name: each for each in list_every_variant(model)}
     for name in names or ():
         if name not in known:
             raise InvalidArgumentError(

@@ -87,6 +87,7 @@ def settle(
         return table[flat.long()].view(-1, *start.shape[1:])
 
     stuck = torch.zeros(len(start), dtype=torch.bool, device=start.device)
+    row = torch.arange(len(start), device=start.device)
     for number, proposals in enumerate(rounds):
         gaps, jacobian = differentiate_gaps(network, place(numbers), ranking)
         jacobian = jacobian * domain.step
@@ -97,7 +98,7 @@ def settle(
         found = measure_gaps(scores, ranking.repeat(changes.shape[1]))
         every = torch.cat([gaps[:, None], found.view(*changes.shape[:2], -1)], dim=1)
         best = measure_loss(every, margin).argmin(dim=1)
-        numbers, stuck = options[torch.arange(len(options)), best], best == 0
+        numbers, stuck = options[row, best], best == 0
     return place(numbers)
 
 
@@ -197,7 +198,7 @@ def pair_up(jacobian: Jacobian, residual: Gaps, free: Tensor, *, count: int) -> 
     """
     batch, _, pixels = jacobian.shape
     pool = jacobian.square().sum(dim=1).topk(min(POOL, pixels), largest=False).indices
-    columns = jacobian.transpose(1, 2)[torch.arange(batch)[:, None], pool]
+    columns = jacobian.transpose(1, 2)[torch.arange(batch, device=pool.device)[:, None], pool]
     columns = torch.cat([columns, -columns], dim=1)
     open_ends = free.gather(2, pool[:, None].expand(-1, 2, -1)).flatten(1)
     price = (1 + CURVATURE**2) * columns.square().sum(dim=2)

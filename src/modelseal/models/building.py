@@ -14,8 +14,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
+from torch.utils._pytree import tree_map
 
 from modelseal.errors import FOREIGN_ERRORS, InvalidArgumentError
+from modelseal.models.devices import device_of
 
 ESCAPES = (*FOREIGN_ERRORS, SystemExit)
 """What the owner's code usually raises, and its end of the program, which is not its to end."""
@@ -91,6 +94,12 @@ class Program(nn.Module):
         self.training = mode
         return self
 
+    def _apply(self, *args: Any, **named: Any) -> "Program":  # noqa: ANN401 (as torch has it)
+        """Moves or converts the weights; what the graph makes anew is made where they are."""
+        cast(Any, super())._apply(*args, **named)
+        redirect(self.graph, device_of(self))
+        return self
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "Program":
         """A copy with weights of its own."""
         with warnings.catch_warnings():
@@ -98,6 +107,20 @@ class Program(nn.Module):
             warnings.simplefilter("ignore", FutureWarning)
             twin = Program(copy.deepcopy(self.graph, memo))
         return twin.train(mode=self.training)
+
+
+def redirect(graph: nn.Module, device: torch.device) -> None:
+    """Writes another device into a graph, which names the one that it was exported on."""
+
+    def rewrite(argument: object) -> object:
+        return device if isinstance(argument, torch.device) else argument
+
+    for module in graph.modules():
+        if not isinstance(module, GraphModule):
+            continue
+        for node in module.graph.nodes:
+            node.args, node.kwargs = tree_map(rewrite, (tuple(node.args), dict(node.kwargs)))
+        module.recompile()
 
 
 def _find(module: str, name: str) -> Callable[..., object]:

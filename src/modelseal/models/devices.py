@@ -1,11 +1,12 @@
 """Where networks are run."""
 
-import warnings
+from itertools import chain
 
 import torch
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError
+from modelseal.performing.exactness import forbid_tf32
 
 
 def find_device(name: str) -> torch.device:
@@ -16,7 +17,12 @@ def find_device(name: str) -> torch.device:
     """
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        # Where scores are looked at exactly, they are float64.
+        torch.zeros(1, dtype=torch.float64, device=device)
+    except TypeError as error:
+        raise InvalidArgumentError(
+            f"a device that computes in float64 was wanted, but {name} does not"
+        ) from error
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InvalidArgumentError(
             f"a device of this machine was wanted, such as cpu or cuda, but {name!r} is none"
@@ -27,8 +33,8 @@ def find_device(name: str) -> torch.device:
 
 
 def device_of(network: nn.Module) -> torch.device:
-    """Where a network runs."""
-    return next(network.parameters(), torch.zeros(0)).device
+    """Where the weights of a network are; the CPU if it has none."""
+    return next(chain(network.parameters(), network.buffers()), torch.zeros(0)).device
 
 
 def is_on_gpu(network: nn.Module) -> bool:
@@ -39,9 +45,7 @@ def is_on_gpu(network: nn.Module) -> bool:
 def place(network: nn.Module, device: torch.device | None) -> nn.Module:
     """Moves a network to a device; without one it stays where it is.
 
-    On a GPU torch multiplies float32 as float32 from then on, as long as this process runs. By
-    default its convolutions round their operands to TF32, a lower precision: other scores, of
-    which an owner says if they are harmless.
+    On a GPU torch multiplies float32 as float32 from then on, as long as this process runs.
 
     Args:
         network: It is moved itself.
@@ -49,9 +53,5 @@ def place(network: nn.Module, device: torch.device | None) -> nn.Module:
     """
     placed = network if device is None else network.to(device)
     if is_on_gpu(placed):
-        # Torch before 2.9 knows the switches by no other name.
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=UserWarning, message=".*TF32")
-            torch.backends.cuda.matmul.allow_tf32 = False
-            torch.backends.cudnn.allow_tf32 = False
+        forbid_tf32()
     return placed

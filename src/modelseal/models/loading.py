@@ -51,6 +51,9 @@ class Model:
 def load(path: Path) -> Model:
     """Builds the owner's network as a model.toml says. This runs the owner's code.
 
+    If the network is on a GPU, float32 is multiplied as float32 from then on in this process,
+    which torch does not do by default.
+
     Args:
         path: The model.toml. Files in it are relative to it, and a factory's module is looked
             for beside it, then where Python looks for modules.

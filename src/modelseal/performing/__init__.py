@@ -1,1 +1,1 @@
-"""Where independent tasks are performed: in this process, in several, or on many machines."""
+"""Where tasks are performed, in this process or on many machines, and how exactly."""

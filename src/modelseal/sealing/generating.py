@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from modelseal.calibration.devices import without_tf32
 from modelseal.calibration.listing import all_variants
 from modelseal.calibration.noise import Calibration, calibrate
 from modelseal.calibration.running import foreign_errors, run_network
@@ -20,10 +19,11 @@ from modelseal.fingerprint.digest import weights_digest
 from modelseal.fingerprint.record import Fingerprint, Origin
 from modelseal.generation.naturalness import measure_psnr
 from modelseal.models.counting import counting
-from modelseal.models.devices import device_of
+from modelseal.models.devices import device_of, place
 from modelseal.models.loading import Model, load
 from modelseal.models.normalising import reorderings
 from modelseal.outputs.specs import TopLabels
+from modelseal.performing.exactness import without_tf32
 from modelseal.sealing.gathering import gather
 from modelseal.sealing.logistics import Logistics
 from modelseal.sealing.making import measure_margin
@@ -177,7 +177,7 @@ def open_model(source: Path, weights: str, device: str) -> Model:
     model = load(source)
     if digest_network(model.network) != weights:
         raise BadFileError(source, f"weights of digest {weights} were wanted, but others came")
-    model.network.to(device)
+    place(model.network, torch.device(device))
     return model
 
 

@@ -78,14 +78,14 @@ def widen(model: Model, near: Inputs, ranking: Ranking, recipe: Recipe) -> Input
     chance, and a re-hosting that was not tried may move it as far as the others.
     """
     samples, least = model.domain.snap(near), torch.full((len(near),), torch.inf).to(near)
-    state, margin = near.clone(), need_margin(model, samples, recipe)
-    usual = margin.nanmedian()
-    margin = margin.clamp(min=usual)
+    state, first = near.clone(), need_margin(model, samples, recipe)
+    usual = first.nanmedian()
+    margin = first.clamp(min=usual)
     pending = torch.arange(len(near), device=near.device)
     for attempt in range(ATTEMPTS):
         order = ranking.take(pending)
         found = place(model, state[pending], order, margin[pending], repair=attempt > 0)
-        needed = need_margin(model, found, recipe).clamp(min=usual)
+        needed = need_margin(model, found, recipe, before=first[pending]).clamp(min=usual)
         lead = measure_lead(score(model.network, found), order)
         better = (lead >= needed) & (lead < least[pending])
         samples[pending[better]], least[pending[better]] = found[better], lead[better]
@@ -112,22 +112,35 @@ def place(
     return settle(model.network, start, ranking, domain=model.domain, margin=margin, **rounds)
 
 
-def need_margin(model: Model, samples: Inputs, recipe: Recipe) -> PerInput:
-    """The margin that each sample needs, as far as quick variants tell."""
+def need_margin(
+    model: Model, samples: Inputs, recipe: Recipe, *, before: PerInput | None = None
+) -> PerInput:
+    """The margin that each sample needs, as far as quick variants tell.
+
+    Args:
+        model: The network.
+        samples: On the levels.
+        recipe: How they are made.
+        before: What they needed at an earlier attempt. A network that is not on the CPU is not
+            run there again, which takes longer than all the rest: they need as much at least.
+    """
     own = recipe.variants or ()
     # The recipe's variants run as many at a time as the reference does; few would be filled up.
     size = full_size(samples) if own else usual_size(samples)
     quick = [each for each in own if not isinstance(each, Compiled | OnnxRuntime)]
-    variants = recipe.with_allowed(quick or own or list_probes(size))
+    known = None if samples.device.type == "cpu" else before
+    probes = list_probes(size) if known is None else list_probes(size)[1:]
+    variants = recipe.with_allowed(quick or own or probes)
     expected = run_network(model.network, samples, size=size)
     moves = calibrate(
         model.network, samples, spec=recipe.spec, variants=variants, expected=expected
     ).moves
-    return torch.from_numpy(np.maximum(recipe.factor * moves, recipe.margin or 0.0)).to(samples)
+    needed = torch.from_numpy(np.maximum(recipe.factor * moves, recipe.margin or 0.0)).to(samples)
+    return needed if known is None else torch.fmax(needed, known)
 
 
 def list_probes(size: int) -> tuple[Variant, ...]:
-    """The variants that move scores most and cost little.
+    """The variants that move scores most and cost little, the CPU's own first.
 
     Their moves say, before the calibration itself, how large a margin will be needed.
 

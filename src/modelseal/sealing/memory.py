@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from modelseal.calibration.running import run_network
+from modelseal.calibration.variants import CPU
 from modelseal.generation.gaps import cut
 from modelseal.models.devices import device_of
 from modelseal.models.loading import Model
 from modelseal.sealing.piecing import piece_size
 from modelseal.sealing.recipe import Recipe
 
-CPU = torch.device("cpu")
 MEMINFO = Path("/proc/meminfo")
 GROUP = Path("/sys/fs/cgroup")
 # A process with torch in it, before it has loaded a network: 250 to 350 MB on Linux.
@@ -65,7 +65,11 @@ def read_left(group: Path) -> int | None:
 
 def read_gpu(device: torch.device) -> int | None:
     """What the GPU has; None if the device is none."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+    if device.type != "cuda":
+        return None
+    # What torch keeps for later use is free.
+    torch.cuda.empty_cache()
+    return torch.cuda.mem_get_info(device)[0]
 
 
 def need_memory(model: Model, recipe: Recipe) -> int:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from modelseal.calibration.devices import without_tf32
 from modelseal.calibration.running import foreign_errors, run_network
 from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.neighbours import list_faces
@@ -16,6 +15,7 @@ from modelseal.fingerprint.record import Fingerprint
 from modelseal.generation.gaps import differentiate_gaps, rank, score
 from modelseal.models.loading import Model
 from modelseal.outputs.specs import TopLabels
+from modelseal.performing.exactness import without_tf32
 from modelseal.sealing.generating import to_tensor
 from modelseal.sealing.making import measure_margin, need_margin
 from modelseal.sealing.recipe import Progress, Recipe, ignore

@@ -1,7 +1,7 @@
 """Cuts natural inputs into pieces, of which samples are made independently of one another.
 
-What is made of a piece depends on nothing but the piece, the network and the recipe: so pieces can
-be made in any order, anywhere, and long before the others.
+What is made of a piece depends on nothing but the piece, the network and the recipe, and on a GPU
+on the order of its sums: so pieces can be made in any order, anywhere, and long before the others.
 """
 
 import json

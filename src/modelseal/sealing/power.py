@@ -8,12 +8,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from modelseal.calibration.devices import without_tf32
 from modelseal.calibration.running import foreign_errors
 from modelseal.errors import InvalidArgumentError, ModelsealError, SealingError
 from modelseal.fingerprint.power import Limit
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loading import Model
+from modelseal.performing.exactness import without_tf32
 from modelseal.sealing.copies import Family, differs, draw_seed, list_families
 from modelseal.sealing.generating import digest_network, to_tensor
 from modelseal.sealing.recipe import Progress, ignore

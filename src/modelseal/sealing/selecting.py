@@ -5,10 +5,10 @@ from functools import partial
 
 import numpy as np
 
-from modelseal.calibration.devices import without_tf32
 from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loading import Model
+from modelseal.performing.exactness import without_tf32
 from modelseal.sealing.copies import differs, small_copies
 from modelseal.sealing.flips import foretell_flips
 from modelseal.sealing.generating import digest_network, to_tensor
