@@ -25,7 +25,7 @@ def test_a_stage_writes_at_most_one_line_for_each_tenth(capsys, clock):
         clock.now += 1.0
         lines.report("generate", done, 1000)
     written = capsys.readouterr().err.splitlines()
-    assert written == [f"generate: {100 * step} of 1000" for step in range(11)]
+    assert written == [f"generate: {100 * step} of 1000 candidates" for step in range(11)]
 
 
 def test_short_work_writes_nothing(capsys, clock):
@@ -42,9 +42,9 @@ def test_lines_are_a_second_apart(capsys, clock):
         clock.now += 0.4
         lines.report("verify", done, 10)
     assert capsys.readouterr().err.splitlines() == [
-        "verify: 3 of 10",
-        "verify: 6 of 10",
-        "verify: 9 of 10",
+        "verify: 3 of 10 questions",
+        "verify: 6 of 10 questions",
+        "verify: 9 of 10 questions",
     ]
 
 
@@ -54,8 +54,8 @@ def test_each_stage_is_told_by_itself(capsys, clock):
         clock.now += 5
         lines.report(stage, done, total)
     assert capsys.readouterr().err.splitlines() == [
-        "generate: 4 of 4",
-        "calibrate: 0 of 9",
+        "generate: 4 of 4 candidates",
+        "calibrate: 0 of 9 ways of running",
         "select: 0 of 0",
     ]
 
@@ -64,7 +64,7 @@ def test_progress_goes_to_standard_error_only(capsys, monkeypatch):
     monkeypatch.setattr("modelseal.cli.progress.PAUSE", 0.0)
     with reporting() as report:
         report("verify", 1, 2)
-    assert capsys.readouterr() == ("", "verify: 1 of 2\n")
+    assert capsys.readouterr() == ("", "verify: 1 of 2 questions\n")
 
 
 def test_a_terminal_gets_bars_with_the_time_left_which_are_gone_at_the_end(capsys, monkeypatch):

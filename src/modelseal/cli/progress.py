@@ -16,6 +16,15 @@ PAUSE = 1.0
 STEPS = 10
 """Plain lines tell of so many steps of a stage at the most."""
 
+UNITS = {
+    "generate": "candidates",
+    "calibrate": "ways of running",
+    "power": "families of changes",
+    "neighbours": "samples",
+    "verify": "questions",
+}
+"""What is counted in stages whose names do not say it."""
+
 
 @contextmanager
 def reporting() -> Iterator[Progress]:
@@ -72,4 +81,4 @@ class Lines:
         now = self.clock()
         if step > self.step.get(stage, -1) and now - self.written >= PAUSE:
             self.step[stage], self.written = step, now
-            self.paper.write(f"{stage}: {done} of {total}")
+            self.paper.write(f"{stage}: {done} of {total} {UNITS.get(stage, '')}".rstrip())
