@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given
@@ -162,3 +164,14 @@ def test_a_ranking_is_sorted_by_other_scores_and_its_rows_can_be_replaced(proble
     mixed = ranking.put(torch.tensor([1, 3]), other.take(torch.tensor([1, 3])))
     wanted = [ranking.classes[0], other.classes[1], ranking.classes[2], other.classes[3]]
     assert mixed.classes.tolist() == torch.stack(wanted).tolist()
+
+
+@pytest.mark.parametrize(("gigabytes", "times"), [(4, 1), (8, 1), (23.9, 2), (80, 10)])
+def test_a_gpu_runs_as_many_at_once_as_its_memory_holds(monkeypatch, gigabytes, times):
+    def tell(device):
+        assert device == torch.device("cuda:1")
+        return SimpleNamespace(total_memory=int(gigabytes * 2**30))
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", tell)
+    assert module.make_room(torch.device("cuda:1")) == times * module.PIECE
+    assert module.make_room(torch.device("cpu")) == module.PIECE

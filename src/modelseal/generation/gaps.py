@@ -17,6 +17,8 @@ from modelseal.generation.shapes import Classes, Gaps, Inputs, Jacobian, PerInpu
 # Values in one piece of a batch: big enough to keep two cores busy (more gains nothing on a
 # CPU), small enough that the activations of a wide network at 224 x 224 stay under 2 GB.
 PIECE = 2**19
+# A GPU is kept busy by as many such pieces at once as it has times so many bytes.
+FOR_A_PIECE = 8 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -75,9 +77,17 @@ def rank(scores: Scores, *, tied: int, shown: int = 1) -> Ranking:
 
 def cut(inputs: Inputs) -> tuple[Tensor, ...]:
     """The numbers of the inputs, in pieces that fit into memory."""
-    piece = max(PIECE // prod(inputs.shape[1:]), 1)
+    piece = max(make_room(inputs.device) // prod(inputs.shape[1:]), 1)
     numbers = torch.arange(len(inputs), device=inputs.device)
     return torch.split(numbers, piece)
+
+
+def make_room(device: torch.device) -> int:
+    """How many values of inputs are run at once: on a GPU in proportion to its memory."""
+    if device.type != "cuda":
+        return PIECE
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return PIECE * max(memory // FOR_A_PIECE, 1)
 
 
 def score(network: nn.Module, inputs: Inputs) -> Scores:

@@ -82,7 +82,7 @@ def need_memory(model: Model, recipe: Recipe) -> int:
         SealingError: The network cannot be run.
     """
     size, shape = piece_size(model.domain), model.domain.shape
-    together = len(cut(torch.empty(1).expand(size, *shape))[0])
+    together = len(cut(torch.empty(1, device=device_of(model.network)).expand(size, *shape))[0])
     jacobian = size * (max(recipe.tied, recipe.shown + 1) - 1) * prod(shape) * FLOAT
     return (
         BARE
