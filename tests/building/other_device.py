@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import return_and_correct_aliasing
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 from torch.utils.backend_registration import (
     _DummyBackendModule,
     _DummyDeviceGuard,
@@ -22,8 +22,7 @@ from torch.utils.backend_registration import (
 NAME, CPU = "apart", torch.device("cpu")
 
 aten = torch.ops.aten
-MOVING = {aten._to_copy.default, aten.copy_.default}
-MIXING = {*MOVING, aten.index.Tensor}
+MIXING = {aten.copy_.default, aten.index.Tensor}
 """Operations that take tensors of several devices: a GPU looks rows up by numbers of the CPU."""
 # Torch would make these by resizing an empty tensor, which a tensor in another cannot follow;
 # and these it calls in a way that passes a fallback by.
@@ -93,20 +92,20 @@ def run(func: Any, args: Any, kwargs: Any) -> Any:
     Raises:
         RuntimeError: Some of its tensors are on the device and some are not.
     """
-    tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+    leaves = tree_leaves((args, kwargs))
+    tensors = [each for each in leaves if isinstance(each, Tensor)]
     check_devices(func, tensors)
-    named = {name: each for name, each in kwargs.items() if name != "device"}
-    wanted = kwargs.get("device")
-    there = any(is_apart(each) for each in tensors) if wanted is None else wanted.type == NAME
-    plain, plainly = tree_map_only(TensorApart, lambda each: each.kept, (args, named))
-    given = func(*plain, **plainly, **({} if wanted is None else {"device": CPU}))
+    wanted = [each.type == NAME for each in leaves if isinstance(each, torch.device)]
+    there = any(wanted or map(is_apart, tensors))
+    plain, named = tree_map(as_on_cpu, (args, kwargs))
+    given = func(*plain, **named)
     if any(is_apart(each) and each.shape != each.kept.shape for each in tensors):
         raise RuntimeError(f"{func} resizes a tensor, which this device does not know")
     if func is aten.copy_.default:
         return args[0]
     if not there:
         # What leaves the device shares nothing with it.
-        return tree_map_only(Tensor, Tensor.clone, given) if func in MOVING else given
+        return tree_map_only(Tensor, Tensor.clone, given) if wanted else given
     outcome = tree_map_only(Tensor, TensorApart, given)
     return return_and_correct_aliasing(func, args, kwargs, outcome) if tensors else outcome
 
@@ -114,6 +113,13 @@ def run(func: Any, args: Any, kwargs: Any) -> Any:
 def is_apart(tensor: Tensor) -> bool:
     """Whether a tensor is on the device."""
     return isinstance(tensor, TensorApart)
+
+
+def as_on_cpu(argument: Any) -> Any:
+    """What the CPU is given in an argument's place."""
+    if isinstance(argument, TensorApart):
+        return argument.kept
+    return CPU if isinstance(argument, torch.device) else argument
 
 
 def check_devices(func: Any, tensors: list[Tensor]) -> None:

@@ -12,6 +12,7 @@ from modelseal.calibration.running import copy_network
 from modelseal.calibration.variants import Nnpack
 from modelseal.errors import SealingError
 from modelseal.models.devices import device_of, find_device
+from modelseal.models.normalising import Normalised
 from modelseal.outputs.specs import TopLabels
 from modelseal.sealing import (
     Recipe,
@@ -22,7 +23,12 @@ from modelseal.sealing import (
     select,
     state_power,
 )
-from modelseal.sealing.generating import list_every_variant, list_variants, to_tensor
+from modelseal.sealing.generating import (
+    list_every_variant,
+    list_orders,
+    list_variants,
+    to_tensor,
+)
 from modelseal.sealing.methods import make_samples
 from modelseal.sealing.recipe import Method
 
@@ -88,6 +94,18 @@ def test_beside_its_own_ways_a_network_is_run_on_the_cpu(model, moved):
     assert [each.name for each in far if each.name not in names] == ["on-cpu"]
     assert [each.name for each in far if each.name in names] == names
     assert "on-cpu" in {each.name for each in list_every_variant(moved(model))}
+
+
+def test_the_orders_of_a_normalisation_give_the_same_scores(build, naturals, moved, network):
+    here = build(network=Normalised(network(), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25)))
+    there, codes = moved(here), naturals(here.domain)
+    near, far = (
+        {each.name: each(model.network, to_tensor(model, codes)) for each in list_orders(model)}
+        for model in (here, there)
+    )
+    assert len(near) >= 2
+    assert near.keys() == far.keys()
+    assert all(np.array_equal(far[name], near[name]) for name in near)
 
 
 @pytest.mark.parametrize("rule", Rule)
