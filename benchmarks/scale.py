@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -48,32 +48,30 @@ def main() -> None:
     if data_folder() is None:
         print("skipped: it needs the real data")
         return
-    known = read_parts()
+    details = read_details()
+    known, tools = details["parts"], details["tools"]
     here = [each for each in PARTS if torch.cuda.is_available() or not each.startswith(GPU)]
     for name in sys.argv[1:] or [each for each in here if each not in known]:
         print(f"scale: {name} ...", flush=True)
         torch.set_num_threads(2)
-        known[name] = PARTS[name]()
+        known[name], tools[name] = PARTS[name](), describe()
         figures = {key: value for part in known.values() for key, value in part.items()}
-        write(
-            "scale",
-            {"figures": figures, "details": {"parts": known, **describe()}},
-        )
+        write("scale", {"figures": figures, "details": details})
 
 
 def describe() -> Mapping[str, str]:
-    """What it was measured with."""
+    """What a part was measured with."""
     gpu = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
     return {"torch": torch.__version__, **gpu}
 
 
-def read_parts() -> dict[str, Figures]:
-    """The parts that were measured before."""
+def read_details() -> dict[str, Any]:
+    """The parts that were measured before, and what with."""
     file = RESULTS / "scale.json"
     if not file.is_file():
-        return {}
-    parts: dict[str, Figures] = json.loads(file.read_text(encoding="utf-8"))["details"]["parts"]
-    return parts
+        return {"parts": {}, "tools": {}}
+    details: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["details"]
+    return details
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import torch
 
 from cost import measure_boundary
 from modelseal.calibration.devices import OnDevice
-from modelseal.models.devices import place
+from modelseal.models.devices import settle_network
 from scale_cost import Subject, judge, loop_seconds, open_subject
 
 ON_CPU = OnDevice("cpu")
@@ -37,14 +37,14 @@ def measure_gpu(name: str, device: str = "cuda") -> Mapping[str, float]:
         f"scale.{name}.gpu.accepted_share": float(kept.double().mean()),
         f"scale.{name}.gpu.seconds": own,
         f"scale.{name}.gpu.legacy_seconds": published,
-        f"scale.{name}.seconds_ratio_gpu": published / own,
-        f"scale.{name}.lean_seconds_ratio_gpu": lean / own,
+        f"scale.{name}.gpu.seconds_ratio": published / own,
+        f"scale.{name}.gpu.lean_seconds_ratio": lean / own,
         f"scale.{name}.gpu.largest_move_of_margin": float(np.max(moves[kept.numpy()])),
     }
 
 
 def move(subject: Subject, device: str) -> Subject:
     """The same network and natural inputs on a device."""
-    network = place(copy.deepcopy(subject.model.network), torch.device(device))
+    network = settle_network(copy.deepcopy(subject.model.network), torch.device(device))
     model = replace(subject.model, network=network)
     return replace(subject, model=model, starts=subject.starts.to(device))

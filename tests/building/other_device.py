@@ -90,13 +90,16 @@ def run(func: Any, args: Any, kwargs: Any) -> Any:
     """Runs an operation on the CPU.
 
     Raises:
-        RuntimeError: Some of its tensors are on the device and some are not.
+        RuntimeError: Some of its tensors are on the device and some are not, or it draws there
+            what a generator of the CPU shall draw.
     """
     leaves = tree_leaves((args, kwargs))
     tensors = [each for each in leaves if isinstance(each, Tensor)]
     check_devices(func, tensors)
     wanted = [each.type == NAME for each in leaves if isinstance(each, torch.device)]
     there = any(wanted or map(is_apart, tensors))
+    if there and any(isinstance(each, torch.Generator) for each in leaves):
+        raise RuntimeError(f"{func} has random numbers of the CPU, which {NAME} cannot draw")
     plain, named = tree_map(as_on_cpu, (args, kwargs))
     given = func(*plain, **named)
     if any(is_apart(each) and each.shape != each.kept.shape for each in tensors):
@@ -148,7 +151,10 @@ def fall_back(func: Any, *args: Any, **kwargs: Any) -> Any:
 
 @cache
 def add_device() -> str:
-    """Adds the device to this process, once, and gives its name."""
+    """Adds the device to this process for good, and gives its name.
+
+    Torch then says that this device is what accelerates this process.
+    """
     torch.utils.rename_privateuse1_backend(NAME)
     torch.utils.generate_methods_for_privateuse1_backend()
     torch._register_device_module(NAME, Backend())

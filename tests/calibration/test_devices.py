@@ -38,8 +38,12 @@ def test_a_network_is_run_on_a_device_with_tf32_off_and_stays_where_it_was(rows)
             return super().forward(numbers)
 
     network, before = Spy(3, 2), torch.backends.cudnn.conv.fp32_precision
-    assert (OnDevice("cpu")(network, rows) == reference(network, rows)).all()
-    assert states == ["ieee", before]
+    torch.backends.cudnn.conv.fp32_precision = "tf32"
+    try:
+        assert (OnDevice("cpu")(network, rows) == reference(network, rows)).all()
+        assert states == ["ieee", "tf32"]
+    finally:
+        torch.backends.cudnn.conv.fp32_precision = before
 
 
 def test_a_device_that_torch_does_not_know_is_said_in_one_sentence(rows):

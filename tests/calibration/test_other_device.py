@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from modelseal.calibration.devices import OnDevice
-from modelseal.calibration.running import copy_network, to_processor
+from modelseal.calibration.running import copy_network, to_cpu
 from modelseal.calibration.variants import Compiled, Exported, fp32_variants, reference
 from modelseal.errors import SealingError
 
@@ -51,7 +51,7 @@ def test_kernels_of_the_cpu_are_run_on_it(inputs, other_device):
 
 
 def test_what_is_on_the_cpu_is_not_copied_for_it(tiny, inputs):
-    network, same = to_processor(tiny, inputs)
+    network, same = to_cpu(tiny, inputs)
     assert network is tiny
     assert same is inputs
 
@@ -62,4 +62,4 @@ def test_a_network_that_cannot_be_moved_is_one_sentence(other_device):
             raise RuntimeError("this network stays here")
 
     with pytest.raises(SealingError, match=r"^the network cannot .*: this network stays here$"):
-        to_processor(Stuck(), torch.zeros(1, 3, device=other_device))
+        to_cpu(Stuck(), torch.zeros(1, 3, device=other_device))

@@ -143,10 +143,15 @@ def exported(tmp_path_factory):
 
 
 class Numbering(nn.Module):
-    """Makes a tensor anew, on the device of its inputs."""
+    """Makes a tensor anew, on the device of its inputs, and has constants."""
+
+    def __init__(self):
+        super().__init__()
+        self.shares = torch.tensor([0.1, 0.2, 0.3, 0.4])
 
     def forward(self, numbers):
-        return numbers + torch.arange(numbers.shape[1], device=numbers.device)
+        more = torch.tensor([1.0, 2.0, 3.0, 4.0]).to(numbers.device)
+        return numbers * self.shares + torch.arange(4, device=numbers.device) + more
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])

@@ -4,7 +4,7 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.models import devices
-from modelseal.models.devices import device_of, find_device, is_on_gpu, place
+from modelseal.models.devices import device_of, find_device, is_on_gpu, settle_network
 
 
 def test_a_device_is_found_by_its_name():
@@ -28,13 +28,13 @@ def test_a_network_is_on_a_gpu_where_torch_calls_its_device_cuda(monkeypatch, de
     assert is_on_gpu(nn.ReLU()) is gpu
 
 
-@pytest.mark.parametrize("gpu", [False, True])
-def test_on_a_gpu_torch_multiplies_float32_as_float32(monkeypatch, gpu):
+def test_a_network_that_is_settled_is_run_in_float32(monkeypatch):
     forbidden = []
-    monkeypatch.setattr(devices, "is_on_gpu", lambda _: gpu)
     monkeypatch.setattr(devices, "forbid_tf32", lambda: forbidden.append(True))
-    place(nn.Linear(2, 2), torch.device("cpu"))
-    assert forbidden == [True] * gpu
+    network = nn.Linear(2, 2)
+    assert settle_network(network, None) is network
+    assert device_of(network) == torch.device("cpu")
+    assert forbidden == [True]
 
 
 def test_statistics_alone_tell_where_a_network_is():
@@ -52,7 +52,5 @@ def test_a_device_without_float64_is_told(monkeypatch):
 
 def test_a_network_is_moved_where_it_is_wanted(other_device):
     network = nn.Linear(2, 2)
-    assert place(network, None) is network
-    assert device_of(network) == torch.device("cpu")
-    assert place(network, find_device(other_device)) is network
+    assert settle_network(network, find_device(other_device)) is network
     assert device_of(network).type == other_device

@@ -19,6 +19,7 @@ from modelseal.sealing.memory import (
 )
 from modelseal.sealing.recipe import Recipe
 
+CPU = torch.device("cpu")
 ACCOUNT = "MemTotal:  9000000 kB\nMemFree:  10 kB\nMemAvailable:    2000 kB\nCached: 5 kB\n"
 
 
@@ -37,7 +38,7 @@ def machine(tmp_path):
 
 
 def test_the_machine_tells_what_is_available_not_what_is_free(machine):
-    assert available_memory(**machine()) == 2000 * 1024
+    assert available_memory(CPU, **machine()) == 2000 * 1024
 
 
 @pytest.mark.parametrize(
@@ -50,16 +51,16 @@ def test_the_machine_tells_what_is_available_not_what_is_free(machine):
     ],
 )
 def test_a_container_has_what_is_left_of_its_limit(machine, most, used, left):
-    assert available_memory(**machine(most=most, used=used)) == left
+    assert available_memory(CPU, **machine(most=most, used=used)) == left
 
 
 @pytest.mark.parametrize("account", ["", "MemFree: 10 kB\n", "MemAvailable: much kB\n"])
 def test_where_nobody_tells_it_is_not_known(machine, account):
-    assert available_memory(**machine(account)) is None
+    assert available_memory(CPU, **machine(account)) is None
 
 
 def test_a_machine_without_such_files_does_not_tell(tmp_path):
-    assert available_memory(meminfo=tmp_path / "no", group=tmp_path / "no") is None
+    assert available_memory(CPU, meminfo=tmp_path / "no", group=tmp_path / "no") is None
 
 
 def test_a_gpu_has_what_it_tells_where_that_is_less(machine, monkeypatch):
@@ -69,7 +70,7 @@ def test_a_gpu_has_what_it_tells_where_that_is_less(machine, monkeypatch):
 
 
 def test_this_machine_tells_a_sensible_amount_if_any():
-    amount = available_memory()
+    amount = available_memory(CPU)
     assert amount is None or 2**20 < amount < 2**50
 
 

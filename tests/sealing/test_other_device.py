@@ -9,7 +9,7 @@ import torch
 from modelseal.calibration.noise import calibrate
 from modelseal.calibration.precision import Allowed
 from modelseal.calibration.running import copy_network
-from modelseal.calibration.variants import Nnpack
+from modelseal.calibration.variants import Float64, Nnpack
 from modelseal.errors import SealingError
 from modelseal.models.devices import device_of, find_device
 from modelseal.models.normalising import Normalised
@@ -43,11 +43,17 @@ def moved(other_device):
     return move
 
 
+@pytest.fixture
+def anywhere(quick):
+    """Ways of running that are of no device: all others are tried once off the CPU."""
+    return tuple(each for each in quick if not isinstance(each, making.ON_CPU))
+
+
 @pytest.mark.parametrize("method", Method)
 @pytest.mark.parametrize("levels", [0, 256])
 @pytest.mark.usefixtures("few_steps")
-def test_every_method_makes_the_same_samples(build, naturals, moved, quick, method, levels):
-    here, recipe = build(levels=levels), Recipe(method=method, variants=quick)
+def test_every_method_makes_the_same_samples(build, naturals, moved, anywhere, method, levels):
+    here, recipe = build(levels=levels), Recipe(method=method, variants=anywhere)
     there, codes = moved(here), naturals(here.domain, 6)
     near, far = (make_samples(each, to_tensor(each, codes), recipe) for each in (here, there))
     assert far.device == device_of(there.network) != near.device
@@ -56,7 +62,8 @@ def test_every_method_makes_the_same_samples(build, naturals, moved, quick, meth
         assert not torch.equal(near, to_tensor(here, codes))
 
 
-def test_while_samples_are_made_the_cpu_is_asked_once(build, naturals, moved, monkeypatch):
+@pytest.mark.parametrize("own", [False, True])
+def test_while_samples_are_made_the_cpu_is_asked_once(build, naturals, moved, monkeypatch, own):
     asked = []
 
     class Counted(Nnpack):
@@ -65,18 +72,19 @@ def test_while_samples_are_made_the_cpu_is_asked_once(build, naturals, moved, mo
             return super().__call__(network, inputs)
 
     monkeypatch.setattr(making, "Nnpack", Counted)
+    recipe = Recipe(tied=3, variants=(Counted(), Float64()) if own else None)
     for model in (build(), moved(build())):
         asked.clear()
         starts = to_tensor(model, naturals(model.domain, 6))
-        samples = make_samples(model, starts, Recipe(tied=3))
+        samples = make_samples(model, starts, recipe)
         found = calibrate(model.network, samples, spec=TopLabels(), variants=(Nnpack(),))
         assert found.accepted(2.0).sum() >= 5
         assert set(asked) == {device_of(model.network)}
         assert (len(asked) == 1) is (asked[0].type != "cpu")
 
 
-def test_a_fingerprint_is_the_same_with_lower_precisions_too(model, naturals, moved, quick):
-    recipe = Recipe(variants=quick, allowed=frozenset(Allowed), tied=3, seed=2)
+def test_a_fingerprint_is_the_same_with_lower_precisions_too(model, naturals, moved, anywhere):
+    recipe = Recipe(variants=anywhere, allowed=frozenset(Allowed), tied=3, seed=2)
     near, far = (
         generate(each, naturals(model.domain, 24), recipe=recipe, candidates=24)
         for each in (model, moved(model))

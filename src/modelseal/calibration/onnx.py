@@ -21,7 +21,7 @@ from modelseal.calibration.running import (
     full_size,
     quiet_copies,
     run_pieces,
-    to_processor,
+    to_cpu,
 )
 from modelseal.errors import MissingExtraError, SealingError
 from modelseal.shapes import Scores
@@ -153,12 +153,11 @@ def export(network: nn.Module, inputs: Inputs) -> bytes:
         SealingError: The network cannot be exported.
     """
     dynamic = ({0: torch.export.Dim("batch")},)
-    network, inputs = to_processor(network, inputs)
-    examples = (inputs[[0] * EXAMPLES],)
+    network, first = to_cpu(network, inputs[[0] * EXAMPLES])
     try:
         with evaluating(network), quiet_exporter(), foreign_errors():
             program = torch.onnx.export(
-                network, examples, dynamo=True, verbose=False, external_data=False,
+                network, (first,), dynamo=True, verbose=False, external_data=False,
                 input_names=["inputs"], output_names=["scores"], dynamic_shapes=dynamic,
             )  # fmt: skip
     except ImportError as problem:

@@ -125,7 +125,7 @@ def copy_network(network: nn.Module) -> nn.Module:
         return copy.deepcopy(network)
 
 
-def to_processor(network: nn.Module, inputs: Inputs) -> tuple[nn.Module, Inputs]:
+def to_cpu(network: nn.Module, inputs: Inputs) -> tuple[nn.Module, Inputs]:
     """A network and its inputs on the CPU: themselves if the inputs are there, else copies.
 
     Raises:

@@ -24,7 +24,7 @@ from modelseal.calibration.running import (
     copy_network,
     full_size,
     run_network,
-    to_processor,
+    to_cpu,
 )
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.shapes import Scores
@@ -130,7 +130,7 @@ class Threads:
         before = torch.get_num_threads()
         try:
             torch.set_num_threads(self.count)
-            return run_network(*to_processor(network, inputs))
+            return run_network(*to_cpu(network, inputs))
         finally:
             torch.set_num_threads(before)
 
@@ -180,7 +180,7 @@ class OneDnnOff:
     def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
         """The scores of each input."""
         with without_one_dnn(), torch.backends.nnpack.flags(enabled=False):
-            return run_network(*to_processor(network, inputs))
+            return run_network(*to_cpu(network, inputs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ class Nnpack:
             raise SealingError("this torch has no NNPACK")
         size = self.size or full_size(inputs)
         with without_one_dnn(), torch.backends.nnpack.flags(enabled=True):
-            there = to_processor(network, inputs)
+            there = to_cpu(network, inputs)
             return run_network(*there, size=max(size, FEWEST_FOR_NNPACK))
 
 

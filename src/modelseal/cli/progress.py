@@ -23,7 +23,7 @@ UNITS = {
     "neighbours": "samples",
     "verify": "questions",
 }
-"""What is counted in stages whose names do not say it."""
+"""What plain lines count, in stages whose names do not say it."""
 
 
 @contextmanager

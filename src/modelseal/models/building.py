@@ -82,6 +82,12 @@ class Program(nn.Module):
 
     def __init__(self, graph: nn.Module) -> None:
         super().__init__()
+        for module in graph.modules():
+            # Constants of the program are no state that torch would move with the rest.
+            for name, value in list(vars(module).items()):
+                if isinstance(value, Tensor):
+                    delattr(module, name)
+                    module.register_buffer(name, value, persistent=False)
         self.graph = graph
 
     def forward(self, inputs: Tensor) -> Tensor:

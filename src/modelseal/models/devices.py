@@ -42,16 +42,15 @@ def is_on_gpu(network: nn.Module) -> bool:
     return device_of(network).type == "cuda"
 
 
-def place(network: nn.Module, device: torch.device | None) -> nn.Module:
+def settle_network(network: nn.Module, device: torch.device | None) -> nn.Module:
     """Moves a network to a device; without one it stays where it is.
 
-    On a GPU torch multiplies float32 as float32 from then on, as long as this process runs.
+    Torch multiplies float32 as float32 from then on, as long as this process runs, as it does
+    while samples are made.
 
     Args:
         network: It is moved itself.
         device: Where to.
     """
-    placed = network if device is None else network.to(device)
-    if is_on_gpu(placed):
-        forbid_tf32()
-    return placed
+    forbid_tf32()
+    return network if device is None else network.to(device)

@@ -24,7 +24,7 @@ from modelseal.models.declaration import (
     is_listed,
     read_declaration,
 )
-from modelseal.models.devices import device_of, find_device, place
+from modelseal.models.devices import device_of, find_device, settle_network
 from modelseal.models.normalising import Normalised
 from modelseal.models.resizing import Filter, Resized, Resizing
 from modelseal.models.weights import check_weights, put_weights, read_weights
@@ -51,8 +51,8 @@ class Model:
 def load(path: Path) -> Model:
     """Builds the owner's network as a model.toml says. This runs the owner's code.
 
-    If the network is on a GPU, float32 is multiplied as float32 from then on in this process,
-    which torch does not do by default.
+    Torch multiplies float32 as float32 from then on in this process, which it does not do by
+    default on GPUs.
 
     Args:
         path: The model.toml. Files in it are relative to it, and a factory's module is looked
@@ -69,7 +69,7 @@ def load(path: Path) -> Model:
     with _blames(path, declaration.model.weighing):
         check_weights(network)
     network = _resized(path, _normalised(path, network, declaration.input), declaration.input)
-    network = place(network.eval().requires_grad_(requires_grad=False), device)
+    network = settle_network(network.eval().requires_grad_(requires_grad=False), device)
     with _blames(path, "model"):
         classes = _count_classes(network, domain)
     return Model(network=network, domain=domain, names=_names(path, declaration, classes))

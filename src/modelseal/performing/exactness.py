@@ -6,56 +6,97 @@ owner says if they are harmless.
 """
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
 
-EXACT = "ieee"
+EXACT, UNSET = "ieee", "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """One of torch's switches.
+
+    Args:
+        read: Gives its state; a RuntimeError where it and another switch disagree.
+        write: Sets it.
+        exact: The state that is float32.
+    """
+
+    read: Callable[[], object]
+    write: Callable[[Any], None]
+    exact: object
 
 
 @contextmanager
 def without_tf32() -> Iterator[None]:
-    """Multiplies float32 as float32, and puts torch's switches back afterwards."""
-    switches = list_switches()
-    before = [getattr(owner, name) for owner, name, _ in switches]
+    """Multiplies float32 as float32; torch's switches read afterwards as they did before."""
+    with quiet_switches():
+        old = [(switch, state) for switch in list_old_switches() for state in read(switch)]
+        new = [(switch, state) for switch in list_switches() for state in read(switch)]
     try:
-        for owner, name, exact in switches:
-            setattr(owner, name, exact)
+        forbid_tf32()
         yield
     finally:
-        for (owner, name, _), state in zip(switches, before, strict=True):
-            setattr(owner, name, state)
+        with quiet_switches():
+            for switch, state in old:
+                switch.write(state)
+            for switch, state in new:
+                # One that follows those for all operations goes on following them.
+                switch.write(UNSET)
+                if switch.read() != state:
+                    switch.write(state)
 
 
 def forbid_tf32() -> None:
     """Multiplies float32 as float32 for as long as this process runs."""
-    with warnings.catch_warnings():
-        # The old switches are set as well, since reading them is an error if they disagree.
-        warnings.filterwarnings("ignore", category=UserWarning, message=".*TF32")
-        for owner, name, exact in (*list_old_switches(), *list_switches()):
-            setattr(owner, name, exact)
+    with quiet_switches():
+        # Reading the old switches is an error where they disagree with the new ones.
+        for switch in (*list_old_switches(), *list_switches()):
+            switch.write(switch.exact)
 
 
-def list_switches() -> list[tuple[object, str, object]]:
-    """Torch's switches: whose they are, their name, and the state that is float32.
+def read(switch: Switch) -> list[object]:
+    """The state of a switch; nothing if it cannot be read."""
+    with suppress(RuntimeError):
+        return [switch.read()]
+    return []
 
-    Those of each operation can always be read, whatever was set for all of them at once or by the
-    old names.
-    """
+
+def list_switches() -> list[Switch]:
+    """Torch's switches for each operation, which can always be read; none before torch 2.9."""
     if not hasattr(torch.backends.cudnn, "conv"):
-        return list_old_switches()
+        return []
     # Torch declares a module, not what is in it.
     cpu = cast(Any, torch.backends.mkldnn)
     owners = (
         *(torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn),
         *(cpu.matmul, cpu.conv, cpu.rnn),
     )
-    return [(owner, "fp32_precision", EXACT) for owner in owners]
+    return [attribute(owner, "fp32_precision", EXACT) for owner in owners]
 
 
-def list_old_switches() -> list[tuple[object, str, object]]:
-    """The same before torch 2.9, which knows TF32 alone. Later ones can be set by them still."""
-    owners = torch.backends.cuda.matmul, torch.backends.cudnn
-    return [(owner, "allow_tf32", False) for owner in owners]
+def list_old_switches() -> list[Switch]:
+    """The switches of torch before 2.9, which later versions have as well."""
+    return [
+        attribute(torch.backends.cuda.matmul, "allow_tf32", exact=False),
+        attribute(torch.backends.cudnn, "allow_tf32", exact=False),
+        Switch(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"),
+    ]
+
+
+def attribute(owner: object, name: str, exact: object) -> Switch:
+    """A switch that is an attribute."""
+    return Switch(partial(getattr, owner, name), partial(setattr, owner, name), exact)
+
+
+@contextmanager
+def quiet_switches() -> Iterator[None]:
+    """Silences torch's advice to use the new switches."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, message=".*TF32")
+        yield

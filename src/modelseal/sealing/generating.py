@@ -19,7 +19,7 @@ from modelseal.fingerprint.digest import weights_digest
 from modelseal.fingerprint.record import Fingerprint, Origin
 from modelseal.generation.naturalness import measure_psnr
 from modelseal.models.counting import counting
-from modelseal.models.devices import device_of, place
+from modelseal.models.devices import device_of, settle_network
 from modelseal.models.loading import Model, load
 from modelseal.models.normalising import reorderings
 from modelseal.outputs.specs import TopLabels
@@ -177,7 +177,7 @@ def open_model(source: Path, weights: str, device: str) -> Model:
     model = load(source)
     if digest_network(model.network) != weights:
         raise BadFileError(source, f"weights of digest {weights} were wanted, but others came")
-    place(model.network, torch.device(device))
+    settle_network(model.network, torch.device(device))
     return model
 
 

@@ -5,10 +5,18 @@ import torch
 from torch import Tensor
 
 from modelseal.calibration.compiling import Compiled
+from modelseal.calibration.devices import OnDevice
 from modelseal.calibration.noise import calibrate
 from modelseal.calibration.onnx import OnnxRuntime
 from modelseal.calibration.running import full_size, run_network, usual_size
-from modelseal.calibration.variants import ChannelsLast, Float64, Nnpack, Variant
+from modelseal.calibration.variants import (
+    ChannelsLast,
+    Float64,
+    Nnpack,
+    OneDnnOff,
+    Threads,
+    Variant,
+)
 from modelseal.generation.boundary import FLOAT_TOLERANCE, tie
 from modelseal.generation.gaps import Ranking, best_outside, measure_lead, rank, score
 from modelseal.generation.lattice import settle
@@ -26,6 +34,8 @@ LOOSE = 3.0
 CHANGES_OF_MIND = 4
 # A later attempt starts on the levels, beside the window.
 REPAIR = (4, 16, 16)
+# Variants that take long, and those that run a network on the CPU wherever it is.
+SLOW, ON_CPU = (Compiled, OnnxRuntime), (Threads, OneDnnOff, Nnpack, OnDevice)
 # Values changed, and neighbours tried, to bring shown digits away from where they round.
 CHANGES, NEIGHBOURS = 8, 64
 # What a value is changed by where there are no levels, in shares of the span: a grey level.
@@ -127,10 +137,10 @@ def need_margin(
     own = recipe.variants or ()
     # The recipe's variants run as many at a time as the reference does; few would be filled up.
     size = full_size(samples) if own else usual_size(samples)
-    quick = [each for each in own if not isinstance(each, Compiled | OnnxRuntime)]
     known = None if samples.device.type == "cpu" else before
-    probes = list_probes(size) if known is None else list_probes(size)[1:]
-    variants = recipe.with_allowed(quick or own or probes)
+    slow = SLOW if known is None else (*SLOW, *ON_CPU)
+    quick = [each for each in own or list_probes(size) if not isinstance(each, slow)]
+    variants = recipe.with_allowed(quick or own)
     expected = run_network(model.network, samples, size=size)
     moves = calibrate(
         model.network, samples, spec=recipe.spec, variants=variants, expected=expected
@@ -140,7 +150,7 @@ def need_margin(
 
 
 def list_probes(size: int) -> tuple[Variant, ...]:
-    """The variants that move scores most and cost little, the CPU's own first.
+    """The variants that move scores most and cost little.
 
     Their moves say, before the calibration itself, how large a margin will be needed.
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from modelseal.calibration.running import run_network
-from modelseal.calibration.variants import CPU
-from modelseal.generation.gaps import cut
+from modelseal.generation.gaps import make_room
 from modelseal.models.devices import device_of
 from modelseal.models.loading import Model
 from modelseal.sealing.piecing import piece_size
@@ -28,7 +27,7 @@ FLOAT = 4
 
 
 def available_memory(
-    device: torch.device = CPU, *, meminfo: Path = MEMINFO, group: Path = GROUP
+    device: torch.device, *, meminfo: Path = MEMINFO, group: Path = GROUP
 ) -> int | None:
     """The bytes that are free for a program, as Linux tells; None where nobody tells.
 
@@ -82,7 +81,7 @@ def need_memory(model: Model, recipe: Recipe) -> int:
         SealingError: The network cannot be run.
     """
     size, shape = piece_size(model.domain), model.domain.shape
-    together = len(cut(torch.empty(1, device=device_of(model.network)).expand(size, *shape))[0])
+    together = max(min(size, make_room(device_of(model.network)) // prod(shape)), 1)
     jacobian = size * (max(recipe.tied, recipe.shown + 1) - 1) * prod(shape) * FLOAT
     return (
         BARE

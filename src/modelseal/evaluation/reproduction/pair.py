@@ -11,7 +11,7 @@ from torch import nn
 from modelseal.calibration.running import run_network
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.models.devices import device_of, find_device, place
+from modelseal.models.devices import device_of, find_device, settle_network
 from modelseal.models.loading import Model
 from modelseal.models.vgg_face import ChannelOrder, VggFace, on_grey_levels, read_vgg_face
 from modelseal.sealing.generating import to_tensor
@@ -75,8 +75,8 @@ def read_pair(folder: Path, *, order: ChannelOrder, device: str = "cpu") -> Pair
             )
     domain = Domain(shape=(3, clean.size, clean.size), bounds=(0.0, GREYS), levels=256)
     return Pair(
-        clean=Model(network=place(on_grey_levels(clean).eval(), where), domain=domain),
-        trojaned=place(on_grey_levels(trojaned).eval(), where),
+        clean=Model(network=settle_network(on_grey_levels(clean).eval(), where), domain=domain),
+        trojaned=settle_network(on_grey_levels(trojaned).eval(), where),
     )
 
 
