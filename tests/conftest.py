@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from other_device import add_device
 from torch import Tensor, nn
 
 import cifar
@@ -71,12 +70,6 @@ def photos(resnet20: Model) -> tuple[Tensor, Tensor]:
     """300 CIFAR-10 test images as the network takes them, and their classes."""
     codes, labels = cifar.images("test", 300)
     return torch.from_numpy(resnet20.domain.decode(codes)), torch.from_numpy(labels)
-
-
-@pytest.fixture(scope="session")
-def other_device() -> str:
-    """The name of a device that is not the CPU and computes as it does, to the last bit."""
-    return add_device()
 
 
 @pytest.fixture(scope="session")

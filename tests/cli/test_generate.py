@@ -103,16 +103,3 @@ def test_processes_make_the_same_samples_as_this_one(model, folder, run):
     one, two = read(folder / "one"), read(folder / "two")
     assert np.array_equal(one.samples, two.samples)
     assert one.origin.parameters == two.origin.parameters
-
-
-def test_a_network_runs_where_its_file_says(model, folder, run, other_device):
-    here, order = model(), ("images.npz", "--tie", 3, "-o")
-    text = here.read_text(encoding="utf-8")
-    there = folder / "there.toml"
-    there.write_text(text.replace("[model]", f'[model]\ndevice = "{other_device}"'))
-    for file in (here, there):
-        assert run("generate", file, *order, file.stem).exit_code == 0
-    assert np.array_equal(read(folder / "model").samples, read(folder / "there").samples)
-    result = run("verify", "there", there)
-    assert result.exit_code == 0, result.stderr
-    assert result.stdout.startswith("INTACT")

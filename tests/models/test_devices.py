@@ -48,9 +48,3 @@ def test_a_device_without_float64_is_told(monkeypatch):
     monkeypatch.setattr(torch, "zeros", refuse)
     with pytest.raises(InvalidArgumentError, match=r"^a device that computes in float64 .* mps"):
         find_device("mps")
-
-
-def test_a_network_is_moved_where_it_is_wanted(other_device):
-    network = nn.Linear(2, 2)
-    assert settle_network(network, find_device(other_device)) is network
-    assert device_of(network).type == other_device

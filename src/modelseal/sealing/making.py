@@ -137,16 +137,16 @@ def need_margin(
     own = recipe.variants or ()
     # The recipe's variants run as many at a time as the reference does; few would be filled up.
     size = full_size(samples) if own else usual_size(samples)
-    known = None if samples.device.type == "cpu" else before
-    slow = SLOW if known is None else (*SLOW, *ON_CPU)
-    quick = [each for each in own or list_probes(size) if not isinstance(each, slow)]
-    variants = recipe.with_allowed(quick or own)
+    quick = [each for each in own or list_probes(size) if not isinstance(each, SLOW)] or own
+    again = before is not None and samples.device.type != "cpu"
+    asked = [each for each in quick if not (again and isinstance(each, ON_CPU))] or quick
+    variants = recipe.with_allowed(asked)
     expected = run_network(model.network, samples, size=size)
     moves = calibrate(
         model.network, samples, spec=recipe.spec, variants=variants, expected=expected
     ).moves
     needed = torch.from_numpy(np.maximum(recipe.factor * moves, recipe.margin or 0.0)).to(samples)
-    return needed if known is None else torch.fmax(needed, known)
+    return needed if before is None or len(asked) == len(quick) else torch.fmax(needed, before)
 
 
 def list_probes(size: int) -> tuple[Variant, ...]:

@@ -4,15 +4,18 @@ import copy
 
 import pytest
 import torch
+from other_device import add_device
 
 from modelseal.generation.ghost_norms import ghost_sensitivity
 from modelseal.generation.sensitivity import Output, exact_sensitivity, last_layer_sensitivity
 
+DEVICE = add_device()
+
 
 @pytest.mark.parametrize("measure", [ghost_sensitivity, exact_sensitivity, last_layer_sensitivity])
-def test_they_are_the_same_on_another_device(network, images, other_device, measure):
-    there = copy.deepcopy(network).to(other_device)
+def test_they_are_the_same_on_another_device(network, images, measure):
+    there = copy.deepcopy(network).to(DEVICE)
     near = measure(network, images, output=Output.PROBABILITIES)
-    far = measure(there, images.to(other_device), output=Output.PROBABILITIES)
-    assert far.device.type == other_device
+    far = measure(there, images.to(DEVICE), output=Output.PROBABILITIES)
+    assert far.device.type == DEVICE
     torch.testing.assert_close(far.cpu(), near)

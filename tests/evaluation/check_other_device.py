@@ -3,6 +3,7 @@
 import numpy as np
 import planned
 import published
+from other_device import add_device
 
 from modelseal.calibration.variants import ChannelsLast, Float64
 from modelseal.evaluation.reproduction.pair import read_pair
@@ -16,13 +17,15 @@ from modelseal.models.vgg_face import ChannelOrder
 from modelseal.performing.workers import Sequential
 from modelseal.sealing import Recipe
 
+DEVICE = add_device()
 
-def test_a_plan_gives_the_same_results(tmp_path, other_device):
+
+def test_a_plan_gives_the_same_results(tmp_path):
     found = []
-    for device in ("cpu", other_device):
+    for device in ("cpu", DEVICE):
         folder = tmp_path / device
         folder.mkdir()
-        plan = planned.write_plan(folder)
+        plan = planned.write_plan(folder, ('["nnpack", "float64"]', '["float64"]'))
         model = folder / "model.toml"
         model.write_text(planned.MODEL.replace("[model]", f'[model]\ndevice = "{device}"'))
         failures = evaluate(
@@ -36,7 +39,7 @@ def test_a_plan_gives_the_same_results(tmp_path, other_device):
     assert far.sets == near.sets
 
 
-def test_the_published_experiment_finds_the_same(tmp_path, other_device):
+def test_the_published_experiment_finds_the_same(tmp_path):
     models, data = published.write_files(tmp_path, faces=6)
     settings = Settings(
         legacy=LegacySettings(iterations=3, threshold=float("inf"), classes=3),
@@ -45,7 +48,7 @@ def test_the_published_experiment_finds_the_same(tmp_path, other_device):
         bag=5,
         trials=20,
     )
-    near, far = (run_published(models, data, device, settings) for device in ("cpu", other_device))
+    near, far = (run_published(models, data, device, settings) for device in ("cpu", DEVICE))
     assert far.sanity == near.sanity
     for one, other in zip(far.outcomes, near.outcomes, strict=True):
         assert np.array_equal(one.made.images, other.made.images)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from other_device import add_device
 
 from modelseal.calibration.noise import calibrate
 from modelseal.calibration.precision import Allowed
@@ -32,13 +33,15 @@ from modelseal.sealing.generating import (
 from modelseal.sealing.methods import make_samples
 from modelseal.sealing.recipe import Method
 
+DEVICE = add_device()
+
 
 @pytest.fixture
-def moved(other_device):
+def moved():
     """Gives the same model on the other device."""
 
     def move(model):
-        return replace(model, network=copy_network(model.network).to(find_device(other_device)))
+        return replace(model, network=copy_network(model.network).to(find_device(DEVICE)))
 
     return move
 

@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from other_device import add_device
 from torch import nn
 
 from modelseal.calibration.devices import OnDevice
 from modelseal.calibration.running import copy_network, to_cpu
 from modelseal.calibration.variants import Compiled, Exported, fp32_variants, reference
 from modelseal.errors import SealingError
+
+DEVICE = add_device()
 
 # Torch cannot compile or export for a device that is written in Python.
 WAYS = [
@@ -24,14 +27,14 @@ def inputs(coloured):
 
 
 @pytest.mark.parametrize("variant", WAYS, ids=lambda each: each.name)
-def test_every_way_gives_the_same_scores_as_from_the_cpu(variant, tiny, inputs, other_device):
-    there = copy_network(tiny).to(other_device)
-    given = variant(there, inputs.to(other_device))
+def test_every_way_gives_the_same_scores_as_from_the_cpu(variant, tiny, inputs):
+    there = copy_network(tiny).to(DEVICE)
+    given = variant(there, inputs.to(DEVICE))
     assert np.array_equal(given, variant(tiny, inputs))
-    assert {each.device.type for each in there.state_dict().values()} == {other_device}
+    assert {each.device.type for each in there.state_dict().values()} == {DEVICE}
 
 
-def test_kernels_of_the_cpu_are_run_on_it(inputs, other_device):
+def test_kernels_of_the_cpu_are_run_on_it(inputs):
     places = []
 
     class Spy(nn.Linear):
@@ -39,15 +42,15 @@ def test_kernels_of_the_cpu_are_run_on_it(inputs, other_device):
             places.append((numbers.device.type, self.weight.device.type))
             return super().forward(numbers.flatten(1))
 
-    there = Spy(192, 3).to(other_device)
+    there = Spy(192, 3).to(DEVICE)
     for variant in WAYS:
         places.clear()
         if variant.name.startswith("onnxruntime"):
             continue
-        variant(there, inputs.to(other_device))
+        variant(there, inputs.to(DEVICE))
         own = variant.name.startswith(("threads", "onednn", "nnpack", "on-cpu"))
-        assert set(places) == {("cpu", "cpu") if own else (other_device, other_device)}
-    assert reference(there, inputs.to(other_device)).shape == (40, 3)
+        assert set(places) == {("cpu", "cpu") if own else (DEVICE, DEVICE)}
+    assert reference(there, inputs.to(DEVICE)).shape == (40, 3)
 
 
 def test_what_is_on_the_cpu_is_not_copied_for_it(tiny, inputs):
@@ -56,10 +59,10 @@ def test_what_is_on_the_cpu_is_not_copied_for_it(tiny, inputs):
     assert same is inputs
 
 
-def test_a_network_that_cannot_be_moved_is_one_sentence(other_device):
+def test_a_network_that_cannot_be_moved_is_one_sentence():
     class Stuck(nn.Identity):
         def _apply(self, *args, **named):
             raise RuntimeError("this network stays here")
 
     with pytest.raises(SealingError, match=r"^the network cannot .*: this network stays here$"):
-        to_cpu(Stuck(), torch.zeros(1, 3, device=other_device))
+        to_cpu(Stuck(), torch.zeros(1, 3, device=DEVICE))

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from other_device import add_device
 
 import scale_gpu
 from modelseal.domain import Domain
@@ -7,6 +8,8 @@ from modelseal.models.devices import device_of
 from modelseal.models.loading import Model
 from modelseal.sealing import Recipe
 from scale_cost import Subject
+
+DEVICE = add_device()
 
 
 @pytest.fixture
@@ -16,9 +19,9 @@ def subject(tiny, coloured):
     return Subject(model=model, starts=coloured[0][:8], recipe=Recipe(tied=3))
 
 
-def test_what_is_measured_on_a_gpu(subject, other_device, monkeypatch):
+def test_what_is_measured_on_a_gpu(subject, monkeypatch):
     monkeypatch.setattr(scale_gpu, "open_subject", lambda name: subject)
-    found = scale_gpu.measure_gpu("tiny", other_device)
+    found = scale_gpu.measure_gpu("tiny", DEVICE)
     assert 0 < found["scale.tiny.gpu.accepted_share"] <= 1
     assert found["scale.tiny.gpu.seconds_ratio"] > 0
     # Its arithmetic is the CPU's.
