@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def test_everything_is_the_same_on_another_device():
-    files = sorted(Path(__file__).parent.glob("*/check_other_device.py"))
+    files = sorted(Path(__file__).parents[1].glob("*/check_other_device.py"))
     assert len(files) == 8
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--no-cov", "-p", "no:cacheprovider", *files],
