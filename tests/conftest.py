@@ -1,5 +1,6 @@
 """What every test shares: one torch thread, and networks and images, tiny or real."""
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,10 @@ from modelseal.models.loading import Model
 from modelseal.performing.cluster import Cluster
 
 torch.set_num_threads(1)
+
+# A shell that starts tests in the background has them ignore interrupts, which some of them send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes to draw says more of the machine than of the code.
 settings.register_profile(
