@@ -23,7 +23,7 @@ def find_device(name: str) -> torch.device:
         raise InvalidArgumentError(
             f"a device that computes in float64 was wanted, but {name} does not"
         ) from error
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError) as error:
         raise InvalidArgumentError(
             f"a device of this machine was wanted, such as cpu or cuda, but {name!r} is none"
         ) from error
