@@ -13,5 +13,6 @@ def test_everything_is_the_same_on_another_device():
         capture_output=True,
         text=True,
         check=False,
+        timeout=600,
     )
     assert ended.returncode == 0, ended.stdout[-5000:]
