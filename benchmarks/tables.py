@@ -32,8 +32,7 @@ from trust_tables import fuzz_table, noise_table, sharing_table, spotting_table
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "benchmarks" / "results" / "figures.json"
 EVALUATIONS = FIGURES.parent / "evaluation"
-PAGES = ("method", "results", "scale", "threat-model", "enrolling", "faults")
-DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / f"{page}.md" for page in PAGES))
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 PLACE = re.compile(r"(<!-- table: (?P<name>\S+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 

@@ -22,7 +22,8 @@ from modelseal.endpoints.answer_lines import read_entry
 from modelseal.models.loading import load
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+TUTORIAL = ROOT / "docs" / "tutorials" / "first-model.md"
 ADDRESS = "http://127.0.0.1:8080/v2/models/NAME"
 LAYERS = "nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(1800, 10)"
 NETWORKS = f"from torch import nn\n\ndef resnet20():\n    return nn.Sequential({LAYERS})\n"
@@ -31,7 +32,7 @@ NETWORKS = f"from torch import nn\n\ndef resnet20():\n    return nn.Sequential({
 def pages_with(pattern):
     """A test is run once for each page that has what it is about."""
     found = [page for page in PAGES if re.search(pattern, page.read_text("utf-8"), re.MULTILINE)]
-    return pytest.mark.parametrize("page", found, ids=lambda page: page.name)
+    return pytest.mark.parametrize("page", found, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 def blocks(page, *languages):
@@ -131,7 +132,7 @@ def test_what_a_page_tells_to_do_works_in_its_order(page, place, run, url, monke
 @pytest.mark.real
 @pytest.mark.usefixtures("sealed")
 def test_the_steps_of_continuous_integration_find_the_served_model_intact(run, place):
-    (step,) = [line for line in commands(ROOT / "docs" / "guide.md") if '"$ENDPOINT"' in line]
+    (step,) = [line for line in commands(TUTORIAL) if '"$ENDPOINT"' in line]
     assert run(step) == (0, "")
     assert (place / "verdict.txt").read_text().startswith("INTACT: ")
 
@@ -140,7 +141,7 @@ def test_the_steps_of_continuous_integration_find_the_served_model_intact(run, p
 @pytest.mark.usefixtures("sealed")
 def test_the_example_of_an_unreachable_service_is_undecided(place, url, monkeypatch, capsys):
     monkeypatch.chdir(place)
-    (_, service), (_, change), _ = blocks(ROOT / "docs" / "extending.md", "python")
+    (_, service), (_, change), _ = blocks(ROOT / "docs" / "how-to" / "extend.md", "python")
     exec(service, {"__name__": "document"})
     assert capsys.readouterr().out == "undecided\n"
     names = {"__name__": "document"}
@@ -182,7 +183,7 @@ def test_the_recorded_answers_of_the_readme_can_be_read():
 
 
 def test_the_chances_of_the_threat_model_are_those_of_its_formula():
-    text = (ROOT / "docs" / "threat-model.md").read_text("utf-8")
+    text = (ROOT / "docs" / "explanation" / "threat-model.md").read_text("utf-8")
     assert "1 - (1 - *d*(1 - *q*))^*m*" in text
     chances = [1 - q**8 for q in (0.5, 0.9, 0.99)]
     said = "that is {:.1%} at *q* = 1/2, {:.0%} at *q* = 9/10 and {:.0%} at *q* = 99/100"
@@ -213,4 +214,4 @@ def test_the_documents_are_built_without_a_warning(tmp_path):
         check=True,
         capture_output=True,
     )
-    assert (tmp_path / "guide" / "index.html").is_file()
+    assert (tmp_path / "tutorials" / "first-model" / "index.html").is_file()

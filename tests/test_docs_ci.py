@@ -1,4 +1,4 @@
-"""What docs/ci.md and action.yml tell machines to do is done here, with recorded answers."""
+"""What the page on CI and action.yml tell machines to do is done here, with recorded answers."""
 
 import configparser
 import fcntl
@@ -17,7 +17,7 @@ from modelseal.endpoints.recorded import record
 from modelseal.fingerprint.codec import write
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "verify-in-ci-and-cron.md").read_text(encoding="utf-8")
 ADDRESS = "http://127.0.0.1:8080/v2/models/NAME"
 CODES = {"intact": 0, "tampered": 1, "undecided": 3}
 BASH = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"]

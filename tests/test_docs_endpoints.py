@@ -16,7 +16,9 @@ from modelseal.endpoints.parts import Served
 from modelseal.endpoints.preparing import prepare
 from modelseal.endpoints.presets import PRESETS
 
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "endpoints.md").read_text("utf-8")
+PAGE = (
+    Path(__file__).resolve().parents[1] / "docs" / "how-to" / "ask-other-services.md"
+).read_text("utf-8")
 DOMAIN = Domain(shape=(3, 32, 32))
 SERVED = Served(domain=DOMAIN, classes=3, names=("cat", "dog", "elk"))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from modelseal.cli.documents import inspection_document, spread, verdict_document
 from modelseal.verdict import Evidence, Finding, Outcome, Verdict
 
-DOCS = Path(__file__).parents[2] / "docs" / "json.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "json-documents.md"
 
 
 def example(schema):

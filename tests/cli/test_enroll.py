@@ -336,7 +336,9 @@ def test_no_evidence_is_made_of_an_enrolled_deployment(out, folder, run, serve):
 
 def described():
     """The keys that the docs describe for enrolled fingerprints."""
-    text = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "json-documents.md").read_text(
+        encoding="utf-8"
+    )
     section = text.split("## Of enrolled fingerprints")[1].split("\n## ")[0]
     return set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
 

@@ -117,7 +117,7 @@ def test_the_help_names_the_plan_and_the_folder(run):
 
 
 def test_the_plan_of_the_page_is_a_plan_with_the_usual_values(folder):
-    page = Path(__file__).parents[2] / "docs" / "evaluate.md"
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "evaluate-a-plan.md"
     (text,) = re.findall(r'^```toml title="plan.toml"\n(.*?)^```$', page.read_text(), re.S | re.M)
     (folder / "plan.toml").write_text(text)
     plan = read_plan(folder / "plan.toml")

@@ -12,7 +12,7 @@ from faulty import Fault, serving
 
 from modelseal.fingerprint.codec import write
 
-TABLE = Path(__file__).parents[2] / "docs" / "faults.md"
+TABLE = Path(__file__).parents[2] / "docs" / "reference" / "faults.md"
 
 
 def patience(fault):

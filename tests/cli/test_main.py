@@ -9,7 +9,7 @@ from typer.main import get_command
 
 from modelseal.cli import main as program
 
-DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
 VERBS = {
     *("seal", "verify", "inspect", "generate", "select", "evaluate", "report"),
     *("reproduce", "convert", "keygen", "encrypt", "decrypt", "sign", "commit", "reveal"),

@@ -397,7 +397,7 @@ def test_a_signer_that_is_wrong_is_told(tmp_path, text, problem):
 
 
 def test_the_file_of_the_documents_names_a_signer(tmp_path):
-    page = Path(__file__).parents[2] / "docs" / "secrets.md"
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "protect-fingerprints.md"
     pattern = r'^```toml title="signer.toml"\n(.*?)^```$'
     (text,) = re.findall(pattern, page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     (tmp_path / "signer.toml").write_text(text, encoding="utf-8")

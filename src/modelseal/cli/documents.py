@@ -1,4 +1,4 @@
-"""What machines are told: the documents of `--json`, described in `docs/json.md`."""
+"""The documents of `--json`, described in `docs/reference/json-documents.md`."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

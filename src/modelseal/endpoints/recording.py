@@ -2,7 +2,7 @@
 
 The first line is the heading, which says of what the answers are. Each further line is one sample
 with its answer, in the form that `recorded` reads, or with an error in the place of it. The form
-is described in `docs/json.md` as `modelseal.record/1`.
+is described in `docs/reference/json-documents.md` as `modelseal.record/1`.
 """
 
 import json

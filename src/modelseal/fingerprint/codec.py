@@ -1,4 +1,6 @@
-"""Fingerprints as bytes: safetensors with a canonical JSON header, see `docs/format.md`.
+"""Fingerprints as bytes: safetensors with a canonical JSON header.
+
+The format is described in `docs/reference/file-format.md`.
 
 The same fingerprint always gives the same bytes, and only these bytes are read back.
 """

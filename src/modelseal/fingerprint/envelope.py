@@ -1,4 +1,6 @@
-"""The form of an encrypted fingerprint, see `docs/format.md`: what is readable without a key.
+"""The form of an encrypted fingerprint: what is readable without a key.
+
+The format is described in `docs/reference/file-format.md`.
 
 A line with the name and version of the format, a line of canonical JSON that says how the content
 is locked, then the content under an AEAD cipher. Both lines are authenticated together with the

@@ -26,7 +26,7 @@ class Noticed(TypedDict):
 
 
 class Record(TypedDict):
-    """A verdict with its evidence, as `docs/json.md` describes it."""
+    """A verdict with its evidence, as `docs/reference/json-documents.md` describes it."""
 
     modelseal: str
     time: str
