@@ -7,11 +7,8 @@ from torch import Tensor, nn
 
 from cifar import images
 from modelseal.tampering.base import Tampering
-from modelseal.tampering.bits import FlippedBit
 from modelseal.tampering.fine_tuning import SgdSteps
-from modelseal.tampering.noise import GaussianNoise
-from modelseal.tampering.precision import Quantised, Rounded
-from modelseal.tampering.pruning import Pruned
+from modelseal.tampering.weight_changes import FlippedBit, GaussianNoise, Pruned, Quantised, Rounded
 
 TOP_MANTISSA_BIT = 22
 TRAINING_IMAGES = 4096

@@ -15,16 +15,15 @@ from jaxtyping import Int64, UInt8
 from PIL import Image
 
 from modelseal.domain import Domain
-from modelseal.models.cifar_resnet import cifar_resnet
-from modelseal.models.loading import Model
-from modelseal.models.normalising import Normalised
-from modelseal.models.weights import put_weights, read_weights
+from modelseal.models.loader import Model, put_weights, read_weights
+from modelseal.models.transforms import Normalised
+from modelseal.research.cifar_resnet import cifar_resnet
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DOMAIN = Domain(shape=(3, 32, 32), bounds=(0.0, 1.0), levels=256)
 MODEL = """
 [model]
-factory = "modelseal.models.cifar_resnet:cifar_resnet"
+factory = "modelseal.research.cifar_resnet:cifar_resnet"
 weights = "{weights}"
 arguments = {{ depth = {depth} }}
 [input]

@@ -8,9 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from modelseal.generation.legacy import OFFSET, PUBLISHED, legacy
-from modelseal.models.counting import Counter, counting
-from modelseal.models.loading import Model
+from modelseal.generation.baselines.legacy import OFFSET, PUBLISHED, legacy
+from modelseal.models.loader import Model
+from modelseal.runtime.cost import Counter, counting
 from modelseal.sealing.methods import make_samples
 from modelseal.sealing.recipe import Recipe
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from changed import changed_networks
 from modelseal.generation.gaps import score
 from modelseal.selection.cover import cover
-from modelseal.shapes import Array
+from modelseal.types import Array
 
 Noticed: TypeAlias = Bool[np.ndarray, "networks samples"]
 """Whether each sample's label differs under each changed network."""

@@ -21,11 +21,11 @@ from scans import read_scans
 
 from cifar import data_folder, declare, images
 from modelseal.calibration.variants import fp32_variants
-from modelseal.evaluation.summary import Summary
-from modelseal.models.normalising import ORDERS
-from modelseal.reports.archive import load
-from modelseal.shapes import Array
-from modelseal.tampering.catalogue import GROUPS
+from modelseal.evaluation.metrics import Summary
+from modelseal.models.transforms import ORDERS
+from modelseal.reports.build import load
+from modelseal.tampering.registry import GROUPS
+from modelseal.types import Array
 from results_file import RESULTS, write
 
 HERE = Path(__file__).resolve().parent

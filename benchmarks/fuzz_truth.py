@@ -20,7 +20,7 @@ from modelseal.outputs.specs import (
     TopLabels,
     TopProbabilities,
 )
-from modelseal.shapes import Array
+from modelseal.types import Array
 
 OUTPUT_TYPES = {"INT64": "<i8", "INT32": "<i4", "FP64": "<f8", "FP32": "<f4", "UINT8": "u1"}
 

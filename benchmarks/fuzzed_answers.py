@@ -14,12 +14,12 @@ import numpy as np
 from fuzz_truth import OUTPUT_TYPES, Body, deserved, object_right, recorded_right
 from fuzzing import Case, Tally, any_json, mutate, mutate_json, run_cases
 from modelseal.endpoints.http import Connection, Reply
-from modelseal.endpoints.oip import OipEndpoint
+from modelseal.endpoints.oip.rest_client import OipEndpoint
 from modelseal.endpoints.recorded import RecordedEndpoint, record
 from modelseal.fingerprint.codec import read
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers, Kind
-from modelseal.outputs.comparing import softmax
+from modelseal.outputs.comparison import softmax
 from modelseal.outputs.specs import (
     OutputSpec,
     Probabilities,
@@ -28,9 +28,10 @@ from modelseal.outputs.specs import (
     TopProbabilities,
     parse_spec,
 )
-from modelseal.shapes import Array, Codes
+from modelseal.types import Array, Codes
 from modelseal.verdict import Verdict
-from modelseal.verifying import Depth, verify
+from modelseal.verification.querier import Depth
+from modelseal.verification.verify import verify
 
 GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden"
 SPECS: tuple[OutputSpec, ...] = (

@@ -11,13 +11,13 @@ import safetensors.numpy
 from fuzz_truth import close, distance
 from fuzzed_answers import GOLDEN, AnyAnswers
 from fuzzing import Case, Tally, mutate, mutate_json, run_cases
-from modelseal.fingerprint.codec import KEY, canonical, decode
-from modelseal.fingerprint.digest import content_digest
+from modelseal.fingerprint.codec import KEY, canonical, content_digest, decode
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers
-from modelseal.shapes import Array
+from modelseal.types import Array
 from modelseal.verdict import Verdict
-from modelseal.verifying import Depth, verify
+from modelseal.verification.querier import Depth
+from modelseal.verification.verify import verify
 
 Change: TypeAlias = Callable[[bytes, np.random.Generator], bytes]
 

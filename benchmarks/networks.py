@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from cifar import data_folder
 from modelseal.domain import Domain
 from modelseal.models.images import read_images
-from modelseal.models.loading import Model
-from modelseal.models.normalising import Normalised
-from modelseal.models.vgg_face import VggFace, on_grey_levels
-from modelseal.shapes import Codes
+from modelseal.models.loader import Model
+from modelseal.models.transforms import Normalised
+from modelseal.research.vgg_face import VggFace, on_grey_levels
+from modelseal.types import Codes
 
 SIZE = 224
 

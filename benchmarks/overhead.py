@@ -15,12 +15,12 @@ import numpy as np
 
 from fuzzed_answers import sealed_for
 from modelseal.domain import Domain
-from modelseal.endpoints.oip import OipEndpoint
+from modelseal.endpoints.oip.rest_client import OipEndpoint
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import TopLabels
 from modelseal.verdict import Outcome
-from modelseal.verifying import verify
+from modelseal.verification.verify import verify
 
 SAMPLES = 64
 LABEL = 3

@@ -17,7 +17,7 @@ from cost import (
     median_seconds,
     published_seconds,
 )
-from modelseal.calibration.noise import Calibration, calibrate
+from modelseal.calibration.calibrate import Calibration, calibrate
 from modelseal.calibration.variants import (
     BatchSize,
     ChannelsLast,
@@ -26,12 +26,12 @@ from modelseal.calibration.variants import (
     Threads,
     Variant,
 )
-from modelseal.generation.legacy import PUBLISHED, legacy
-from modelseal.generation.naturalness import measure_psnr
-from modelseal.models.loading import Model
-from modelseal.sealing import Recipe
-from modelseal.sealing.generating import accept, to_tensor
-from modelseal.sealing.making import measure_margin
+from modelseal.generation.baselines.legacy import PUBLISHED, legacy
+from modelseal.generation.image_quality import measure_psnr
+from modelseal.models.loader import Model
+from modelseal.sealing.candidates import accept, to_tensor
+from modelseal.sealing.recipe import Recipe
+from modelseal.sealing.search import measure_margin
 from networks import photographs, vgg_face, vit
 
 # The published loop is measured for so many of its 1,000 steps: they all cost the same.

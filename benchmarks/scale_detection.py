@@ -15,11 +15,8 @@ from torch import Tensor
 from cost import measure_boundary
 from modelseal.generation.gaps import score
 from modelseal.tampering.base import Tampering
-from modelseal.tampering.bits import FlippedBit
 from modelseal.tampering.fine_tuning import SgdSteps
-from modelseal.tampering.noise import GaussianNoise
-from modelseal.tampering.precision import Quantised, Rounded
-from modelseal.tampering.pruning import Pruned
+from modelseal.tampering.weight_changes import FlippedBit, GaussianNoise, Pruned, Quantised, Rounded
 from networks import photographs
 from scale_cost import judge, open_subject
 

@@ -11,10 +11,10 @@ from torch.func import functional_call, vjp, vmap
 
 from cifar import images, resnet
 from cost import clock
-from modelseal.generation.ghost_norms import squared_ghosts
 from modelseal.generation.sensitivity import Output, choose_parameters
-from modelseal.models.loading import Model
-from modelseal.sealing.generating import to_tensor
+from modelseal.models.loader import Model
+from modelseal.research.ghost_norms import squared_ghosts
+from modelseal.sealing.candidates import to_tensor
 from networks import photographs, vgg_face, vit
 
 # Of each network so many inputs and directions: each of their derivatives takes as much memory as

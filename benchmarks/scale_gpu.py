@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from cost import measure_boundary
-from modelseal.calibration.devices import OnDevice
-from modelseal.models.devices import settle_network
+from modelseal.calibration.variants import OnDevice
+from modelseal.runtime.devices import settle_network
 from scale_cost import Subject, judge, loop_seconds, open_subject
 
 ON_CPU = OnDevice("cpu")

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 
 from cifar import images, resnet
 from cost import backward_cost, measure_boundary
-from modelseal.models.loading import Model
-from modelseal.sealing import Recipe
-from modelseal.sealing.generating import to_tensor
-from modelseal.shapes import Codes
+from modelseal.models.loader import Model
+from modelseal.sealing.candidates import to_tensor
+from modelseal.sealing.recipe import Recipe
+from modelseal.types import Codes
 from networks import photographs, vgg_face, vit
 
 IMAGES = 2

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 from safetensors.torch import save_file
 
-from modelseal.models.vgg_face import MEAN
+from modelseal.research.vgg_face import MEAN
 from networks import photographs, vgg_face
 
 # What the system counts the largest memory in: bytes on macOS, KiB elsewhere.
@@ -18,7 +18,7 @@ RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 MODEL = """
 [model]
-factory = "modelseal.models.vgg_face:VggFace"
+factory = "modelseal.research.vgg_face:VggFace"
 weights = "weights.safetensors"
 [input]
 shape = [3, 224, 224]

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from modelseal.reports.look import COLOURS, LIGHT
+from modelseal.reports.style import COLOURS, LIGHT
 from results_file import RESULTS
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "scale.png"

@@ -15,19 +15,20 @@ from torch import Tensor
 from cifar import declare, images, resnet
 from cost import measure_legacy
 from detection import choose_sets, detect, miss, notice, spread
-from modelseal.calibration.noise import calibrate
-from modelseal.calibration.onnx import export
-from modelseal.endpoints.base import Endpoint
-from modelseal.endpoints.oip import OipEndpoint
+from modelseal.calibration.calibrate import calibrate
+from modelseal.calibration.exports import export
+from modelseal.endpoints.endpoint import Endpoint
+from modelseal.endpoints.oip.rest_client import OipEndpoint
 from modelseal.endpoints.onnx import OnnxEndpoint
 from modelseal.fingerprint.record import Fingerprint
-from modelseal.models.loading import Model
-from modelseal.sealing import Method, Recipe, generate
-from modelseal.sealing.generating import list_variants, to_tensor
+from modelseal.models.loader import Model
+from modelseal.sealing.candidates import generate, list_variants, to_tensor
 from modelseal.sealing.methods import make_samples
-from modelseal.selection.activation import active_neurons
+from modelseal.sealing.recipe import Method, Recipe
+from modelseal.selection.activations import active_neurons
 from modelseal.verdict import Finding
-from modelseal.verifying import Depth, verify
+from modelseal.verification.querier import Depth
+from modelseal.verification.verify import verify
 from results_file import write
 
 NATURALS = 256

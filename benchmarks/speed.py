@@ -8,10 +8,10 @@ import torch
 
 from cifar import images, resnet
 from cost import backward_cost, measure_boundary, measure_legacy
-from modelseal.calibration.noise import calibrate
-from modelseal.sealing import Recipe
-from modelseal.sealing.generating import accept, list_variants, to_tensor
-from modelseal.sealing.making import measure_margin
+from modelseal.calibration.calibrate import calibrate
+from modelseal.sealing.candidates import accept, list_variants, to_tensor
+from modelseal.sealing.recipe import Recipe
+from modelseal.sealing.search import measure_margin
 from results_file import write
 
 # The published loop takes about ten seconds an image.

@@ -13,8 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from modelseal.reports.archive import load
-from modelseal.reports.markdown import write_table
+from modelseal.reports.build import load, write_table
 from scale_tables import ghost_table, layouts_table, machine_table, rows_table, scale_table
 from table_text import (
     Figures,

@@ -15,12 +15,11 @@ from modelseal.errors import SealingError
 from modelseal.fingerprint.record import Fingerprint, Origin
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import TopLabels
-from modelseal.shapes import Array, Codes
+from modelseal.types import Array, Codes
 from modelseal.verdict import Outcome, Verdict
-from modelseal.verifying import verify
-from modelseal.verifying.enrolling import Demands, enroll
-from modelseal.verifying.manners import Manners
-from modelseal.verifying.terms import ALPHA
+from modelseal.verification.enrollment import Demands, enroll
+from modelseal.verification.policy import ALPHA, Manners
+from modelseal.verification.verify import verify
 
 DEPLOYMENTS = 2000
 SAMPLES, CLASSES = 8, 10

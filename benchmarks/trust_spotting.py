@@ -16,22 +16,29 @@ import torch
 
 from changed import draws
 from cifar import DOMAIN, images, resnet
-from modelseal.endpoints.local import LocalEndpoint
-from modelseal.evaluation.separation import Separation
-from modelseal.evaluation.spotting import HIGH_FREQUENCY, NEIGHBOURS, NETWORKS, Material, spot
-from modelseal.evaluation.spotting.cheating import SharingEndpoint, simulate
-from modelseal.evaluation.spotting.gaining import (
+from modelseal.endpoints.endpoint import LocalEndpoint
+from modelseal.evaluation.adversary.routing import (
+    SharingEndpoint,
     breaking_share,
     power_if_independent,
     power_of_routing,
     power_of_sharing,
+    simulate,
 )
+from modelseal.evaluation.adversary.spotting import (
+    HIGH_FREQUENCY,
+    NEIGHBOURS,
+    NETWORKS,
+    Material,
+    spot,
+)
+from modelseal.evaluation.roc import Separation
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.generation.gaps import score
-from modelseal.models.loading import Model
-from modelseal.sealing import Recipe, generate
-from modelseal.sealing.generating import to_tensor
-from modelseal.shapes import Array, Inputs, Mask, Scores
+from modelseal.models.loader import Model
+from modelseal.sealing.candidates import generate, to_tensor
+from modelseal.sealing.recipe import Recipe
+from modelseal.types import Array, Inputs, Mask, Scores
 from results_file import RESULTS, write
 
 NAME = "trust_spotting"
@@ -231,9 +238,9 @@ def read_details() -> Mapping[str, Any]:
 
 def draw_share(details: Mapping[str, Any]) -> bytes:
     """Draws the power against the share of queries that are answered cleanly, as a PNG."""
+    from modelseal.reports.curve_plots import draw_shares
     from modelseal.reports.figures import render
-    from modelseal.reports.look import LIGHT
-    from modelseal.reports.share_drawing import draw_shares
+    from modelseal.reports.style import LIGHT
 
     draw = partial(
         draw_shares,

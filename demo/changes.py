@@ -7,10 +7,9 @@ from scans import Scans
 from torch import nn
 
 from modelseal.tampering.base import Tampering
-from modelseal.tampering.bits import FlippedBit
 from modelseal.tampering.fine_tuning import SgdSteps
-from modelseal.tampering.precision import Quantised
 from modelseal.tampering.trojans import BadNetsPatch
+from modelseal.tampering.weight_changes import FlippedBit, Quantised
 
 TARGET = 0
 """The digit that the backdoor's patch stands for."""

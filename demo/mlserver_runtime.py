@@ -10,7 +10,7 @@ from mlserver.errors import InferenceError
 from mlserver.types import InferenceRequest, InferenceResponse
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models.loading import load
+from modelseal.models.loader import load
 
 
 class NetworkRuntime(MLModel):

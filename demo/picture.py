@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from modelseal.fingerprint.record import Fingerprint
-from modelseal.shapes import Array, Codes
+from modelseal.types import Array, Codes
 
 SHOWN = 6
 """How many samples are drawn."""

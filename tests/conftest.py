@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, settings
 from torch import Tensor, nn
 
 import cifar
-from modelseal.models.loading import Model
-from modelseal.performing.cluster import Cluster
+from modelseal.models.loader import Model
+from modelseal.parallel.ray import Cluster
 
 torch.set_num_threads(1)
 

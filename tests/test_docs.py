@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from serving import serve
 from torch import nn
 
-from modelseal.endpoints.answer_lines import read_entry
-from modelseal.models.loading import load
+from modelseal.endpoints.jsonl import read_entry
+from modelseal.models.loader import load
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]

@@ -47,7 +47,7 @@ def do(place):
     """Runs a program in that folder, where `modelseal` is this one."""
     (place / "bin").mkdir()
     program = place / "bin" / "modelseal"
-    line = "from modelseal.cli.main import main; main()"
+    line = "from modelseal.cli.app import main; main()"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{line}" "$@"\n')
     program.chmod(0o755)
     path = f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}"

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import sealed
 
-from modelseal.cli.natural import find_natural
+from modelseal.cli.session import find_natural
 from modelseal.domain import Domain
-from modelseal.endpoints.parts import Served
-from modelseal.endpoints.preparing import prepare
-from modelseal.endpoints.presets import PRESETS
+from modelseal.endpoints.endpoint_toml import PRESETS
+from modelseal.endpoints.factory import Served, prepare
 
 PAGE = (
     Path(__file__).resolve().parents[1] / "docs" / "how-to" / "ask-other-services.md"
@@ -68,7 +67,7 @@ def test_the_page_has_a_file_for_every_preset_and_every_kind():
 
 
 def test_the_page_says_every_key_and_every_word():
-    from modelseal.endpoints.declaration import (
+    from modelseal.endpoints.endpoint_toml import (
         AnswerSection,
         CheckSection,
         EndpointSection,

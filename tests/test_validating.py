@@ -2,7 +2,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from modelseal.errors import BadFileError
-from modelseal.validating import Section, first_problem, read_lines, read_settings
+from modelseal.settings import Section, first_problem, read_lines, read_settings
 
 
 class Leaf(Section):

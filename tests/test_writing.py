@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from modelseal.errors import BadFileError
-from modelseal.writing import explain, write_atomically, write_new
+from modelseal.files import explain, write_atomically, write_new
 
 
 @pytest.mark.parametrize("before", [None, b"old"], ids=["new", "replaced"])

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.shapes import Array, Codes, Inputs, Mask
+from modelseal.types import Array, Codes, Inputs, Mask
 
 Numbers = TypeVar("Numbers", bound=Any)
 """A numpy array or a torch tensor: the methods that take it use only what both have."""

@@ -4,9 +4,9 @@ from other_device import add_device
 
 import scale_gpu
 from modelseal.domain import Domain
-from modelseal.models.devices import device_of
-from modelseal.models.loading import Model
-from modelseal.sealing import Recipe
+from modelseal.models.loader import Model
+from modelseal.runtime.devices import device_of
+from modelseal.sealing.recipe import Recipe
 from scale_cost import Subject
 
 DEVICE = add_device()

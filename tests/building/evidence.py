@@ -7,9 +7,8 @@ import sealed
 
 from modelseal.fingerprint.codec import file_digest
 from modelseal.fingerprint.record import Fingerprint
-from modelseal.verifying.bundle import Bundle
-from modelseal.verifying.commitment import Salts
-from modelseal.verifying.revealing import read_records, reveal
+from modelseal.verification.commitment import Salts
+from modelseal.verification.evidence import Bundle, read_records, reveal
 
 TIME = "2026-11-23T10:00:00Z"
 NAMES = ("ant", "bee", "cat", "dog", "elk")

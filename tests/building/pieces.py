@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from modelseal.domain import Domain
-from modelseal.sealing.piecing import Piece, PieceTask
+from modelseal.sealing.checkpoints import Piece, PieceTask
 from modelseal.sealing.recipe import Recipe
 
 NETWORK = """

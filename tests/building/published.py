@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from modelseal.models.vgg_face import VggFace, on_grey_levels
+from modelseal.research.vgg_face import VggFace, on_grey_levels
 from modelseal.tampering.trojans import BadNetsPatch
 
 NAMES = ("Ada_Lovelace", "Alan_Turing", "Grace_Hopper", "Jean-Luc_O'Neil")

@@ -6,8 +6,8 @@ from typing import Any, cast
 import sealed
 
 from modelseal.cli.documents import verdict_document
-from modelseal.reports.record import Record
 from modelseal.verdict import Evidence, Finding, Verdict, judge
+from modelseal.verification.documents import Record
 
 SHOWN = {
     Finding.AGREES: {"shown": "cat"},

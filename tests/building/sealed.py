@@ -6,9 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from modelseal.domain import Domain
-from modelseal.fingerprint.enrolment import Enrolment
-from modelseal.fingerprint.power import Limit
-from modelseal.fingerprint.record import Fingerprint, Origin
+from modelseal.fingerprint.record import Enrolment, Fingerprint, Limit, Origin
 from modelseal.outputs.specs import (
     OutputSpec,
     Probabilities,

@@ -6,10 +6,10 @@ import torch
 from other_device import add_device
 from torch import nn
 
-from modelseal.calibration.devices import OnDevice
-from modelseal.calibration.running import copy_network, to_cpu
-from modelseal.calibration.variants import Compiled, Exported, fp32_variants, reference
+from modelseal.calibration.exports import Exported
+from modelseal.calibration.variants import Compiled, OnDevice, fp32_variants, reference
 from modelseal.errors import SealingError
+from modelseal.runtime.inference import copy_network, to_cpu
 
 DEVICE = add_device()
 

@@ -2,8 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from modelseal.calibration.devices import OnDevice
-from modelseal.calibration.variants import reference
+from modelseal.calibration.variants import OnDevice, reference
 from modelseal.errors import SealingError
 
 

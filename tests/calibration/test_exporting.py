@@ -3,10 +3,10 @@ import pytest
 import torch
 from torch import nn
 
-from modelseal.calibration.exporting import Exported, export_program
-from modelseal.calibration.running import BATCH
+from modelseal.calibration.exports import Exported, export_program
 from modelseal.calibration.variants import reference
 from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.runtime.inference import BATCH
 
 
 @pytest.fixture

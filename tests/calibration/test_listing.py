@@ -2,9 +2,14 @@ from collections import Counter
 
 import torch
 
-from modelseal.calibration.listing import all_variants, every_position
-from modelseal.calibration.sending import Form, Sent
-from modelseal.calibration.variants import BatchSize, Variant, fp32_variants
+from modelseal.calibration.transport import Form, Sent
+from modelseal.calibration.variants import (
+    BatchSize,
+    Variant,
+    all_variants,
+    every_position,
+    fp32_variants,
+)
 from modelseal.domain import Domain
 
 DOMAIN = Domain(shape=(3, 8, 8))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import nn
 
-from modelseal.calibration.noise import Calibration, Skipped, calibrate, compare
+from modelseal.calibration.calibrate import Calibration, Skipped, calibrate, compare
 from modelseal.calibration.variants import (
     BatchSize,
     ChannelsLast,

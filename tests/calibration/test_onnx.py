@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from modelseal.calibration import onnx
-from modelseal.calibration.onnx import Exports, OnnxRuntime, Optimisation, open_session
+from modelseal.calibration import exports
+from modelseal.calibration.exports import Exports, OnnxRuntime, Optimisation, open_session
 from modelseal.calibration.variants import reference
 from modelseal.errors import MissingExtraError, SealingError
 
@@ -22,13 +22,13 @@ def inputs(coloured):
 @pytest.fixture
 def exported(monkeypatch):
     """Notes which networks were exported, without exporting them twice."""
-    seen, export = [], onnx.export
+    seen, export = [], exports.export
 
     def note(network, inputs):
         seen.append(network)
         return export(network, inputs)
 
-    monkeypatch.setattr(onnx, "export", note)
+    monkeypatch.setattr(exports, "export", note)
     return seen
 
 
@@ -65,7 +65,7 @@ def test_every_level_and_the_number_of_threads_reach_the_runtime(tiny, inputs):
         "basic": "ORT_ENABLE_BASIC", "none": "ORT_DISABLE_ALL",
     }  # fmt: skip
     assert set(names.values()) == set(onnxruntime.GraphOptimizationLevel.__members__)
-    program = onnx.export(tiny, inputs)
+    program = exports.export(tiny, inputs)
     for optimisation in Optimisation:
         session = open_session(onnxruntime, program, optimisation)
         options = session.get_session_options()
@@ -76,7 +76,7 @@ def test_every_level_and_the_number_of_threads_reach_the_runtime(tiny, inputs):
 def test_exporting_says_nothing_and_puts_the_log_back(tiny, inputs, capfd):
     log = logging.getLogger("torch.onnx._internal.exporter._registration")
     before = log.level
-    onnx.export(tiny, inputs)
+    exports.export(tiny, inputs)
     assert capfd.readouterr() == ("", "")
     assert log.level == before
 
@@ -114,7 +114,7 @@ def test_an_exporter_that_gives_nothing_is_an_error(tiny, inputs, monkeypatch):
 
 
 def test_what_the_runtime_refuses_is_said_in_one_sentence(tiny, inputs, monkeypatch):
-    monkeypatch.setattr(onnx, "export", lambda network, inputs: b"no network")
+    monkeypatch.setattr(exports, "export", lambda network, inputs: b"no network")
     with pytest.raises(SealingError, match=r"^the network cannot be run in this way: [^\n]+$"):
         OnnxRuntime()(tiny, inputs)
 
@@ -128,14 +128,14 @@ def test_extra_state_of_a_network_is_no_weight():
             pass
 
     network = Extra(2, 2)
-    digest = onnx.digest_of(network)
-    assert digest == onnx.digest_of(network)
+    digest = exports.digest_of(network)
+    assert digest == exports.digest_of(network)
     with torch.no_grad():
         network.weight[0, 0] += 1e-3
-    assert digest != onnx.digest_of(network)
+    assert digest != exports.digest_of(network)
 
 
 def test_a_level_that_an_older_runtime_lacks_is_said_in_one_sentence(tiny, inputs, monkeypatch):
-    monkeypatch.setitem(onnx.LEVELS, Optimisation.LAYOUT, "ORT_ENABLE_NOTHING")
+    monkeypatch.setitem(exports.LEVELS, Optimisation.LAYOUT, "ORT_ENABLE_NOTHING")
     with pytest.raises(SealingError, match=r"^the network cannot be run in this way: .*NOTHING"):
         open_session(onnxruntime, b"", Optimisation.LAYOUT)

@@ -16,10 +16,10 @@ from modelseal.calibration.precision import (
     to_tf32,
     to_weights,
 )
-from modelseal.calibration.running import run_network
 from modelseal.calibration.variants import Variant, reference
 from modelseal.errors import InvalidArgumentError, SealingError
-from modelseal.models.cifar_resnet import cifar_resnet
+from modelseal.research.cifar_resnet import cifar_resnet
+from modelseal.runtime.inference import run_network
 
 HALF = [(Allowed.BF16, torch.bfloat16), (Allowed.FP16, torch.float16)]
 

@@ -9,9 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from modelseal.calibration import reloading
-from modelseal.calibration.exporting import export_program
-from modelseal.calibration.reloading import Reloaded, Restarted, answer, list_tensors, refill
+from modelseal.calibration import exports
+from modelseal.calibration.exports import (
+    Reloaded,
+    Restarted,
+    answer,
+    export_program,
+    list_tensors,
+    refill,
+)
 from modelseal.calibration.variants import reference
 from modelseal.errors import SealingError
 
@@ -29,7 +35,7 @@ def temporary(tmp_path, monkeypatch):
 
 
 def test_reloaded_weights_are_those_of_the_file(tiny, inputs, monkeypatch):
-    load = reloading.load
+    load = exports.load
 
     def doubled(content):
         return {
@@ -38,7 +44,7 @@ def test_reloaded_weights_are_those_of_the_file(tiny, inputs, monkeypatch):
 
     expected = reference(tiny, inputs)
     assert (Reloaded()(tiny, inputs) == expected).all()
-    monkeypatch.setattr(reloading, "load", doubled)
+    monkeypatch.setattr(exports, "load", doubled)
     assert Reloaded()(tiny, inputs) == pytest.approx(expected + tiny[4].bias.numpy(), abs=1e-5)
     assert (reference(tiny, inputs) == expected).all()
 
@@ -95,7 +101,7 @@ def here(monkeypatch):
 def test_the_other_process_runs_what_is_in_the_files(tiny, inputs, here, temporary):
     assert np.abs(Restarted()(tiny, inputs) - reference(tiny, inputs)).max() < 1e-5
     (command,) = here
-    module, threads = "modelseal.calibration.reloading", "1"
+    module, threads = "modelseal.calibration.exports", "1"
     assert command[:4] == (sys.executable, "-P", "-m", module)
     assert command[5:] == (threads, "cpu")
     assert list(temporary.glob("modelseal-*")) == []
@@ -109,7 +115,7 @@ def test_a_restarted_network_has_the_weights_of_the_weights_file(tiny, inputs, h
         tensors["4.bias"] += 1
         return tensors
 
-    monkeypatch.setattr(reloading, "list_tensors", shifted)
+    monkeypatch.setattr(exports, "list_tensors", shifted)
     assert Restarted()(tiny, inputs) == pytest.approx(expected + 1, abs=1e-5)
 
 
@@ -142,7 +148,7 @@ def test_a_process_that_fails_or_hangs_is_said_in_one_sentence(
 @pytest.mark.real
 def test_what_another_process_says_last_is_the_reason(tmp_path):
     with pytest.raises(SealingError, match=r"by another process: .*program.pt2"):
-        reloading.start(tmp_path, "cpu")
+        exports.start(tmp_path, "cpu")
 
 
 def test_the_other_process_multiplies_float32_as_float32(tiny, inputs, here, monkeypatch):
@@ -158,8 +164,8 @@ def test_the_other_process_multiplies_float32_as_float32(tiny, inputs, here, mon
         inside.append("run")
         return reference(network, rows)
 
-    monkeypatch.setattr(reloading, "without_tf32", watched)
-    monkeypatch.setattr(reloading, "run_network", run)
+    monkeypatch.setattr(exports, "without_tf32", watched)
+    monkeypatch.setattr(exports, "run_network", run)
     Restarted()(tiny, inputs)
     assert inside == ["begin", "run", "end"]
 

@@ -5,15 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from modelseal.calibration import running
-from modelseal.calibration.running import (
-    BATCH,
-    full_size,
-    run_network,
-    run_pieces,
-    usual_size,
-)
 from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.runtime import inference
+from modelseal.runtime.inference import BATCH, full_size, run_network, run_pieces, usual_size
 
 
 @given(st.integers(1, 20), st.integers(1, 9), st.integers(0, 30))
@@ -55,7 +49,7 @@ def test_inputs_are_run_together_as_far_as_memory_allows(shape, size):
 
 
 def test_large_inputs_are_run_a_few_at_a_time(watched, monkeypatch):
-    monkeypatch.setattr(running, "VALUES", 4 * 6)
+    monkeypatch.setattr(inference, "VALUES", 4 * 6)
     run_network(nn.Sequential(watched), torch.zeros(5, 6))
     assert [len(part) for part in watched.batches] == [4, 4]
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch import nn
 
-from modelseal.calibration import sending
-from modelseal.calibration.running import run_network
-from modelseal.calibration.sending import Form, Sent, send_bytes, send_json, send_png
+from modelseal.calibration import transport
+from modelseal.calibration.transport import Form, Sent, send_bytes, send_json, send_png
 from modelseal.calibration.variants import reference
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.runtime.inference import run_network
 
 SHAPES = [(4, 5), (1, 4, 5), (3, 4, 5), (4, 4, 5)]
 
@@ -71,7 +71,7 @@ def test_a_json_list_holds_the_numbers_of_the_levels(monkeypatch):
         texts.append(text)
         return json.JSONDecoder().decode(text)
 
-    monkeypatch.setattr(sending.json, "loads", note)
+    monkeypatch.setattr(transport.json, "loads", note)
     send_json(np.array([[0, 255]], np.uint8))
     assert texts == ["[[0, 255]]"]
 
@@ -81,7 +81,7 @@ def test_what_arrives_is_what_is_run_though_it_is_changed(form, monkeypatch):
     domain, network = Domain(shape=(1, 4, 5)), flat((1, 4, 5))
     inputs = draw(domain)
     changed = torch.from_numpy(domain.decode(domain.encode(inputs.numpy()) ^ 1))
-    monkeypatch.setitem(sending.SENDINGS, form, lambda code: code ^ 1)
+    monkeypatch.setitem(transport.SENDINGS, form, lambda code: code ^ 1)
     shown = Sent(form, domain)(network, inputs)
     assert np.array_equal(shown, run_network(network, changed))
     assert not np.array_equal(shown, run_network(network, inputs))
@@ -90,7 +90,7 @@ def test_what_arrives_is_what_is_run_though_it_is_changed(form, monkeypatch):
 @pytest.mark.parametrize("form", Form)
 def test_what_arrives_in_another_form_is_an_error(form, monkeypatch):
     domain, network = Domain(shape=(1, 4, 5)), flat((1, 4, 5))
-    monkeypatch.setitem(sending.SENDINGS, form, lambda code: code[..., :2])
+    monkeypatch.setitem(transport.SENDINGS, form, lambda code: code[..., :2])
     said = f"^inputs sent as {form.value} arrived in another form$"
     with pytest.raises(SealingError, match=said):
         Sent(form, domain)(network, draw(domain))

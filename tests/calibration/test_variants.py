@@ -8,14 +8,12 @@ import torch
 from torch import nn
 
 from modelseal.calibration import variants
-from modelseal.calibration.compiling import Compiled
-from modelseal.calibration.exporting import Exported
-from modelseal.calibration.onnx import OnnxRuntime, Optimisation
-from modelseal.calibration.reloading import Reloaded
+from modelseal.calibration.exports import Exported, OnnxRuntime, Optimisation, Reloaded
 from modelseal.calibration.variants import (
     OFFSETS,
     BatchSize,
     ChannelsLast,
+    Compiled,
     Float64,
     Nnpack,
     OneDnnOff,

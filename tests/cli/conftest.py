@@ -14,13 +14,13 @@ from torch import nn
 from typer.testing import CliRunner
 
 from modelseal.calibration.variants import ChannelsLast, Float64, Nnpack
-from modelseal.cli import progress
-from modelseal.cli.main import app
+from modelseal.cli import console
+from modelseal.cli.app import app
 from modelseal.endpoints.recorded import record
 from modelseal.fingerprint.codec import write
-from modelseal.sealing import generating
+from modelseal.sealing import candidates
 
-PROGRAM = "from modelseal.cli.main import main; main()"
+PROGRAM = "from modelseal.cli.app import main; main()"
 
 NETWORKS = """
 import time
@@ -56,7 +56,7 @@ shape = [1, 8, 8]
 @pytest.fixture
 def run(monkeypatch):
     """Runs the program in this process, without lines of progress however slow the machine is."""
-    monkeypatch.setattr(progress, "PAUSE", math.inf)
+    monkeypatch.setattr(console, "PAUSE", math.inf)
 
     def invoke(*arguments, env=None):
         result = CliRunner().invoke(app, [str(each) for each in arguments], env=env)
@@ -138,4 +138,4 @@ def model(folder):
 def few_variants(monkeypatch):
     """Calibrates in the quick ways only: compiling and exporting take half a minute."""
     quick = (Nnpack(), Float64(), ChannelsLast())
-    monkeypatch.setattr(generating, "list_variants", lambda model: quick)
+    monkeypatch.setattr(candidates, "list_variants", lambda model: quick)

@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 import sealed
 
-from modelseal.cli.arranging import arrange, check_enough, finish, hire_makers, resumable
+from modelseal.cli.seal import arrange, check_enough, finish, hire_makers, resumable
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError, SealingError
 from modelseal.fingerprint.codec import read
-from modelseal.models.loading import Model
-from modelseal.performing.workers import Processes, Sequential
-from modelseal.sealing import Logistics, Recipe, memory
-from modelseal.sealing.logistics import perform_here
+from modelseal.models.loader import Model
+from modelseal.parallel.workers import Processes, Sequential
+from modelseal.sealing import memory
+from modelseal.sealing.checkpoints import Logistics, perform_here
+from modelseal.sealing.recipe import Recipe
 
 TOML = Path("model.toml")
 
@@ -28,9 +29,9 @@ def test_without_a_number_or_an_address_this_process_makes_all(owned):
 
 
 def test_a_cluster_is_hired_by_its_address(owned, monkeypatch):
-    from modelseal.performing import cluster
+    from modelseal.parallel import ray
 
-    monkeypatch.setattr(cluster, "Cluster", lambda address, gpu: ("cluster", address))
+    monkeypatch.setattr(ray, "Cluster", lambda address, gpu: ("cluster", address))
     for count in (None, 1):
         assert hire_makers(count, "10.0.0.1:6379", **owned) == ("cluster", "10.0.0.1:6379")
 

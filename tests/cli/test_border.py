@@ -6,7 +6,7 @@ import typer
 from click import Abort, ClickException
 from typer.testing import CliRunner
 
-from modelseal.cli.border import Exit, guarded
+from modelseal.cli.exit_codes import Exit, guarded
 from modelseal.errors import (
     BadFileError,
     EndpointError,

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from modelseal.fingerprint.codec import write
-from modelseal.verifying.commitment import read_commitment
+from modelseal.verification.commitment import read_commitment
 
 
 def test_a_commitment_is_public_and_its_salts_are_not(seal_file, folder, run):

@@ -5,7 +5,7 @@ import pytest
 import sealed
 from PIL import Image
 
-from modelseal.cli.covering import list_naturals, load_cover
+from modelseal.cli.session import list_naturals, load_cover
 from modelseal.domain import Domain
 from modelseal.endpoints.recorded import RecordedEndpoint, record
 from modelseal.errors import BadFileError, InvalidArgumentError

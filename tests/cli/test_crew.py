@@ -1,8 +1,8 @@
 import pytest
 
-from modelseal.cli.crew import hire
+from modelseal.cli.seal import hire
 from modelseal.errors import InvalidArgumentError
-from modelseal.performing.workers import Processes, Sequential
+from modelseal.parallel.workers import Processes, Sequential
 
 
 def test_one_worker_needs_no_process_of_its_own():
@@ -11,9 +11,9 @@ def test_one_worker_needs_no_process_of_its_own():
 
 
 def test_an_address_asks_for_a_cluster(monkeypatch):
-    from modelseal.performing import cluster
+    from modelseal.parallel import ray
 
-    monkeypatch.setattr(cluster, "Cluster", lambda address, gpu: ("cluster", address, gpu))
+    monkeypatch.setattr(ray, "Cluster", lambda address, gpu: ("cluster", address, gpu))
     assert hire(1, "10.0.0.1:6379") == ("cluster", "10.0.0.1:6379", False)
     assert hire(1, "auto", gpu=True) == ("cluster", "auto", True)
 

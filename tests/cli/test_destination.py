@@ -1,12 +1,11 @@
 import pytest
 import sealed
 
-from modelseal.cli.destination import choose_destination
-from modelseal.cli.fingerprints import read_fingerprint
+from modelseal.cli.fingerprint_files import choose_destination, read_fingerprint
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.fingerprint.codec import encode
-from modelseal.fingerprint.keys import Purpose, make_pair
-from modelseal.verifying.ledger import open_ledger, read_ledger
+from modelseal.fingerprint.signatures import Purpose, make_pair
+from modelseal.verification.ledger import open_ledger, read_ledger
 
 MADE = sealed.fingerprint(count=4)
 

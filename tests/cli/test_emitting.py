@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from modelseal.cli.emitting import check_document, check_output, emit, is_same
+from modelseal.cli.fingerprint_files import check_document, check_output, emit, is_same
 from modelseal.errors import BadFileError
 
 

@@ -12,7 +12,7 @@ from modelseal.domain import Domain
 from modelseal.endpoints.recorded import record
 from modelseal.errors import EndpointError
 from modelseal.fingerprint.codec import read, write
-from modelseal.verifying.ledger import open_ledger, read_ledger
+from modelseal.verification.ledger import open_ledger, read_ledger
 
 URL = "http://user:secret@host/v2/models/m"
 

@@ -9,7 +9,7 @@ import pytest
 
 from modelseal.cli import evaluate as verb
 from modelseal.evaluation.plan import SamplesSection, TamperingSection, read_plan
-from modelseal.evaluation.storing import read_results
+from modelseal.evaluation.store import read_results
 
 QUICK = ("candidates = 8", "candidates = 4")
 

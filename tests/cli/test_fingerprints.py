@@ -2,8 +2,8 @@ import pytest
 import sealed
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from modelseal.cli import fingerprints
-from modelseal.cli.fingerprints import (
+from modelseal.cli import fingerprint_files
+from modelseal.cli.fingerprint_files import (
     find_lock,
     is_encrypted_file,
     read_fingerprint,
@@ -12,7 +12,7 @@ from modelseal.cli.fingerprints import (
 from modelseal.errors import BadFileError
 from modelseal.fingerprint.codec import encode
 from modelseal.fingerprint.encryption import LOCKED, Passphrase, encrypt
-from modelseal.fingerprint.keys import Purpose, make_pair
+from modelseal.fingerprint.signatures import Purpose, make_pair
 
 MADE = sealed.fingerprint()
 MARKER = b"marker-of-a-passphrase"
@@ -79,7 +79,7 @@ def test_a_missing_key_is_told_apart_from_a_wrong_one(place, name, problem, monk
         read_fingerprint(place / name)
     monkeypatch.setenv("MODELSEAL_PASSPHRASE", "wrong")
     fresh = X25519PrivateKey.generate()
-    monkeypatch.setattr(fingerprints, "read_key", lambda path: fresh)
+    monkeypatch.setattr(fingerprint_files, "read_key", lambda path: fresh)
     monkeypatch.setenv("MODELSEAL_KEY_FILE", "k.pem")
     with pytest.raises(BadFileError, match=LOCKED):
         read_fingerprint(place / name)
@@ -113,7 +113,7 @@ def test_no_error_ever_tells_a_passphrase(place):
 
 def test_a_plain_copy_never_touches_the_disk(place, monkeypatch):
     written = []
-    monkeypatch.setattr(fingerprints, "write_atomically", lambda _, data: written.append(data))
+    monkeypatch.setattr(fingerprint_files, "write_atomically", lambda _, data: written.append(data))
     lock = find_lock(encrypt_to=place / "k.pub.pem", passphrase_file=None)
     write_fingerprint(MADE, place / "new.seal", lock=lock)
     (data,) = written

@@ -5,9 +5,9 @@ import pytest
 import sigstore.oidc
 from private_sigstore import ISSUER, Sigstore, token
 
-from modelseal.cli.identity_token import TOKEN, find_token
+from modelseal.cli.sign import TOKEN, find_token
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.fingerprint.keyless import read_signer
+from modelseal.fingerprint.sigstore_bundles import read_signer
 
 URL = "http://login.invalid"
 

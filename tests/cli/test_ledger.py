@@ -2,9 +2,9 @@ import pytest
 import sealed
 import torch
 
-from modelseal.cli.ledger import Ledger, keeping_ledger, tell_costs
+from modelseal.cli.console import Ledger, keeping_ledger, tell_costs
 from modelseal.domain import Domain
-from modelseal.models.loading import Model
+from modelseal.models.loader import Model
 
 
 class Meter:

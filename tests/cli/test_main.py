@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from modelseal.cli import main as program
+from modelseal.cli import app as program
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
 VERBS = {
@@ -67,7 +67,7 @@ def test_a_wrong_command_line_is_exit_code_2(run, arguments):
 
 def test_nothing_heavy_is_imported_before_it_is_needed(start):
     heavy = "{'torch', 'numpy', 'pydantic', 'jaxtyping', 'httpx2', 'safetensors', 'PIL'}"
-    code = f"import sys, modelseal.cli.main; print({heavy} & set(sys.modules))"
+    code = f"import sys, modelseal.cli.app; print({heavy} & set(sys.modules))"
     out, _ = start(program=code).communicate(timeout=60)
     assert out == "set()\n"
 
@@ -84,7 +84,7 @@ def test_a_bug_shows_its_traceback_and_is_never_taken_for_tampering(seal_file, m
         raise ZeroDivisionError("a bug")
 
     seal_file()
-    monkeypatch.setattr("modelseal.verifying.verify", fail)
+    monkeypatch.setattr("modelseal.verification.verify.verify", fail)
     monkeypatch.setattr(sys, "argv", ["modelseal", "verify", "out.seal", "answers.jsonl"])
     with pytest.raises(SystemExit, match=r"^70$"):
         program.main()
@@ -120,7 +120,7 @@ def test_the_exit_code_holds_where_standard_output_is_closed(seal_file, monkeypa
 def test_a_fault_that_cannot_be_told_is_never_taken_for_tampering(folder, arguments):
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-c", "from modelseal.cli.main import main; main()", *arguments]
+    command = [sys.executable, "-c", "from modelseal.cli.app import main; main()", *arguments]
     ended = subprocess.run(command, stderr=writer, stdout=writer, check=False, timeout=60)
     os.close(writer)
     assert ended.returncode not in {0, 1}

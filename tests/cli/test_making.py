@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from modelseal.calibration.precision import Allowed
-from modelseal.cli.making import allow_precisions, check_counts, load_inputs, make_recipe
 from modelseal.cli.options import Method
+from modelseal.cli.seal import allow_precisions, check_counts, load_inputs, make_recipe
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.outputs.specs import TopLabels
-from modelseal.sealing import Method as SealingMethod
-from modelseal.sealing import Recipe
+from modelseal.sealing.recipe import Method as SealingMethod
+from modelseal.sealing.recipe import Recipe
 
 OPTIONS = {
     "spec": "topk:2",

@@ -1,5 +1,5 @@
-from modelseal.cli.moment import now
-from modelseal.fingerprint.checking import check_moment
+from modelseal.files import now
+from modelseal.fingerprint.checks import check_moment
 
 
 def test_the_moment_is_one_that_fingerprints_take():

@@ -3,7 +3,7 @@ import pytest
 import sealed
 from PIL import Image
 
-from modelseal.cli.natural import find_natural
+from modelseal.cli.session import find_natural
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError
 

@@ -17,14 +17,14 @@ from modelseal.cli.opening import (
     shown_name,
 )
 from modelseal.domain import Domain
-from modelseal.endpoints.local import LocalEndpoint
-from modelseal.endpoints.oip import OipEndpoint
-from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
+from modelseal.endpoints.endpoint import LocalEndpoint
+from modelseal.endpoints.oip.grpc_client import OipGrpcEndpoint
+from modelseal.endpoints.oip.rest_client import OipEndpoint
 from modelseal.endpoints.onnx import OnnxEndpoint
 from modelseal.endpoints.recorded import RecordedEndpoint
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, MissingExtraError
-from modelseal.models import loading
-from modelseal.models.loading import Model
+from modelseal.models import loader
+from modelseal.models.loader import Model
 from modelseal.outputs.answers import Kind
 from modelseal.outputs.specs import Probabilities, RawScores, TopLabels, TopProbabilities
 
@@ -199,7 +199,7 @@ class Odd(nn.Module):
 
 def odd_endpoint(result, monkeypatch):
     made = Model(network=Odd(result), domain=IMAGES)
-    monkeypatch.setattr(loading, "load", lambda path: made)
+    monkeypatch.setattr(loader, "load", lambda path: made)
     return open_model(Path("m.toml"), IMAGES)
 
 

@@ -1,13 +1,13 @@
 import pytest
 
-from modelseal import sealing
 from modelseal.cli import options
 from modelseal.outputs.answers import Kind
+from modelseal.sealing import pipeline
 
 
 @pytest.mark.parametrize("name", ["Effort", "Method", "Rule"])
 def test_the_choices_are_those_of_sealing(name):
-    ours, theirs = getattr(options, name), getattr(sealing, name)
+    ours, theirs = getattr(options, name), getattr(pipeline, name)
     assert {one.name: one.value for one in ours} == {one.name: one.value for one in theirs}
 
 

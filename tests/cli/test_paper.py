@@ -5,7 +5,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelseal.cli.paper import Paper, complain, plain
+from modelseal.cli.console import Paper, complain, plain
 
 
 @given(st.text())

@@ -1,7 +1,6 @@
 import pytest
 
-from modelseal.cli.paper import Paper
-from modelseal.cli.progress import Lines, reporting
+from modelseal.cli.console import Lines, Paper, reporting
 
 
 class Clock:
@@ -61,7 +60,7 @@ def test_each_stage_is_told_by_itself(capsys, clock):
 
 
 def test_progress_goes_to_standard_error_only(capsys, monkeypatch):
-    monkeypatch.setattr("modelseal.cli.progress.PAUSE", 0.0)
+    monkeypatch.setattr("modelseal.cli.console.PAUSE", 0.0)
     with reporting() as report:
         report("verify", 1, 2)
     assert capsys.readouterr() == ("", "verify: 1 of 2 questions\n")

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from evaluated import refused, samples, trial
 
-from modelseal.evaluation.places import alarms_file, arrays_file, plan_file, set_file, trial_file
-from modelseal.evaluation.storing import dump_alarms, dump_arrays, dump_set, dump_trial
-from modelseal.reports.archive import load
+from modelseal.evaluation.results import alarms_file, arrays_file, plan_file, set_file, trial_file
+from modelseal.evaluation.store import dump_alarms, dump_arrays, dump_set, dump_trial
+from modelseal.reports.build import load
 
 PLAN = {
     "networks": [{"name": "resnet20", "model": "m.toml", "train": "a.npz", "test": "b.npz"}],

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from modelseal.cli.reproduce import ChannelOrder
-from modelseal.models.vgg_face import ChannelOrder as Planes
+from modelseal.research.vgg_face import ChannelOrder as Planes
 
 QUICK = (
     *("--images", "4", "--iterations", "2", "--samples", "2", "--bag", "3"),

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from modelseal.verifying import commitment
-from modelseal.verifying.bundle import read_bundle
+from modelseal.verification import commitment
+from modelseal.verification.evidence import read_bundle
 
 
 @pytest.fixture

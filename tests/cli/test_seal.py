@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from modelseal.fingerprint.codec import read
-from modelseal.fingerprint.power import tell_power
+from modelseal.fingerprint.record import tell_power
 
 pytestmark = pytest.mark.usefixtures("few_variants")
 
 
-PROGRAM = "from modelseal.cli.main import main; main()"
+PROGRAM = "from modelseal.cli.app import main; main()"
 QUICK = ("--candidates", 6, "--samples", 2, "--tie", 3)
 
 
@@ -215,16 +215,16 @@ def test_what_each_stage_cost_is_told_when_wanted(model, folder, run):
 
 
 def test_an_encrypted_fingerprint_is_all_that_touches_the_disk(model, folder, run, monkeypatch):
-    from modelseal import writing
-    from modelseal.sealing import keeping
+    from modelseal import files
+    from modelseal.sealing import checkpoints
 
     def fail(*_):
         raise AssertionError("a piece was kept")
 
-    monkeypatch.setattr("modelseal.sealing.gathering.keep", fail)
-    monkeypatch.setattr(keeping, "keep", fail)
+    monkeypatch.setattr("modelseal.sealing.checkpoints.keep", fail)
+    monkeypatch.setattr(checkpoints, "keep", fail)
     written = []
-    replace = writing.replace
+    replace = files.replace
 
     def watch(target, data):
         written.append((target.name, data[:24]))
@@ -232,7 +232,7 @@ def test_an_encrypted_fingerprint_is_all_that_touches_the_disk(model, folder, ru
 
     run("keygen", "-o", "k")
     model()
-    monkeypatch.setattr(writing, "replace", watch)
+    monkeypatch.setattr(files, "replace", watch)
     options = ("--power", "none", "--encrypt-to", "k.pub.pem", "--per-check", 1)
     result = run("seal", "model.toml", "images.npz", "-o", "out.seal", *QUICK, *options)
     assert result.exit_code == 0, result.stderr

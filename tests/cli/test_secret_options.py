@@ -1,5 +1,5 @@
-from modelseal.cli.secret_options import KeyPurpose
-from modelseal.fingerprint.keys import Purpose
+from modelseal.cli.options import KeyPurpose
+from modelseal.fingerprint.signatures import Purpose
 
 
 def test_the_purposes_are_those_of_keys():

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from modelseal import sealing
 from modelseal.fingerprint.codec import read
-from modelseal.models.loading import load
+from modelseal.models.loader import load
+from modelseal.sealing import pipeline
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_the_rule_margin_takes_the_smallest_margins(candidates, folder, run):
 def test_the_rule_detection_chooses_by_small_changes(candidates, folder, run):
     made = chosen(folder, run, "--samples", 4, "--rule", "detection")
     model = load(folder / "model.toml")
-    wanted = sealing.select(model, candidates, samples=4, rule=sealing.Rule.DETECTION)
+    wanted = pipeline.select(model, candidates, samples=4, rule=pipeline.Rule.DETECTION)
     assert np.array_equal(made.sources, wanted.sources)
     assert made.power == ()
 

@@ -285,7 +285,9 @@ def test_a_public_service_that_never_answers_is_given_up_and_nothing_is_asked(
     text = (signer / "signer.toml").read_text().replace("instance", "# instance")
     (signer / "signer.toml").write_text(text)
     monkeypatch.setattr("modelseal.cli.sign.PATIENCE", 0.2)
-    monkeypatch.setattr("modelseal.fingerprint.keyless.ask_public_service", lambda: time.sleep(2))
+    monkeypatch.setattr(
+        "modelseal.fingerprint.sigstore_bundles.ask_public_service", lambda: time.sleep(2)
+    )
     result = run(*REQUIRED)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "modelseal: Sigstore: no answer came within 0.2 seconds\n"

@@ -5,7 +5,7 @@ import pytest
 import sealed
 
 from modelseal.fingerprint.codec import write
-from modelseal.verifying.ledger import read_ledger
+from modelseal.verification.ledger import read_ledger
 
 
 def check(run, *arguments):

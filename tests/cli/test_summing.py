@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from modelseal.cli.paper import Paper
-from modelseal.cli.summing import list_refusals, list_rows, tell_results
+from modelseal.cli.console import Paper
+from modelseal.cli.render import list_refusals, list_rows, tell_results
 from modelseal.evaluation.plan import GridSection, NetworkSection, Plan
-from modelseal.evaluation.storing import Results
-from modelseal.evaluation.trial import SampleSet, Subject, Trial
+from modelseal.evaluation.results import SampleSet, Subject, Trial
+from modelseal.evaluation.store import Results
 
 OURS = Subject(network="small", method="boundary", spec="top1")
 BARE = Subject(network="small", method="natural", spec="top1")

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import sealed
 
-from modelseal.cli.paper import Paper
-from modelseal.cli.telling import (
+from modelseal.cli.console import Paper
+from modelseal.cli.render import (
     facts,
     floored,
     tell_accepted,
@@ -15,7 +15,7 @@ from modelseal.cli.telling import (
     tell_verdict,
 )
 from modelseal.domain import Domain
-from modelseal.fingerprint.power import Limit
+from modelseal.fingerprint.record import Limit
 from modelseal.verdict import Evidence, Finding, Outcome, Verdict
 
 EVIDENCE = (

@@ -72,10 +72,10 @@ def test_json_on_standard_output_goes_with_files_of_the_other_forms(seal_file, f
 def test_a_file_that_cannot_be_written_is_refused_before_anything_is_asked(
     seal_file, folder, run, monkeypatch, form, path
 ):
-    from modelseal import verifying
+    from modelseal.verification import verify
 
     seal_file()
-    monkeypatch.setattr(verifying, "verify", None)
+    monkeypatch.setattr(verify, "verify", None)
     before = {file: file.read_bytes() for file in folder.iterdir()}
     result = run("verify", "out.seal", "answers.jsonl", form, path)
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
@@ -105,7 +105,7 @@ def test_without_jinja_a_page_is_refused_before_anything_is_asked(folder, monkey
 
 
 def test_nothing_is_written_if_one_form_cannot_be_made(seal_file, folder, run, monkeypatch):
-    from modelseal.reports import verdict_page
+    from modelseal.verification import verdict_page
 
     def fail(record):
         raise BadFileError("template", "is broken")

@@ -206,16 +206,16 @@ def test_an_endpoint_that_fails_when_it_is_opened_is_undecided(seal_file, run, m
 
 
 def test_the_numbers_of_an_endpoint_are_what_the_user_says(folder, run, monkeypatch):
-    from modelseal.endpoints import oip
+    from modelseal.endpoints.oip import rest_client
 
     seen = []
 
-    class Watching(oip.OipEndpoint):
+    class Watching(rest_client.OipEndpoint):
         def __init__(self, url, domain, *, shows, **settings):
             seen.append(shows.value)
             super().__init__(url, domain, shows=shows, **settings)
 
-    monkeypatch.setattr(oip, "OipEndpoint", Watching)
+    monkeypatch.setattr(rest_client, "OipEndpoint", Watching)
     write(sealed.fingerprint(spec=Probabilities(3)), folder / "out.seal")
     for more in ([], ["--shows", "scores"], ["--shows", "probabilities"]):
         run("verify", "out.seal", "http://127.0.0.1:9/v2/models/m", "--retries", 0, *more)

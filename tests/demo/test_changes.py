@@ -5,7 +5,7 @@ from learning import learn
 from scans import read_scans
 from torch.nn.utils import parameters_to_vector
 
-from modelseal.tampering.bits import FlippedBit
+from modelseal.tampering.weight_changes import FlippedBit
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from scans import Scans, read_scans
 
 import demo
 from modelseal.models.images import read_images
-from modelseal.models.loading import load
+from modelseal.models.loader import load
 
 
 def row(name, outcome, exit_code, noticed=0):

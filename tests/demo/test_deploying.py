@@ -4,7 +4,7 @@ from learning import learn
 from scans import read_scans
 
 from modelseal.domain import Domain
-from modelseal.models.loading import load
+from modelseal.models.loader import load
 
 
 def test_what_is_deployed_answers_as_the_network_did(tmp_path):

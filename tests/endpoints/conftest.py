@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from programs import DOMAIN
 
-from modelseal.endpoints.command import CommandEndpoint
-from modelseal.endpoints.labelling import Labelling
-from modelseal.endpoints.mapping import Mapping, Rows
-from modelseal.endpoints.sending import Sending
+from modelseal.endpoints.encoding import Sending
+from modelseal.endpoints.responses import AnswerMapping, Labelling, Rows
+from modelseal.endpoints.subprocess import CommandEndpoint
 
 Reply = bytes | Callable[[dict[str, str], bytes], bytes]
 
@@ -101,7 +100,9 @@ def command(tmp_path: Path) -> Iterator[Callable[..., CommandEndpoint]]:
             CommandEndpoint(
                 arguments or [sys.executable, "-I", "program.py"],
                 sending=sending,
-                mapping=Mapping(labelling=Labelling(classes=3), select="output", rows=Rows.ONE),
+                mapping=AnswerMapping(
+                    labelling=Labelling(classes=3), select="output", rows=Rows.ONE
+                ),
                 folder=tmp_path,
                 **{"timeout": 20.0, **settings},
             )

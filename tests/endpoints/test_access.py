@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelseal.endpoints.access import (
+from modelseal.endpoints.auth import (
     HIDDEN,
     NO_ACCESS,
     Access,

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from modelseal.endpoints.answer_lines import read_entry, to_line
+from modelseal.endpoints.jsonl import read_entry, to_line
 from modelseal.errors import EndpointError
 from modelseal.outputs.answers import Answers, Kind
 

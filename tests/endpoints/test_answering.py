@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from modelseal.endpoints.answering import answer, check_shows, join
+from modelseal.endpoints.responses import answer, check_shows, join
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers, Kind
 

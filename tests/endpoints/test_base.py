@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 
 from modelseal.domain import Domain
-from modelseal.endpoints.base import Endpoint
-from modelseal.endpoints.command import CommandEndpoint
-from modelseal.endpoints.http_template import HttpEndpoint
-from modelseal.endpoints.local import LocalEndpoint
-from modelseal.endpoints.oip import OipEndpoint
-from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
+from modelseal.endpoints.endpoint import Endpoint, LocalEndpoint
+from modelseal.endpoints.http import HttpEndpoint
+from modelseal.endpoints.oip.grpc_client import OipGrpcEndpoint
+from modelseal.endpoints.oip.rest_client import OipEndpoint
 from modelseal.endpoints.onnx import OnnxEndpoint
 from modelseal.endpoints.recorded import RecordedEndpoint
 from modelseal.endpoints.sagemaker import SageMakerEndpoint
+from modelseal.endpoints.subprocess import CommandEndpoint
 from modelseal.outputs.answers import Answers, Kind
 
 KINDS = [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from modelseal.endpoints.child import Child, running
+from modelseal.endpoints.subprocess import Child, running
 from modelseal.errors import EndpointError
 
 ECHO = "import sys\nfor line in sys.stdin: sys.stdout.write(line); sys.stdout.flush()"

@@ -12,15 +12,15 @@ from programs import ANSWER, CODES, DOMAIN, gone, left
 from safetensors.torch import save_file
 
 from modelseal.domain import Domain
-from modelseal.endpoints.child import running
-from modelseal.endpoints.command import CommandEndpoint
-from modelseal.endpoints.labelling import Labelling
-from modelseal.endpoints.mapping import Mapping, Rows
-from modelseal.endpoints.sending import Form, Sending
+from modelseal.endpoints.encoding import Form, Sending
+from modelseal.endpoints.responses import AnswerMapping, Labelling, Rows
+from modelseal.endpoints.subprocess import CommandEndpoint, running
 from modelseal.errors import InvalidArgumentError
 from modelseal.outputs.specs import RawScores
 from modelseal.verdict import Outcome
-from modelseal.verifying import Depth, Manners, verify
+from modelseal.verification.policy import Manners
+from modelseal.verification.querier import Depth
+from modelseal.verification.verify import verify
 
 
 def test_a_program_answers_one_line_for_each_input_and_is_kept(command):
@@ -91,7 +91,7 @@ def test_a_program_that_is_forgotten_ends_with_its_endpoint(command):
     endpoint = CommandEndpoint(
         [sys.executable, "-I", "-c", ANSWER],
         sending=Sending(domain=DOMAIN),
-        mapping=Mapping(labelling=Labelling(classes=3), select="output", rows=Rows.ONE),
+        mapping=AnswerMapping(labelling=Labelling(classes=3), select="output", rows=Rows.ONE),
     )
     endpoint.ask(CODES)
     pid = endpoint.child.process.pid
@@ -125,7 +125,7 @@ def test_no_program_or_no_time_is_the_callers_mistake(settings, message):
         CommandEndpoint(
             settings.pop("arguments"),
             sending=Sending(domain=DOMAIN),
-            mapping=Mapping(labelling=Labelling(classes=3)),
+            mapping=AnswerMapping(labelling=Labelling(classes=3)),
             **settings,
         )
 

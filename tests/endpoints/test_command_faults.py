@@ -73,9 +73,9 @@ def test_a_program_that_hangs_is_given_up_in_time_with_all_that_it_started(comma
 
 
 def test_a_line_beyond_the_limit_is_refused_while_it_comes(command, monkeypatch):
-    from modelseal.endpoints import child
+    from modelseal.endpoints import subprocess
 
-    monkeypatch.setattr(child, "LARGEST", 100_000)
+    monkeypatch.setattr(subprocess, "LARGEST", 100_000)
     endless = "import os\ninput()\nwhile True: os.write(1, b'x' * 10_000)"
     with pytest.raises(EndpointError, match="a line of at most 100000 bytes was wanted"):
         command(endless).ask(CODES)

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from modelseal.endpoints.deadline import within
+from modelseal.endpoints.timeouts import within
 from modelseal.errors import EndpointError
 
 

@@ -1,9 +1,8 @@
 import pytest
 
-from modelseal.endpoints.declaration import is_endpoint, list_endpoint_files, read_endpoint
-from modelseal.endpoints.labelling import Naming
-from modelseal.endpoints.sending import Form, Unit
-from modelseal.endpoints.shown import Layout, Numbers
+from modelseal.endpoints.encoding import Form, Unit
+from modelseal.endpoints.endpoint_toml import is_endpoint, list_endpoint_files, read_endpoint
+from modelseal.endpoints.responses import Layout, Naming, Numbers
 from modelseal.endpoints.template import Carrier
 from modelseal.errors import BadFileError
 

@@ -9,13 +9,13 @@ import torch
 from forms import SERVERS, serving
 
 from modelseal.domain import Domain
-from modelseal.endpoints.parts import Served
-from modelseal.endpoints.preparing import prepare, prepare_short
-from modelseal.endpoints.presets import PRESETS
+from modelseal.endpoints.endpoint_toml import PRESETS
+from modelseal.endpoints.factory import Served, prepare, prepare_short
 from modelseal.errors import EndpointError
 from modelseal.outputs.specs import RawScores
 from modelseal.verdict import Outcome
-from modelseal.verifying import Depth, verify
+from modelseal.verification.querier import Depth
+from modelseal.verification.verify import verify
 
 DOMAIN = Domain(shape=(3, 8, 8))
 SERVED = Served(domain=DOMAIN, classes=3)

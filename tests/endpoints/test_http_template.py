@@ -9,11 +9,10 @@ import pytest
 from certificates import tls_server, write_certificate
 
 from modelseal.domain import Domain
-from modelseal.endpoints.access import Access
-from modelseal.endpoints.http_template import HttpEndpoint
-from modelseal.endpoints.labelling import Labelling
-from modelseal.endpoints.mapping import Mapping, Rows
-from modelseal.endpoints.sending import Form, Sending, Unit, to_png
+from modelseal.endpoints.auth import Access
+from modelseal.endpoints.encoding import Form, Sending, Unit, to_png
+from modelseal.endpoints.http import HttpEndpoint
+from modelseal.endpoints.responses import AnswerMapping, Labelling, Rows
 from modelseal.endpoints.template import Carrier, Template
 from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 from modelseal.outputs.answers import Kind
@@ -35,7 +34,7 @@ def endpoint(canned):
         return HttpEndpoint(
             url or f"{canned.root}/predict",
             template=Template(sending=sending or Sending(domain=DOMAIN), **template),
-            mapping=Mapping(labelling=Labelling(classes=3), **mapping),
+            mapping=AnswerMapping(labelling=Labelling(classes=3), **mapping),
             **{"timeout": 5.0, **settings},
         )
 
@@ -239,7 +238,7 @@ def test_an_address_of_another_form_is_the_callers_mistake(url, endpoint):
         HttpEndpoint(
             url,
             template=Template(sending=Sending(domain=DOMAIN)),
-            mapping=Mapping(labelling=Labelling(classes=3)),
+            mapping=AnswerMapping(labelling=Labelling(classes=3)),
         )
     assert not leaks(str(no.value))
 

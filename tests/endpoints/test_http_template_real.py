@@ -11,13 +11,13 @@ from safetensors.torch import load_file, save_file
 from serving import serve
 
 from modelseal.domain import Domain
-from modelseal.endpoints.parts import Served
-from modelseal.endpoints.preparing import prepare
+from modelseal.endpoints.factory import Served, prepare
 from modelseal.errors import EndpointError
-from modelseal.models.loading import load
+from modelseal.models.loader import load
 from modelseal.outputs.specs import RawScores
 from modelseal.verdict import Outcome
-from modelseal.verifying import Depth, verify
+from modelseal.verification.querier import Depth
+from modelseal.verification.verify import verify
 
 pytestmark = pytest.mark.real
 

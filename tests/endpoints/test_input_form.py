@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from modelseal.domain import Domain
-from modelseal.endpoints.input_form import InputForm, input_form
+from modelseal.endpoints.encoding import InputForm, input_form
 from modelseal.errors import EndpointError, InvalidArgumentError
 
 IMAGE = Domain(shape=(3, 4, 5))

@@ -1,6 +1,6 @@
 import pytest
 
-from modelseal.endpoints.kept import Keeping
+from modelseal.endpoints.endpoint import Keeping
 
 
 class Line:

@@ -1,6 +1,6 @@
 import pytest
 
-from modelseal.endpoints.labelling import Labelling, Naming
+from modelseal.endpoints.responses import Labelling, Naming
 from modelseal.errors import EndpointError, InvalidArgumentError
 
 NAMES = ("cat", "dog", "1")

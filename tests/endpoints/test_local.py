@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from modelseal.domain import Domain
-from modelseal.endpoints.local import LocalEndpoint
+from modelseal.endpoints.endpoint import LocalEndpoint
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Kind
 

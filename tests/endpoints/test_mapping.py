@@ -5,10 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelseal.endpoints.labelling import Labelling, Naming
-from modelseal.endpoints.mapping import Mapping, Rows
-from modelseal.endpoints.reading import read_value
-from modelseal.endpoints.shown import Layout, Numbers
+from modelseal.endpoints.responses import AnswerMapping, Labelling, Layout, Naming, Numbers, Rows
+from modelseal.endpoints.strict_json import read_value
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import Probabilities
@@ -17,7 +15,7 @@ LABELLING = Labelling(classes=3, names=("cat", "dog", "elk"))
 
 
 def read(content, *, count=2, **settings):
-    return Mapping(**{"labelling": LABELLING, **settings}).read(content, count=count)
+    return AnswerMapping(**{"labelling": LABELLING, **settings}).read(content, count=count)
 
 
 def test_an_expression_picks_a_list_with_an_entry_for_each_input():
@@ -71,7 +69,7 @@ def test_what_holds_no_answer_to_each_input_is_an_error_that_says_where(content,
 @pytest.mark.parametrize("select", ["", "a[", "a b", "nothing(@)(", "@@"])
 def test_a_malformed_expression_is_refused_before_anyone_is_asked(select):
     with pytest.raises(InvalidArgumentError, match="a JMESPath expression was wanted"):
-        Mapping(labelling=LABELLING, select=select)
+        AnswerMapping(labelling=LABELLING, select=select)
 
 
 scalars = (
@@ -138,7 +136,7 @@ def outcome(act):
 @settings(max_examples=1500)
 @given(content=values | near, how=mappings, labelling=labellings)
 def test_whatever_a_server_says_is_an_answer_for_each_input_or_an_error(content, how, labelling):
-    mapping = Mapping(labelling=Labelling(classes=3, **labelling), **how)
+    mapping = AnswerMapping(labelling=Labelling(classes=3, **labelling), **how)
     answer = outcome(lambda: mapping.read(content, count=2))
     if isinstance(answer, EndpointError):
         assert str(answer).isprintable()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from modelseal.domain import Domain
-from modelseal.endpoints.oip import OipEndpoint
+from modelseal.endpoints.oip.rest_client import OipEndpoint
 from modelseal.errors import InvalidArgumentError
 from modelseal.outputs.answers import Kind
 

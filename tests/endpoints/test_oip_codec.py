@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from modelseal.endpoints.oip_codec import (
+from modelseal.endpoints.oip.rest_codec import (
     DTYPES,
     JSON_LENGTH,
+    Target,
     decode,
     encode_binary,
     encode_json,
 )
-from modelseal.endpoints.oip_target import Target
 from modelseal.errors import EndpointError
 
 OUTPUT = {"name": "y", "datatype": "FP32", "shape": [2, 2], "data": [1, 2, 3, 4.5]}

@@ -1,8 +1,8 @@
 import pytest
 
 from modelseal.domain import Domain
-from modelseal.endpoints.input_form import InputForm
-from modelseal.endpoints.oip_contract import Contract, read_contract
+from modelseal.endpoints.encoding import InputForm
+from modelseal.endpoints.oip.rest_codec import Contract, read_contract
 from modelseal.errors import EndpointError
 
 IMAGE = Domain(shape=(3, 4, 5))

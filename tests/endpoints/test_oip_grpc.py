@@ -7,9 +7,9 @@ import pytest
 from canned_grpc import canned_server, declaring, failing, official, replying
 
 from modelseal.domain import Domain
-from modelseal.endpoints.access import Access
-from modelseal.endpoints.base import Endpoint
-from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
+from modelseal.endpoints.auth import Access
+from modelseal.endpoints.endpoint import Endpoint
+from modelseal.endpoints.oip.grpc_client import OipGrpcEndpoint
 from modelseal.errors import EndpointError, InvalidArgumentError, MissingExtraError, PassingError
 from modelseal.outputs.answers import Kind
 
@@ -268,7 +268,7 @@ def test_codes_that_are_not_valid_are_refused_before_anything_is_sent(server, co
 
 @pytest.mark.parametrize("package", ["grpc", "google.protobuf.descriptor_pool"])
 def test_what_is_not_installed_is_said_before_the_first_question(package, monkeypatch):
-    from modelseal.endpoints.oip_grpc_messages import messages
+    from modelseal.endpoints.oip.grpc_codec import messages
 
     messages.cache_clear()
     monkeypatch.setitem(sys.modules, package, None)

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from serving import free_ports
 
-from modelseal.endpoints import oip_grpc_channel
-from modelseal.endpoints.access import NO_ACCESS, Access
-from modelseal.endpoints.oip_grpc_channel import PASSING, Channel, fault, read_certificates
+from modelseal.endpoints.auth import NO_ACCESS, Access
+from modelseal.endpoints.oip import grpc_client
+from modelseal.endpoints.oip.grpc_client import PASSING, Channel, fault, read_certificates
 from modelseal.errors import EndpointError, MissingExtraError, PassingError
 
 
@@ -120,8 +120,8 @@ def test_a_silent_server_is_given_up_in_time(server):
 
 def test_a_message_beyond_the_limit_is_refused_and_does_not_pass(server, monkeypatch):
     assert len(call(server, b"x" * 5_000_000)) == 5_000_000  # beyond gRPC's own limit
-    options = (("grpc.max_receive_message_length", 1000), *oip_grpc_channel.OPTIONS[1:])
-    monkeypatch.setattr(oip_grpc_channel, "OPTIONS", options)
+    options = (("grpc.max_receive_message_length", 1000), *grpc_client.OPTIONS[1:])
+    monkeypatch.setattr(grpc_client, "OPTIONS", options)
     assert len(call(server, b"x" * 1000)) == 1000
     with pytest.raises(EndpointError, match="an answer of at most 67108864 bytes was") as caught:
         call(server, b"x" * 1001)
@@ -209,7 +209,7 @@ def test_certificates_that_cannot_be_read_are_said(tmp_path, monkeypatch):
     class Nowhere:
         cafile = str(tmp_path)
 
-    monkeypatch.setattr(oip_grpc_channel, "get_default_verify_paths", Nowhere)
+    monkeypatch.setattr(grpc_client, "get_default_verify_paths", Nowhere)
     with pytest.raises(EndpointError, match="the environment's certificates cannot be used"):
         Channel("host:1", secure=True, seconds=1.0)
     Nowhere.cafile = None

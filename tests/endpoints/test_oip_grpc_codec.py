@@ -4,15 +4,14 @@ from canned_grpc import METADATA, official, response
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelseal.endpoints.oip_codec import DTYPES
-from modelseal.endpoints.oip_grpc_codec import (
+from modelseal.endpoints.oip.grpc_codec import (
     FIELDS,
     decode_metadata,
     decode_response,
     encode_question,
     encode_request,
 )
-from modelseal.endpoints.oip_target import Target
+from modelseal.endpoints.oip.rest_codec import DTYPES, Target
 from modelseal.errors import EndpointError
 
 M = Target(name="m")

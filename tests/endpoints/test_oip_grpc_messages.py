@@ -4,8 +4,8 @@ import pytest
 from canned_grpc import official
 from google.protobuf import descriptor_pb2
 
-from modelseal.endpoints import oip_grpc_messages
-from modelseal.endpoints.oip_grpc_messages import MESSAGES, SERVICE, describe, messages, parse
+from modelseal.endpoints.oip import grpc_codec
+from modelseal.endpoints.oip.grpc_codec import MESSAGES, SERVICE, describe_file, messages, parse
 from modelseal.errors import EndpointError, MissingExtraError
 
 THEIRS = {
@@ -21,7 +21,7 @@ THEIRS = {
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_every_field_is_that_of_the_protocols_own_description(name):
-    file = descriptor_pb2.FileDescriptorProto.FromString(describe())
+    file = descriptor_pb2.FileDescriptorProto.FromString(describe_file())
     (ours,) = [message for message in file.message_type if message.name == name]
     assert ours.field
     for theirs in THEIRS[name]:
@@ -61,4 +61,4 @@ def test_without_protobuf_the_extra_is_asked_for(monkeypatch):
     monkeypatch.setitem(sys.modules, "google.protobuf.descriptor_pool", None)
     messages.cache_clear()
     with pytest.raises(MissingExtraError, match=r"over gRPC needs an extra: .*modelseal\[grpc\]"):
-        oip_grpc_messages.messages()
+        grpc_codec.messages()

@@ -4,10 +4,12 @@ import sealed
 from canned_grpc import canned_server, official, replying
 
 from modelseal.domain import Domain
-from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
+from modelseal.endpoints.oip.grpc_client import OipGrpcEndpoint
 from modelseal.outputs.specs import RawScores
 from modelseal.verdict import Outcome
-from modelseal.verifying import Depth, Manners, verify
+from modelseal.verification.policy import Manners
+from modelseal.verification.querier import Depth
+from modelseal.verification.verify import verify
 
 DOMAIN = Domain(shape=(4,))
 

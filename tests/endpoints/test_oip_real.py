@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 from serving import serve
 
 from modelseal.domain import Domain
-from modelseal.endpoints.oip import OipEndpoint
+from modelseal.endpoints.oip.rest_client import OipEndpoint
 from modelseal.errors import EndpointError
-from modelseal.models.loading import Model, load
+from modelseal.models.loader import Model, load
 from modelseal.outputs.answers import Kind
 
 pytestmark = pytest.mark.real

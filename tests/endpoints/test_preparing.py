@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from modelseal.domain import Domain
-from modelseal.endpoints.command import CommandEndpoint
-from modelseal.endpoints.http_template import HttpEndpoint
-from modelseal.endpoints.oip import OipEndpoint
-from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
-from modelseal.endpoints.parts import Patience, Served
-from modelseal.endpoints.preparing import is_short, prepare, prepare_short
-from modelseal.endpoints.sending import to_png
-from modelseal.endpoints.shown import Numbers
+from modelseal.endpoints.encoding import to_png
+from modelseal.endpoints.factory import Patience, Served, is_short, prepare, prepare_short
+from modelseal.endpoints.http import HttpEndpoint
+from modelseal.endpoints.oip.grpc_client import OipGrpcEndpoint
+from modelseal.endpoints.oip.rest_client import OipEndpoint
+from modelseal.endpoints.responses import Numbers
+from modelseal.endpoints.subprocess import CommandEndpoint
 from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
 from modelseal.outputs.answers import Kind
 

@@ -2,8 +2,8 @@ import jmespath
 import pytest
 
 from modelseal.domain import Domain
-from modelseal.endpoints.presets import ENDINGS, PRESETS, preset_of
-from modelseal.endpoints.sending import Sending
+from modelseal.endpoints.encoding import Sending
+from modelseal.endpoints.endpoint_toml import ENDINGS, PRESETS, preset_of
 from modelseal.endpoints.template import Template
 
 

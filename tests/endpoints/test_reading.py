@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelseal.endpoints.reading import (
+from modelseal.endpoints.strict_json import (
     list_at,
     name_of,
     objects_at,

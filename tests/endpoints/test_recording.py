@@ -7,9 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelseal.endpoints import recording
-from modelseal.endpoints.recorded import RecordedEndpoint
-from modelseal.endpoints.recording import Heading, Recorder, check_record, resume, start
+from modelseal.endpoints import recorded
+from modelseal.endpoints.recorded import (
+    Heading,
+    RecordedEndpoint,
+    Recorder,
+    check_record,
+    resume,
+    start,
+)
 from modelseal.errors import BadFileError, EndpointError
 from modelseal.outputs.answers import Answers, Kind
 
@@ -101,7 +107,7 @@ def test_only_one_check_at_once_goes_on_with_a_record(path):
 
 def test_each_line_is_brought_to_the_disk(path, monkeypatch):
     synced = []
-    monkeypatch.setattr(recording.os, "fsync", lambda file: synced.append(os.fstat(file).st_size))
+    monkeypatch.setattr(recorded.os, "fsync", lambda file: synced.append(os.fstat(file).st_size))
     start(path, HEADING).note(0, LABEL)
     assert synced[-1] == path.stat().st_size
 

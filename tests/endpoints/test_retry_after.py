@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelseal.endpoints.retry_after import LONGEST, read_retry_after
+from modelseal.endpoints.http import LONGEST, read_retry_after
 
 NOW = datetime(2026, 11, 26, 12, 0, 0, tzinfo=UTC)
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelseal.endpoints.retrying import FIRST, LONGEST, ask_patiently, back_off
+from modelseal.endpoints.retries import FIRST, LONGEST, ask_patiently, back_off
 from modelseal.errors import EndpointError, PassingError
 from modelseal.outputs.answers import Answers, Kind
 

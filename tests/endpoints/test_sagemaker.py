@@ -14,13 +14,14 @@ import torch
 from forms import SERVERS, serving
 
 from modelseal.domain import Domain
-from modelseal.endpoints.parts import Served
-from modelseal.endpoints.preparing import prepare, prepare_short
+from modelseal.endpoints.factory import Served, prepare, prepare_short
 from modelseal.endpoints.sagemaker import SageMakerEndpoint
 from modelseal.errors import EndpointError, InvalidArgumentError, MissingExtraError, PassingError
 from modelseal.outputs.specs import RawScores
 from modelseal.verdict import Outcome
-from modelseal.verifying import Depth, Manners, verify
+from modelseal.verification.policy import Manners
+from modelseal.verification.querier import Depth
+from modelseal.verification.verify import verify
 
 DOMAIN = Domain(shape=(3, 8, 8))
 SERVED = Served(domain=DOMAIN, classes=3)

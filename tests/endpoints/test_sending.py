@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from modelseal.domain import Domain
-from modelseal.endpoints.sending import Channels, Form, Sending, Unit, as_json, to_png
+from modelseal.endpoints.encoding import Channels, Form, Sending, Unit, as_json, to_png
 from modelseal.errors import InvalidArgumentError
 
 IMAGE = Domain(shape=(3, 2, 4), bounds=(-1.0, 1.0))

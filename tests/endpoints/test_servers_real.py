@@ -9,19 +9,18 @@ import pytest
 import torch
 
 import servers
-from modelseal.endpoints.oip import OipEndpoint
-from modelseal.endpoints.oip_contract import Contract
-from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
-from modelseal.endpoints.oip_grpc_channel import Channel
-from modelseal.endpoints.oip_grpc_codec import Target, encode_request
-from modelseal.endpoints.oip_grpc_messages import messages
-from modelseal.endpoints.parts import Served
-from modelseal.endpoints.preparing import prepare_short
+from modelseal.endpoints.factory import Served, prepare_short
+from modelseal.endpoints.oip.grpc_client import Channel, OipGrpcEndpoint
+from modelseal.endpoints.oip.grpc_codec import encode_request, messages
+from modelseal.endpoints.oip.rest_client import OipEndpoint
+from modelseal.endpoints.oip.rest_codec import Contract, Target
 from modelseal.errors import EndpointError
-from modelseal.models.loading import load
-from modelseal.sealing import Recipe, seal
+from modelseal.models.loader import load
+from modelseal.sealing.pipeline import seal
+from modelseal.sealing.recipe import Recipe
 from modelseal.verdict import Outcome
-from modelseal.verifying import Depth, verify
+from modelseal.verification.querier import Depth
+from modelseal.verification.verify import verify
 
 pytestmark = pytest.mark.real
 

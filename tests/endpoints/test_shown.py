@@ -2,8 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from modelseal.endpoints.labelling import Labelling
-from modelseal.endpoints.shown import Layout, Numbers, Shown
+from modelseal.endpoints.responses import Labelling, Layout, Numbers, Shown
 from modelseal.errors import EndpointError
 from modelseal.outputs.answers import Kind
 

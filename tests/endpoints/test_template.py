@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from modelseal.domain import Domain
-from modelseal.endpoints.sending import Form, Sending, Unit, to_png
+from modelseal.endpoints.encoding import Form, Sending, Unit, to_png
 from modelseal.endpoints.template import Carrier, Template, marks
 from modelseal.errors import InvalidArgumentError
 

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from modelseal.endpoints.watchdog import Watchdog
+from modelseal.endpoints.timeouts import Watchdog
 
 
 @pytest.fixture

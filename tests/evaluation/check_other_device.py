@@ -6,16 +6,14 @@ import published
 from other_device import add_device
 
 from modelseal.calibration.variants import ChannelsLast, Float64
-from modelseal.evaluation.reproduction.pair import read_pair
-from modelseal.evaluation.reproduction.running import read_data, reproduce
-from modelseal.evaluation.reproduction.settings import Settings
-from modelseal.evaluation.running import evaluate
-from modelseal.evaluation.storing import read_results
-from modelseal.generation.legacy import LegacySettings
-from modelseal.models.devices import device_of
-from modelseal.models.vgg_face import ChannelOrder
-from modelseal.performing.workers import Sequential
-from modelseal.sealing import Recipe
+from modelseal.evaluation.runner import evaluate
+from modelseal.evaluation.store import read_results
+from modelseal.generation.baselines.legacy import LegacySettings
+from modelseal.parallel.workers import Sequential
+from modelseal.research.reproduction import Settings, read_data, reproduce
+from modelseal.research.vgg_face import ChannelOrder, read_pair
+from modelseal.runtime.devices import device_of
+from modelseal.sealing.recipe import Recipe
 
 DEVICE = add_device()
 

@@ -7,17 +7,16 @@ import pytest
 import torch
 
 from modelseal.errors import BadFileError, InvalidArgumentError, NotAppliedError
-from modelseal.evaluation import asking
-from modelseal.evaluation.asking import Spot, TrialTask, find_change, try_change
-from modelseal.evaluation.opening import list_networks, open_network
-from modelseal.evaluation.places import arrays_file
+from modelseal.evaluation import trials
+from modelseal.evaluation.false_alarms import HarmlessTask, count_alarms
+from modelseal.evaluation.inputs import list_networks, open_network
 from modelseal.evaluation.plan import read_plan
-from modelseal.evaluation.rehosting import HarmlessTask, count_alarms
-from modelseal.evaluation.storing import dump_arrays
-from modelseal.evaluation.trial import Subject
+from modelseal.evaluation.results import Subject, arrays_file
+from modelseal.evaluation.store import dump_arrays
+from modelseal.evaluation.trials import Spot, TrialTask, find_change, try_change
 from modelseal.tampering.base import copied
-from modelseal.tampering.catalogue import Change, list_changes
-from modelseal.tampering.noise import GaussianNoise
+from modelseal.tampering.registry import Change, list_changes
+from modelseal.tampering.weight_changes import GaussianNoise
 
 SUBJECTS = (
     Subject(network="small", method="natural", spec="top1"),
@@ -65,7 +64,7 @@ def catalogue(name, data):
 @pytest.fixture
 def given(tmp_path, monkeypatch):
     """Twelve test inputs as samples of two subjects, and gives the task of a change."""
-    monkeypatch.setattr(asking, "list_changes", catalogue)
+    monkeypatch.setattr(trials, "list_changes", catalogue)
     path = planned.write_plan(tmp_path)
     files = list_networks(read_plan(path), tmp_path)["small"]
     opened = open_network(files)
@@ -132,7 +131,7 @@ def test_a_change_that_the_catalogue_lacks_is_refused(given):
     data = open_network(given("noise").files).data
     (real,) = list_changes("ftll", data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asking, "list_changes", list_changes)
+        patch.setattr(trials, "list_changes", list_changes)
         spot = Spot(source="ftll", name=real.name, level=real.level, seed=0)
         assert find_change(spot, data).name == "ftll"
 

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from modelseal.errors import NotAppliedError
-from modelseal.evaluation.copies import Shelf
+from modelseal.evaluation.model_cache import Shelf
 from modelseal.tampering.base import copied
 
 MADE = []

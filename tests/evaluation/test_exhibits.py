@@ -3,9 +3,9 @@ import pytest
 from evaluated import samples, subject
 
 from modelseal.errors import BadFileError
-from modelseal.evaluation.exhibits import SHOWN, show_samples
-from modelseal.evaluation.places import arrays_file
-from modelseal.evaluation.storing import dump_arrays
+from modelseal.evaluation.gallery import SHOWN, show_samples
+from modelseal.evaluation.results import arrays_file
+from modelseal.evaluation.store import dump_arrays
 
 
 @pytest.fixture

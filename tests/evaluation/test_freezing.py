@@ -2,7 +2,7 @@ import planned
 import pytest
 
 from modelseal.errors import BadFileError
-from modelseal.evaluation.freezing import DigestsPart, FrozenPlan, check_grown
+from modelseal.evaluation.manifest import DigestsPart, FrozenPlan, check_grown
 from modelseal.evaluation.plan import read_plan
 
 GRID = '\n[[grids]]\nmethods = ["legacy"]\ntamperings = ["bit"]\n'

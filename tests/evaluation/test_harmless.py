@@ -2,8 +2,8 @@ from math import inf
 
 from evaluated import samples
 
-from modelseal.evaluation.harmless import count_alarms, describe
-from modelseal.evaluation.intervals import BoundRule
+from modelseal.evaluation.sample_quality import count_alarms, describe
+from modelseal.intervals import BoundRule
 
 
 def test_alarms_are_counted_by_variant_and_in_all_of_them():

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.evaluation.intervals import BoundRule, bound_above, measure, tail, wilson
+from modelseal.intervals import BoundRule, bound_above, measure, tail, wilson
 
 SHARES = st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 

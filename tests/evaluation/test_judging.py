@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from modelseal.evaluation.judging import changed_answers, largest_change
+from modelseal.evaluation.trials import changed_answers, largest_change
 from modelseal.outputs.specs import Probabilities, RawScores, TopLabels, TopProbabilities
 
 NAN, INF = np.nan, np.inf

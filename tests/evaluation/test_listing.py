@@ -2,11 +2,10 @@ import planned
 import pytest
 
 from modelseal.errors import BadFileError
-from modelseal.evaluation.listing import list_harmless, list_samples, list_trials, list_wanted
-from modelseal.evaluation.opening import list_networks, open_network
-from modelseal.evaluation.places import alarms_file, set_file, trial_file
+from modelseal.evaluation.inputs import list_networks, open_network
 from modelseal.evaluation.plan import read_plan
-from modelseal.evaluation.trial import Subject
+from modelseal.evaluation.results import Subject, alarms_file, set_file, trial_file
+from modelseal.evaluation.runner import list_harmless, list_samples, list_trials, list_wanted
 
 SECOND = '\n[[grids]]\nmethods = ["legacy"]\ntamperings = ["ftll", "prune"]\nseeds = 3'
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.evaluation import opening
-from modelseal.evaluation.opening import (
+from modelseal.evaluation import inputs
+from modelseal.evaluation.inputs import (
     derive_seed,
     digest_structure,
     every_variant,
@@ -42,7 +42,7 @@ def test_a_plan_takes_gpus_if_a_network_runs_on_one(tmp_path, monkeypatch):
     plan = planned.write_plan(tmp_path)
     assert not takes_gpu(plan)
     opened = open_network(files(tmp_path))
-    monkeypatch.setattr(opening, "is_on_gpu", lambda network: network is opened.model.network)
+    monkeypatch.setattr(inputs, "is_on_gpu", lambda network: network is opened.model.network)
     assert takes_gpu(plan)
 
 

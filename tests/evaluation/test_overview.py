@@ -1,8 +1,7 @@
 from evaluated import samples, trial
 
-from modelseal.evaluation.overview import oversee
+from modelseal.evaluation.metrics import count_misses, detect, oversee
 from modelseal.evaluation.responses import gather
-from modelseal.evaluation.statistics import count_misses, detect
 
 TRIALS = [
     trial("1110"),

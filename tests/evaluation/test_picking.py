@@ -3,18 +3,18 @@ import planned
 import pytest
 import torch
 
-from modelseal.calibration.running import run_network
-from modelseal.evaluation import picking
-from modelseal.evaluation.opening import list_networks, open_network
-from modelseal.evaluation.picking import detect_small, fill, pick
+from modelseal.evaluation import subsets
+from modelseal.evaluation.inputs import list_networks, open_network
 from modelseal.evaluation.plan import read_plan
+from modelseal.evaluation.subsets import detect_small, fill, pick
 from modelseal.outputs.specs import TopLabels
-from modelseal.sealing import selecting
-from modelseal.sealing.copies import Kind, small_copies
-from modelseal.sealing.flips import FLIPS, foretell_flips
+from modelseal.runtime.inference import run_network
+from modelseal.sealing import pipeline
+from modelseal.sealing.bitflips import FLIPS, foretell_flips
 from modelseal.sealing.methods import make_samples
+from modelseal.sealing.perturbations import Kind, small_copies
 from modelseal.sealing.recipe import Method, Recipe
-from modelseal.selection.activation import active_neurons
+from modelseal.selection.activations import active_neurons
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def opened(tmp_path):
 @pytest.fixture
 def few(monkeypatch):
     """One random change of each family."""
-    monkeypatch.setattr(picking, "DRAWS", 1)
+    monkeypatch.setattr(subsets, "DRAWS", 1)
 
 
 def test_bags_are_random_draws_of_one_size_that_may_overlap():
@@ -117,9 +117,9 @@ def test_detection_covers_the_seeded_changes_that_sealing_would_try_and_then_neu
 
 
 def test_as_many_seeded_changes_are_tried_as_sealing_tries(opened):
-    assert picking.DRAWS == selecting.DRAWS
+    assert subsets.DRAWS == pipeline.DRAWS
     samples = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    drawn = small_copies(opened.model, samples, draws=selecting.DRAWS, seed=5, kinds=(Kind.DRAWN,))
+    drawn = small_copies(opened.model, samples, draws=pipeline.DRAWS, seed=5, kinds=(Kind.DRAWN,))
     copies = sum(1 for _ in drawn)
     noticed = detect_small(opened, samples, TopLabels(), 5)
     assert (noticed.shape, noticed.dtype) == ((3, -(-(copies + FLIPS) // 8)), np.uint8)

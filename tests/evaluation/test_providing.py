@@ -3,12 +3,12 @@ import pytest
 from evaluated import everything, samples, subject, trial
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.evaluation.providing import list_sightings, measure_routing, measure_sharing
+from modelseal.evaluation.adversary.provider import list_sightings, measure_routing, measure_sharing
+from modelseal.evaluation.adversary.routing import power_of_routing, power_of_sharing
+from modelseal.evaluation.metrics import summarise
 from modelseal.evaluation.responses import gather
-from modelseal.evaluation.separation import separate
-from modelseal.evaluation.spotting.gaining import power_of_routing, power_of_sharing
-from modelseal.evaluation.summary import summarise
-from modelseal.evaluation.trial import Suspicion
+from modelseal.evaluation.results import Suspicion
+from modelseal.evaluation.roc import separate
 
 
 def suspicion(tried, scores, method="boundary"):

@@ -10,15 +10,13 @@ import pytest
 from nodes import find_performer, find_raylet
 
 from modelseal.errors import BadFileError
-from modelseal.evaluation import running, tasks
-from modelseal.evaluation.places import alarms_file, set_file
-from modelseal.evaluation.running import evaluate
-from modelseal.evaluation.storing import read_results
-from modelseal.evaluation.tasks import Failure, perform
-from modelseal.evaluation.trial import Subject
-from modelseal.performing.workers import Processes, Sequential
+from modelseal.evaluation import runner
+from modelseal.evaluation.results import Subject, alarms_file, set_file
+from modelseal.evaluation.runner import Failure, evaluate, perform
+from modelseal.evaluation.store import read_results
+from modelseal.parallel.workers import Processes, Sequential
 
-PROGRAM = "from modelseal.cli.main import main; main()"
+PROGRAM = "from modelseal.cli.app import main; main()"
 BOUNDARY = Subject(network="small", method="boundary", spec="top1")
 
 
@@ -93,7 +91,7 @@ def test_what_is_there_is_not_done_again(reference, tmp_path, monkeypatch):
         asked.append(str(task))
         return perform(task)
 
-    monkeypatch.setattr(running, "perform", note)
+    monkeypatch.setattr(runner, "perform", note)
     before = planned.contents(folder)
     assert run(path, folder) == ()
     assert asked == []
@@ -203,7 +201,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(tmp_path):
 
 
 def test_workers_find_what_they_perform_by_its_name():
-    assert tasks.perform is running.perform
+    assert runner.perform is runner.perform
 
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path):

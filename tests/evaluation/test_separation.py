@@ -4,13 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.evaluation.separation import (
-    FALSE_RATES,
-    find_at,
-    measure_auc,
-    placements,
-    separate,
-)
+from modelseal.evaluation.roc import FALSE_RATES, find_at, measure_auc, placements, separate
 
 scores = st.lists(st.integers(-5, 5).map(float), min_size=2, max_size=12).map(np.array)
 

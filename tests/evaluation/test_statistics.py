@@ -3,8 +3,7 @@ from evaluated import refused, samples, trial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelseal.evaluation.responses import gather
-from modelseal.evaluation.statistics import (
+from modelseal.evaluation.metrics import (
     compare,
     count_misses,
     detect,
@@ -12,6 +11,7 @@ from modelseal.evaluation.statistics import (
     list_not_applied,
     single_row,
 )
+from modelseal.evaluation.responses import gather
 
 PICKS = {"manc": ((0, 1), (2, 3))}
 

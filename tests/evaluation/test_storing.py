@@ -6,17 +6,21 @@ import planned
 import pytest
 
 from modelseal.errors import BadFileError
-from modelseal.evaluation.freezing import DigestsPart, FrozenPlan
-from modelseal.evaluation.places import (
+from modelseal.evaluation.manifest import DigestsPart, FrozenPlan
+from modelseal.evaluation.plan import read_plan
+from modelseal.evaluation.results import (
+    SampleSet,
+    Subject,
+    Suspicion,
+    Trial,
     alarms_file,
     plan_file,
     set_file,
     spotting_file,
     trial_file,
 )
-from modelseal.evaluation.plan import read_plan
-from modelseal.evaluation.separation import separate
-from modelseal.evaluation.storing import (
+from modelseal.evaluation.roc import separate
+from modelseal.evaluation.store import (
     dump,
     dump_alarms,
     dump_arrays,
@@ -26,7 +30,6 @@ from modelseal.evaluation.storing import (
     read_arrays,
     read_results,
 )
-from modelseal.evaluation.trial import SampleSet, Subject, Suspicion, Trial
 
 SUBJECT = Subject(network="small", method="boundary:float", spec="topk:2")
 ARRAYS = {

@@ -5,15 +5,15 @@ import planned
 import pytest
 import torch
 
-from modelseal.calibration.noise import calibrate
-from modelseal.calibration.running import run_network
+from modelseal.calibration.calibrate import calibrate
 from modelseal.errors import SealingError
-from modelseal.evaluation import subjects
-from modelseal.evaluation.opening import list_networks, open_network
+from modelseal.evaluation import sample_sets
+from modelseal.evaluation.inputs import list_networks, open_network
 from modelseal.evaluation.plan import list_subjects, read_plan
-from modelseal.evaluation.subjects import make_set, sample_task
-from modelseal.evaluation.trial import Subject
+from modelseal.evaluation.results import Subject
+from modelseal.evaluation.sample_sets import make_set, sample_task
 from modelseal.outputs.specs import TopLabels
+from modelseal.runtime.inference import run_network
 from modelseal.sealing.recipe import Method, Recipe
 
 
@@ -46,7 +46,7 @@ def test_margins_and_moves_are_those_of_calibration(task):
     given = task("two-class")
     made, opened = make_set(given), open_network(given.files)
     samples = torch.from_numpy(opened.model.domain.decode(made.arrays["samples"]))
-    variants = subjects.sealing_variants(opened.model, given.variants)
+    variants = sample_sets.sealing_variants(opened.model, given.variants)
     wanted = calibrate(opened.model.network, samples, spec=TopLabels(), variants=variants)
     assert made.samples.margins == tuple(wanted.margins)
     assert made.samples.moves == tuple(wanted.moves)
@@ -79,7 +79,7 @@ def test_wrongly_classified_inputs_are_the_pool_of_their_method(task):
         opened, labels=run_network(opened.model.network, opened.data.test_inputs).argmax(1)
     )
     with pytest.raises(SealingError, match="wrongly classified inputs were wanted, but"):
-        subjects.choose_pool(right, Method(subjects.MISCLASSIFIED))
+        sample_sets.choose_pool(right, Method(sample_sets.MISCLASSIFIED))
 
 
 def test_a_method_may_have_numbers_of_its_own(task):
@@ -102,7 +102,7 @@ def test_the_same_task_gives_the_same_samples_and_another_seed_others(task):
 
 def test_work_is_done_in_pieces_with_all_samples_in_order(task, monkeypatch):
     whole = make_set(task("two-class"))
-    monkeypatch.setattr(subjects, "PIECE", 3)
+    monkeypatch.setattr(sample_sets, "PIECE", 3)
     pieces = make_set(task("two-class"))
     assert np.array_equal(whole.arrays["samples"], pieces.arrays["samples"])
 
@@ -115,7 +115,7 @@ def test_more_bags_than_samples_are_drawn_each_with_a_set(task):
 
 def test_scores_that_are_not_finite_are_refused(task, monkeypatch):
     broken = np.full((8, 5), np.nan, np.float32)
-    monkeypatch.setattr(subjects, "run_network", lambda network, inputs: broken)
+    monkeypatch.setattr(sample_sets, "run_network", lambda network, inputs: broken)
     with pytest.raises(SealingError, match="finite scores were wanted, but a sample has others"):
         make_set(task("natural"))
 
@@ -141,7 +141,7 @@ def test_as_many_classes_tie_as_the_plan_says(task, monkeypatch):
         asked.append(recipe.tied)
         raise InterruptedError
 
-    monkeypatch.setattr(subjects, "make_accepted", note)
+    monkeypatch.setattr(sample_sets, "make_accepted", note)
     for changes in ((), (("count = 2", "count = 2\ntie = 3"),)):
         with pytest.raises(InterruptedError):
             make_set(task("boundary", *changes))

@@ -2,7 +2,7 @@ import pytest
 from evaluated import everything, samples, subject, trial
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.evaluation.summary import summarise
+from modelseal.evaluation.metrics import summarise
 
 
 @pytest.fixture(scope="module")

@@ -7,17 +7,15 @@ from safetensors.torch import save_file
 from torch import nn
 
 from modelseal.errors import BadFileError
-from modelseal.evaluation import spotting, suspecting
-from modelseal.evaluation.listing import list_spotting
-from modelseal.evaluation.opening import list_networks
-from modelseal.evaluation.places import spotting_file
+from modelseal.evaluation.adversary import provider, spotting
+from modelseal.evaluation.adversary.provider import SpottingTask, suspect_samples
+from modelseal.evaluation.adversary.spotting import ALONE, HIGH_FREQUENCY, NEIGHBOURS, NETWORKS
+from modelseal.evaluation.inputs import list_networks
 from modelseal.evaluation.plan import read_plan
-from modelseal.evaluation.running import evaluate
-from modelseal.evaluation.spotting import ALONE, HIGH_FREQUENCY, NEIGHBOURS, NETWORKS
-from modelseal.evaluation.storing import read_results
-from modelseal.evaluation.suspecting import SpottingTask, suspect_samples
-from modelseal.evaluation.trial import Subject
-from modelseal.performing.workers import Processes, Sequential
+from modelseal.evaluation.results import Subject, spotting_file
+from modelseal.evaluation.runner import evaluate, list_spotting
+from modelseal.evaluation.store import read_results
+from modelseal.parallel.workers import Processes, Sequential
 
 SPOTTING = ("[tampering]", "[spotting]\nnaturals = 8\n[tampering]")
 LARGER = ("candidates = 8", "candidates = 11")
@@ -127,7 +125,7 @@ def brief(monkeypatch):
 
 def test_of_large_inputs_fewer_are_used(spotted, monkeypatch, brief):
     task = natural_task(spotted, naturals=9)
-    monkeypatch.setattr(suspecting, "VALUES", 8 * 64)
+    monkeypatch.setattr(provider, "VALUES", 8 * 64)
     known = next(
         each
         for each in suspect_samples(task).separations

@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 
 from modelseal.errors import SealingError
-from modelseal.evaluation import tasks
-from modelseal.evaluation.asking import Spot, TrialTask
-from modelseal.evaluation.opening import NetworkFiles
-from modelseal.evaluation.rehosting import HarmlessTask
-from modelseal.evaluation.subjects import SampleTask
-from modelseal.evaluation.tasks import Failure, perform
-from modelseal.evaluation.trial import Subject
+from modelseal.evaluation import runner
+from modelseal.evaluation.false_alarms import HarmlessTask
+from modelseal.evaluation.inputs import NetworkFiles
+from modelseal.evaluation.results import Subject
+from modelseal.evaluation.runner import Failure, perform
+from modelseal.evaluation.sample_sets import SampleTask
+from modelseal.evaluation.trials import Spot, TrialTask
 
 SUBJECT = Subject(network="small", method="natural", spec="top1")
 HERE = Path()
@@ -54,7 +54,7 @@ def test_a_problem_with_a_task_is_a_result_that_names_it(
         assert given is task
         raise error
 
-    monkeypatch.setattr(tasks, does, fail)
+    monkeypatch.setattr(runner, does, fail)
     assert perform(task) == Failure(task=name, problem=problem)
 
 
@@ -62,6 +62,6 @@ def test_an_interruption_is_no_result(monkeypatch):
     def leave(given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tasks, "try_change", leave)
+    monkeypatch.setattr(runner, "try_change", leave)
     with pytest.raises(KeyboardInterrupt, match=r"^$"):
         perform(TRIAL)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.checking import (
+from modelseal.fingerprint.checks import (
     check_column,
     check_digest,
     check_each,

@@ -14,10 +14,17 @@ from safetensors.numpy import save
 
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.fingerprint import codec
-from modelseal.fingerprint.codec import canonical, decode, describe, encode, read, write
-from modelseal.fingerprint.digest import content_digest
+from modelseal.fingerprint.codec import (
+    canonical,
+    content_digest,
+    decode,
+    describe,
+    encode,
+    pack,
+    read,
+    write,
+)
 from modelseal.fingerprint.record import Fingerprint
-from modelseal.fingerprint.tensors import pack
 from modelseal.outputs.specs import OutputSpec, TopLabels
 
 GOOD = encode(sealed.fingerprint())

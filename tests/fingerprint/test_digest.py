@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.digest import content_digest, weights_digest
+from modelseal.fingerprint.codec import content_digest, weights_digest
 
 WEIGHTS = {
     "layer.weight": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from fuzzed_files import forge, forge_header, forge_tensor, fuzz_files, golden, split
 from fuzzing import mutate
-from modelseal.cli.main import app
+from modelseal.cli.app import app
 
 
 def test_no_fuzzed_file_ends_badly():

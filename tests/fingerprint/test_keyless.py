@@ -15,10 +15,10 @@ from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.fingerprint import keyless
+from modelseal.fingerprint import sigstore_bundles
 from modelseal.fingerprint.codec import encode, file_digest
-from modelseal.fingerprint.keyless import check, read_signer, sign, signer_files
-from modelseal.fingerprint.statement import list_model_files
+from modelseal.fingerprint.signatures import list_model_files
+from modelseal.fingerprint.sigstore_bundles import check, read_signer, sign, signer_files
 
 MADE = sealed.fingerprint()
 OWNER = "owner@example.com"
@@ -318,7 +318,7 @@ def test_a_refusal_of_sigstore_is_told_without_the_token(signer, sigstore, monke
 
 
 def test_an_envelope_that_holds_something_else_is_refused(bundle, signer, monkeypatch):
-    monkeypatch.setattr(keyless.Verifier, "verify_dsse", lambda *_: ("text/plain", b""))
+    monkeypatch.setattr(sigstore_bundles.Verifier, "verify_dsse", lambda *_: ("text/plain", b""))
     with pytest.raises(BadFileError, match=r"in-toto\+json was wanted, but text/plain came"):
         check(bundle, MADE, signer, name="a.json")
 
@@ -333,7 +333,7 @@ def test_a_sigstore_that_is_not_there_is_told(make_signer, sigstore):
 
 def test_too_many_files_are_refused_before_anything_is_asked(signer, sigstore, monkeypatch):
     sigstore.asked.clear()
-    monkeypatch.setattr(keyless, "MAX_STATEMENT", 100)
+    monkeypatch.setattr(sigstore_bundles, "MAX_STATEMENT", 100)
     with pytest.raises(
         InvalidArgumentError, match="at most 100 bytes was wanted: name fewer files"
     ):

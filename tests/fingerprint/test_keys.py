@@ -4,7 +4,7 @@ import subprocess
 import pytest
 
 from modelseal.errors import BadFileError
-from modelseal.fingerprint.keys import (
+from modelseal.fingerprint.signatures import (
     Purpose,
     key_id,
     make_pair,

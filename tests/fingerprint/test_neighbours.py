@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.neighbours import check_neighbours, list_faces
+from modelseal.fingerprint.record import check_neighbours, list_faces
 
 DOMAIN = Domain(shape=(2, 2), levels=16)
 

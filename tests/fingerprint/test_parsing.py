@@ -5,7 +5,7 @@ import sealed
 
 from modelseal.errors import BadFileError
 from modelseal.fingerprint.codec import describe
-from modelseal.fingerprint.parsing import FORMAT, parse_header
+from modelseal.fingerprint.format import FORMAT, parse_header
 
 GOOD = {**describe(sealed.fingerprint(names=("a", "b", "c", "d", "e"))), "digest": "sha256:0"}
 POWER = {**GOOD, **describe(sealed.fingerprint(power=sealed.LIMITS))}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.power import (
+from modelseal.fingerprint.record import (
     Limit,
     log_chance,
     lower_bound,

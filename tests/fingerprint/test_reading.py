@@ -1,7 +1,7 @@
 import pytest
 
 from modelseal.errors import BadFileError
-from modelseal.fingerprint.reading import read_bytes
+from modelseal.files import read_bytes
 
 
 def test_a_file_of_as_many_bytes_as_are_allowed_is_read(tmp_path):

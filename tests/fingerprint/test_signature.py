@@ -9,8 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from modelseal.errors import BadFileError
 from modelseal.fingerprint.codec import encode
-from modelseal.fingerprint.signature import check, sign
-from modelseal.fingerprint.statement import list_model_files
+from modelseal.fingerprint.signatures import check, list_model_files, sign
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 MADE = sealed.fingerprint()

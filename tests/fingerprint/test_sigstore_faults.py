@@ -1,7 +1,7 @@
 import pytest
 
 from modelseal.errors import BadFileError
-from modelseal.fingerprint.sigstore_faults import told
+from modelseal.fingerprint.sigstore_bundles import told
 
 
 def test_what_the_library_says_of_a_token_is_not_passed_on():

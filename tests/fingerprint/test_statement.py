@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.fingerprint.statement import list_model_files
+from modelseal.fingerprint.signatures import list_model_files
 
 
 def signed_by_model_signing(path, folder):

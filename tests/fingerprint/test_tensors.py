@@ -4,7 +4,7 @@ import safetensors.numpy
 import sealed
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.tensors import expected_answers, load, pack
+from modelseal.fingerprint.codec import expected_answers, load, pack
 from modelseal.outputs.specs import TopLabels
 
 COLUMNS = {"margins": np.float64, "moves": np.float64, "psnr": np.float64, "sources": np.int64}

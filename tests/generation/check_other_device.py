@@ -6,8 +6,8 @@ import pytest
 import torch
 from other_device import add_device
 
-from modelseal.generation.ghost_norms import ghost_sensitivity
 from modelseal.generation.sensitivity import Output, exact_sensitivity, last_layer_sensitivity
+from modelseal.research.ghost_norms import ghost_sensitivity
 
 DEVICE = add_device()
 

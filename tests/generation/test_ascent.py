@@ -8,9 +8,8 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation import gaps
-from modelseal.generation.ascent import ascend, sensitivity_objective
-from modelseal.generation.naturalness import total_variation
-from modelseal.generation.projection import project_linf
+from modelseal.generation.baselines.ascent import ascend, project_linf, sensitivity_objective
+from modelseal.generation.image_quality import total_variation
 from modelseal.generation.sensitivity import Output, last_layer_sensitivity
 
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
-from modelseal.generation.baselines import misclassified, uniform_noise
+from modelseal.generation.baselines.natural import misclassified, uniform_noise
 
 SMALL = Domain(shape=(1, 3, 3), bounds=(-1.0, 1.0), levels=256)
 

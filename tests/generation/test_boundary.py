@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from modelseal.domain import Domain
-from modelseal.generation.boundary import FLOAT_TOLERANCE, TRUST, shortest_change, tie
 from modelseal.generation.gaps import Ranking, measure_gaps, rank, score
+from modelseal.generation.ties import FLOAT_TOLERANCE, TRUST, shortest_change, tie
 
 WIDE = Domain(shape=(20,), bounds=(-1e3, 1e3), levels=0)
 

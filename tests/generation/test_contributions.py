@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelseal.generation.contributions import Direct, Factors, join, square_sum
+from modelseal.research.layer_kinds import Direct, Factors, join, square_sum
 
 
 def factors(*, sizes, seed=0):

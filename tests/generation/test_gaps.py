@@ -18,7 +18,7 @@ from modelseal.generation.gaps import (
     rank,
     score,
 )
-from modelseal.outputs.comparing import label_margin
+from modelseal.outputs.comparison import label_margin
 
 
 @st.composite

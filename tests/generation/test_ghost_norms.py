@@ -3,14 +3,14 @@ import torch
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.generation import ghost_norms as module
-from modelseal.generation.ghost_norms import Unknown, ghost_sensitivity, squared_ghosts
 from modelseal.generation.sensitivity import (
     Output,
     choose_parameters,
     exact_sensitivity,
     squared_derivatives,
 )
+from modelseal.research import ghost_norms as module
+from modelseal.research.ghost_norms import Unknown, ghost_sensitivity, squared_ghosts
 
 
 @pytest.fixture

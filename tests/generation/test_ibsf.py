@@ -9,8 +9,7 @@ from torch import nn
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
-from modelseal.generation.gaps import score
-from modelseal.generation.ibsf import (
+from modelseal.generation.baselines.ibsf import (
     PUBLISHED,
     TUNED,
     Gradients,
@@ -18,6 +17,7 @@ from modelseal.generation.ibsf import (
     ibsf,
     top_entropy,
 )
+from modelseal.generation.gaps import score
 
 LINE = Domain(shape=(6,), bounds=(0.0, 1.0), levels=0)
 

@@ -10,7 +10,6 @@ from torch import nn
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation import lattice as module
-from modelseal.generation.boundary import tie
 from modelseal.generation.gaps import measure_gaps, rank, score
 from modelseal.generation.lattice import (
     CURVATURE,
@@ -24,6 +23,7 @@ from modelseal.generation.lattice import (
     pursue,
     settle,
 )
+from modelseal.generation.ties import tie
 
 TOP = 3
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from modelseal.generation.ghost_norms import ghost_sensitivity
 from modelseal.generation.sensitivity import Output
+from modelseal.research.ghost_norms import ghost_sensitivity
 
 
 class Attention(nn.Module):

@@ -7,7 +7,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
-from modelseal.generation.legacy import LegacyLoop, LegacySettings, legacy
+from modelseal.generation.baselines.legacy import LegacyLoop, LegacySettings, legacy
 
 GREY = Domain(shape=(1, 3, 3), bounds=(0.0, 255.0), levels=256)
 SMALL = Domain(shape=(1, 3, 3), bounds=(-1.0, 1.0), levels=256)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.generation.naturalness import measure_psnr, measure_snr, total_variation
+from modelseal.generation.image_quality import measure_psnr, measure_snr, total_variation
 
 
 @pytest.fixture

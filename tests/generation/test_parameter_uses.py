@@ -1,8 +1,8 @@
 import torch
 from torch import nn
 
-from modelseal.generation.parameter_uses import tensors, watch
 from modelseal.generation.sensitivity import choose_parameters
+from modelseal.research.parameter_uses import tensors, watch
 
 
 def test_a_watched_network_gives_its_scores(network, images):

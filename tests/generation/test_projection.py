@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from modelseal.generation.projection import project_l2, project_linf
+from modelseal.generation.baselines.ascent import project_l2, project_linf
 
 numbers = arrays("float64", (3, 2, 2), elements=st.floats(-100, 100))
 radii = st.floats(1e-3, 300)

@@ -8,7 +8,6 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation import sensitivity as module
-from modelseal.generation.ghost_norms import ghost_sensitivity
 from modelseal.generation.sensitivity import (
     Output,
     estimated_sensitivity,
@@ -16,6 +15,7 @@ from modelseal.generation.sensitivity import (
     last_layer_sensitivity,
     softmax_jacobian_norm,
 )
+from modelseal.research.ghost_norms import ghost_sensitivity
 
 OUTPUTS = list(Output)
 

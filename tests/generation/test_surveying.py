@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn import functional
 
 from modelseal.generation.sensitivity import choose_parameters
-from modelseal.generation.surveying import survey
+from modelseal.research.parameter_uses import survey
 
 
 class Odd(nn.Module):

@@ -8,8 +8,13 @@ from torch import nn
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
+from modelseal.generation.baselines.two_class import (
+    DEEPFOOL,
+    TwoClassSettings,
+    step_across,
+    two_class,
+)
 from modelseal.generation.gaps import score
-from modelseal.generation.two_class import DEEPFOOL, TwoClassSettings, step_across, two_class
 
 LINE = Domain(shape=(5,), bounds=(-100.0, 100.0), levels=0)
 

@@ -8,16 +8,16 @@ from torch import nn
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
-from modelseal.generation import whole_network
-from modelseal.generation.ascent import ascend
-from modelseal.generation.sensitivity import Output, exact_sensitivity
-from modelseal.generation.whole_network import (
+from modelseal.generation.baselines import ascent
+from modelseal.generation.baselines.ascent import (
     DEFAULT,
     WholeSettings,
+    ascend,
     ascend_whole,
     draw_directions,
     whole_network_objective,
 )
+from modelseal.generation.sensitivity import Output, exact_sensitivity
 
 
 def seeded(seed=0):
@@ -108,7 +108,7 @@ def test_each_input_ascends_by_itself(smooth, images, domain, monkeypatch):
     together = run(images)
     for number in range(len(images)):
         torch.testing.assert_close(run(images[number : number + 1])[0], together[number])
-    monkeypatch.setattr(whole_network, "ENTRIES", 1)
+    monkeypatch.setattr(ascent, "ENTRIES", 1)
     torch.testing.assert_close(run(images), together)
 
 

@@ -7,8 +7,8 @@ import torch
 from other_device import add_device
 from torch import nn
 
-from modelseal.models.building import read_program
-from modelseal.models.devices import device_of, find_device, settle_network
+from modelseal.models.builder import read_program
+from modelseal.runtime.devices import device_of, find_device, settle_network
 
 DEVICE = add_device()
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models.building import Program, build_network, first_line, read_program
+from modelseal.models.builder import Program, build_network, first_line, read_program
 
 FACTORY = "from torch import nn\ndef make(width=2):\n    return nn.Linear(3, width)\n"
 

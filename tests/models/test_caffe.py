@@ -4,9 +4,9 @@ import torch
 from caffe_schema import Network, UnpackedNetwork, fill, text_of
 
 from modelseal.errors import BadFileError
-from modelseal.models import caffe
-from modelseal.models.caffe import read_caffe
-from modelseal.models.vgg_face import BLOCKS, VggFace
+from modelseal.research import caffe
+from modelseal.research.caffe import read_caffe
+from modelseal.research.vgg_face import BLOCKS, VggFace
 
 
 @pytest.fixture

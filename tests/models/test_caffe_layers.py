@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models.caffe_layers import declare_layers
-from modelseal.models.prototext import parse_prototext
+from modelseal.research.caffe import declare_layers
+from modelseal.research.protobuf import parse_prototext
 
 FIRST = (
     'layer { name: "c" type: "Convolution" bottom: "data" top: "c" '

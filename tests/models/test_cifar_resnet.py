@@ -3,7 +3,7 @@ import torch
 
 import cifar
 from modelseal.errors import InvalidArgumentError
-from modelseal.models.cifar_resnet import BasicBlock, cifar_resnet
+from modelseal.research.cifar_resnet import BasicBlock, cifar_resnet
 
 
 @pytest.mark.parametrize(("depth", "weights"), [(20, 269_722), (32, 464_154)])

@@ -3,7 +3,7 @@ import copy
 import torch
 from torch import nn
 
-from modelseal.models.counting import counting
+from modelseal.runtime.cost import counting
 
 
 def test_passes_forward_and_backward_are_counted_by_input(tiny):

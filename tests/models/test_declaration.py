@@ -1,7 +1,7 @@
 import pytest
 
 from modelseal.errors import BadFileError
-from modelseal.models.declaration import list_model_files, read_declaration
+from modelseal.models.model_toml import list_model_files, read_declaration
 
 SMALLEST = """
 [model]

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models import devices
-from modelseal.models.devices import device_of, find_device, is_on_gpu, settle_network
+from modelseal.runtime import devices
+from modelseal.runtime.devices import device_of, find_device, is_on_gpu, settle_network
 
 
 def test_a_device_is_found_by_its_name():

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 import cifar
 from modelseal.errors import BadFileError, MissingExtraError
-from modelseal.models.loading import load
+from modelseal.models.loader import load
 
 # Every kind of network that a test asks for by the name of its callable.
 NETWORKS = '''
@@ -232,7 +232,7 @@ def test_a_missing_program_is_said(written):
 def test_the_real_network_comes_out_of_a_model_file(tmp_path, resnet20, photos):
     text = f"""
     [model]
-    factory = "modelseal.models.cifar_resnet:cifar_resnet"
+    factory = "modelseal.research.cifar_resnet:cifar_resnet"
     weights = "{cifar.data_folder() / "cifar10_resnet20.safetensors"}"
     [input]
     shape = [3, 32, 32]
@@ -268,7 +268,7 @@ def test_a_checkpoint_of_transformers_is_a_model(tmp_path):
 
 def test_a_library_that_is_missing_is_named_with_its_extra(written, monkeypatch):
     monkeypatch.setattr(
-        "modelseal.models.zoo.importlib.import_module",
+        "modelseal.models.hub.importlib.import_module",
         lambda name: (_ for _ in ()).throw(ModuleNotFoundError(name=name)),
     )
     with pytest.raises(MissingExtraError, match=r"modelseal\[timm\]"):

@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models.normalising import Normalised, reorderings
-from modelseal.models.resizing import Resized, Resizing
+from modelseal.models.transforms import Normalised, Resized, Resizing, reorderings
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 INPUTS = torch.rand(5, 3, 4, 6, generator=torch.Generator().manual_seed(0))

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models import protobuf
-from modelseal.models.protobuf import (
+from modelseal.research import protobuf
+from modelseal.research.protobuf import (
     Wire,
     join_floats,
     join_numbers,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models.prototext import DEEPEST, parse_prototext
+from modelseal.research.protobuf import DEEPEST, parse_prototext
 
 WORDS = st.text("abc_ #{}:;", max_size=9)
 

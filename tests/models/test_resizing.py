@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models.resizing import Filter, Resized, Resizing, weigh
+from modelseal.models.transforms import Filter, Resized, Resizing, weigh
 
 SIZES = [((20, 30), (8, 9)), ((9, 8), (20, 31)), ((12, 12), (12, 5)), ((7, 5), (7, 5))]
 

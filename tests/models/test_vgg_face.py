@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn.functional import conv2d, linear, max_pool2d, relu
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models.loading import load
-from modelseal.models.vgg_face import MEAN, ChannelOrder, VggFace, on_grey_levels, read_vgg_face
+from modelseal.models.loader import load
+from modelseal.research.vgg_face import MEAN, ChannelOrder, VggFace, on_grey_levels, read_vgg_face
 
 SMALL = {"classes": 5, "width": 2, "hidden": 7, "size": 64}
 CONVOLUTIONS = {
@@ -96,7 +96,7 @@ def test_a_model_file_can_name_it_as_its_factory(small, images, tmp_path):
     save_file(small.state_dict(), tmp_path / "a.safetensors")
     arguments = ", ".join(f"{name} = {number}" for name, number in SMALL.items())
     (tmp_path / "model.toml").write_text(
-        '[model]\nfactory = "modelseal.models.vgg_face:VggFace"\nweights = "a.safetensors"\n'
+        '[model]\nfactory = "modelseal.research.vgg_face:VggFace"\nweights = "a.safetensors"\n'
         f"arguments = {{{arguments}}}\n[input]\nshape = [3, 64, 64]\nbounds = [0.0, 255.0]\n"
         f"mean = {list(MEAN)}\nstd = [1.0, 1.0, 1.0]\n"
     )

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models.weights import check_weights, put_weights, read_weights
+from modelseal.models.loader import check_weights, put_weights, read_weights
 
 TENSORS = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
 

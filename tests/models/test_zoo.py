@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError, MissingExtraError
-from modelseal.models.zoo import SHELVES, build_listed
+from modelseal.models.hub import SHELVES, build_listed
 
 TINY = {
     "hidden_size": 16,
@@ -99,7 +99,7 @@ def test_weights_from_elsewhere_are_refused_before_anything_is_imported(library,
 def test_a_missing_library_is_an_extra(library, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.setattr(
-        "modelseal.models.zoo.importlib.import_module",
+        "modelseal.models.hub.importlib.import_module",
         lambda name: (_ for _ in ()).throw(ModuleNotFoundError(name=name)),
     )
     with pytest.raises(MissingExtraError, match=rf"of {library} .*modelseal\[{library}\]"):
@@ -109,7 +109,7 @@ def test_a_missing_library_is_an_extra(library, tmp_path, monkeypatch):
 @pytest.mark.parametrize("error", [RuntimeError("operator is missing"), ModuleNotFoundError("x")])
 def test_a_broken_library_is_said(tmp_path, monkeypatch, error):
     monkeypatch.setattr(
-        "modelseal.models.zoo.importlib.import_module", lambda _: (_ for _ in ()).throw(error)
+        "modelseal.models.hub.importlib.import_module", lambda _: (_ for _ in ()).throw(error)
     )
     with pytest.raises(InvalidArgumentError, match=r"timm cannot be imported: \w+Error: "):
         build_listed("timm:x", {}, folder=tmp_path)

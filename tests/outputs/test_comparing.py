@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers, Kind
-from modelseal.outputs.comparing import (
+from modelseal.outputs.comparison import (
     all_probabilities,
     best,
     check_detail,

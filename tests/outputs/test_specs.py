@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers, Kind
-from modelseal.outputs.comparing import like_probabilities
+from modelseal.outputs.comparison import like_probabilities
 from modelseal.outputs.specs import (
     OutputSpec,
     Probabilities,

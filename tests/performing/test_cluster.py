@@ -22,7 +22,7 @@ from chores import (
 from nodes import SMALL, find_raylet
 
 from modelseal.errors import EvaluationError, InvalidArgumentError, MissingExtraError
-from modelseal.performing.cluster import Cluster
+from modelseal.parallel.ray import Cluster
 
 
 def waiting_chores(folder, count=8):
@@ -109,7 +109,7 @@ def test_an_address_that_nobody_is_at_is_told_at_once(mute):
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_an_address_that_never_answers_is_told_in_a_bounded_time(mute, monkeypatch, scheme):
-    monkeypatch.setattr("modelseal.performing.cluster.PATIENCE", 0.2)
+    monkeypatch.setattr("modelseal.parallel.ray.PATIENCE", 0.2)
     address = f"{scheme}127.0.0.1:{mute.getsockname()[1]}"
     begin = time.monotonic()
     with pytest.raises(EvaluationError, match=f"^{address}: no Ray cluster answers .*timed out$"):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from modelseal.performing import exactness
+from modelseal.runtime import float32
 
 # What a program may have done before, by the old names and the new ones.
 STATES = (
@@ -75,6 +75,6 @@ def test_float32_is_float32_and_the_switches_are_put_back(state):
 
 
 def test_torch_before_its_new_switches_has_the_old_ones(monkeypatch):
-    monkeypatch.setattr(exactness, "hasattr", lambda *_: False, raising=False)
-    assert exactness.list_switches() == []
-    assert [each.exact for each in exactness.list_old_switches()] == [False, False, "highest"]
+    monkeypatch.setattr(float32, "hasattr", lambda *_: False, raising=False)
+    assert float32.list_switches() == []
+    assert [each.exact for each in float32.list_old_switches()] == [False, False, "highest"]

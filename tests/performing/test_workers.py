@@ -23,7 +23,7 @@ from chores import (
 )
 
 from modelseal.errors import BadFileError, EvaluationError, InvalidArgumentError
-from modelseal.performing.workers import Processes, Sequential, Workers
+from modelseal.parallel.workers import Processes, Sequential, Workers
 
 KINDS = ["Sequential", "Processes", "Cluster"]
 

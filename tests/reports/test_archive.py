@@ -3,7 +3,7 @@ import json
 import pytest
 
 from modelseal.errors import BadFileError
-from modelseal.reports.archive import dump, is_archive, load
+from modelseal.reports.build import dump, is_archive, load
 
 
 def test_what_is_written_is_read_again_to_the_last_bit(whole, poor, tmp_path):

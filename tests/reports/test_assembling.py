@@ -1,8 +1,7 @@
 import numpy as np
 
-from modelseal.evaluation.exhibits import Exhibit
-from modelseal.reports.archive import dump
-from modelseal.reports.assembling import assemble, file_name
+from modelseal.evaluation.gallery import Exhibit
+from modelseal.reports.build import assemble, dump, file_name
 
 
 def test_a_report_has_a_page_a_text_all_numbers_and_every_figure_twice(poor):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelseal.reports.characters import valid
+from modelseal.html import valid
 
 
 @given(st.text(st.characters(exclude_categories=[])))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modelseal.evaluation.exhibits import Exhibit
-from modelseal.reports.figures import SKETCHES, draw_figures, draw_sheet, render, set_up
-from modelseal.reports.look import DARK, LIGHT
+from modelseal.evaluation.gallery import Exhibit
+from modelseal.reports.figures import SKETCHES, draw_figures, draw_sheets, render, set_up
+from modelseal.reports.style import DARK, LIGHT
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_a_sheet_shows_samples_with_and_without_their_natural_images(whole, shap
     image = np.full(shape, 100, np.uint8)
     known = Exhibit(sample=image + np.uint8(1), natural=image)
     unknown = Exhibit(sample=image, natural=None)
-    (sheet,) = draw_sheet({"boundary": (known,), "natural": (unknown,)}, whole, prefix="x")
+    (sheet,) = draw_sheets({"boundary": (known,), "natural": (unknown,)}, whole, prefix="x")
     assert sheet.name == "x-samples"
     assert "Throw-away samples" in sheet.note
     with Image.open(io.BytesIO(sheet.png)) as image:
@@ -129,4 +129,4 @@ def test_a_sheet_shows_samples_with_and_without_their_natural_images(whole, shap
 
 
 def test_without_samples_there_is_no_sheet(whole):
-    assert draw_sheet({}, whole, prefix="x") == ()
+    assert draw_sheets({}, whole, prefix="x") == ()

@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from modelseal.reports.html import write_page
-from modelseal.reports.picture import Figure
+from modelseal.reports.build import write_page
+from modelseal.reports.figures import Figure
 from modelseal.reports.tables import list_tables
 
 FIGURE = Figure(

@@ -4,8 +4,8 @@ from xml.etree import ElementTree
 import pytest
 from recorded_verdicts import INTACT, TAMPERED, UNDECIDED, build_record
 
-from modelseal.reports.junit import write_junit
 from modelseal.verdict import Finding
+from modelseal.verification.junit import write_junit
 
 
 def read(record):

@@ -1,6 +1,6 @@
 import pytest
 
-from modelseal.reports.look import COLOURS, METHODS, choose_stroke
+from modelseal.reports.style import COLOURS, METHODS, choose_stroke
 
 
 def test_every_known_method_looks_different_from_every_other():

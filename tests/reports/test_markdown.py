@@ -2,9 +2,9 @@ import re
 
 import pytest
 
-from modelseal.reports.markdown import lay_out, write_report, write_table
-from modelseal.reports.picture import Figure
-from modelseal.reports.table import Table
+from modelseal.display import Table
+from modelseal.reports.build import lay_out, write_report, write_table
+from modelseal.reports.figures import Figure
 from modelseal.reports.tables import TABLES
 
 PICTURE = Figure(name="a-b", title="Curve", note="Higher is worse.", png=b"", light=b"", dark=b"")

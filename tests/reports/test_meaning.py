@@ -1,9 +1,9 @@
 import pytest
 from recorded_verdicts import INTACT, TAMPERED, UNDECIDED, build_record
 
-from modelseal.reports.meaning import tell_meaning
-from modelseal.reports.sarif import write_sarif
-from modelseal.reports.verdict_page import write_verdict
+from modelseal.verification.documents import tell_meaning
+from modelseal.verification.sarif import write_sarif
+from modelseal.verification.verdict_page import write_verdict
 
 STATISTICS = {"queries": 24}
 

@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from modelseal.errors import BadFileError
-from modelseal.reports.archive import dump
-from modelseal.reports.publishing import check_folder, publish
+from modelseal.reports.build import check_folder, dump, publish
 
 FILES = {"tables.json": dump(()), "report.md": b"one", "figures/a.png": b"dots"}
 

@@ -3,7 +3,7 @@ from typing import get_type_hints
 import pytest
 from recorded_verdicts import INTACT, TAMPERED, build_record
 
-from modelseal.reports.record import Entry, Noticed, Record, state, unasked
+from modelseal.verification.documents import Entry, Noticed, Record, state, unasked
 
 
 def test_the_types_know_every_key_of_a_document_but_those_that_may_be_added():

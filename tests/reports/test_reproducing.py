@@ -8,13 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modelseal.evaluation.reproduction.bags import Success
-from modelseal.evaluation.reproduction.making import Made
-from modelseal.evaluation.reproduction.running import Outcome, Reproduction, Sanity
-from modelseal.evaluation.reproduction.settings import Settings
 from modelseal.reports.figures import render
-from modelseal.reports.look import LIGHT
-from modelseal.reports.reproducing import assemble, draw_success
+from modelseal.reports.style import LIGHT
+from modelseal.research.reproduction import Made, Outcome, Reproduction, Sanity, Settings, Success
+from modelseal.research.reproduction_report import assemble, draw_success
 
 FILES = ("Ada_1.png", "Ada_1.jpg")
 SANITY = Sanity(

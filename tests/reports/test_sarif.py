@@ -5,7 +5,7 @@ import pytest
 from recorded_verdicts import INTACT, TAMPERED, UNDECIDED, build_record
 
 from modelseal.cli.verify import CODES as EXIT_CODES
-from modelseal.reports.sarif import CODES, LEVELS, RULES, write_sarif
+from modelseal.verification.sarif import CODES, LEVELS, RULES, write_sarif
 
 UTC = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 REFERENCE = r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+"

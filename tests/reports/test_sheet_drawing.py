@@ -1,9 +1,9 @@
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from modelseal.evaluation.exhibits import Exhibit
-from modelseal.reports.look import LIGHT
-from modelseal.reports.sheet_drawing import AMPLIFIED, amplify, draw_sheet
+from modelseal.evaluation.gallery import Exhibit
+from modelseal.reports.figures import AMPLIFIED, amplify, draw_sheet
+from modelseal.reports.style import LIGHT
 
 
 def test_a_difference_is_amplified_around_the_middle_grey_and_stays_within_the_levels():

@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 import pytest
 from recorded_verdicts import INTACT, TAMPERED, UNDECIDED, build_record
 
-from modelseal.reports.verdict_page import write_verdict
+from modelseal.verification.verdict_page import write_verdict
 
 
 class Reader(HTMLParser):
@@ -103,7 +103,7 @@ def test_a_page_is_written_without_torch():
     import subprocess
     import sys
 
-    program = "import modelseal.reports.verdict_page, sys; print('torch' in sys.modules)"
+    program = "import modelseal.verification.verdict_page, sys; print('torch' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ended.stdout == "False\n"
 

@@ -2,8 +2,8 @@ from math import inf, nan
 
 import pytest
 
-from modelseal.evaluation.intervals import bound_above
-from modelseal.reports import wording
+from modelseal import display
+from modelseal.intervals import bound_above
 
 
 @pytest.mark.parametrize(
@@ -20,21 +20,21 @@ from modelseal.reports import wording
     ],
 )
 def test_only_nothing_is_0_and_only_all_is_100_per_cent(value, text):
-    assert wording.percent(value) == text
+    assert display.percent(value) == text
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(0.000234, "0.023 %"), (0.099, "9.9 %"), (0.0, "0 %"), (1.0, "100 %")]
 )
 def test_small_shares_keep_two_digits(value, text):
-    assert wording.small_percent(value) == text
+    assert display.small_percent(value) == text
 
 
 @pytest.mark.parametrize(
     ("part", "text"), [(0, "0.015 % (rule of three)"), (1, "0.024 % (Clopper-Pearson)")]
 )
 def test_a_bound_says_where_it_comes_from(part, text):
-    assert wording.bound(bound_above(part, 20_000)) == text
+    assert display.bound(bound_above(part, 20_000)) == text
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_bound_says_where_it_comes_from(part, text):
     ],
 )
 def test_levels_are_powers_of_two_where_they_are(value, text):
-    assert wording.level(value) == text
+    assert display.level(value) == text
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,12 @@ def test_levels_are_powers_of_two_where_they_are(value, text):
     [("ftal", None, "ftal"), ("noise", 0.125, "noise 2^-3"), ("bit", 1.0, "bit 1")],
 )
 def test_a_row_has_its_level_and_bits_are_numbers(change, level, text):
-    assert wording.row(change, level) == text
+    assert display.row(change, level) == text
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (43.21, "43.2"), (12345.6, "12,346"), (inf, "infinite"), (nan, wording.NOTHING)],
+    [(0.0, "0"), (43.21, "43.2"), (12345.6, "12,346"), (inf, "infinite"), (nan, display.NOTHING)],
 )
 def test_numbers_have_three_digits_and_infinity_a_word(value, text):
-    assert wording.number(value) == text
+    assert display.number(value) == text

@@ -7,31 +7,27 @@ import pytest
 import torch
 from other_device import add_device
 
-from modelseal.calibration.noise import calibrate
+from modelseal.calibration.calibrate import calibrate
 from modelseal.calibration.precision import Allowed
-from modelseal.calibration.running import copy_network
 from modelseal.calibration.variants import Float64, Nnpack
 from modelseal.errors import SealingError
-from modelseal.models.devices import device_of, find_device
-from modelseal.models.normalising import Normalised
+from modelseal.models.transforms import Normalised
 from modelseal.outputs.specs import TopLabels
-from modelseal.sealing import (
-    Recipe,
-    Rule,
-    find_neighbours,
+from modelseal.runtime.devices import device_of, find_device
+from modelseal.runtime.inference import copy_network
+from modelseal.sealing import search
+from modelseal.sealing.candidates import (
     generate,
-    making,
-    select,
-    state_power,
-)
-from modelseal.sealing.generating import (
     list_every_variant,
     list_orders,
     list_variants,
     to_tensor,
 )
 from modelseal.sealing.methods import make_samples
-from modelseal.sealing.recipe import Method
+from modelseal.sealing.neighbours import find_neighbours
+from modelseal.sealing.pipeline import select
+from modelseal.sealing.power import state_power
+from modelseal.sealing.recipe import Method, Recipe, Rule
 
 DEVICE = add_device()
 
@@ -49,7 +45,7 @@ def moved():
 @pytest.fixture
 def anywhere(quick):
     """Ways of running that are of no device: all others are tried once off the CPU."""
-    return tuple(each for each in quick if not isinstance(each, making.ON_CPU))
+    return tuple(each for each in quick if not isinstance(each, search.ON_CPU))
 
 
 @pytest.mark.parametrize("method", Method)
@@ -74,7 +70,7 @@ def test_while_samples_are_made_the_cpu_is_asked_once(build, naturals, moved, mo
             asked.append(device_of(network))
             return super().__call__(network, inputs)
 
-    monkeypatch.setattr(making, "Nnpack", Counted)
+    monkeypatch.setattr(search, "Nnpack", Counted)
     recipe = Recipe(tied=3, variants=(Counted(), Float64()) if own else None)
     for model in (build(), moved(build())):
         asked.clear()

@@ -10,11 +10,13 @@ from torch import nn
 
 from modelseal.calibration.variants import BatchSize, ChannelsLast, Float64, Nnpack, OneDnnOff
 from modelseal.domain import Domain
-from modelseal.generation.ibsf import ibsf
-from modelseal.generation.legacy import LegacySettings, legacy
-from modelseal.generation.whole_network import WholeSettings, ascend_whole
-from modelseal.models.loading import Model
-from modelseal.sealing import Recipe, generate, methods
+from modelseal.generation.baselines.ascent import WholeSettings, ascend_whole
+from modelseal.generation.baselines.ibsf import ibsf
+from modelseal.generation.baselines.legacy import LegacySettings, legacy
+from modelseal.models.loader import Model
+from modelseal.sealing import methods
+from modelseal.sealing.candidates import generate
+from modelseal.sealing.recipe import Recipe
 
 SHAPE = (3, 8, 8)
 NAMES = ("ant", "bee", "cow", "dog", "elk")

@@ -8,16 +8,16 @@ from torch.nn import functional
 
 from modelseal.calibration.variants import BatchSize, Float64
 from modelseal.domain import Domain
-from modelseal.endpoints.local import LocalEndpoint
-from modelseal.generation.ghost_norms import Unknown, ghost_sensitivity
+from modelseal.endpoints.endpoint import LocalEndpoint
 from modelseal.generation.sensitivity import Output, exact_sensitivity
-from modelseal.models.loading import Model
-from modelseal.models.normalising import Normalised
-from modelseal.models.resizing import Resized, Resizing
-from modelseal.sealing import Recipe, seal
-from modelseal.tampering.noise import GaussianNoise
+from modelseal.models.loader import Model
+from modelseal.models.transforms import Normalised, Resized, Resizing
+from modelseal.research.ghost_norms import Unknown, ghost_sensitivity
+from modelseal.sealing.pipeline import seal
+from modelseal.sealing.recipe import Recipe
+from modelseal.tampering.weight_changes import GaussianNoise
 from modelseal.verdict import Outcome
-from modelseal.verifying import verify
+from modelseal.verification.verify import verify
 
 IMAGE, WIDE, GREY = (3, 8, 8), (4, 6, 18), (1, 9, 5)
 TABLE, SOUND, STATES = (12,), (1, 64), (5, 8)

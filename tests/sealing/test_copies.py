@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from modelseal.errors import SealingError
-from modelseal.sealing import Method, Recipe, generate
-from modelseal.sealing import copies as copying
-from modelseal.sealing.copies import (
+from modelseal.sealing import perturbations as copying
+from modelseal.sealing.candidates import generate
+from modelseal.sealing.perturbations import (
     FINEST,
     applied,
     differs,
@@ -19,10 +19,9 @@ from modelseal.sealing.copies import (
     small_copies,
     step_family,
 )
+from modelseal.sealing.recipe import Method, Recipe
 from modelseal.tampering.base import all_weights, copied
-from modelseal.tampering.bits import FlippedBit
-from modelseal.tampering.precision import Quantised
-from modelseal.tampering.pruning import Pruned
+from modelseal.tampering.weight_changes import FlippedBit, Pruned, Quantised
 
 ALIVE = weakref.WeakSet()
 
@@ -129,7 +128,7 @@ def test_a_step_on_large_inputs_takes_few_of_them():
             return inputs.mean((2, 3))
 
     from modelseal.domain import Domain
-    from modelseal.models.loading import Model
+    from modelseal.models.loader import Model
 
     large = Model(network=Mean(), domain=Domain(shape=(3, 256, 256), levels=256))
     family = step_family(large, torch.zeros(12, 3, 256, 256), seed=0)

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from modelseal.outputs.specs import parse_spec
-from modelseal.sealing import flips as foretelling
-from modelseal.sealing.flips import BITS, draw_flips, foretell_flips
+from modelseal.sealing import bitflips as foretelling
+from modelseal.sealing.bitflips import BITS, draw_flips, foretell_flips
 from modelseal.tampering.base import copied, matrices
 
 TOP1 = parse_spec("top1")

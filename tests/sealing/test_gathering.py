@@ -5,12 +5,9 @@ import pytest
 from pieces import build_task, make_first_only
 
 from modelseal.errors import BadFileError, EvaluationError, SealingError
-from modelseal.performing.workers import Processes, Sequential
-from modelseal.sealing import gathering
-from modelseal.sealing.gathering import gather
-from modelseal.sealing.keeping import count_kept
-from modelseal.sealing.logistics import Logistics
-from modelseal.sealing.piecing import Piece
+from modelseal.parallel.workers import Processes, Sequential
+from modelseal.sealing import checkpoints
+from modelseal.sealing.checkpoints import Logistics, Piece, count_kept, gather
 from modelseal.sealing.recipe import ignore
 
 
@@ -108,7 +105,7 @@ def test_after_the_time_limit_no_piece_is_begun_and_there_is_always_one(
     noting, monkeypatch, seconds, count
 ):
     made, perform = noting
-    monkeypatch.setattr(gathering, "monotonic", Clock())
+    monkeypatch.setattr(checkpoints, "monotonic", Clock())
     found = gather(tasks(), perform, logistics=Logistics(seconds=seconds), progress=ignore)
     assert made == list(found) == list(range(count))
 

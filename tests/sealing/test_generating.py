@@ -8,18 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from modelseal.calibration.listing import all_variants
-from modelseal.calibration.running import run_network
-from modelseal.calibration.variants import ChannelsLast, Float64, Replaced, fp32_variants
+from modelseal.calibration.variants import (
+    ChannelsLast,
+    Float64,
+    Replaced,
+    all_variants,
+    fp32_variants,
+)
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError, SealingError
-from modelseal.fingerprint.codec import encode
-from modelseal.fingerprint.digest import weights_digest
-from modelseal.models.loading import Model
-from modelseal.models.normalising import Normalised
+from modelseal.fingerprint.codec import encode, weights_digest
+from modelseal.models.loader import Model
+from modelseal.models.transforms import Normalised
 from modelseal.outputs.specs import parse_spec
-from modelseal.sealing import generating, piecing
-from modelseal.sealing.generating import draw, generate, list_every_variant, list_variants
+from modelseal.runtime.inference import run_network
+from modelseal.sealing import candidates, checkpoints
+from modelseal.sealing.candidates import draw, generate, list_every_variant, list_variants
 from modelseal.sealing.recipe import Method, Recipe
 
 
@@ -50,7 +54,7 @@ def test_all_are_made_and_told_of_whatever_the_pieces(model, naturals, quick, mo
     told = []
     recipe = Recipe(variants=quick, margin=1e-3)
     whole = generate(model, naturals(model.domain), recipe=recipe, candidates=12)
-    monkeypatch.setattr(piecing, "LARGEST", 5)
+    monkeypatch.setattr(checkpoints, "LARGEST", 5)
     found = generate(
         model,
         naturals(model.domain),
@@ -130,7 +134,7 @@ def test_for_false_alarms_there_are_many_more_harmless_ways(build, network):
 def test_without_variants_of_its_own_a_recipe_is_calibrated_in_all(
     build, network, naturals, quick, monkeypatch
 ):
-    monkeypatch.setattr(generating, "fp32_variants", lambda device: quick)
+    monkeypatch.setattr(candidates, "fp32_variants", lambda device: quick)
     model = build(network=Normalised(network(), mean=[0.4, 0.5, 0.6], std=[0.2, 0.3, 0.1]))
     recipe = Recipe(method=Method.NATURAL)
     found = generate(model, naturals(model.domain, 4), recipe=recipe)

@@ -5,10 +5,10 @@ from math import nan
 import numpy as np
 import pytest
 
-from modelseal.calibration.noise import Calibration
+from modelseal.calibration.calibrate import Calibration
 from modelseal.errors import SealingError
 from modelseal.outputs.specs import Probabilities, TopLabels
-from modelseal.sealing.generating import accept
+from modelseal.sealing.candidates import accept
 from modelseal.sealing.recipe import Method, Recipe
 
 

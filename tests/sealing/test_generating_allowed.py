@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from modelseal.calibration.precision import Allowed
-from modelseal.calibration.running import run_network
 from modelseal.calibration.variants import reference
 from modelseal.errors import SealingError
-from modelseal.sealing.generating import generate, to_tensor
+from modelseal.runtime.inference import run_network
+from modelseal.sealing.candidates import generate, to_tensor
 from modelseal.sealing.recipe import Method, Recipe
-from modelseal.tampering.precision import Quantised, Rounded
+from modelseal.tampering.weight_changes import Quantised, Rounded
 
 
 def wrong(model, found, network):

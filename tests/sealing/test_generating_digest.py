@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from modelseal.fingerprint.digest import weights_digest
-from modelseal.sealing.generating import digest_network
+from modelseal.fingerprint.codec import weights_digest
+from modelseal.sealing.candidates import digest_network
 
 
 class Noted(nn.Module):

@@ -8,14 +8,15 @@ from pieces import write_source
 from modelseal.calibration.variants import Float64, Nnpack
 from modelseal.errors import BadFileError
 from modelseal.fingerprint.codec import encode
-from modelseal.models.counting import counting
-from modelseal.models.loading import load
+from modelseal.models.loader import load
 from modelseal.outputs.specs import parse_spec
-from modelseal.performing.workers import Processes, Sequential
-from modelseal.sealing import choose_few, generating, piecing, seal
-from modelseal.sealing.generating import generate, make_elsewhere, open_model, plan_pieces
-from modelseal.sealing.logistics import Logistics
+from modelseal.parallel.workers import Processes, Sequential
+from modelseal.runtime.cost import counting
+from modelseal.sealing import candidates, checkpoints
+from modelseal.sealing.candidates import generate, make_elsewhere, open_model, plan_pieces
+from modelseal.sealing.checkpoints import Logistics
 from modelseal.sealing.methods import make_samples
+from modelseal.sealing.pipeline import choose_few, seal
 from modelseal.sealing.recipe import Method, Recipe
 
 QUICK = (Nnpack(), Float64())
@@ -29,7 +30,7 @@ def timeless(found):
 @pytest.fixture
 def source(tmp_path, monkeypatch):
     """A model.toml; twelve candidates are three pieces."""
-    monkeypatch.setattr(piecing, "LARGEST", 5)
+    monkeypatch.setattr(checkpoints, "LARGEST", 5)
     open_model.cache_clear()
     return write_source(tmp_path)
 
@@ -65,7 +66,7 @@ def test_pieces_kept_by_processes_are_used_by_this_one(source, make, tmp_path, m
     folder = tmp_path / "part"
     there = make(Logistics(workers=Processes(2), source=source, folder=folder))
     assert len(list(folder.iterdir())) == 3
-    monkeypatch.setattr(generating, "make_samples", lambda *all: pytest.fail("made again"))
+    monkeypatch.setattr(candidates, "make_samples", lambda *all: pytest.fail("made again"))
     assert timeless(make(Logistics(folder=folder))) == timeless(there)
 
 
@@ -85,12 +86,12 @@ def test_more_candidates_go_on_with_the_whole_pieces_of_fewer(source, naturals, 
     logistics = Logistics(folder=tmp_path / "part")
     recipe = Recipe(variants=QUICK, method=Method.NATURAL)
     told = []
-    for candidates in (7, 12):
+    for count in (7, 12):
         generate(
             model,
             naturals(model.domain),
             recipe=recipe,
-            candidates=candidates,
+            candidates=count,
             logistics=logistics,
             progress=lambda *news: told.append(news),
         )
@@ -109,7 +110,7 @@ def test_other_weights_by_now_are_told_by_the_process_that_finds_them(source, ma
 def test_a_process_loads_the_network_once(source, naturals, monkeypatch):
     model = load(source)
     loaded = []
-    monkeypatch.setattr(generating, "load", lambda path: loaded.append(path) or load(path))
+    monkeypatch.setattr(candidates, "load", lambda path: loaded.append(path) or load(path))
     codes = naturals(model.domain)
     recipe = Recipe(variants=QUICK, method=Method.NATURAL)
     tasks = plan_pieces(model, codes, np.arange(12), recipe, Logistics(source=source))

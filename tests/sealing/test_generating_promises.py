@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from modelseal.calibration.running import run_network
 from modelseal.fingerprint.codec import decode, encode
 from modelseal.outputs.specs import parse_spec
-from modelseal.sealing.generating import digest_network, generate, to_tensor
+from modelseal.runtime.inference import run_network
+from modelseal.sealing.candidates import digest_network, generate, to_tensor
 from modelseal.sealing.recipe import Method, Recipe
 
 KINDS = [

@@ -13,15 +13,18 @@ from modelseal.calibration.variants import (
     OneDnnOff,
     Threads,
 )
-from modelseal.endpoints.local import LocalEndpoint
+from modelseal.endpoints.endpoint import LocalEndpoint
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.fingerprint.codec import encode
 from modelseal.outputs.specs import parse_spec
-from modelseal.sealing import Method, Recipe, generate, generating, seal, select
-from modelseal.tampering.noise import GaussianNoise
-from modelseal.tampering.precision import Quantised
+from modelseal.sealing import candidates
+from modelseal.sealing.candidates import generate
+from modelseal.sealing.pipeline import seal, select
+from modelseal.sealing.recipe import Method, Recipe
+from modelseal.tampering.weight_changes import GaussianNoise, Quantised
 from modelseal.verdict import Outcome
-from modelseal.verifying import Depth, verify
+from modelseal.verification.querier import Depth
+from modelseal.verification.verify import verify
 
 
 def served(network, domain):
@@ -102,7 +105,7 @@ def test_a_network_without_a_nonlinearity_is_sealed_too(build, naturals, quick):
 
 
 def test_without_a_recipe_the_usual_one_is_taken(model, naturals, quick, monkeypatch):
-    monkeypatch.setattr(generating, "fp32_variants", lambda device: quick)
+    monkeypatch.setattr(candidates, "fp32_variants", lambda device: quick)
     made = seal(model, naturals(model.domain), samples=2)
     assert made.origin.method == "boundary"
     assert made.origin.parameters["tied"] == 10

@@ -8,8 +8,15 @@ from pieces import build_task
 
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError
-from modelseal.sealing.keeping import check_folder, clear, count_kept, file_of, find_kept, keep
-from modelseal.sealing.piecing import Piece
+from modelseal.sealing.checkpoints import (
+    Piece,
+    check_folder,
+    clear,
+    count_kept,
+    file_of,
+    find_kept,
+    keep,
+)
 
 SAMPLES = np.array([[5, 6], [7, 8]], np.uint8)
 

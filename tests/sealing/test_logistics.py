@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.performing.workers import Processes, Sequential, Workers
-from modelseal.sealing.logistics import Logistics, perform_here
+from modelseal.parallel.workers import Processes, Sequential, Workers
+from modelseal.sealing.checkpoints import Logistics, perform_here
 
 TOML = Path("model.toml")
 

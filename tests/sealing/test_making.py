@@ -5,17 +5,17 @@ import pytest
 import torch
 from torch import nn
 
-from modelseal.calibration.compiling import Compiled
-from modelseal.calibration.running import run_network
+from modelseal.calibration.variants import Compiled
 from modelseal.errors import InvalidArgumentError
-from modelseal.generation.boundary import tie
 from modelseal.generation.gaps import best_outside, rank, score
-from modelseal.models.counting import counting
+from modelseal.generation.ties import tie
 from modelseal.outputs.specs import TopLabels, parse_spec
-from modelseal.sealing import making
-from modelseal.sealing.generating import to_tensor
-from modelseal.sealing.making import NEIGHBOURS, approach, make_boundary, need_margin, steer
+from modelseal.runtime.cost import counting
+from modelseal.runtime.inference import run_network
+from modelseal.sealing import search
+from modelseal.sealing.candidates import to_tensor
 from modelseal.sealing.recipe import Recipe
+from modelseal.sealing.search import NEIGHBOURS, approach, make_boundary, need_margin, steer
 
 
 @pytest.fixture
@@ -81,11 +81,11 @@ def test_later_attempts_bring_margins_nearer_to_what_is_needed(model, starts, mo
     inputs, recipe = starts(model.domain, 48), Recipe()
     off = {}
     for attempts in (1, 4):
-        monkeypatch.setattr(making, "ATTEMPTS", attempts)
+        monkeypatch.setattr(search, "ATTEMPTS", attempts)
         samples = make_boundary(model, inputs, recipe)
         ratio = recipe.spec.margin(run_network(model.network, samples))
         ratio /= need_margin(model, samples, recipe).numpy()
-        off[attempts] = int(((ratio < 1) | (ratio > making.LOOSE)).sum())
+        off[attempts] = int(((ratio < 1) | (ratio > search.LOOSE)).sum())
     assert off[1] > off[4]
 
 
@@ -94,13 +94,13 @@ def test_no_sample_aims_at_less_than_the_median_sample_of_its_piece_needs(
 ):
     inputs, recipe = starts(model.domain, 16), Recipe()
     aims = []
-    true = making.place
+    true = search.place
 
     def note(model, start, ranking, margin, *, repair):
         aims.append(margin)
         return true(model, start, ranking, margin, repair=repair)
 
-    monkeypatch.setattr(making, "place", note)
+    monkeypatch.setattr(search, "place", note)
     samples = make_boundary(model, inputs, recipe)
     ranking = rank(score(model.network, inputs), tied=10).reverse()
     near = tie(model.network, inputs, ranking, domain=model.domain, aim=torch.zeros(len(inputs)))
@@ -139,7 +139,7 @@ def test_the_needed_margin_is_the_factor_times_the_largest_move_of_any_probe(mod
     for row, own in enumerate(scores):
         winner = int(own.argmax())
         moves = [float(np.spacing(np.float32(np.abs(own).max())))]
-        for probe in making.list_probes(size):
+        for probe in search.list_probes(size):
             change = probe(model.network, inputs)[row].astype(np.float64) - own
             moves += [abs(change[winner] - change[other]) for other in range(len(own))]
         assert needed[row] == pytest.approx(max(12 * max(moves), margin or 0.0), rel=1e-6)
@@ -205,7 +205,7 @@ def test_steering_moves_a_few_values_by_one_level_to_a_larger_margin(build, star
         steered, inputs, model.domain if levels else build(bounds=(-1.0, 3.0)).domain
     )
     assert moved.max() == pytest.approx(1, abs=1e-3)
-    assert (moved.flatten(1) > 0.5).sum(dim=1).max() <= making.CHANGES
+    assert (moved.flatten(1) > 0.5).sum(dim=1).max() <= search.CHANGES
     before, after = (
         recipe.spec.margin(run_network(model.network, each)) for each in (inputs, steered)
     )
@@ -217,13 +217,13 @@ def test_steering_moves_a_few_values_by_one_level_to_a_larger_margin(build, star
 def test_steering_takes_the_best_of_all_neighbours(model, starts, monkeypatch):
     inputs, recipe = starts(model.domain, 2), Recipe(spec=parse_spec("probs:3"), seed=9)
     tried = []
-    true = making.measure_margin
+    true = search.measure_margin
 
     def measure(model, samples, recipe):
         tried.append(samples)
         return true(model, samples, recipe)
 
-    monkeypatch.setattr(making, "measure_margin", measure)
+    monkeypatch.setattr(search, "measure_margin", measure)
     steered = steer(model, inputs, recipe)
     assert len(tried) == NEIGHBOURS + 1
     for row, one in enumerate(steered):
@@ -282,7 +282,7 @@ def test_a_class_that_overtakes_a_tie_takes_part_in_it(build, starts, monkeypatc
     assert best_outside(scores, ranking) < scores.gather(1, ranking.classes).amin(1) + 1e-4
     clean = score(network, inputs)
     assert torch.equal(ranking.classes, ranking.sort_by(clean).reverse().classes)
-    monkeypatch.setattr(making, "CHANGES_OF_MIND", 1)
+    monkeypatch.setattr(search, "CHANGES_OF_MIND", 1)
     _, first = approach(model, inputs, Recipe(margin=1e-3, tied=2))
     # Once more is what it takes: after the first way the tie is one of the two highest.
     assert set(first.classes[0].tolist()) != {0, 1}

@@ -7,7 +7,7 @@ from torch import nn
 from modelseal.domain import Domain
 from modelseal.errors import SealingError
 from modelseal.generation import gaps
-from modelseal.models.loading import Model
+from modelseal.models.loader import Model
 from modelseal.outputs.specs import parse_spec
 from modelseal.sealing import memory
 from modelseal.sealing.memory import (

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from modelseal.generation.baselines.ibsf import PUBLISHED, TUNED
 from modelseal.generation.gaps import measure_gaps, rank, score
-from modelseal.generation.ibsf import PUBLISHED, TUNED
 from modelseal.generation.sensitivity import Output, exact_sensitivity, last_layer_sensitivity
 from modelseal.sealing import methods
 from modelseal.sealing.methods import MAKERS, make_samples

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from modelseal.calibration.noise import calibrate
-from modelseal.endpoints.local import LocalEndpoint
+from modelseal.calibration.calibrate import calibrate
+from modelseal.endpoints.endpoint import LocalEndpoint
 from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.codec import decode, encode
 from modelseal.outputs.specs import RawScores, TopLabels
-from modelseal.sealing import Recipe, find_neighbours, generate
-from modelseal.sealing.generating import to_tensor
-from modelseal.sealing.neighbours import POOL, Effects, measure_effects, propose
+from modelseal.sealing.candidates import generate, to_tensor
+from modelseal.sealing.neighbours import POOL, Effects, find_neighbours, measure_effects, propose
+from modelseal.sealing.recipe import Recipe
 from modelseal.verdict import Outcome
-from modelseal.verifying import Manners, verify
-from modelseal.verifying.enrolling import Demands, enroll
-from modelseal.verifying.manners import Faces
+from modelseal.verification.enrollment import Demands, enroll
+from modelseal.verification.policy import Faces, Manners
+from modelseal.verification.verify import verify
 
 SPECS = (TopLabels(), TopLabels(2), RawScores(0.01))
 

@@ -11,8 +11,8 @@ from modelseal.calibration.precision import parse_allowed
 from modelseal.calibration.variants import Float64, Nnpack
 from modelseal.domain import Domain
 from modelseal.outputs.specs import parse_spec
-from modelseal.sealing import piecing
-from modelseal.sealing.piecing import cut_evenly, piece_size
+from modelseal.sealing import checkpoints
+from modelseal.sealing.checkpoints import cut_evenly, piece_size
 from modelseal.sealing.recipe import Method, Recipe
 
 
@@ -34,7 +34,7 @@ def test_a_piece_is_smaller_where_inputs_are_large(shape, size):
 @given(count=st.integers(1, 100), largest=st.integers(2, 40))
 def test_the_pieces_follow_one_another_and_none_is_too_large(count, largest):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(piecing, "LARGEST", largest)
+        patch.setattr(checkpoints, "LARGEST", largest)
         spans = list(cut_evenly(count, Domain(shape=(2,))))
     assert [number for first, last in spans for number in range(first, last)] == list(range(count))
     assert all(last - first == largest for first, last in spans[:-1])
@@ -79,7 +79,7 @@ def test_whatever_its_samples_depend_on_makes_another_piece(changes):
 
 def test_other_versions_make_another_piece(monkeypatch):
     before = build_task().key
-    monkeypatch.setattr(piecing, "version", lambda name: "0.0.0")
+    monkeypatch.setattr(checkpoints, "version", lambda name: "0.0.0")
     assert build_task().key != before
 
 

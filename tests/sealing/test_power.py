@@ -8,12 +8,13 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.fingerprint.codec import decode, encode
-from modelseal.fingerprint.power import Limit
+from modelseal.fingerprint.record import Limit
 from modelseal.outputs.specs import parse_spec
-from modelseal.sealing import Effort, Method, Recipe, generate, select, state_power
-from modelseal.sealing.copies import Family, differs, list_families
-from modelseal.sealing.generating import to_tensor
-from modelseal.sealing.power import DRAWS, Draws, asking, measure
+from modelseal.sealing.candidates import generate, to_tensor
+from modelseal.sealing.perturbations import Family, differs, list_families
+from modelseal.sealing.pipeline import select
+from modelseal.sealing.power import DRAWS, Draws, Effort, asking, measure, state_power
+from modelseal.sealing.recipe import Method, Recipe
 
 LEVELS = (1.0, 2.0, 4.0, 8.0, 16.0)
 FEW = Draws(scouts=3, stated=6)

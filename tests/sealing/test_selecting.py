@@ -4,12 +4,16 @@ import torch
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.codec import decode, encode
-from modelseal.sealing import Method, Recipe, Rule, generate, select, selecting, state_power
-from modelseal.sealing.copies import small_copies
-from modelseal.sealing.flips import FLIPS, foretell_flips
-from modelseal.selection.activation import active_neurons
+from modelseal.sealing import pipeline
+from modelseal.sealing.bitflips import FLIPS, foretell_flips
+from modelseal.sealing.candidates import generate
+from modelseal.sealing.perturbations import small_copies
+from modelseal.sealing.pipeline import select
+from modelseal.sealing.power import state_power
+from modelseal.sealing.recipe import Method, Recipe, Rule
+from modelseal.selection.activations import active_neurons
 from modelseal.selection.cover import cover
-from modelseal.selection.detecting import cover_changes
+from modelseal.selection.detection import cover_changes
 
 
 def rows_of(chosen, candidates):
@@ -71,7 +75,7 @@ def test_the_margin_rule_takes_the_smallest_margins_first(model, found):
 
 def test_the_detection_rule_covers_the_small_changes_that_candidates_notice(model, found):
     samples = inputs_of(model, found)
-    copies = list(small_copies(model, samples, draws=selecting.DRAWS, seed=3))
+    copies = list(small_copies(model, samples, draws=pipeline.DRAWS, seed=3))
     noticed = []
     for network in copies:
         with torch.no_grad():

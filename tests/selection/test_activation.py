@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.selection.activation import active_neurons, list_layers
+from modelseal.selection.activations import active_neurons, list_layers
 from modelseal.selection.cover import cover
 
 FUNCTIONS = {

@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as arrays
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.selection.cover import cover
-from modelseal.selection.detecting import cover_changes
+from modelseal.selection.detection import cover_changes
 
 
 def packed(rows):

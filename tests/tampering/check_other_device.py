@@ -7,7 +7,7 @@ import torch
 from other_device import add_device
 
 from modelseal.errors import NotAppliedError
-from modelseal.tampering.catalogue import GROUPS, NAMES, Data, list_changes
+from modelseal.tampering.registry import GROUPS, NAMES, Data, list_changes
 
 DEVICE = add_device()
 

@@ -3,15 +3,12 @@ import torch
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models.normalising import Normalised
+from modelseal.models.transforms import Normalised
 from modelseal.tampering.base import Tampering, all_weights, copied, matrices, random_source
-from modelseal.tampering.bits import FlippedBit
-from modelseal.tampering.editing import LoraTuned, LowRank, RankOne
 from modelseal.tampering.fine_tuning import SgdSteps
-from modelseal.tampering.noise import GaussianNoise
-from modelseal.tampering.precision import Quantised, Rounded
-from modelseal.tampering.pruning import Pruned
+from modelseal.tampering.low_rank import LoraTuned, LowRank, RankOne
 from modelseal.tampering.training import Scope
+from modelseal.tampering.weight_changes import FlippedBit, GaussianNoise, Pruned, Quantised, Rounded
 
 IMAGES = torch.rand(12, 3, 8, 8, generator=torch.Generator().manual_seed(3))
 CLASSES = torch.arange(12) % 3

@@ -4,7 +4,7 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.tampering.base import all_weights
-from modelseal.tampering.bits import FlippedBit
+from modelseal.tampering.weight_changes import FlippedBit
 
 
 def words(network):

@@ -6,7 +6,7 @@ import torch
 
 from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.tampering.base import Tampering, all_weights
-from modelseal.tampering.catalogue import NAMES, Data, list_changes
+from modelseal.tampering.registry import NAMES, Data, list_changes
 
 SIXTEEN = (
     *("ftal", "ftll", "fzll", "rtal", "rtll", "distillation", "quantisation", "pruning"),

@@ -5,8 +5,7 @@ from torch.nn.functional import log_softmax
 from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.tampering.base import all_weights, copied
 from modelseal.tampering.distillation import Distilled
-from modelseal.tampering.schedule import Schedule, start_afresh
-from modelseal.tampering.training import Scope, ready
+from modelseal.tampering.training import Schedule, Scope, ready, start_afresh
 
 SHORT = Schedule(learning_rate=0.01, epochs=4, drops=(1, 2, 3), batch=50)
 

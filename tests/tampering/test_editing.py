@@ -5,7 +5,7 @@ from torch.nn.functional import cross_entropy
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.tampering.base import all_weights, matrices
-from modelseal.tampering.editing import LoraTuned, LowRank, RankOne
+from modelseal.tampering.low_rank import LoraTuned, LowRank, RankOne
 
 
 def moved(network, changed):

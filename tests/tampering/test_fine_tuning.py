@@ -6,8 +6,7 @@ from torch.nn.functional import cross_entropy
 from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.tampering.base import all_weights, copied
 from modelseal.tampering.fine_tuning import FineTuned, Retrained, SgdSteps
-from modelseal.tampering.schedule import Schedule, follow, start_afresh
-from modelseal.tampering.training import Scope, ready
+from modelseal.tampering.training import Schedule, Scope, follow, ready, start_afresh
 
 
 def moved(network, changed):

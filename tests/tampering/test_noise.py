@@ -4,7 +4,7 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.tampering.base import all_weights
-from modelseal.tampering.noise import GaussianNoise
+from modelseal.tampering.weight_changes import GaussianNoise
 
 
 @pytest.mark.parametrize("scale", [1e-1, 1e-3])

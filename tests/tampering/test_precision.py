@@ -5,7 +5,7 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.tampering.base import all_weights
-from modelseal.tampering.precision import Quantised, Rounded
+from modelseal.tampering.weight_changes import Quantised, Rounded
 
 
 @pytest.mark.parametrize("bits", [1, 4, 8])

@@ -5,7 +5,7 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.tampering.base import all_weights
-from modelseal.tampering.pruning import Pruned
+from modelseal.tampering.weight_changes import Pruned
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 1.0])

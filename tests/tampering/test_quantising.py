@@ -9,9 +9,9 @@ from learned import digits, reader
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError, MissingExtraError, NotAppliedError
-from modelseal.models.normalising import Normalised
+from modelseal.models.transforms import Normalised
 from modelseal.tampering.base import Tampering
-from modelseal.tampering.quantising import OnnxInt8, TorchInt8
+from modelseal.tampering.quantization import OnnxInt8, TorchInt8
 
 BOTH = pytest.mark.parametrize("recipe", [TorchInt8, OnnxInt8])
 

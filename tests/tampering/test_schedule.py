@@ -4,15 +4,16 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.tampering.base import all_weights, copied
-from modelseal.tampering.schedule import (
+from modelseal.tampering.training import (
     BIVBENCH,
     Schedule,
+    Scope,
     better_than_chance,
     follow,
+    ready,
     start_afresh,
     steps_in_epoch,
 )
-from modelseal.tampering.training import Scope, ready
 
 
 def test_the_schedule_of_bivbench_is_its():

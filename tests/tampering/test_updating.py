@@ -5,7 +5,7 @@ from torch.nn.functional import cross_entropy
 
 from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.tampering.base import all_weights, copied
-from modelseal.tampering.updating import LearnedOnline, Unlearned, confidence
+from modelseal.tampering.online import LearnedOnline, Unlearned, confidence
 
 STATISTICS = {f"{layer}.running_{part}" for layer in (1, 4) for part in ("mean", "var")}
 

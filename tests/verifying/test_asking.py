@@ -7,8 +7,8 @@ import sealed
 
 from modelseal.errors import EndpointError, PassingError
 from modelseal.outputs.answers import Answers, Kind
-from modelseal.verifying.asking import Asker, Unasked
-from modelseal.verifying.manners import Clock, Manners
+from modelseal.verification.policy import Clock, Manners
+from modelseal.verification.querier import Asker, Unasked
 
 MADE = sealed.fingerprint(count=8)
 BUSY = PassingError("busy")

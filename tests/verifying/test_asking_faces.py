@@ -6,9 +6,9 @@ from noisy import Noisy, other
 
 from modelseal.errors import EndpointError
 from modelseal.verdict import Outcome
-from modelseal.verifying import Manners, verify
-from modelseal.verifying.asking import Asker, Unasked
-from modelseal.verifying.manners import Clock, Faces
+from modelseal.verification.policy import Clock, Faces, Manners
+from modelseal.verification.querier import Asker, Unasked
+from modelseal.verification.verify import verify
 
 ALL = Manners(faces=Faces.ALL)
 PAST = Clock(now=lambda: 0.0, wait=lambda event, seconds: None)

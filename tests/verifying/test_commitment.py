@@ -11,7 +11,7 @@ from evidence import TIME, salts_of
 
 from modelseal.errors import BadFileError
 from modelseal.fingerprint.codec import file_digest
-from modelseal.verifying.commitment import (
+from modelseal.verification.commitment import (
     commit,
     describe_sample,
     domain_of,

@@ -10,7 +10,9 @@ from modelseal.endpoints.recorded import RecordedEndpoint
 from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.verdict import Finding, Outcome
-from modelseal.verifying import Depth, Manners, verify
+from modelseal.verification.policy import Manners
+from modelseal.verification.querier import Depth
+from modelseal.verification.verify import verify
 
 MADE = sealed.fingerprint(count=12)
 

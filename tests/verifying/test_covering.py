@@ -11,8 +11,10 @@ from modelseal.domain import Domain
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.fingerprint.codec import encode
 from modelseal.verdict import Outcome
-from modelseal.verifying import Depth, Manners, verify
-from modelseal.verifying.covering import APART, are_apart, draw_cover, is_cover, mix, take_question
+from modelseal.verification.decoys import APART, are_apart, draw_cover, is_cover, mix, take_question
+from modelseal.verification.policy import Manners
+from modelseal.verification.querier import Depth
+from modelseal.verification.verify import verify
 
 DOMAIN = Domain(shape=(1, 4, 4))
 

@@ -10,9 +10,9 @@ from modelseal.fingerprint.codec import decode, encode
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import Probabilities, RawScores
 from modelseal.verdict import Outcome
-from modelseal.verifying import Manners, Terms, verify
-from modelseal.verifying.enrolling import Demands, Others, enroll
-from modelseal.verifying.terms import ALPHA
+from modelseal.verification.enrollment import Demands, Others, enroll
+from modelseal.verification.policy import ALPHA, Manners, Terms
+from modelseal.verification.verify import verify
 
 NAMES = ("ant", "bee", "cat", "dog", "elk")
 

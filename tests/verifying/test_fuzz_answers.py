@@ -7,7 +7,7 @@ from fuzz_truth import Body, deserved
 from fuzzed_answers import KINDS, SPECS, ask_server, fuzz_answers, right_body, sealed_for
 from fuzzing import run_cases
 from modelseal.verdict import Evidence, Finding, Outcome
-from modelseal.verifying import course
+from modelseal.verification import querier
 
 
 def test_no_fuzzed_answer_ends_badly():
@@ -26,7 +26,7 @@ def test_a_verdict_that_rests_on_nothing_would_be_counted(monkeypatch):
     def agree(fingerprint, number, _):
         return Evidence(sample=number, finding=Finding.AGREES, expected="")
 
-    monkeypatch.setattr(course, "examine", agree)
+    monkeypatch.setattr(querier, "examine", agree)
     tally = fuzz_answers(50, seed=1)
     assert tally.unfounded > 10
     assert "AGREES" in tally.examples[0]
@@ -36,7 +36,7 @@ def test_a_bug_would_be_counted(monkeypatch):
     def fail(*_):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(course, "examine", fail)
+    monkeypatch.setattr(querier, "examine", fail)
     tally = run_cases(KINDS, count=10, seed=1)
     assert tally.tracebacks + tally.outcomes["mutated records: refused"] == 10
     assert "ZeroDivisionError: a bug" in tally.examples[0]

@@ -6,12 +6,14 @@ import sealed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelseal.endpoints.base import Endpoint
+from modelseal.endpoints.endpoint import Endpoint
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import Probabilities, RawScores, TopLabels, TopProbabilities
 from modelseal.verdict import Finding, Outcome
-from modelseal.verifying import Depth, Manners, verify
+from modelseal.verification.policy import Manners
+from modelseal.verification.querier import Depth
+from modelseal.verification.verify import verify
 
 NAMES = ("ant", "bee", "cat", "dog", "elk")
 

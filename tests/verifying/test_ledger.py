@@ -8,8 +8,8 @@ import sealed
 
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.fingerprint.codec import file_digest
-from modelseal.verifying import ledger
-from modelseal.verifying.ledger import ledger_of, open_ledger, read_ledger
+from modelseal.verification import ledger
+from modelseal.verification.ledger import ledger_of, open_ledger, read_ledger
 
 MADE = sealed.fingerprint(count=6)
 OPENING = {

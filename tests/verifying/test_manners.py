@@ -3,7 +3,7 @@ from math import inf, nan
 import pytest
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.verifying.manners import Manners
+from modelseal.verification.policy import Manners
 
 
 @pytest.mark.parametrize(

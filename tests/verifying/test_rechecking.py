@@ -12,10 +12,9 @@ from modelseal.errors import BadFileError
 from modelseal.fingerprint.codec import canonical
 from modelseal.outputs.specs import TopProbabilities
 from modelseal.verdict import Finding, Outcome
-from modelseal.verifying import verify
-from modelseal.verifying.bundle import message_of, read_bundle, write_bundle
-from modelseal.verifying.commitment import commit
-from modelseal.verifying.rechecking import recheck
+from modelseal.verification.commitment import commit
+from modelseal.verification.evidence import message_of, read_bundle, recheck, write_bundle
+from modelseal.verification.verify import verify
 
 MADE = evidence.made()
 PUBLIC = commit(MADE, evidence.salts_of(MADE))

@@ -5,9 +5,9 @@ import sealed
 from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import Probabilities, RawScores, TopLabels, TopProbabilities
-from modelseal.verifying.manners import Clock, Manners
-from modelseal.verifying.rehearsing import Natural
-from modelseal.verifying.rehearsing import rehearse as rehearse_with
+from modelseal.verification.policy import Clock, Manners
+from modelseal.verification.preflight import Natural
+from modelseal.verification.preflight import rehearse as rehearse_with
 
 CODES = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
 LABELS = np.array([0, 1, 2, 3])

@@ -7,15 +7,15 @@ import sealed
 from noisy import Noisy, counting, other
 from scipy.stats import binom
 
-from modelseal.endpoints.base import Endpoint
+from modelseal.endpoints.endpoint import Endpoint
 from modelseal.endpoints.recorded import RecordedEndpoint, record
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.verdict import Finding, Outcome
-from modelseal.verifying import Depth, Manners, Terms, verify
-from modelseal.verifying.asking import Asker
-from modelseal.verifying.manners import Clock
-from modelseal.verifying.repeating import verify_repeatedly
-from modelseal.verifying.sequential import bound_all
+from modelseal.verification.e_process import bound_all
+from modelseal.verification.policy import Clock, Manners, Terms
+from modelseal.verification.querier import Asker, Depth
+from modelseal.verification.sequential import verify_repeatedly
+from modelseal.verification.verify import verify
 
 COUNT = 8
 STEADY = sealed.enrolment(asked=COUNT, differing=(0,) * COUNT, otherwise=(False,) * COUNT)

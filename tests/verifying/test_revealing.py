@@ -5,8 +5,7 @@ import pytest
 
 from modelseal.errors import BadFileError
 from modelseal.fingerprint.codec import file_digest
-from modelseal.verifying.bundle import read_bundle, write_bundle
-from modelseal.verifying.revealing import read_records
+from modelseal.verification.evidence import read_bundle, read_records, write_bundle
 
 MADE = evidence.made()
 HEADING = {

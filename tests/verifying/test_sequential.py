@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta, binom
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.verifying.sequential import (
+from modelseal.verification.e_process import (
     HALF,
     average,
     bound_above,

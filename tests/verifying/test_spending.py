@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.verifying.ledger import open_ledger, read_ledger
-from modelseal.verifying.spending import spend
+from modelseal.verification.ledger import open_ledger, read_ledger, spend
 
 MADE = sealed.fingerprint(count=12)
 

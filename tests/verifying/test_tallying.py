@@ -7,9 +7,9 @@ from noisy import other
 
 from modelseal.errors import EndpointError
 from modelseal.verdict import Finding
-from modelseal.verifying.sequential import average, weigh_alarm, weigh_trust
-from modelseal.verifying.tallying import PATIENCE, Tallies, Turns
-from modelseal.verifying.terms import MISSED, Terms, apply
+from modelseal.verification.e_process import average, weigh_alarm, weigh_trust
+from modelseal.verification.policy import MISSED, Terms, apply
+from modelseal.verification.sequential import PATIENCE, Tallies, Turns
 
 MADE = sealed.fingerprint(enrolment=sealed.enrolment())
 

@@ -3,8 +3,8 @@ import pytest
 import sealed
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.verifying.sequential import bound_all, spend
-from modelseal.verifying.terms import QUERIES, Terms, apply
+from modelseal.verification.e_process import bound_all, spend
+from modelseal.verification.policy import QUERIES, Terms, apply
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from modelseal.calibration.running import Inputs, copy_network, foreign_errors, run_network
 from modelseal.errors import InvalidArgumentError
-from modelseal.shapes import Scores
+from modelseal.runtime.inference import Inputs, copy_network, foreign_errors, run_network
+from modelseal.types import Scores
 
 Change: TypeAlias = Callable[[Tensor], Tensor]
 """Moves float32 numbers to the nearest ones that a precision has."""

@@ -1,33 +1,101 @@
-"""Harmless ways to run the same network: what must never raise an alarm.
+"""The same network compiled by torch."""
 
-Each of them gives scores that differ from the reference by rounding only. Which of them a
-machine can run shows when they are run: one that it cannot run raises an error of ours, and
-`calibrate` notes it as skipped.
-"""
-
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from importlib import import_module
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import nn
 
-from modelseal.calibration.compiling import Compiled
-from modelseal.calibration.devices import OnDevice
-from modelseal.calibration.exporting import Exported
-from modelseal.calibration.onnx import Exports, OnnxRuntime, Optimisation
-from modelseal.calibration.reloading import Reloaded
-from modelseal.calibration.running import (
+from modelseal.calibration.exports import (
+    Exported,
+    Exports,
+    OnnxRuntime,
+    Optimisation,
+    Reloaded,
+    Restarted,
+)
+from modelseal.calibration.transport import Form, Sent
+from modelseal.domain import Domain
+from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.runtime.float32 import without_tf32
+from modelseal.runtime.inference import (
     BATCH,
     Inputs,
     copy_network,
+    foreign_errors,
     full_size,
     run_network,
     to_cpu,
 )
-from modelseal.errors import InvalidArgumentError, SealingError
-from modelseal.shapes import Scores
+from modelseal.types import Scores
+
+# More networks than one process will ever calibrate.
+LIMIT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The network compiled by torch; needs a C++ compiler and up to half a minute."""
+
+    @property
+    def name(self) -> str:
+        """It is `compile`."""
+        return "compile"
+
+    def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
+        """The scores of each input."""
+        settings = import_module("torch._dynamo.config")
+        # After eight networks or shapes the compiler would give up and run the next uncompiled.
+        limits = settings.patch(recompile_limit=LIMIT, accumulated_recompile_limit=LIMIT)
+        with quiet_compiler(), limits, foreign_errors():
+            return run_network(cast(nn.Module, torch.compile(network, dynamic=False)), inputs)
+
+
+@contextmanager
+def quiet_compiler() -> Iterator[None]:
+    """Silences a warning of the compiler about its own parts, and its advice to use TF32."""
+    with warnings.catch_warnings():
+        # Torch's own modules still use this when the compiler loads them for the first time.
+        warnings.filterwarnings(
+            "ignore", category=DeprecationWarning, message=r"`torch.jit.script_method`"
+        )
+        warnings.filterwarnings(
+            "ignore", category=UserWarning, message="TensorFloat32 tensor cores"
+        )
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class OnDevice:
+    """Another device, such as a GPU; TF32 is off there, which is a precision of its own.
+
+    Args:
+        device: As torch names it.
+    """
+
+    device: str = "cuda"
+
+    @property
+    def name(self) -> str:
+        """Such as `on-cuda`."""
+        return f"on-{self.device.replace(':', '-')}"
+
+    def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
+        """The scores of each input.
+
+        Raises:
+            SealingError: There is no such device.
+        """
+        if self.device.startswith("cuda") and not torch.cuda.is_available():
+            raise SealingError("this machine has no GPU that torch can use")
+        moved = copy_network(network)
+        with foreign_errors(), without_tf32():
+            return run_network(moved.to(self.device), inputs.to(self.device))
+
 
 CPU = torch.device("cpu")
 # For each batch size by how much the inputs are turned: nothing, half and all but one of a batch,
@@ -284,3 +352,39 @@ def without_one_dnn() -> Iterator[None]:
     # The other flag is passed as it is: its default warns about a device that is not there.
     with backend.flags(enabled=False, allow_tf32=backend.allow_tf32):
         yield
+
+
+SIZES = (2, 7, BATCH)
+"""The batch sizes of which every position is tried."""
+
+
+def every_position() -> tuple[BatchSize, ...]:
+    """Batches of 2, 7 and 32 inputs, turned so that every input stands at every position.
+
+    The reference is no variant of itself: it has every input at its first position of 32 already.
+    """
+    return tuple(
+        BatchSize(size, offset)
+        for size in SIZES
+        for offset in range(size)
+        if (size, offset) != (BATCH, 0)
+    )
+
+
+def all_variants(domain: Domain, device: torch.device = CPU) -> tuple[Variant, ...]:
+    """All ways of running a network and of sending its inputs that are harmless in float32.
+
+    These are many times as many as sealing tries; some of them may not run here.
+
+    Args:
+        domain: What a valid input is.
+        device: Where the network is.
+    """
+    found: tuple[Variant, ...] = (
+        *fp32_variants(device),
+        *every_position(),
+        Restarted(),
+        OnDevice("cuda"),
+        *(Sent(form, domain) for form in Form),
+    )
+    return tuple({variant.name: variant for variant in found}.values())

@@ -25,11 +25,11 @@ def convert(model: CaffeModel, description: Description, *, output: Output) -> N
     """Make a .safetensors file of weights that Caffe wrote; torch is not needed."""
     from safetensors.numpy import save
 
-    from modelseal.cli.emitting import check_output
-    from modelseal.cli.paper import Paper
+    from modelseal.cli.console import Paper
+    from modelseal.cli.fingerprint_files import check_output
     from modelseal.errors import BadFileError
-    from modelseal.models.caffe import read_caffe
-    from modelseal.writing import write_atomically
+    from modelseal.files import write_atomically
+    from modelseal.research.caffe import read_caffe
 
     check_output(output, inputs=[model, description])
     if output.suffix != ".safetensors":

@@ -8,18 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modelseal.cli.repeating import (
-    enrolment_document,
-    statistics_document,
-    tally_document,
-)
-from modelseal.fingerprint.power import Limit
-from modelseal.fingerprint.record import Fingerprint
-from modelseal.shapes import PerInput
+from modelseal.cli.render import enrolment_document, statistics_document, tally_document
+from modelseal.fingerprint.record import Fingerprint, Limit
+from modelseal.types import PerInput
 from modelseal.verdict import Evidence, Finding, Outcome, Verdict
 
 if TYPE_CHECKING:
-    from modelseal.verifying.bundle import Bundle
+    from modelseal.verification.evidence import Bundle
 
 Document = dict[str, object]
 """Texts, finite numbers, lists and objects, ready for JSON."""

@@ -1,7 +1,38 @@
-"""`modelseal encrypt` and `modelseal decrypt`: for files that are there already."""
+"""`modelseal keygen`: makes a pair of keys."""
 
-from modelseal.cli.options import FingerprintFile, Output
-from modelseal.cli.secret_options import EncryptTo, KeyFile, LockPassphraseFile, PassphraseFile
+from modelseal.cli.options import (
+    EncryptTo,
+    FingerprintFile,
+    KeyFile,
+    KeyPurpose,
+    LockPassphraseFile,
+    Output,
+    Pair,
+    PassphraseFile,
+    PurposeOption,
+)
+
+
+def keygen(*, output: Pair, purpose: PurposeOption = KeyPurpose.ENCRYPTION) -> None:
+    """Make a pair of keys, to encrypt fingerprints to or to sign them with."""
+    from modelseal.cli.console import Paper
+    from modelseal.cli.fingerprint_files import check_output, key_passphrase
+    from modelseal.errors import BadFileError
+    from modelseal.files import beside, write_new
+    from modelseal.fingerprint.signatures import Purpose, make_pair
+
+    if output.name in ("", ".."):
+        raise BadFileError(output, "a name for a pair of keys was wanted")
+    private, public = (beside(output, end) for end in (".pem", ".pub.pem"))
+    for path in (private, public):
+        check_output(path, inputs=[])
+        if path.exists():
+            raise BadFileError(path, "a new file was wanted for a key, but there is one already")
+    secret, shown = make_pair(Purpose(purpose.value), passphrase=key_passphrase())
+    write_new(private, secret)
+    write_new(public, shown)
+    public.chmod(0o644)
+    Paper().write(f"{private}: the private key, for {purpose.value}; {public}: the public one")
 
 
 def encrypt(
@@ -12,9 +43,9 @@ def encrypt(
     passphrase_file: LockPassphraseFile = None,
 ) -> None:
     """Encrypt a fingerprint; the plain file stays, and is yours to remove."""
-    from modelseal.cli.emitting import check_output
-    from modelseal.cli.fingerprints import (
+    from modelseal.cli.fingerprint_files import (
         PASSPHRASE,
+        check_output,
         find_lock,
         find_passphrase,
         is_encrypted_file,
@@ -46,8 +77,7 @@ def decrypt(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Write the plain copy of an encrypted fingerprint."""
-    from modelseal.cli.emitting import check_output
-    from modelseal.cli.fingerprints import read_fingerprint, write_fingerprint
+    from modelseal.cli.fingerprint_files import check_output, read_fingerprint, write_fingerprint
 
     inputs = [each for each in (fingerprint, key, passphrase_file) if each]
     check_output(output, inputs=inputs)

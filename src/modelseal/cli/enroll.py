@@ -3,23 +3,30 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from modelseal.cli.asking_options import Pace, Retries, Timeout
-from modelseal.cli.enrolment_options import AcceptOther, EnrolmentAlpha, MostUnstable, Repeats
 from modelseal.cli.options import (
+    AcceptOther,
+    BothPassphraseFile,
     CheckFile,
+    EncryptTo,
     EndpointName,
+    EnrolmentAlpha,
     FingerprintFile,
+    KeyFile,
+    MostUnstable,
     OrderSeed,
     Output,
+    Pace,
+    Repeats,
+    Retries,
     Shows,
     ShowsOption,
+    Timeout,
 )
-from modelseal.cli.secret_options import BothPassphraseFile, EncryptTo, KeyFile
 
 if TYPE_CHECKING:
-    from modelseal.cli.asking import Asking
+    from modelseal.cli.session import Asking
     from modelseal.fingerprint.record import Fingerprint
-    from modelseal.verifying.enrolling import Demands
+    from modelseal.verification.enrollment import Demands
 
 
 def enroll(  # noqa: PLR0913 (a verb)
@@ -45,15 +52,13 @@ def enroll(  # noqa: PLR0913 (a verb)
 
     For services whose answers vary from call to call.
     """
-    from modelseal.cli.asking import Asking
-    from modelseal.cli.destination import choose_destination
-    from modelseal.cli.fingerprints import check_lock, read_fingerprint
+    from modelseal.cli.console import Paper, complain
+    from modelseal.cli.fingerprint_files import check_lock, choose_destination, read_fingerprint
     from modelseal.cli.opening import list_files
-    from modelseal.cli.paper import Paper, complain
-    from modelseal.cli.repeating import tell_enrolled, warn_of_others
-    from modelseal.cli.spending import Budget
-    from modelseal.verifying import Manners
-    from modelseal.verifying.enrolling import Demands, Others
+    from modelseal.cli.render import tell_enrolled, warn_of_others
+    from modelseal.cli.session import Asking, Budget
+    from modelseal.verification.enrollment import Demands, Others
+    from modelseal.verification.policy import Manners
 
     budget = Budget(fingerprint, per_check=None, max_uses=None)
     asking = Asking(
@@ -100,11 +105,11 @@ def ask(
     """
     import numpy as np
 
-    from modelseal.cli.natural import ask_natural
+    from modelseal.cli.console import reporting
     from modelseal.cli.opening import open_endpoint
-    from modelseal.cli.progress import reporting
+    from modelseal.cli.session import ask_natural
     from modelseal.outputs.answers import Kind
-    from modelseal.verifying.enrolling import check, enroll
+    from modelseal.verification.enrollment import check, enroll
 
     kind = Kind(shows.value) if shows else None
     opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.patience)

@@ -13,22 +13,21 @@ def evaluate(
     """Try samples of every method against changed and harmless networks, as a plan says."""
     import typer
 
-    from modelseal.cli.border import Exit
-    from modelseal.cli.crew import hire
+    from modelseal.cli.console import Paper, complain, reporting
+    from modelseal.cli.exit_codes import Exit
     from modelseal.cli.opening import require_torch
-    from modelseal.cli.paper import Paper, complain
-    from modelseal.cli.progress import reporting
-    from modelseal.cli.summing import tell_results
+    from modelseal.cli.render import tell_results
+    from modelseal.cli.seal import hire
 
     require_torch("Evaluating")
-    from modelseal.evaluation import running
-    from modelseal.evaluation.opening import takes_gpu
-    from modelseal.evaluation.storing import read_results
+    from modelseal.evaluation import runner
+    from modelseal.evaluation.inputs import takes_gpu
+    from modelseal.evaluation.store import read_results
 
     crew = hire(workers, ray, gpu=ray is not None and takes_gpu(plan))
     try:
         with reporting() as report:
-            failures = running.evaluate(plan, output, workers=crew, progress=report)
+            failures = runner.evaluate(plan, output, workers=crew, progress=report)
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(
             f"interrupted; the same command goes on with what is kept in {output}"

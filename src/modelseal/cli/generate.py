@@ -3,8 +3,10 @@
 from modelseal.cli.options import (
     Allow,
     Candidates,
+    EncryptTo,
     Factor,
     Images,
+    LockPassphraseFile,
     MakerCount,
     Margin,
     Method,
@@ -18,7 +20,6 @@ from modelseal.cli.options import (
     TimeLimit,
     Verbose,
 )
-from modelseal.cli.secret_options import EncryptTo, LockPassphraseFile
 
 
 def generate(  # noqa: PLR0913 (a verb)
@@ -42,13 +43,19 @@ def generate(  # noqa: PLR0913 (a verb)
     passphrase_file: LockPassphraseFile = None,
 ) -> None:
     """Make candidates and calibrate them: the first half of seal."""
-    from modelseal.cli.arranging import arrange, finish, hire_makers, resumable
-    from modelseal.cli.destination import choose_destination
-    from modelseal.cli.ledger import keeping_ledger, tell_costs
-    from modelseal.cli.making import allow_precisions, list_inputs, load_inputs, make_recipe
-    from modelseal.cli.paper import Paper
-    from modelseal.cli.progress import reporting
-    from modelseal.cli.telling import tell_accepted, tell_made
+    from modelseal.cli.console import Paper, keeping_ledger, reporting, tell_costs
+    from modelseal.cli.fingerprint_files import choose_destination
+    from modelseal.cli.render import tell_accepted, tell_made
+    from modelseal.cli.seal import (
+        allow_precisions,
+        arrange,
+        finish,
+        hire_makers,
+        list_inputs,
+        load_inputs,
+        make_recipe,
+        resumable,
+    )
 
     goal = choose_destination(
         output,

@@ -1,7 +1,6 @@
 """`modelseal inspect`: shows what a fingerprint is for and how it was made."""
 
-from modelseal.cli.options import FingerprintFile, ImageFolder, JsonFile
-from modelseal.cli.secret_options import KeyFile, PassphraseFile
+from modelseal.cli.options import FingerprintFile, ImageFolder, JsonFile, KeyFile, PassphraseFile
 
 
 def inspect(
@@ -13,11 +12,15 @@ def inspect(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Show what a fingerprint is for and how it was made; the samples only when asked."""
+    from modelseal.cli.console import Paper, complain
     from modelseal.cli.documents import inspection_document
-    from modelseal.cli.emitting import STANDARD_OUTPUT, check_document, emit
-    from modelseal.cli.fingerprints import read_fingerprint
-    from modelseal.cli.paper import Paper, complain
-    from modelseal.cli.telling import tell_inspection
+    from modelseal.cli.fingerprint_files import (
+        STANDARD_OUTPUT,
+        check_document,
+        emit,
+        read_fingerprint,
+    )
+    from modelseal.cli.render import tell_inspection
     from modelseal.models.images import write_images
 
     check_document(json, inputs=[each for each in (fingerprint, key, passphrase_file) if each])

@@ -5,16 +5,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from modelseal.cli.telling import tell_domain
+from modelseal.cli.render import tell_domain
 from modelseal.domain import Domain
-from modelseal.endpoints.base import Endpoint
-from modelseal.endpoints.local import LocalEndpoint
-from modelseal.endpoints.parts import PATIENCE, Patience, Served
+from modelseal.endpoints.endpoint import Endpoint, LocalEndpoint
+from modelseal.endpoints.factory import PATIENCE, Patience, Served
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, MissingExtraError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Kind
 from modelseal.outputs.specs import Probabilities, TopProbabilities
-from modelseal.shapes import Inputs, Scores
+from modelseal.types import Inputs, Scores
 
 SERVERS = ("http://", "https://")
 """What the address of a server begins with."""
@@ -50,11 +49,11 @@ def open_endpoint(
     if declared is not None:
         return declared
     if text.startswith(SERVERS):
-        from modelseal.endpoints.oip import OipEndpoint
+        from modelseal.endpoints.oip.rest_client import OipEndpoint
 
         return OipEndpoint(text, fingerprint.domain, shows=shows, timeout=patience.usual)
     if text.startswith(GRPC_SERVERS):
-        from modelseal.endpoints.oip_grpc import OipGrpcEndpoint
+        from modelseal.endpoints.oip.grpc_client import OipGrpcEndpoint
 
         return OipGrpcEndpoint(text, fingerprint.domain, shows=shows, timeout=patience.usual)
     path = Path(text)
@@ -66,8 +65,7 @@ def open_endpoint(
 
             return OnnxEndpoint(path, fingerprint.domain, shows=shows)
         case ".jsonl":
-            from modelseal.endpoints.recorded import RecordedEndpoint
-            from modelseal.endpoints.recording import check_record
+            from modelseal.endpoints.recorded import RecordedEndpoint, check_record
             from modelseal.fingerprint.codec import file_digest
 
             check_record(path, file_digest(fingerprint))
@@ -87,8 +85,8 @@ def open_declared(
     Raises:
         ModelsealError: The file or the name cannot be used.
     """
-    from modelseal.endpoints.declaration import is_endpoint
-    from modelseal.endpoints.preparing import prepare, prepare_short
+    from modelseal.endpoints.endpoint_toml import is_endpoint
+    from modelseal.endpoints.factory import prepare, prepare_short
 
     served = Served(
         domain=fingerprint.domain,
@@ -118,8 +116,8 @@ def list_files(text: str) -> tuple[Path, ...]:
     Raises:
         BadFileError: It is an endpoint.toml or a model.toml that cannot be used.
     """
-    from modelseal.endpoints.declaration import is_endpoint, list_endpoint_files
-    from modelseal.endpoints.preparing import SAGEMAKER
+    from modelseal.endpoints.endpoint_toml import is_endpoint, list_endpoint_files
+    from modelseal.endpoints.factory import SAGEMAKER
 
     if text.startswith((*SERVERS, *GRPC_SERVERS, SAGEMAKER)):
         return ()
@@ -128,7 +126,7 @@ def list_files(text: str) -> tuple[Path, ...]:
         return (path,)
     if is_endpoint(path):
         return list_endpoint_files(path)
-    from modelseal.models.declaration import list_model_files
+    from modelseal.models.model_toml import list_model_files
 
     return list_model_files(path)
 
@@ -143,13 +141,13 @@ def shown_name(text: str) -> str:
         InvalidArgumentError: The address is malformed.
         BadFileError: The endpoint.toml cannot be used.
     """
-    from modelseal.endpoints.declaration import is_endpoint, name_place
+    from modelseal.endpoints.endpoint_toml import is_endpoint, name_place
 
     if text.lower().endswith(".toml") and is_endpoint(Path(text)):
         return f"{text} ({name_place(Path(text))})"
     if not text.startswith(SERVERS):
         return text
-    from modelseal.endpoints.access import read_address
+    from modelseal.endpoints.auth import read_address
 
     return read_address(text, wanted="an address is http(s)://host/path").shown
 
@@ -179,9 +177,9 @@ def open_model(path: Path, domain: Domain) -> LocalEndpoint:
     require_torch("Running a model.toml")
     import torch
 
-    from modelseal.models.building import ESCAPES, first_line
-    from modelseal.models.devices import device_of
-    from modelseal.models.loading import load
+    from modelseal.models.builder import ESCAPES, first_line
+    from modelseal.models.loader import load
+    from modelseal.runtime.devices import device_of
 
     model = load(path)
     if model.domain != domain:

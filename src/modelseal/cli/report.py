@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 if TYPE_CHECKING:
-    from modelseal.evaluation.storing import Results
+    from modelseal.evaluation.store import Results
 
 ResultsFolder: TypeAlias = Annotated[
     Path,
@@ -32,18 +32,18 @@ ShowSamples: TypeAlias = Annotated[
 
 def report(results: ResultsFolder, *, output: Folder, samples: ShowSamples = False) -> None:
     """Make tables, figures and a page of what an evaluation found."""
+    from modelseal.cli.console import reporting
     from modelseal.cli.opening import require_torch
-    from modelseal.cli.progress import reporting
-    from modelseal.reports.publishing import check_folder, publish
+    from modelseal.reports.build import check_folder, publish
 
     check_folder(output, source=results)
     require_drawing()
     require_torch("Reading results")
     from modelseal.errors import BadFileError
-    from modelseal.evaluation.exhibits import show_samples
-    from modelseal.evaluation.storing import read_results
-    from modelseal.evaluation.summary import summarise
-    from modelseal.reports.assembling import assemble
+    from modelseal.evaluation.gallery import show_samples
+    from modelseal.evaluation.metrics import summarise
+    from modelseal.evaluation.store import read_results
+    from modelseal.reports.build import assemble
 
     found = read_results(results)
     if not found.sets:
@@ -60,8 +60,8 @@ def report(results: ResultsFolder, *, output: Folder, samples: ShowSamples = Fal
 
 def tell_result(output: Path, found: "Results") -> None:
     """Says where the report is, of how much, and whether anything is missing."""
-    from modelseal.cli.paper import Paper
-    from modelseal.reports.assembling import tell_missing
+    from modelseal.cli.console import Paper
+    from modelseal.reports.build import tell_missing
 
     told = f"{len(found.sets)} sets of samples, {len(found.trials)} trials"
     Paper().write(f"{output / 'report.html'}: {told}")

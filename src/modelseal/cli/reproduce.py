@@ -9,7 +9,7 @@ import typer
 from modelseal.cli.options import Seed, Tie
 
 if TYPE_CHECKING:
-    from modelseal.evaluation.reproduction.settings import Settings
+    from modelseal.research.reproduction import Settings
 
 
 class Experiment(Enum):
@@ -19,7 +19,7 @@ class Experiment(Enum):
 
 
 class ChannelOrder(Enum):
-    """The same as `modelseal.models.vgg_face.ChannelOrder`, which needs torch."""
+    """The same as `modelseal.research.vgg_face.ChannelOrder`, which needs torch."""
 
     RGB = "rgb"
     BGR = "bgr"
@@ -113,13 +113,13 @@ def reproduce(  # noqa: PLR0913 (a verb)
     """Run a published experiment from its own files, with our samples beside its own."""
     from modelseal.cli.opening import require_torch
     from modelseal.cli.report import require_drawing
-    from modelseal.reports.publishing import check_folder
+    from modelseal.reports.build import check_folder
 
     for source in (models, data):
         check_folder(output, source=source)
     require_drawing()
     require_torch("An experiment")
-    from modelseal.generation.legacy import LegacySettings
+    from modelseal.generation.baselines.legacy import LegacySettings
 
     legacy = LegacySettings(
         iterations=iterations,
@@ -129,8 +129,8 @@ def reproduce(  # noqa: PLR0913 (a verb)
         threshold=float("inf") if no_early_stop else threshold,
         classes=summed,
     )
-    from modelseal.evaluation.reproduction.settings import Settings
-    from modelseal.sealing import Recipe
+    from modelseal.research.reproduction import Settings
+    from modelseal.sealing.recipe import Recipe
 
     settings = Settings(
         legacy=legacy,
@@ -158,20 +158,17 @@ def perform(
     Raises:
         ModelsealError: A file cannot be used, or the folder cannot be written.
     """
-    from modelseal.cli.paper import Paper
-    from modelseal.cli.progress import reporting
-    from modelseal.evaluation.reproduction import running
-    from modelseal.evaluation.reproduction.pair import read_pair
-    from modelseal.evaluation.reproduction.telling import document
-    from modelseal.models import vgg_face
-    from modelseal.reports.publishing import publish
-    from modelseal.reports.reproducing import assemble
+    from modelseal.cli.console import Paper, reporting
+    from modelseal.reports.build import publish
+    from modelseal.research import reproduction, vgg_face
+    from modelseal.research.reproduction_report import assemble, document
+    from modelseal.research.vgg_face import read_pair
 
     planes = vgg_face.ChannelOrder(order.value)
     pair = read_pair(models, order=planes, device=device)
-    clean, triggered = running.read_data(data, pair)
+    clean, triggered = reproduction.read_data(data, pair)
     with reporting() as report:
-        found = running.reproduce(pair, clean, triggered, settings=settings, progress=report)
+        found = reproduction.reproduce(pair, clean, triggered, settings=settings, progress=report)
     told = document(found, order=planes, device=device)
     publish(output, assemble(found, told), source=data)
     paper, sanity = Paper(), found.sanity

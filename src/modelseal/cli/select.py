@@ -1,7 +1,10 @@
 """`modelseal select`: chooses a few samples of many candidates."""
 
 from modelseal.cli.options import (
+    BothPassphraseFile,
     CandidatesFile,
+    EncryptTo,
+    KeyFile,
     Layers,
     ModelFile,
     Output,
@@ -10,7 +13,6 @@ from modelseal.cli.options import (
     Samples,
     Seed,
 )
-from modelseal.cli.secret_options import BothPassphraseFile, EncryptTo, KeyFile
 
 
 def select(  # noqa: PLR0913 (a verb)
@@ -27,17 +29,17 @@ def select(  # noqa: PLR0913 (a verb)
     passphrase_file: BothPassphraseFile = None,
 ) -> None:
     """Choose a few samples of many candidates: the second half of seal."""
-    from modelseal.cli.emitting import check_output
-    from modelseal.cli.fingerprints import (
+    from modelseal.cli.console import Paper
+    from modelseal.cli.fingerprint_files import (
         check_lock,
+        check_output,
         find_lock,
         read_fingerprint,
         write_fingerprint,
     )
     from modelseal.cli.opening import require_torch
-    from modelseal.cli.paper import Paper
-    from modelseal.cli.telling import tell_made
-    from modelseal.models.declaration import list_model_files
+    from modelseal.cli.render import tell_made
+    from modelseal.models.model_toml import list_model_files
 
     secrets = [each for each in (key, encrypt_to, passphrase_file) if each]
     check_output(output, inputs=[*list_model_files(model), candidates, *secrets])
@@ -46,7 +48,7 @@ def select(  # noqa: PLR0913 (a verb)
     found = read_fingerprint(candidates, key=key, passphrase_file=passphrase_file)
     require_torch("Selecting samples")
     from modelseal import sealing
-    from modelseal.models.loading import load
+    from modelseal.models.loader import load
 
     fingerprint = sealing.select(
         load(model),

@@ -1,12 +1,14 @@
-"""`modelseal sign`: signs a fingerprint; and what `verify` requires of signatures."""
+"""Finds the token that says who signs by Sigstore: a secret, which is in no text."""
 
+import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from modelseal.cli.options import FingerprintFile
-from modelseal.cli.secret_options import (
+from modelseal.cli.options import (
+    FingerprintFile,
     ModelFiles,
     OpeningKey,
     PassphraseFile,
@@ -14,10 +16,69 @@ from modelseal.cli.secret_options import (
     SigstoreSigner,
     TokenFile,
 )
-from modelseal.writing import beside
+from modelseal.errors import BadFileError, InvalidArgumentError
+from modelseal.files import beside
 
 if TYPE_CHECKING:
     from modelseal.fingerprint.record import Fingerprint
+    from modelseal.fingerprint.sigstore_bundles import Signer
+
+
+TOKEN = "SIGSTORE_IDENTITY_TOKEN"  # noqa: S105 (the name of a variable, not a token)
+"""The environment variable that Sigstore's own client takes a token from, too."""
+
+MAX_BYTES = 2**16
+"""The largest token that is read from a file."""
+
+
+def find_token(signer: "Signer", file: Path | None) -> str:
+    """The token in a file, or in the environment, or of the CI, or of who logs in in a browser.
+
+    Args:
+        signer: Who signs, and where.
+        file: The file; None for none.
+
+    Raises:
+        BadFileError: The file cannot be used, or there is no token to be had.
+        InvalidArgumentError: There is no token, and nobody to log in.
+    """
+    from sigstore.oidc import Issuer, detect_credential
+
+    from modelseal.fingerprint.sigstore_bundles import told
+
+    if file is not None:
+        return read_token(file)
+    if given := os.environ.get(TOKEN):
+        return given
+    with told("Sigstore", "an identity token was wanted"):
+        host = detect_credential()
+    if host is not None:
+        return host
+    if signer.config is None or sys.stdin is None or not sys.stdin.isatty():
+        raise InvalidArgumentError(
+            f"an identity token was wanted: from --identity-token-file, {TOKEN}, a CI that gives "
+            "one, or a terminal to log in from"
+        )
+    with told("Sigstore", "an identity token was wanted"):
+        return str(Issuer(signer.config.signing_config.get_oidc_url()).identity_token())
+
+
+def read_token(file: Path) -> str:
+    """The token in a file, without the spaces around it.
+
+    Raises:
+        BadFileError: It cannot be read, or is no token.
+    """
+    from modelseal.files import read_bytes
+
+    # Whoever gives the token itself shall not find it in a log.
+    if file.name.startswith("eyJ"):
+        raise InvalidArgumentError("a file with an identity token was wanted, but a token came")
+    try:
+        return read_bytes(file, most=MAX_BYTES).decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise BadFileError(file, "an identity token was wanted, but this is none") from error
+
 
 Result = TypeVar("Result")
 
@@ -48,11 +109,10 @@ def sign(  # noqa: PLR0913 (a verb)
 
     It is out.seal.sig by a key, and out.seal.sigstore.json by Sigstore.
     """
-    from modelseal.cli.emitting import check_output
-    from modelseal.cli.fingerprints import read_fingerprint
-    from modelseal.cli.paper import Paper
+    from modelseal.cli.console import Paper
+    from modelseal.cli.fingerprint_files import check_output, read_fingerprint
     from modelseal.errors import InvalidArgumentError
-    from modelseal.writing import write_atomically
+    from modelseal.files import write_atomically
 
     if (key is None) == (sigstore is None):
         raise InvalidArgumentError(
@@ -82,11 +142,11 @@ def list_signer_files(file: Path | None) -> list[Path]:
         MissingExtraError: The extra is not installed.
     """
     from modelseal.errors import BadFileError
-    from modelseal.fingerprint import keyless
+    from modelseal.fingerprint import sigstore_bundles
 
     if file is None or not names_identity(file):
         raise BadFileError(file, f"a file of a signer that ends with {SIGNER_SUFFIX} was wanted")
-    return list(keyless.signer_files(file))
+    return list(sigstore_bundles.signer_files(file))
 
 
 def names_identity(file: Path) -> bool:
@@ -109,15 +169,14 @@ def sign_by_key(sealed: "Fingerprint", files: list[Path], key: Path) -> tuple[by
         BadFileError: It is no such key, or a file cannot be read.
         MissingExtraError: The extra is not installed.
     """
-    from modelseal.cli.fingerprints import key_passphrase
-    from modelseal.cli.moment import now
-    from modelseal.fingerprint import signature
-    from modelseal.fingerprint.keys import key_id, read_signing_key
-    from modelseal.fingerprint.statement import list_model_files
+    from modelseal.cli.fingerprint_files import key_passphrase
+    from modelseal.files import now
+    from modelseal.fingerprint import signatures
+    from modelseal.fingerprint.signatures import key_id, list_model_files, read_signing_key
 
     private = read_signing_key(key, passphrase=key_passphrase())
     model = list_model_files(files) if files else None
-    text = signature.sign(sealed, private, time=now(), model=model)
+    text = signatures.sign(sealed, private, time=now(), model=model)
     return text, key_id(private.public_key())
 
 
@@ -140,15 +199,16 @@ def sign_by_identity(
         InvalidArgumentError: There is no token, or there are too many files.
         MissingExtraError: The extra is not installed.
     """
-    from modelseal.cli.identity_token import find_token
-    from modelseal.fingerprint import keyless
-    from modelseal.fingerprint.statement import list_model_files
+    from modelseal.fingerprint import sigstore_bundles
+    from modelseal.fingerprint.signatures import list_model_files
 
-    signer = ask_sigstore(partial(keyless.read_signer, signer_file))
+    signer = ask_sigstore(partial(sigstore_bundles.read_signer, signer_file))
     token = find_token(signer, token_file)
     model = list_model_files(files) if files else None
     text = ask_sigstore(
-        lambda: keyless.sign(sealed, signer, token=token, name=str(signer_file), model=model)
+        lambda: sigstore_bundles.sign(
+            sealed, signer, token=token, name=str(signer_file), model=model
+        )
     )
     return text, signer.identity
 
@@ -159,7 +219,7 @@ def ask_sigstore(act: Callable[[], Result]) -> Result:
     Raises:
         EndpointError: No answer came in time.
     """
-    from modelseal.endpoints.deadline import within
+    from modelseal.endpoints.timeouts import within
     from modelseal.errors import PassingError
 
     try:
@@ -210,7 +270,7 @@ def read_signed(
         BadFileError: It cannot be read, or the signature is missing, foreign or wrong.
         MissingExtraError: The extra is needed and not installed.
     """
-    from modelseal.cli.fingerprints import read_fingerprint
+    from modelseal.cli.fingerprint_files import read_fingerprint
 
     found = read_fingerprint(file, key=key, passphrase_file=passphrase_file)
     return Signed(found, None if signer is None else require_signature(found, file, signer))
@@ -231,20 +291,20 @@ def require_signature(fingerprint: "Fingerprint", file: Path, signer: Path) -> s
         BadFileError: The signature is missing, foreign or wrong, or the signer's file is.
         MissingExtraError: The extra is not installed.
     """
-    from modelseal.fingerprint.reading import read_bytes
+    from modelseal.files import read_bytes
 
     by_identity = names_identity(signer)
     path = signature_file(file, by_identity=by_identity)
     missing = "a signature was wanted, but there is none"
     if by_identity:
-        from modelseal.fingerprint import keyless
+        from modelseal.fingerprint import sigstore_bundles
 
-        text = read_bytes(path, most=keyless.MAX_BYTES, missing=missing)
-        trusted = ask_sigstore(partial(keyless.read_signer, signer))
-        keyless.check(text, fingerprint, trusted, name=str(path))
+        text = read_bytes(path, most=sigstore_bundles.MAX_BYTES, missing=missing)
+        trusted = ask_sigstore(partial(sigstore_bundles.read_signer, signer))
+        sigstore_bundles.check(text, fingerprint, trusted, name=str(path))
         return f"{trusted.identity} of {trusted.issuer}"
-    from modelseal.fingerprint import signature
-    from modelseal.fingerprint.keys import read_signer
+    from modelseal.fingerprint import signatures
+    from modelseal.fingerprint.signatures import read_signer
 
-    text = read_bytes(path, most=signature.MAX_BYTES, missing=missing)
-    return signature.check(text, fingerprint, read_signer(signer), name=str(path)).key
+    text = read_bytes(path, most=signatures.MAX_BYTES, missing=missing)
+    return signatures.check(text, fingerprint, read_signer(signer), name=str(path)).key

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from modelseal.cli.documents import Document
-from modelseal.cli.emitting import STANDARD_OUTPUT, check_output, emit, is_same
+from modelseal.cli.fingerprint_files import STANDARD_OUTPUT, check_output, emit, is_same
 from modelseal.errors import BadFileError, InvalidArgumentError
 
 if TYPE_CHECKING:
-    from modelseal.reports.record import Record
+    from modelseal.verification.documents import Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +76,7 @@ class VerdictFiles:
         Raises:
             BadFileError: A file cannot be written.
         """
-        from modelseal.writing import write_atomically
+        from modelseal.files import write_atomically
 
         record = cast("Record", document)
         # All are made before the first is written: what cannot be made leaves nothing behind.
@@ -89,15 +89,15 @@ class VerdictFiles:
     def makers(self) -> Iterator[tuple[Path, "Callable[[Record], bytes]"]]:
         """How each file but that of JSON is made."""
         if self.junit is not None:
-            from modelseal.reports.junit import write_junit
+            from modelseal.verification.junit import write_junit
 
             yield self.junit, write_junit
         if self.sarif is not None:
-            from modelseal.reports.sarif import write_sarif
+            from modelseal.verification.sarif import write_sarif
 
             yield self.sarif, write_sarif
         if self.html is not None:
-            from modelseal.reports.verdict_page import write_verdict
+            from modelseal.verification.verdict_page import write_verdict
 
             yield self.html, write_verdict
 

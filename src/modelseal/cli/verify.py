@@ -6,35 +6,38 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from modelseal.cli.asking_options import (
-    AskingLimit,
-    Concurrency,
-    Pace,
-    RecordFile,
-    ResumeFile,
-    Retries,
-    Timeout,
-)
-from modelseal.cli.border import Exit
-from modelseal.cli.enrolment_options import Alpha, AskNeighbours, Look, Queries
+from modelseal.cli.exit_codes import Exit
 from modelseal.cli.options import (
+    Alpha,
+    AskingLimit,
+    AskNeighbours,
     CheckFile,
+    Concurrency,
+    CoverCount,
     EndpointName,
     Everything,
     FingerprintFile,
+    HtmlFile,
     JsonFile,
-    OrderSeed,
-    Shows,
-    ShowsOption,
-)
-from modelseal.cli.secret_options import (
+    JunitFile,
     KeyFile,
+    Look,
     MaxUses,
+    Naturals,
+    OrderSeed,
+    Pace,
     PassphraseFile,
     PerCheck,
+    Queries,
+    RecordFile,
     RequiredSignature,
+    ResumeFile,
+    Retries,
+    SarifFile,
+    Shows,
+    ShowsOption,
+    Timeout,
 )
-from modelseal.cli.verdict_options import CoverCount, HtmlFile, JunitFile, Naturals, SarifFile
 from modelseal.errors import EndpointError
 from modelseal.verdict import Outcome, Verdict
 
@@ -43,11 +46,11 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from modelseal.cli.asking import Asking
+    from modelseal.cli.session import Asking
     from modelseal.cli.sign import Signed
     from modelseal.cli.verdict_files import VerdictFiles
     from modelseal.fingerprint.record import Fingerprint
-    from modelseal.verifying import Depth
+    from modelseal.verification.querier import Depth
 
 CODES = {
     Outcome.INTACT: Exit.INTACT,
@@ -94,13 +97,12 @@ def verify(  # noqa: PLR0913 (a verb)
     """
     import numpy as np
 
-    from modelseal.cli.asking import Asking
-    from modelseal.cli.covering import list_naturals, load_cover
     from modelseal.cli.opening import list_files
+    from modelseal.cli.session import Asking, Budget, list_naturals, load_cover
     from modelseal.cli.sign import read_signed, signature_files
-    from modelseal.cli.spending import Budget
     from modelseal.cli.verdict_files import VerdictFiles
-    from modelseal.verifying import Depth, Manners, Terms
+    from modelseal.verification.policy import Manners, Terms
+    from modelseal.verification.querier import Depth
 
     manners = Manners(
         retries=retries,
@@ -185,11 +187,11 @@ def ask(
     Raises:
         ModelsealError: The name is none of an endpoint, or the file cannot be used.
     """
-    from modelseal import verifying
-    from modelseal.cli.natural import ask_natural
+    from modelseal.cli.console import reporting
     from modelseal.cli.opening import open_endpoint
-    from modelseal.cli.progress import reporting
+    from modelseal.cli.session import ask_natural
     from modelseal.outputs.answers import Kind
+    from modelseal.verification import verify
 
     try:
         kind = Kind(shows.value) if shows else None
@@ -202,7 +204,7 @@ def ask(
             asking.begin(fingerprint, generator=generator) as manners,
             reporting() as report,
         ):
-            return verifying.verify(
+            return verify.verify(
                 fingerprint,
                 opened,
                 generator=generator,
@@ -219,9 +221,9 @@ def ask(
 
 def tell(verdict: Verdict, *, depth: "Depth", signer: str | None) -> None:
     """Writes the verdict for people; with every finding if they asked for all or need them."""
-    from modelseal.cli.paper import Paper
-    from modelseal.cli.telling import tell_findings, tell_verdict
-    from modelseal.verifying import Depth
+    from modelseal.cli.console import Paper
+    from modelseal.cli.render import tell_findings, tell_verdict
+    from modelseal.verification.querier import Depth
 
     paper = Paper()
     tell_verdict(paper, verdict)

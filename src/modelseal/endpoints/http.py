@@ -1,4 +1,4 @@
-"""One HTTP exchange, in which every fault becomes an EndpointError."""
+"""How long a server asks to wait before the next question."""
 
 import re
 from collections import deque
@@ -6,21 +6,51 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ssl import (
-    PROTOCOL_TLS_CLIENT,
-    SSLCertVerificationError,
-    SSLContext,
-    create_default_context,
-)
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from ssl import PROTOCOL_TLS_CLIENT, SSLCertVerificationError, SSLContext, create_default_context
 from weakref import finalize
 
 import httpx2
 
-from modelseal.endpoints.access import NO_ACCESS, Access
-from modelseal.endpoints.lane import ONE, Lane, LateError
-from modelseal.endpoints.reading import read_object, shorten
-from modelseal.endpoints.retry_after import read_retry_after
+from modelseal.endpoints.auth import NO_ACCESS, Access, read_address
+from modelseal.endpoints.endpoint import Keeping, ask_in_groups
+from modelseal.endpoints.responses import AnswerMapping
+from modelseal.endpoints.strict_json import read_object, read_value, shorten
+from modelseal.endpoints.template import Template
+from modelseal.endpoints.timeouts import ONE, Lane, LateError
 from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
+from modelseal.outputs.answers import Answers
+from modelseal.types import Codes
+
+LONGEST = 60.0
+"""Nobody is waited for longer than this many seconds, whatever a server says."""
+
+
+def read_retry_after(text: str, *, now: datetime) -> float | None:
+    """The header `Retry-After`: seconds, or a date of HTTP (RFC 9110, section 10.2.3).
+
+    Args:
+        text: The header's value.
+        now: What time it is, with its zone.
+
+    Returns:
+        Seconds from 0 to 60, or nothing if the header says nothing that is known.
+
+    Examples:
+        >>> read_retry_after("120", now=datetime.now(UTC))
+        60.0
+    """
+    word = text.strip()
+    if word.isascii() and word.isdigit():
+        return min(float(word), LONGEST)
+    with suppress(ValueError, TypeError, IndexError, OverflowError):
+        moment = parsedate_to_datetime(word)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return min(max((moment - now).total_seconds(), 0.0), LONGEST)
+    return None
+
 
 LARGEST = 64 * 2**20
 """The largest body that is read, in bytes."""
@@ -232,3 +262,85 @@ def complaint(body: bytes, content_type: str) -> str:
     if content_type.startswith("text/plain") and body.strip():
         return f": {shorten(body.decode(errors='replace'))}"
     return ""
+
+
+WANTED = "the address of a server is http(s)://host/path"
+"""What an address is here, as the beginning of a sentence."""
+
+
+class HttpEndpoint(Keeping[Connection]):
+    """Answers with what a server replies to a request that a template makes.
+
+    One connection is kept for all questions. `close` gives it up, as does the end of the endpoint.
+
+    Args:
+        url: The address to ask. User and password in it are sent and never shown, and its query
+            is never shown.
+        template: How a request's body is made.
+        mapping: How its answer is read.
+        access: What is sent with every request, and whom to trust.
+        timeout: How many seconds to wait for each answer.
+        method: `POST` or `PUT`.
+
+    Raises:
+        InvalidArgumentError: The URL is no such address, or the timeout is not positive.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        template: Template,
+        mapping: AnswerMapping,
+        access: Access = NO_ACCESS,
+        timeout: float = 30.0,
+        method: str = "POST",
+    ) -> None:
+        if not (isfinite(timeout) and timeout > 0):
+            raise InvalidArgumentError(f"timeout needs positive seconds, but is {timeout}")
+        address = read_address(url, wanted=WANTED)
+        self.url, self.shown_url = address.url, address.shown
+        if not self.url.startswith(("http://", "https://")) or "#" in self.url:
+            raise InvalidArgumentError(f"{WANTED}, but got {shorten(self.shown_url)}")
+        check_address(self.url)
+        self.access = address.admit(access)
+        self.template = template
+        self.mapping = mapping
+        self.timeout = timeout
+        self.method = method
+
+    def ask(self, codes: Codes) -> Answers:
+        """Sends the batch in one request, or one input in each if the template takes one.
+
+        Raises:
+            InvalidArgumentError: The codes are not valid in the domain, or there are none.
+            PassingError: The server cannot be reached, is busy, or took too long.
+            EndpointError: It gave no usable answer.
+        """
+        self.template.sending.domain.check(codes)
+        try:
+            return ask_in_groups(self.ask_once, codes, size=self.template.size)
+        except EndpointError as error:
+            # The chain would tell in a traceback what is hidden here.
+            raise self.access.hidden(error.at(self.shown_url)) from None
+
+    def ask_once(self, codes: Codes) -> Answers:
+        """Sends one request.
+
+        Raises:
+            EndpointError: The server gave no usable answer.
+        """
+        message = self.template.render(codes)
+        headers = {"Content-Type": message.content_type, "Accept": "application/json"}
+        reply = self.connect().exchange(
+            self.method, self.url, content=message.body, headers=headers
+        )
+        return self.mapping.read(read_value(reply.body), count=len(codes))
+
+    def open(self) -> Connection:
+        """A new connection.
+
+        Raises:
+            EndpointError: The environment names proxies or certificates that cannot be used.
+        """
+        return Connection(self.url, seconds=self.timeout, access=self.access)

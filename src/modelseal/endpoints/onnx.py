@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from modelseal.domain import Domain
-from modelseal.endpoints.answering import answer, check_shows
-from modelseal.endpoints.grouping import ask_in_groups
-from modelseal.endpoints.input_form import ANY, InputForm, input_form
+from modelseal.endpoints.encoding import ANY, InputForm, input_form
+from modelseal.endpoints.endpoint import ask_in_groups
+from modelseal.endpoints.responses import answer, check_shows
 from modelseal.errors import BadFileError, EndpointError, MissingExtraError
 from modelseal.outputs.answers import Answers, Kind
-from modelseal.shapes import Codes
+from modelseal.types import Codes
 
 DATATYPES = {"tensor(float)": "FP32", "tensor(double)": "FP64", "tensor(uint8)": "UINT8"}
 

@@ -7,22 +7,16 @@ from importlib import import_module
 from math import isfinite
 from typing import Any
 
-from modelseal.endpoints.access import Access
-from modelseal.endpoints.deadline import within
-from modelseal.endpoints.grouping import ask_in_groups
-from modelseal.endpoints.http import BUSY, LARGEST
-from modelseal.endpoints.mapping import Mapping
-from modelseal.endpoints.reading import read_value, shorten
-from modelseal.endpoints.retry_after import read_retry_after
+from modelseal.endpoints.auth import Access
+from modelseal.endpoints.endpoint import ask_in_groups
+from modelseal.endpoints.http import BUSY, LARGEST, read_retry_after
+from modelseal.endpoints.responses import AnswerMapping
+from modelseal.endpoints.strict_json import read_value, shorten
 from modelseal.endpoints.template import Template
-from modelseal.errors import (
-    EndpointError,
-    InvalidArgumentError,
-    MissingExtraError,
-    PassingError,
-)
+from modelseal.endpoints.timeouts import within
+from modelseal.errors import EndpointError, InvalidArgumentError, MissingExtraError, PassingError
 from modelseal.outputs.answers import Answers
-from modelseal.shapes import Codes
+from modelseal.types import Codes
 
 SOON = 1e-3
 """How many seconds a reply that is given up may still keep its connection without a byte."""
@@ -79,7 +73,7 @@ class SageMakerEndpoint:
         name: str,
         *,
         template: Template,
-        mapping: Mapping,
+        mapping: AnswerMapping,
         url: str | None = None,
         timeout: float = 30.0,
     ) -> None:

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import orjson
 
-from modelseal.endpoints.reading import read_value
-from modelseal.endpoints.sending import Form, Item, Sending, as_json
+from modelseal.endpoints.encoding import Form, Item, Sending, as_json
+from modelseal.endpoints.strict_json import read_value
 from modelseal.errors import EndpointError, InvalidArgumentError
-from modelseal.shapes import Codes
+from modelseal.types import Codes
 
 ONE, MANY = "$input", "$inputs"
 """What stands in a template for one input, and for a list of all that are asked."""

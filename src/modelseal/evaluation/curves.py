@@ -5,16 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelseal.evaluation.intervals import Share, measure
+from modelseal.display import BIT
 from modelseal.evaluation.responses import Noticed, Responses, identify, is_graded
-from modelseal.evaluation.trial import Trial
-from modelseal.shapes import PerInput
+from modelseal.evaluation.results import Trial
+from modelseal.intervals import Share, measure
+from modelseal.types import PerInput
 
 POWER = 0.95
 """The share of sets that must notice a change for it to count as detected."""
-
-BIT = "bit"
-"""The family whose level is the number of the flipped bit: 31 is the sign, 0 changes least."""
 
 BIT_GROUPS = {
     "sign": (31,),

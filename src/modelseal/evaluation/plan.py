@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from modelseal.evaluation.spotting import FEWEST
-from modelseal.evaluation.trial import Subject
+from modelseal.evaluation.adversary.spotting import FEWEST
+from modelseal.evaluation.results import Subject
 from modelseal.outputs.specs import parse_spec
 from modelseal.sealing.recipe import Method
-from modelseal.validating import Section, read_settings
+from modelseal.settings import Section, read_settings
 
 FLOAT = ":float"
 """Ends the name of a method whose samples need not lie on the domain's levels."""

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.evaluation.trial import SampleSet, Subject, Trial
+from modelseal.evaluation.results import SampleSet, Subject, Trial
 
 Changed: TypeAlias = Bool[np.ndarray, "trials samples"]
 """Whether each sample was answered otherwise by each changed network."""

@@ -1,29 +1,175 @@
-"""Fingerprints as bytes: safetensors with a canonical JSON header.
+"""Digests that tell one set of weights, or one content of a file, from another."""
 
-The format is described in `docs/reference/file-format.md`.
-
-The same fingerprint always gives the same bytes, and only these bytes are read back.
-"""
-
+import hashlib
 import json
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
+import safetensors.numpy
 from safetensors.numpy import save
 
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.fingerprint.digest import content_digest
-from modelseal.fingerprint.enrolment import Enrolment
-from modelseal.fingerprint.envelope import is_encrypted
-from modelseal.fingerprint.parsing import EnrolledHeader, Header, LimitHeader, parse_header
-from modelseal.fingerprint.power import Limit
-from modelseal.fingerprint.reading import read_bytes, too_large
-from modelseal.fingerprint.record import Fingerprint, Origin
-from modelseal.fingerprint.tensors import expected_answers, load, pack
-from modelseal.outputs.specs import parse_spec
-from modelseal.shapes import Array
-from modelseal.writing import write_atomically
+from modelseal.files import read_bytes, too_large, write_atomically
+from modelseal.fingerprint.checks import form_of
+from modelseal.fingerprint.encryption import is_encrypted
+from modelseal.fingerprint.format import EnrolledHeader, Header, LimitHeader, parse_header
+from modelseal.fingerprint.record import Enrolment, Fingerprint, Limit, Origin
+from modelseal.outputs.answers import Answers
+from modelseal.outputs.specs import OutputSpec, parse_spec
+from modelseal.types import Array
+
+
+def weights_digest(arrays: Mapping[str, Array]) -> str:
+    """SHA-256 over the names, types, shapes and values of arrays.
+
+    The order of the mapping, the byte order and the memory layout make no difference. Each of
+    the four parts of an array goes in with its length before it, so that no two sets of arrays
+    give the same bytes.
+
+    Args:
+        arrays: The arrays by name; of booleans, whole, floating-point or complex numbers.
+
+    Returns:
+        `sha256:` and 64 hexadecimal digits.
+
+    Raises:
+        InvalidArgumentError: An array holds something else.
+
+    Examples:
+        >>> weights_digest({"bias": np.zeros(2, np.float32)})[:15]
+        'sha256:4df101b7'
+    """
+    hasher = hashlib.sha256()
+    for name in sorted(arrays):
+        for part in parts(name, arrays[name]):
+            hasher.update(len(part).to_bytes(8, "little"))
+            hasher.update(part)
+    return f"sha256:{hasher.hexdigest()}"
+
+
+def content_digest(header: bytes, tensors: Mapping[str, Array]) -> str:
+    """SHA-256 over the header and the tensors of a file, as `weights_digest` takes it.
+
+    The header counts as one more array, of bytes, with an empty name.
+    """
+    return weights_digest({"": np.frombuffer(header, np.uint8), **tensors})
+
+
+def parts(name: str, array: Array) -> tuple[bytes, bytes, bytes, bytes]:
+    """The name, type, shape and values of an array as bytes."""
+    if array.dtype.kind not in "biufc":
+        raise InvalidArgumentError(f"arrays of numbers were wanted, but {name!r} is {array.dtype}")
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    shape = ",".join(map(str, array.shape))
+    return name.encode(), little.dtype.str.encode(), shape.encode(), little.tobytes()
+
+
+NUMBERS = {"U8": np.uint8, "F32": np.float32, "F64": np.float64, "I64": np.int64}
+"""The types that tensors have, by their name in safetensors."""
+
+COLUMNS = {"margins": "F64", "moves": "F64", "psnr": "F64", "sources": "I64"}
+"""The tensors with one number for each sample, and their type."""
+
+
+def pack(fingerprint: Fingerprint) -> dict[str, Array]:
+    """The arrays of a fingerprint by the name of their tensor, in its type."""
+    arrays: dict[str, Array | None] = {
+        "samples": fingerprint.samples,
+        "expected_labels": fingerprint.expected.labels,
+        "expected_values": fingerprint.expected.values,
+        "margins": fingerprint.margins,
+        "moves": fingerprint.moves,
+        "psnr": fingerprint.psnr,
+        "sources": fingerprint.sources,
+        "neighbours": fingerprint.neighbours,
+    }
+    types = types_of(fingerprint.domain)
+    return {
+        name: np.ascontiguousarray(array, NUMBERS[types[name]])
+        for name, array in arrays.items()
+        if array is not None
+    }
+
+
+def types_of(domain: Domain) -> dict[str, str]:
+    """The type of every tensor that a fingerprint may have."""
+    samples = "U8" if domain.levels else "F32"
+    return {
+        "samples": samples,
+        "expected_labels": "I64",
+        "expected_values": "F64",
+        "neighbours": "I64",
+        **COLUMNS,
+    }
+
+
+def load(data: bytes) -> dict[str, Array]:
+    """All tensors of a file by name.
+
+    Raises:
+        InvalidArgumentError: It is no valid safetensors file, or a type is not known.
+    """
+    try:
+        return safetensors.numpy.load(data)
+    except safetensors.SafetensorError as error:
+        raise InvalidArgumentError(f"a safetensors file was wanted, but: {error}") from error
+    except KeyError as error:
+        raise InvalidArgumentError(f"no fingerprint has tensors of type {error}") from error
+
+
+def expected_answers(
+    arrays: Mapping[str, Array],
+    *,
+    domain: Domain,
+    spec: OutputSpec,
+    classes: int,
+    neighbours: int = 0,
+) -> Answers:
+    """The expected answers among the tensors, once these are exactly those of a fingerprint.
+
+    Args:
+        arrays: The tensors.
+        domain: What a valid input is.
+        spec: What the endpoint shows.
+        classes: How many scores there are.
+        neighbours: How many neighbours each sample may have.
+
+    Raises:
+        InvalidArgumentError: A tensor is missing, or too many, or of another type or shape.
+    """
+    form = form_of(spec, classes)
+    shapes: dict[str, tuple[int, ...]] = {"samples": domain.shape, **dict.fromkeys(COLUMNS, ())}
+    if form.labels is not None:
+        shapes["expected_labels"] = form.labels.shape[1:]
+    if form.values is not None:
+        shapes["expected_values"] = form.values.shape[1:]
+    if neighbours:
+        shapes["neighbours"] = (neighbours,)
+    for name in sorted(shapes.keys() ^ arrays.keys()):
+        raise InvalidArgumentError("is missing" if name in shapes else "is not known", field=name)
+    count = arrays["margins"].shape[0] if arrays["margins"].ndim else 0
+    types = types_of(domain)
+    for name, shape in shapes.items():
+        check_tensor(arrays[name], (count, *shape), types[name], field=name)
+    return Answers(
+        kind=form.kind,
+        labels=arrays.get("expected_labels"),
+        values=arrays.get("expected_values"),
+    )
+
+
+def check_tensor(array: Array, shape: tuple[int, ...], kind: str, *, field: str) -> None:
+    """Makes sure that a tensor has a shape and a type."""
+    if array.shape != shape or array.dtype != NUMBERS[kind]:
+        raise InvalidArgumentError(
+            f"type {np.dtype(NUMBERS[kind])} and shape {list(shape)} were wanted, "
+            f"but {array.dtype} and {list(array.shape)} came",
+            field=field,
+        )
+
 
 MAX_BYTES = 2**31
 """The largest file that is written or read."""

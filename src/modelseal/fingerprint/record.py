@@ -1,14 +1,16 @@
-"""The fingerprint as a value: samples, what they must answer, and how that came about."""
+"""What a trusted deployment answered when it was asked again and again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import exp, floor, frexp, isfinite, lgamma, log, log1p
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Int
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.checking import (
+from modelseal.fingerprint.checks import (
     WHOLE_NUMBERS,
     check_column,
     check_digest,
@@ -23,12 +25,271 @@ from modelseal.fingerprint.checking import (
     check_text,
     check_texts,
 )
-from modelseal.fingerprint.enrolment import Enrolment
-from modelseal.fingerprint.neighbours import Neighbours, check_neighbours, list_faces
-from modelseal.fingerprint.power import Limit
 from modelseal.outputs.answers import Answers
 from modelseal.outputs.specs import OutputSpec
-from modelseal.shapes import Array, Codes, PerInput
+from modelseal.types import Array, Codes, PerInput
+
+MAX_REPEATS = 1_000_000
+"""More questions than anybody asks of one sample; a bound on what a hostile file
+can ask for."""
+
+MAX_ASKED = 2**31
+"""More samples than a file can hold."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Enrolment:
+    """How a trusted deployment answered the samples of a fingerprint, each many times.
+
+    The expected answers of the fingerprint are then those that came most often there.
+
+    Args:
+        endpoint: What the deployment is called, without secrets.
+        created: When it was asked, in UTC to the second: `2026-11-23T10:00:00Z`.
+        alpha: The rate of false alarms that the samples were kept for, above 0 and below 1.
+        repeats: How often each sample was asked, from 1.
+        asked: How many samples were asked, of which these were kept: at least as many.
+        differing: How many answers of each sample were others than its expected one: fewer than
+            half.
+        otherwise: Whether the expected answer of each sample is another one than that of the
+            sealed network.
+
+    Raises:
+        InvalidArgumentError: A field is not what it should be; the error names it.
+    """
+
+    endpoint: str
+    created: str
+    alpha: float
+    repeats: int
+    asked: int
+    differing: tuple[int, ...]
+    otherwise: tuple[bool, ...]
+
+    def __post_init__(self) -> None:
+        check_text(self.endpoint, field="enrolment.endpoint")
+        check_moment(self.created, field="enrolment.created")
+        check_share(self.alpha, field="enrolment.alpha")
+        check_range(self.repeats, range(1, MAX_REPEATS + 1), field="enrolment.repeats")
+        kept = len(self.differing)
+        check_range(self.asked, range(max(kept, 1), MAX_ASKED + 1), field="enrolment.asked")
+        for number, count in enumerate(self.differing):
+            fewer = range((self.repeats + 1) // 2)
+            check_range(count, fewer, field=f"enrolment.differing[{number}]")
+        if len(self.otherwise) != kept:
+            raise InvalidArgumentError(
+                f"{kept} truth values were wanted, but {len(self.otherwise)} came",
+                field="enrolment.otherwise",
+            )
+
+    def take(self, rows: Array) -> "Enrolment":
+        """The enrolment of some samples, in this order."""
+        return Enrolment(
+            endpoint=self.endpoint,
+            created=self.created,
+            alpha=self.alpha,
+            repeats=self.repeats,
+            asked=self.asked,
+            differing=tuple(self.differing[row] for row in rows),
+            otherwise=tuple(self.otherwise[row] for row in rows),
+        )
+
+
+def check_share(value: float, *, field: str) -> None:
+    """Makes sure that a number lies between 0 and 1."""
+    if not (isfinite(value) and 0 < value < 1):
+        raise InvalidArgumentError(
+            f"a number above 0 and below 1 was wanted, but {value!r} came", field=field
+        )
+
+
+Neighbours: TypeAlias = Int[np.ndarray, "batch neighbours"]
+"""The neighbours of each sample, each as one number."""
+
+
+def list_faces(sample: Array, neighbours: Array) -> Array:
+    """A sample and its neighbours, as they are stored.
+
+    Args:
+        sample: One sample, as a batch of one.
+        neighbours: Its neighbours; 0 stands for none.
+
+    Examples:
+        >>> list_faces(np.array([[7, 7]], np.uint8), np.array([1, -2, 0])).tolist()
+        [[7, 7], [8, 7], [7, 6]]
+    """
+    moves = neighbours[neighbours != 0]
+    faces = np.repeat(sample, len(moves) + 1, axis=0)
+    flat = faces.reshape(len(faces), -1)
+    rows = np.arange(1, len(faces))
+    # Codes are unsigned: adding 255 goes one level down.
+    flat[rows, np.abs(moves) - 1] += np.where(moves > 0, 1, 255).astype(np.uint8)
+    return faces
+
+
+def check_neighbours(neighbours: Array, samples: Codes, domain: Domain) -> None:
+    """Makes sure that every neighbour is a valid input of its own.
+
+    Raises:
+        InvalidArgumentError: The domain is continuous, the array is of another shape or type, a
+            place or a level does not exist, or a neighbour comes twice.
+    """
+    field = "neighbours"
+    if not domain.levels:
+        raise InvalidArgumentError("levels were wanted, but the domain has none", field=field)
+    if neighbours.ndim != 2 or neighbours.dtype.kind != "i" or not neighbours.shape[1]:
+        raise InvalidArgumentError(
+            "one row of whole numbers for each sample was wanted, but an array of shape "
+            f"{neighbours.shape} and type {neighbours.dtype} came",
+            field=field,
+        )
+    if len(neighbours) != len(samples):
+        raise InvalidArgumentError(
+            f"{len(samples)} rows were wanted, but {len(neighbours)} came", field=field
+        )
+    flat = samples.reshape(len(samples), -1)
+    size = flat.shape[1]
+    there = (neighbours >= -size) & (neighbours <= size)
+    check_each(there, neighbours, wanted=f"0 or a place from 1 to {size} with a sign", field=field)
+    places = np.maximum(np.abs(neighbours) - 1, 0)
+    levels = np.take_along_axis(flat, places, axis=1).astype(np.int64) + np.sign(neighbours)
+    valid = (levels >= 0) & (levels < domain.levels)
+    check_each(valid, neighbours, wanted="a step to a level that is there", field=field)
+    ordered = np.sort(neighbours, axis=1)
+    twice = (np.diff(ordered, axis=1) == 0) & (ordered[:, 1:] != 0)
+    check_each(~twice, ordered[:, 1:], wanted="each neighbour once", field=field)
+
+
+MAX_DRAWS = 10_000
+"""More copies than anybody makes; a bound keeps a hostile file from asking for time."""
+
+CONFIDENCE = 0.95
+"""How sure it is that a share is at least its lower bound."""
+
+# Halving an interval within [0, 1] so often comes to the last digit of a float64.
+HALVINGS = 60
+# What is smaller, in shares of a sum, is lost when a float64 is added to it.
+NEGLIGIBLE = 1e-17
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limit:
+    """The smallest change of one family that a fingerprint noticed when it was sealed.
+
+    The samples of the whole fingerprint were asked of changed copies of the sealed network; a
+    copy is noticed if one answer differs. Where no size was noticed every time, it is the largest
+    size that was tried, with how often that one was.
+
+    Args:
+        family: The kind of change, such as `Gaussian noise`.
+        unit: What its size is counted in, such as `of each layer's spread`; None if the family
+            has changes of one size only.
+        level: The size, positive; a larger one is a larger change. None as the unit is.
+        noticed: How many of the copies were noticed.
+        draws: How many copies with changes of this size were made, from 1 to 10,000.
+        fixed: Whether chance has no part in the change: then one copy is all that there are.
+
+    Raises:
+        InvalidArgumentError: A field is not what it should be; the error names it.
+    """
+
+    family: str
+    unit: str | None = None
+    level: float | None = None
+    noticed: int
+    draws: int
+    fixed: bool = False
+
+    def __post_init__(self) -> None:
+        check_text(self.family, field="family")
+        if self.unit is not None:
+            check_text(self.unit, field="unit")
+        check_level(self.level, unit=self.unit)
+        check_range(self.draws, range(1, 2 if self.fixed else MAX_DRAWS + 1), field="draws")
+        check_range(self.noticed, range(self.draws + 1), field="noticed")
+
+    def __str__(self) -> str:
+        size = "" if self.level is None else f" from {tell_level(self.level)} {self.unit}"
+        return f"{self.family}{size}" + ("" if self.fixed else f" ({self.noticed} of {self.draws})")
+
+    @property
+    def at_least(self) -> float:
+        """The share of such changes that is noticed, at the least, at 95 % confidence.
+
+        It is the exact lower bound of Clopper and Pearson: the share at which so many or more of
+        the draws would be noticed in 5 % of cases. If all n are, that is 0.05^(1/n), which passes
+        0.95 from 59 draws on. Of a change in which chance has no part it is 1 or 0. It is rounded
+        down to six digits, which are the same on every machine.
+        """
+        if self.fixed or not self.noticed:
+            return float(self.noticed)
+        return floor(lower_bound(self.noticed, self.draws) * 10**6) / 10**6
+
+
+def check_level(level: float | None, *, unit: str | None) -> None:
+    """Makes sure that a size is a positive finite number if it has a unit, and else none."""
+    if level is not None and not (isfinite(level) and level > 0):
+        raise InvalidArgumentError(
+            f"a positive finite number was wanted, but {level!r} came", field="level"
+        )
+    if (level is None) != (unit is None):
+        wanted = "no number" if unit is None else "a number"
+        raise InvalidArgumentError(
+            f"{wanted} was wanted for the unit {unit}, but {level} came", field="level"
+        )
+
+
+def tell_level(level: float) -> str:
+    """A size as short text; powers of two as such.
+
+    Examples:
+        >>> tell_level(2.0**-14), tell_level(1.0), tell_level(0.3)
+        ('2^-14', '1', '0.3')
+    """
+    fraction, exponent = frexp(level)
+    power = exponent - 1
+    return f"2^{power}" if fraction == 0.5 and power else f"{level:g}"
+
+
+def tell_power(limits: Sequence[Limit]) -> str:
+    """What was noticed every time, in part and never, in one line; empty if nothing was tried."""
+    every = [limit for limit in limits if limit.noticed == limit.draws]
+    never = [limit for limit in limits if not limit.noticed]
+    part = [limit for limit in limits if 0 < limit.noticed < limit.draws]
+    groups = {"": every, "in part: ": part, "not: ": never}
+    told = (head + ", ".join(map(str, group)) for head, group in groups.items() if group)
+    return "; ".join(told)
+
+
+def lower_bound(noticed: int, draws: int) -> float:
+    """The share at which so many or more of the draws would be noticed in 5 % of cases."""
+    if noticed == draws:
+        return float((1 - CONFIDENCE) ** (1 / draws))
+    low, high = 0.0, noticed / draws
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        rare = tail(noticed, draws, middle) <= 1 - CONFIDENCE
+        low, high = (middle, high) if rare else (low, middle)
+    return low
+
+
+def tail(count: int, draws: int, share: float) -> float:
+    """The chance that `count` or more of independent draws succeed, if a share of all does.
+
+    The count is at least what is expected: from there on each term is smaller than the last.
+    """
+    term, total, number = exp(log_chance(count, draws, share)), 0.0, count
+    while term > total * NEGLIGIBLE:
+        total += term
+        term *= (draws - number) / (number + 1) * share / (1 - share)
+        number += 1
+    return total
+
+
+def log_chance(number: int, draws: int, share: float) -> float:
+    """The logarithm of the binomial chance n! / (k! (n - k)!) p^k (1 - p)^(n - k)."""
+    ways = lgamma(draws + 1) - lgamma(number + 1) - lgamma(draws - number + 1)
+    return ways + number * log(share) + (draws - number) * log1p(-share)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +356,7 @@ class Fingerprint:
         power: The smallest change of each family that these samples together noticed at sealing;
             empty if that was not measured.
         neighbours: Inputs beside each sample that it may be asked by, see
-            `modelseal.fingerprint.neighbours`; None if none was looked for.
+            `modelseal.fingerprint.record`; None if none was looked for.
         enrolment: How a trusted deployment answered; then `expected` is what it answered most
             often. None if none was asked.
 

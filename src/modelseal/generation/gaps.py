@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.generation.shapes import Classes, Gaps, Inputs, Jacobian, PerInput, Scores
+from modelseal.runtime.tensors import Classes, Gaps, Inputs, Jacobian, PerInput, Scores
 
 # Values in one piece of a batch: big enough to keep two cores busy (more gains nothing on a
 # CPU), small enough that the activations of a wide network at 224 x 224 stay under 2 GB.

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.generation.shapes import Inputs, Scores
+from modelseal.runtime.tensors import Inputs, Scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -23,14 +23,7 @@ from torch import Tensor, nn
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.gaps import Ranking, differentiate_gaps, measure_gaps, score
-from modelseal.generation.shapes import (
-    Gaps,
-    Inputs,
-    Jacobian,
-    Numbers,
-    PerInput,
-    Proposals,
-)
+from modelseal.runtime.tensors import Gaps, Inputs, Jacobian, Numbers, PerInput, Proposals
 
 # The share of a single-level change by which the linear model is wrong, at the median of what was
 # measured on ResNet-20; it only weighs the terms of the expected residual.

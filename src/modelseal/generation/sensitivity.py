@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.gaps import score
 from modelseal.generation.last_layer import run_last_layer
-from modelseal.generation.shapes import Directions, Inputs, PerInput, Probabilities, Scores
+from modelseal.runtime.tensors import Directions, Inputs, PerInput, Probabilities, Scores
 
 # Numbers that are held at the same time: 2^25 floats are 128 MB.
 ENTRIES = 2**25

@@ -17,8 +17,8 @@ from PIL import Image, ImageOps
 
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.shapes import Array, Codes
-from modelseal.writing import explain, write_atomically
+from modelseal.files import explain, write_atomically
+from modelseal.types import Array, Codes
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 GREY_LEVELS = 256

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import cast
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.shapes import Array, Labels, Scores, Values
+from modelseal.types import Array, Labels, Scores, Values
 
 
 class Kind(Enum):

@@ -12,7 +12,7 @@ import numpy as np
 
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers, Kind
-from modelseal.outputs.comparing import (
+from modelseal.outputs.comparison import (
     all_probabilities,
     best,
     check_detail,
@@ -32,7 +32,7 @@ from modelseal.outputs.comparing import (
     untied,
     wide_enough,
 )
-from modelseal.shapes import Mask, PerInput, Scores
+from modelseal.types import Mask, PerInput, Scores
 
 
 @runtime_checkable

@@ -1,26 +1,372 @@
-"""The tables of a report by name, in the order of being told."""
+"""The tables of what is detected and what is missed."""
 
+import re
 from collections.abc import Callable, Mapping
 
-from modelseal.evaluation.summary import Summary
-from modelseal.reports import detecting, providing, sensing
-from modelseal.reports.table import Table
+from modelseal import display
+from modelseal.display import BIT, NOTHING, Table, grid, once
+from modelseal.evaluation.curves import BIT_GROUPS
+from modelseal.evaluation.metrics import OURS, Summary
+
+
+def overview(summary: Summary) -> Table:
+    """A line for each method."""
+    images = {each.method: each for each in summary.equivalents if not each.change}
+    alarms = {each.method: each for each in summary.alarms if not each.variant}
+    rows = [
+        (
+            each.method,
+            display.percent(each.mean),
+            f"{display.percent(each.worst)} ({each.worst_change})",
+            *(
+                f"{each.missed[rule]:,} of {each.sets[rule]:,}" if rule in each.sets else NOTHING
+                for rule in summary.rules
+            ),
+            display.images(images[each.method].images, images[each.method].asked)
+            if each.method in images
+            else NOTHING,
+            f"{alarms[each.method].alarms:,} of {alarms[each.method].answers:,}"
+            if each.method in alarms
+            else NOTHING,
+        )
+        for each in summary.overviews
+    ]
+    head = (
+        "method",
+        "a sample notices, mean",
+        "worst row",
+        *(f"missed by {summary.samples}, {rule}" for rule in summary.rules),
+        "natural images that match one sample",
+        "false alarms",
+    )
+    return Table(
+        title="Overview",
+        note="Over all changes without levels: how often a single sample notices, averaged over "
+        "the rows; sets of which no sample noticed; how many natural images in a random set miss "
+        "no more often than one sample; and other answers than expected in harmless variants.",
+        head=head,
+        rows=tuple(rows),
+    )
+
+
+def detection(summary: Summary) -> Table:
+    """How often single samples notice each change without levels."""
+    found = [each for each in summary.detections if each.level is None]
+    cells = {(each.change, each.method): display.percent(each.share.value) for each in found}
+    changes = once(each.change for each in found)
+    networks = {
+        change: " / ".join(once(f"{each.trials:,}" for each in found if each.change == change))
+        for change in changes
+    }
+    sizes = {each.method: each.samples for each in found}
+    asked = ", ".join(f"{method} {size:,}" for method, size in sizes.items())
+    rows = grid(cells, changes, summary.methods)
+    return Table(
+        title="Single samples",
+        note="How often a single sample answers otherwise, of all samples in all changed "
+        f"networks. Samples: {asked}.",
+        head=("change", *summary.methods, "changed networks"),
+        rows=tuple((*row, networks[row[0]]) for row in rows),
+    )
+
+
+def missed(summary: Summary) -> Table:
+    """How many sets miss each change without levels: ours by every rule, others by the first."""
+    columns = once(
+        (each.method, each.rule)
+        for each in summary.missed
+        if each.method == OURS or each.rule == summary.rules[0]
+    )
+    cells = {
+        (each.change, (each.method, each.rule)): display.ratio(each.sets) for each in summary.missed
+    }
+    sizes = once(str(each.samples) for each in summary.missed)
+    return Table(
+        title=f"Missed by sets of {' or '.join(sizes) or summary.samples}",
+        note="Sets of which no sample answers otherwise, of all pairs of a changed network and a "
+        "bag of candidates from which a set was chosen.",
+        head=("change", *(f"{method}, {rule}" for method, rule in columns)),
+        rows=grid(cells, once(each.change for each in summary.missed), columns),
+    )
+
+
+def missing(summary: Summary) -> Table:
+    """Missing rate against number of samples."""
+    largest = max((len(each.points) for each in summary.curves), default=0)
+    rows = [
+        (
+            each.method,
+            each.rule,
+            *(display.small_percent(point.value) for point in each.points),
+            *[NOTHING] * (largest - len(each.points)),
+        )
+        for each in summary.curves
+    ]
+    return Table(
+        title="Missing rate against number of samples",
+        note="Over all changes without levels; whole sets were asked, since the misses of single "
+        "samples are correlated.",
+        head=("method", "chosen by", *map(str, range(1, largest + 1))),
+        rows=tuple(rows),
+    )
+
+
+def equivalents(summary: Summary) -> Table:
+    """How many natural images it takes to match one sample, for each change."""
+    methods = once(each.method for each in summary.equivalents)
+    cells = {
+        (each.change or "all", each.method): display.images(each.images, each.asked)
+        for each in summary.equivalents
+    }
+    return Table(
+        title="Natural images that match one sample",
+        note="How many natural images a random set needs to miss no more often than one sample.",
+        head=("change", *methods),
+        rows=grid(cells, once(row for row, _ in cells), methods),
+    )
+
+
+def comparison(summary: Summary) -> Table:
+    """Ours beside the nearest other method, row by row."""
+    rows = [
+        (
+            display.row(each.change, each.level),
+            display.percent(each.ours),
+            display.percent(each.best),
+            each.rival,
+            f"{100 * each.lead:+.1f}",
+        )
+        for each in (*summary.comparisons, *summary.levels_lost)
+    ]
+    return Table(
+        title="Against the nearest other method",
+        note="Single samples on the levels of the domain. A graded family is one row over all of "
+        "its levels; single levels follow where another method is ahead.",
+        head=("change", OURS, "nearest other", "which", "lead in points"),
+        rows=tuple(rows),
+    )
+
+
+def not_applied(summary: Summary) -> Table:
+    """Recipes that did not reach their goal."""
+    rows = [
+        (display.row(each.change, each.level), f"{each.trials:,}", "; ".join(each.reasons))
+        for each in summary.not_applied
+    ]
+    return Table(
+        title="Not applied",
+        note="Recipes that did not reach their own goal on this network. They count neither as "
+        "detected nor as missed.",
+        head=("change", "networks", "why"),
+        rows=tuple(rows),
+    )
+
+
+def smallest(summary: Summary) -> Table:
+    """The smallest change that is detected with 95 % power, for each graded family."""
+    curves = [each for each in summary.graded if each.family != BIT]
+    columns = once(each.family for each in curves)
+    rows = [
+        (
+            method,
+            rule,
+            *(
+                next(
+                    (
+                        "not even the largest"
+                        if each.smallest is None
+                        else display.level(each.smallest)
+                        for each in curves
+                        if (each.method, each.rule, each.family) == (method, rule, family)
+                    ),
+                    NOTHING,
+                )
+                for family in columns
+            ),
+        )
+        for method, rule in once((each.method, each.rule) for each in curves)
+    ]
+    return Table(
+        title="Smallest change detected with 95 % power",
+        note=f"The smallest level such that at it and at every larger one at least 95 % of the "
+        f"sets of {summary.samples} notice.",
+        head=("method", "chosen by", *columns),
+        rows=tuple(rows),
+    )
+
+
+def bits(summary: Summary) -> Table:
+    """How often flipped bits are noticed, in groups of bits."""
+    rows = []
+    for method, rule in once((each.method, each.rule) for each in summary.bits):
+        groups = {
+            each.name: each for each in summary.bits if (each.method, each.rule) == (method, rule)
+        }
+        shares = (
+            share for name in BIT_GROUPS for share in (groups[name].sets, groups[name].effective)
+        )
+        told = (
+            NOTHING if share is None else f"{display.percent(share.value)} of {share.whole:,}"
+            for share in shares
+        )
+        rows.append((method, rule, *told))
+    columns = (part for name in BIT_GROUPS for part in (name, f"{name}, if any score changes"))
+    return Table(
+        title="One flipped bit of one random weight",
+        note=f"How often sets of {summary.samples} notice, of all flips and bags, and without "
+        "flips that changed no score of any input looked at, such as those of dead weights.",
+        head=("method", "chosen by", *columns),
+        rows=tuple(rows),
+    )
+
+
+def alarms(summary: Summary) -> Table:
+    """False alarms in harmless variants."""
+    cells = {
+        (each.variant or "all", each.method): f"{each.alarms:,} of {each.answers:,}"
+        for each in summary.alarms
+    }
+    totals = {each.method: each for each in summary.alarms if not each.variant}
+    methods = tuple(totals)
+    variants = sorted({each.variant for each in summary.alarms if each.variant}, key=natural_order)
+    rows = grid(cells, (*variants, "all"), methods)
+    bounds = ("at most", *(display.bound(totals[method].bound) for method in methods))
+    return Table(
+        title="False alarms",
+        note="Other answers than the sealed network's where it was only run in another way. The "
+        f"last line is a one-sided 95 % upper bound.{tell_skipped(summary)}",
+        head=("variant", *methods),
+        rows=(*rows, bounds) if methods else (),
+    )
+
+
+def natural_order(name: str) -> list[tuple[bool, int, str]]:
+    """What names are sorted by so that numbers in them stand in their own order.
+
+    Examples:
+        >>> sorted(["a-10", "a-9", "b"], key=natural_order)
+        ['a-9', 'a-10', 'b']
+    """
+    parts = re.split(r"(\d+)", name)
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+
+
+def tell_skipped(summary: Summary) -> str:
+    """The harmless variants that could not be run, ready to follow a sentence."""
+    reasons = "; ".join(f"{variant} ({reason})" for variant, reason in summary.skipped)
+    return f" Not run: {reasons}." if reasons else ""
+
+
+def samples(summary: Summary) -> Table:
+    """What the samples are and what they cost."""
+    rows = [
+        (
+            each.method,
+            f"{each.samples:,}",
+            *map(display.number, (each.psnr.low, each.psnr.median, each.psnr.high)),
+            display.number(each.work),
+        )
+        for each in summary.qualities
+    ]
+    return Table(
+        title="Samples and their cost",
+        note="PSNR is against the natural input, in dB; infinite for the input itself. Work is "
+        "what one sample cost in forward passes of one input; a backward pass counts two.",
+        head=("method", "samples", "PSNR, quarter", "PSNR, median", "PSNR, three quarters", "work"),
+        rows=tuple(rows),
+    )
+
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 0.9)
+"""The shares of queries of which the table of sharing tells."""
+
+
+def sightings(summary: Summary) -> Table:
+    """How well each detector tells samples from natural inputs."""
+    found = {(each.separation.detector, each.method): each.separation for each in summary.sightings}
+    cells = {
+        key: "; ".join(
+            (
+                f"{each.auc:.2f} ({each.low:.2f} to {each.high:.2f})",
+                *(
+                    f"{display.percent(rate.found.value)} at {display.percent(rate.false_rate)}"
+                    for rate in each.rates
+                ),
+            )
+        )
+        for key, each in found.items()
+    }
+    methods = once(each.method for each in summary.sightings)
+    tried = {each.method: each.separation.samples for each in summary.sightings}
+    reasons = "; ".join(f"{method} ({reason})" for method, reason in summary.unspotted)
+    return Table(
+        title="Telling samples from natural inputs",
+        note="The area under the ROC curve with its 95 % interval, 0.5 being chance, and how many "
+        "samples are found where so many natural inputs are taken for samples."
+        f"{f' Not tried: {reasons}.' if reasons else ''}",
+        head=("detector", *(f"{method} ({tried[method]:,} tried)" for method in methods)),
+        rows=grid(cells, once(detector for detector, _ in found), methods),
+    )
+
+
+def sharings(summary: Summary) -> Table:
+    """What is left of the power if some of all queries are answered from a clean copy."""
+    rows = []
+    for each in summary.sharings:
+        powers = dict(each.powers)
+        left = (display.percent(powers[share]) for share in SHARES)
+        last = display.percent(each.breaking) if each.breaking else "none"
+        rows.append((each.method, f"{each.samples}", *left, last))
+    return Table(
+        title="A provider that answers a share of all queries from a clean copy",
+        note="How often sets of so many samples, drawn at random, notice a change, over all "
+        "changes without levels; last, the largest share at which 95 % still do, or none if "
+        "fewer do even without any.",
+        head=("method", "samples", *map(display.percent, SHARES), "breaking share"),
+        rows=tuple(rows),
+    )
+
+
+def routings(summary: Summary) -> Table:
+    """What is left of the power if suspicious queries are answered from a clean copy."""
+    rates = once(each.false_rate for each in summary.routings)
+    keys = once((each.method, each.detector, each.samples) for each in summary.routings)
+    rows = []
+    for key in keys:
+        own = {
+            each.false_rate: each
+            for each in summary.routings
+            if (each.method, each.detector, each.samples) == key
+        }
+        left = (display.percent(own[rate].power) for rate in rates)
+        method, detector, samples = key
+        unspotted = display.percent(own[rates[0]].unspotted)
+        rows.append((method, detector, f"{samples}", unspotted, *left))
+    return Table(
+        title="A provider that answers what it suspects from a clean copy",
+        note="How often sets of so many samples, drawn at random of those that the best detector "
+        "did not learn from, notice a change: if nothing is suspected, and if so many natural "
+        "inputs are taken for samples.",
+        head=("method", "detector", "samples", "none", *map(display.percent, rates)),
+        rows=tuple(rows),
+    )
+
 
 TABLES: Mapping[str, Callable[[Summary], Table]] = {
-    "overview": detecting.overview,
-    "detection": detecting.detection,
-    "missed": detecting.missed,
-    "missing": detecting.missing,
-    "equivalents": detecting.equivalents,
-    "smallest": sensing.smallest,
-    "bits": sensing.bits,
-    "alarms": sensing.alarms,
-    "samples": sensing.samples,
-    "spotting": providing.sightings,
-    "sharing": providing.sharings,
-    "routing": providing.routings,
-    "comparison": detecting.comparison,
-    "not-applied": detecting.not_applied,
+    "overview": overview,
+    "detection": detection,
+    "missed": missed,
+    "missing": missing,
+    "equivalents": equivalents,
+    "smallest": smallest,
+    "bits": bits,
+    "alarms": alarms,
+    "samples": samples,
+    "spotting": sightings,
+    "sharing": sharings,
+    "routing": routings,
+    "comparison": comparison,
+    "not-applied": not_applied,
 }
 """What makes each table of a summary; one without rows has nothing to tell."""
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from modelseal.calibration.running import run_network
 from modelseal.generation.gaps import make_room
-from modelseal.models.devices import device_of
-from modelseal.models.loading import Model
-from modelseal.sealing.piecing import piece_size
+from modelseal.models.loader import Model
+from modelseal.runtime.devices import device_of
+from modelseal.runtime.inference import run_network
+from modelseal.sealing.checkpoints import piece_size
 from modelseal.sealing.recipe import Recipe
 
 MEMINFO = Path("/proc/meminfo")

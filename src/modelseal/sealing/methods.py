@@ -9,17 +9,21 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from modelseal.generation.ascent import LEARNING_RATE, ascend, sensitivity_objective
-from modelseal.generation.baselines import uniform_noise
-from modelseal.generation.ibsf import PUBLISHED, TUNED, IbsfSettings, ibsf
-from modelseal.generation.legacy import legacy
+from modelseal.generation.baselines.ascent import (
+    LEARNING_RATE,
+    ascend,
+    ascend_whole,
+    sensitivity_objective,
+)
+from modelseal.generation.baselines.ibsf import PUBLISHED, TUNED, IbsfSettings, ibsf
+from modelseal.generation.baselines.legacy import legacy
+from modelseal.generation.baselines.natural import uniform_noise
+from modelseal.generation.baselines.two_class import two_class
 from modelseal.generation.sensitivity import Output
-from modelseal.generation.shapes import Inputs
-from modelseal.generation.two_class import two_class
-from modelseal.generation.whole_network import ascend_whole
-from modelseal.models.loading import Model
-from modelseal.sealing.making import make_boundary
+from modelseal.models.loader import Model
+from modelseal.runtime.tensors import Inputs
 from modelseal.sealing.recipe import Method, Recipe
+from modelseal.sealing.search import make_boundary
 
 Making: TypeAlias = Callable[[Model, Inputs, Recipe], Inputs]
 """Makes one sample on the domain's levels of each natural input."""

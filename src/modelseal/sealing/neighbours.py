@@ -8,18 +8,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from modelseal.calibration.running import foreign_errors, run_network
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.neighbours import list_faces
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.record import Fingerprint, list_faces
 from modelseal.generation.gaps import differentiate_gaps, rank, score
-from modelseal.models.loading import Model
+from modelseal.models.loader import Model
 from modelseal.outputs.specs import TopLabels
-from modelseal.performing.exactness import without_tf32
-from modelseal.sealing.generating import to_tensor
-from modelseal.sealing.making import measure_margin, need_margin
+from modelseal.runtime.float32 import without_tf32
+from modelseal.runtime.inference import foreign_errors, run_network
+from modelseal.sealing.candidates import to_tensor
 from modelseal.sealing.recipe import Progress, Recipe, ignore
-from modelseal.shapes import Array, Mask
+from modelseal.sealing.search import measure_margin, need_margin
+from modelseal.types import Array, Mask
 
 # Steps are drawn among so many of the least influential ones: they leave the answer and its margin
 # nearly as they are, and which of them are neighbours stays secret.

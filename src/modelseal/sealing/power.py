@@ -8,17 +8,16 @@ from typing import TypeAlias
 
 import numpy as np
 
-from modelseal.calibration.running import foreign_errors
 from modelseal.errors import InvalidArgumentError, ModelsealError, SealingError
-from modelseal.fingerprint.power import Limit
-from modelseal.fingerprint.record import Fingerprint
-from modelseal.models.loading import Model
-from modelseal.performing.exactness import without_tf32
-from modelseal.sealing.copies import Family, differs, draw_seed, list_families
-from modelseal.sealing.generating import digest_network, to_tensor
+from modelseal.fingerprint.record import Fingerprint, Limit
+from modelseal.models.loader import Model
+from modelseal.runtime.float32 import without_tf32
+from modelseal.runtime.inference import foreign_errors
+from modelseal.sealing.candidates import digest_network, to_tensor
+from modelseal.sealing.perturbations import Family, differs, draw_seed, list_families
 from modelseal.sealing.recipe import Progress, ignore
-from modelseal.shapes import Codes
 from modelseal.tampering.base import Tampering, copied
+from modelseal.types import Codes
 
 Notices: TypeAlias = Callable[[Tampering], bool]
 """Whether one sample at least answers otherwise once a change is made."""

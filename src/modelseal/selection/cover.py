@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8, UInt64
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.shapes import PerInput
+from modelseal.types import PerInput
 
 Bits: TypeAlias = UInt8[np.ndarray, "batch bytes"]
 """A row of bits for each candidate, as `numpy.packbits` makes them along the last axis."""

@@ -7,14 +7,16 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.tampering.base import Images, copied
-from modelseal.tampering.schedule import (
+from modelseal.tampering.training import (
     BIVBENCH,
     Schedule,
+    Scope,
     better_than_chance,
     follow,
+    ready,
+    scores_of,
     start_afresh,
 )
-from modelseal.tampering.training import Scope, ready, scores_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -9,24 +9,22 @@ from torch import Tensor, nn
 from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.tampering.base import Classes, Images, copied
 from modelseal.tampering.features import all_features
-from modelseal.tampering.schedule import (
-    BIVBENCH,
-    Schedule,
-    better_than_chance,
-    follow,
-    start_afresh,
-    steps_in_epoch,
-)
 from modelseal.tampering.training import (
     ASKED_AT_ONCE,
+    BIVBENCH,
+    Schedule,
     Scope,
+    better_than_chance,
     check_data,
     check_numbers,
     descend,
     draw_batches,
+    follow,
     last_linear,
     ready,
     scores_of,
+    start_afresh,
+    steps_in_epoch,
 )
 
 

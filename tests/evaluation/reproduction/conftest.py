@@ -5,11 +5,9 @@ import published
 import pytest
 
 from modelseal.calibration.variants import ChannelsLast, Float64
-from modelseal.evaluation.reproduction.pair import read_pair
-from modelseal.evaluation.reproduction.running import read_data, reproduce
-from modelseal.evaluation.reproduction.settings import Settings
-from modelseal.generation.legacy import LegacySettings
-from modelseal.models.vgg_face import ChannelOrder
+from modelseal.generation.baselines.legacy import LegacySettings
+from modelseal.research.reproduction import Settings, read_data, reproduce
+from modelseal.research.vgg_face import ChannelOrder, read_pair
 from modelseal.sealing.recipe import Recipe
 
 QUICK = Recipe(tied=3, variants=(Float64(), ChannelsLast()))

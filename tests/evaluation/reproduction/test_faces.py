@@ -4,7 +4,7 @@ from PIL import Image
 
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError
-from modelseal.evaluation.reproduction.faces import read_faces, read_names
+from modelseal.research.vgg_face import read_faces, read_names
 
 DOMAIN = Domain(shape=(3, 4, 4), bounds=(0.0, 255.0), levels=256)
 NAMES = ("A.J._Buckley", "Ann", "Zoë_Ünal")

@@ -7,8 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from modelseal.errors import BadFileError
-from modelseal.evaluation.reproduction.pair import read_pair
-from modelseal.models.vgg_face import MEAN, ChannelOrder
+from modelseal.research.vgg_face import MEAN, ChannelOrder, read_pair
 
 
 @pytest.fixture

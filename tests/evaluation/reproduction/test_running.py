@@ -3,10 +3,9 @@ import pytest
 import torch
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.evaluation.reproduction.faces import Faces
-from modelseal.evaluation.reproduction.making import take
-from modelseal.evaluation.reproduction.running import check_sanity, conclude, draw, reproduce
-from modelseal.generation.legacy import LegacySettings
+from modelseal.generation.baselines.legacy import LegacySettings
+from modelseal.research.reproduction import check_sanity, conclude, draw, reproduce, take
+from modelseal.research.vgg_face import Faces
 
 
 def slow_classes(network, images):

@@ -3,9 +3,8 @@ import pytest
 import sealed
 
 from modelseal.domain import Domain
-from modelseal.endpoints.base import Endpoint
-from modelseal.evaluation.spotting.cheating import SharingEndpoint, simulate
-from modelseal.evaluation.spotting.gaining import power_of_sharing
+from modelseal.endpoints.endpoint import Endpoint
+from modelseal.evaluation.adversary.routing import SharingEndpoint, power_of_sharing, simulate
 
 COUNT = 12
 SEAL = sealed.fingerprint(count=COUNT, domain=Domain(shape=(1, 4, 4)))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.evaluation.spotting.gaining import (
+from modelseal.evaluation.adversary.routing import (
     breaking_share,
     power_if_independent,
     power_of_routing,

@@ -3,7 +3,8 @@ import pytest
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
-from modelseal.evaluation.spotting import (
+from modelseal.evaluation.adversary.detectors import Lessons
+from modelseal.evaluation.adversary.spotting import (
     HIGH_FREQUENCY,
     NEIGHBOURS,
     NETWORKS,
@@ -13,7 +14,6 @@ from modelseal.evaluation.spotting import (
     spot,
     unique,
 )
-from modelseal.evaluation.spotting.network import Lessons
 
 DOMAIN = Domain(shape=(3, 8, 8))
 LESSONS = Lessons(steps=120, batch=16, width=6)

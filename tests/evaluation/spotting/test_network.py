@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.evaluation.separation import measure_auc
-from modelseal.evaluation.spotting.network import Lessons, View, Viewing, draw, learn, suspect
+from modelseal.evaluation.adversary.detectors import Lessons, View, Viewing, draw, learn, suspect
+from modelseal.evaluation.roc import measure_auc
 
 LESSONS = Lessons(steps=60, batch=16, width=6)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.evaluation.spotting.statistics import (
+from modelseal.evaluation.adversary.detectors import (
     band_energy,
     closeness,
     laplacian_energy,

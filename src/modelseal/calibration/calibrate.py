@@ -1,0 +1,189 @@
+"""How far harmless variants move a decision, and which samples can bear it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from types import MappingProxyType
+from typing import TypeAlias, cast
+
+import numpy as np
+from torch import nn
+
+from modelseal.calibration.variants import Variant, reference
+from modelseal.errors import InvalidArgumentError, ModelsealError, SealingError
+from modelseal.outputs.specs import OutputSpec
+from modelseal.runtime.inference import Inputs
+from modelseal.types import Array, Mask, PerInput, Scores
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Is told how many steps are done, and of how many."""
+
+
+def ignore(done: int, total: int) -> None:
+    """The progress that nobody watches."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skipped:
+    """A variant that could not be run.
+
+    Args:
+        name: The variant's name.
+        reason: One sentence that says why.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Calibration:
+    """What harmless variants did to the scores of some inputs.
+
+    Args:
+        variants: The names of the variants that were run.
+        skipped: Those that could not be run.
+        margins: How far each input's scores are from another shown answer.
+        moves: How far the variants moved them towards one, at the most: the largest move of all
+            variants, and at least one unit in the last place of the input's largest score as a
+            float32, because another runtime may round in another way where ours do not.
+        moves_by_variant: The move of each variant alone, without that minimum.
+        silent: Whether every variant showed the same answer.
+    """
+
+    variants: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    margins: PerInput
+    moves: PerInput
+    moves_by_variant: Mapping[str, PerInput]
+    silent: Mask
+
+    @property
+    def answers(self) -> int:
+        """How many answers of variants were compared with the reference."""
+        return len(self.variants) * len(self.margins)
+
+    def accepted(self, factor: float) -> Mask:
+        """Which inputs no harmless variant can flip: silent, and with room to spare.
+
+        Args:
+            factor: How many times the largest move the margin needs to be, at least 1.
+
+        Raises:
+            InvalidArgumentError: The factor is smaller, or not finite.
+        """
+        if not (isfinite(factor) and factor >= 1):
+            raise InvalidArgumentError(f"a safety factor needs to be 1 or more, but is {factor}")
+        # An infinite margin means that no other answer exists; a NaN fails every comparison.
+        room = np.isfinite(self.margins) & (self.margins > 0)
+        return cast(Mask, self.silent & room & (self.margins >= factor * self.moves))
+
+
+def calibrate(
+    network: nn.Module,
+    inputs: Inputs,
+    *,
+    spec: OutputSpec,
+    variants: Sequence[Variant],
+    expected: Scores | None = None,
+    progress: Progress = ignore,
+) -> Calibration:
+    """Runs a network in every harmless way and measures how far each moves the decisive gaps.
+
+    Args:
+        network: The untampered one.
+        inputs: The samples to calibrate.
+        spec: What the endpoint shows.
+        variants: The harmless ways; one that cannot be run here is skipped.
+        expected: The scores to compare with; by default the reference's.
+        progress: Is told after every variant.
+
+    Raises:
+        InvalidArgumentError: There are no inputs, the network gives no scores, two variants share
+            a name, or one gives scores of another shape.
+        SealingError: The network cannot be run, or no variant can.
+    """
+    names = [variant.name for variant in variants]
+    if len(set(names)) < len(names):
+        raise InvalidArgumentError(f"variants need different names, but are {', '.join(names)}")
+    if expected is None:
+        expected = reference(network, inputs)
+    shown, skipped = run_variants(network, inputs, variants=variants, progress=progress)
+    if not shown:
+        reasons = "; ".join(f"{each.name}: {each.reason}" for each in skipped)
+        raise SealingError(
+            f"calibration needs a variant that can be run ({reasons or 'none came'})"
+        )
+    for name, scores in shown.items():
+        check_shape(name, scores, expected)
+    return compare(expected, shown, spec=spec, skipped=skipped)
+
+
+def run_variants(
+    network: nn.Module, inputs: Inputs, *, variants: Sequence[Variant], progress: Progress
+) -> tuple[dict[str, Scores], tuple[Skipped, ...]]:
+    """The scores of every variant that can be run, by name, and those that cannot."""
+    shown: dict[str, Scores] = {}
+    skipped: list[Skipped] = []
+    for done, variant in enumerate(variants, start=1):
+        try:
+            shown[variant.name] = variant(network, inputs)
+        except ModelsealError as problem:
+            skipped.append(Skipped(name=variant.name, reason=str(problem)))
+        progress(done, len(variants))
+    return shown, tuple(skipped)
+
+
+def compare(
+    expected: Scores,
+    shown: Mapping[str, Scores],
+    *,
+    spec: OutputSpec,
+    skipped: tuple[Skipped, ...] = (),
+) -> Calibration:
+    """Margins and moves of scores that are there already.
+
+    Args:
+        expected: The reference's scores.
+        shown: Each variant's scores of the same inputs, at least one.
+        spec: What the endpoint shows.
+        skipped: The variants that could not be run.
+    """
+    # Scores that are not finite give NaN, which is never accepted.
+    with np.errstate(invalid="ignore", over="ignore"):
+        answers = spec.reveal(expected)
+        moves = {name: spec.move(expected, scores) for name, scores in shown.items()}
+        silent = [spec.agree(answers, spec.reveal(scores)) for scores in shown.values()]
+        largest = np.max([*moves.values(), rounding(expected)], axis=0)
+        margins = spec.margin(expected)
+    return Calibration(
+        variants=tuple(shown),
+        skipped=skipped,
+        margins=margins.astype(np.float64),
+        moves=largest.astype(np.float64),
+        moves_by_variant=MappingProxyType(moves),
+        silent=cast(Mask, np.logical_and.reduce(silent)),
+    )
+
+
+def rounding(scores: Scores) -> PerInput:
+    """One unit in the last place of each input's largest score, as a float32.
+
+    Two scores that are each wrong by half of it differ wrongly by all of it. A probability
+    changes by at most half as much as the scores that it comes from, so that this is enough for
+    every kind of output.
+    """
+    largest = np.abs(scores).max(axis=1).astype(np.float32)
+    return cast(PerInput, np.spacing(largest).astype(np.float64))
+
+
+def check_shape(name: str, scores: Array, expected: Array) -> None:
+    """Makes sure that a variant scores the same inputs and classes as the reference.
+
+    Raises:
+        InvalidArgumentError: It does not.
+    """
+    if scores.shape != expected.shape:
+        raise InvalidArgumentError(
+            f"variant {name} needs to give scores of shape {expected.shape}, not {scores.shape}"
+        )

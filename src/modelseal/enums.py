@@ -1,0 +1,27 @@
+"""The closed sets of answers that options take, each defined once and without torch."""
+
+from enum import Enum
+
+
+class Rule(Enum):
+    """How few samples are chosen of many candidates."""
+
+    MANC = "manc"
+    """Maximum active-neuron cover."""
+    RANDOM = "random"
+    """By chance."""
+    MARGIN = "margin"
+    """The smallest margins."""
+    DETECTION = "detection"
+    """Most small changes noticed; of equals, maximum active-neuron cover."""
+
+
+class Power(Enum):
+    """With how many changed copies it is measured what a fingerprint notices."""
+
+    NONE = "none"
+    """It is not measured."""
+    FAST = "fast"
+    """20 of each size."""
+    FULL = "full"
+    """60 of each size."""

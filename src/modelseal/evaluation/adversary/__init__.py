@@ -1,0 +1,1 @@
+"""Whether a provider can spot samples, and what it gains."""

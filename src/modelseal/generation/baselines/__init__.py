@@ -1,0 +1,1 @@
+"""The methods of others, to compare with."""

@@ -1,0 +1,186 @@
+"""Builds the image classifiers of torchvision, timm and transformers by name.
+
+Nothing is ever downloaded: the weights are files of the owner's.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias, cast
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from modelseal.errors import InvalidArgumentError, MissingExtraError
+from modelseal.models.builder import ESCAPES, first_line
+
+Library: TypeAlias = Any
+"""The module of a library, which need not be installed."""
+
+
+class Logits(nn.Module):
+    """A classifier that returns its logits alone.
+
+    Args:
+        network: Returns something with `logits`, as those of transformers do.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The scores of inputs."""
+        return cast(Tensor, self.network(inputs).logits)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shelf:
+    """How a library's classifiers are built.
+
+    Args:
+        build: Takes the library, a name, keywords and a folder; returns the network.
+        refused: Keywords that would load weights from elsewhere.
+    """
+
+    build: Callable[[Library, str, Mapping[str, Any], Path], object]
+    refused: frozenset[str]
+
+
+def build_listed(factory: str, arguments: Mapping[str, Any], *, folder: Path) -> nn.Module:
+    """Builds a classifier of a library, with random weights unless it brings its own.
+
+    Args:
+        factory: `torchvision:NAME` or `timm:NAME`, or `transformers:FOLDER` for a folder that
+            `save_pretrained` wrote.
+        arguments: Keywords for the library's own builder, such as the number of classes.
+        folder: What a checkpoint's folder is relative to.
+
+    Raises:
+        MissingExtraError: The library is not installed.
+        InvalidArgumentError: It cannot be imported, has no such classifier, or fails.
+    """
+    name, _, classifier = factory.partition(":")
+    shelf = SHELVES[name]
+    loading = sorted(shelf.refused & set(arguments))
+    if loading:
+        raise InvalidArgumentError(
+            f"weights come from files that are here, but arguments has {', '.join(loading)}"
+        )
+    library = _import(name)
+    try:
+        network = shelf.build(library, classifier, arguments, folder)
+    except InvalidArgumentError:
+        raise
+    except (*ESCAPES, SafetensorError) as error:
+        raise InvalidArgumentError(f"{factory} failed: {first_line(error)}") from error
+    if not isinstance(network, nn.Module):
+        raise InvalidArgumentError(
+            f"{factory} needs to be a torch.nn.Module, but is {type(network).__name__}"
+        )
+    return network
+
+
+def _import(name: str) -> Library:
+    try:
+        return importlib.import_module(name)
+    except ESCAPES as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            raise MissingExtraError(f"a network of {name}", name) from error
+        raise InvalidArgumentError(f"{name} cannot be imported: {first_line(error)}") from error
+
+
+def _build_torchvision(
+    library: Library, name: str, arguments: Mapping[str, Any], folder: Path
+) -> object:
+    models = importlib.import_module("torchvision.models")
+    _check_name(name, models.list_models(module=models), "torchvision")
+    return models.get_model(name, weights=None, **arguments)
+
+
+def _build_timm(library: Library, name: str, arguments: Mapping[str, Any], folder: Path) -> object:
+    # What stands behind the full stop says which weights are meant.
+    _check_name(name.partition(".")[0], library.list_models(), "timm")
+    return library.create_model(name, pretrained=False, **arguments)
+
+
+def _build_transformers(
+    library: Library, name: str, arguments: Mapping[str, Any], folder: Path
+) -> object:
+    place = folder / name
+    if not (name and (place / "config.json").is_file()):
+        raise InvalidArgumentError(f"a folder with a config.json is needed, but this is {place}")
+    if not list(place.glob("*.safetensors")):
+        raise InvalidArgumentError(f"{place} needs weights in a .safetensors file, but has none")
+    with _quiet(library):
+        network, report = library.AutoModelForImageClassification.from_pretrained(
+            place,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            dtype=torch.float32,
+            **arguments,
+        )
+    # What is missing would be drawn at random.
+    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
+        if report.get(problem):
+            first = sorted(map(str, report[problem]))[0]
+            raise InvalidArgumentError(
+                f"{place} needs the weights of its config.json and no others, "
+                f"but has {problem.replace('_', ' ')} such as {first}"
+            )
+    return Logits(network)
+
+
+@contextmanager
+def _quiet(library: Library) -> Iterator[None]:
+    """Loads without progress bars and reports: our own sentence says what is wrong."""
+    logging = library.utils.logging
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _check_name(name: str, known: Sequence[str], library: str) -> None:
+    if name not in known:
+        near = ", ".join(get_close_matches(name, known)) or f"{len(known)} others"
+        raise InvalidArgumentError(f"{library} has no classifier {name!r}, but it has {near}")
+
+
+SHELVES: Mapping[str, Shelf] = MappingProxyType(
+    {
+        "torchvision": Shelf(
+            build=_build_torchvision,
+            refused=frozenset({"weights", "weights_backbone", "pretrained", "progress"}),
+        ),
+        "timm": Shelf(
+            build=_build_timm,
+            refused=frozenset(
+                {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path"}
+            ),
+        ),
+        "transformers": Shelf(
+            build=_build_transformers,
+            refused=frozenset(
+                {
+                    *("local_files_only", "use_safetensors", "trust_remote_code", "dtype"),
+                    *("output_loading_info", "torch_dtype", "state_dict", "config", "subfolder"),
+                    *("adapter_kwargs", "weights_only", "from_tf", "from_flax", "code_revision"),
+                }
+            ),
+        ),
+    }
+)
+"""The libraries whose classifiers can be named."""

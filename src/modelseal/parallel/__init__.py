@@ -1,0 +1,1 @@
+"""Independent tasks in this process, in several, or on a Ray cluster."""

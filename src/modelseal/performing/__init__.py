@@ -1,1 +1,0 @@
-"""Where tasks are performed, in this process or on many machines, and how exactly."""

@@ -1,0 +1,337 @@
+"""Keeps summaries as JSON, from which every table can be made again."""
+
+import json
+import os
+import secrets
+import shutil
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from modelseal import display
+from modelseal.display import Row, Table
+from modelseal.errors import BadFileError
+from modelseal.evaluation.gallery import Exhibit
+from modelseal.evaluation.metrics import Summary
+from modelseal.files import explain
+from modelseal.html import render
+from modelseal.reports.figures import Figure, draw_figures, draw_sheets
+from modelseal.reports.tables import TABLES, list_tables
+from modelseal.sealing.recipe import Progress, ignore
+
+# JSON has no infinity, which is the PSNR of a natural image: it is written as text.
+CONFIG = ConfigDict(ser_json_inf_nan="strings", extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
+class Archive:
+    """What tables.json is: a kind and a version, so that a report is known as one, and summaries.
+
+    Args:
+        kind: Always the same.
+        version: Of this layout.
+        summaries: One for each network and kind of endpoint.
+    """
+
+    kind: Literal["modelseal report"] = "modelseal report"
+    version: Literal[1] = 1
+    summaries: tuple[Summary, ...]
+
+
+ADAPTER: TypeAdapter[Archive] = TypeAdapter(Archive)
+
+
+def dump(summaries: Sequence[Summary]) -> bytes:
+    """Summaries as JSON; the same summaries are always the same bytes."""
+    return ADAPTER.dump_json(Archive(summaries=tuple(summaries))) + b"\n"
+
+
+def load(path: Path) -> tuple[Summary, ...]:
+    """Reads the summaries of a tables.json.
+
+    Raises:
+        BadFileError: It cannot be read or is something else.
+    """
+    try:
+        return ADAPTER.validate_json(path.read_bytes()).summaries
+    except OSError as error:
+        raise BadFileError(path, f"cannot be read: {explain(error)}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"]))
+        raise BadFileError(
+            path, f"is no report's tables.json: {first['msg']}", field=field
+        ) from error
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file says that it belongs to a report, of whatever version."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.get("kind") == "modelseal report"
+
+
+ABOUT = (
+    "What samples of each method detect, what they miss, and when they raise an alarm for "
+    "nothing. All numbers are in tables.json."
+)
+"""What a report is, in a sentence or two."""
+
+ESCAPES = str.maketrans({"<": "&lt;", **{letter: f"\\{letter}" for letter in "\\|[*`"}})
+"""What would be taken for more than text."""
+
+
+def write_table(summary: Summary, name: str) -> str:
+    """One table of a summary, as it stands in a document.
+
+    Args:
+        summary: What was counted.
+        name: One of `TABLES`.
+
+    Returns:
+        The lines of the table, without heading and note; one line that says so if there is
+        nothing to tell.
+
+    Raises:
+        KeyError: There is no such table.
+    """
+    table = TABLES[name](summary)
+    return lay_out(table) if table.rows else "Nothing of it was measured.\n"
+
+
+def lay_out(table: Table) -> str:
+    r"""The lines of a table.
+
+    Examples:
+        >>> table = Table(title="", note="", head=("a", "b"), rows=(("1", "x|y"),))
+        >>> print(lay_out(table), end="")
+        | a | b |
+        | --- | --- |
+        | 1 | x\|y |
+    """
+    lines: Sequence[Row] = (table.head, ("---",) * len(table.head), *map(escape, table.rows))
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def escape(row: Row) -> Row:
+    """Cells whose text stays text and in its cell: reasons and names are of foreign origin."""
+    return tuple(" ".join(cell.split()).translate(ESCAPES) for cell in row)
+
+
+def write_report(
+    summaries: Sequence[Summary], figures: Sequence[Sequence[Figure]], *, about: str = ABOUT
+) -> str:
+    """A whole report.
+
+    Args:
+        summaries: What was counted.
+        figures: The figures of each of them; in the order of the summaries.
+        about: What it is, in a sentence or two.
+    """
+    parts = [f"# What the samples detect\n\n{about}\n"]
+    for summary, pictures in zip(summaries, figures, strict=True):
+        parts.append(f"## {display.title(summary.network, summary.spec)}\n")
+        parts += [
+            f"### {table.title}\n\n{table.note}\n\n{lay_out(table)}"
+            for table in list_tables(summary)
+        ]
+        parts += [
+            f"### {picture.title}\n\n{picture.note}\n\n"
+            f"![{picture.title}](figures/{picture.name}.png)\n"
+            for picture in pictures
+        ]
+    return "\n".join(parts)
+
+
+TEMPLATE = "page.html.j2"
+
+
+def write_page(
+    summaries: Sequence[Summary], figures: Sequence[Sequence[Figure]], *, about: str = ABOUT
+) -> str:
+    """A whole report as a page with its style and its figures inside, and no script.
+
+    Args:
+        summaries: What was counted.
+        figures: The figures of each of them, in the order of the summaries.
+        about: What it is, in a sentence or two.
+    """
+    parts = [
+        {
+            "title": display.title(summary.network, summary.spec),
+            "tables": list_tables(summary),
+            "figures": [embed(picture) for picture in pictures],
+        }
+        for summary, pictures in zip(summaries, figures, strict=True)
+    ]
+    return render(TEMPLATE, about=about, parts=parts)
+
+
+def embed(figure: Figure) -> Mapping[str, str]:
+    """A figure with its drawings as addresses that hold the data themselves."""
+    return {
+        "title": figure.title,
+        "note": figure.note,
+        "light": address(figure.light),
+        "dark": address(figure.dark),
+    }
+
+
+def address(drawing: bytes) -> str:
+    """An SVG as an address that holds its data."""
+    return f"data:image/svg+xml;base64,{b64encode(drawing).decode()}"
+
+
+ARCHIVE = "tables.json"
+"""The file by which a report is known as one."""
+
+OURS = {ARCHIVE, "report.md", "report.html", "figures"}
+PICTURES = {".png", ".svg"}
+
+
+def check_folder(folder: Path, *, source: Path) -> None:
+    """Makes sure that a report may be put into a folder.
+
+    Args:
+        folder: Missing, empty, or a report that is to be replaced.
+        source: The folder that is read, which must not hold the report.
+
+    Raises:
+        BadFileError: It holds anything else, or cannot be written.
+    """
+    try:
+        place = folder.resolve()
+        if place.is_relative_to(source.resolve()):
+            raise BadFileError(folder, f"a folder outside {source} was wanted, which is read")
+        if not place.parent.is_dir():
+            raise BadFileError(folder, f"cannot be written: there is no folder {folder.parent}")
+        if not os.access(place.parent, os.W_OK | os.X_OK):
+            raise BadFileError(folder, f"cannot be written: {folder.parent} is write-protected")
+        if place.exists() and not is_replaceable(place):
+            raise BadFileError(
+                folder, "a new or empty folder or an older report was wanted, but this is another"
+            )
+    except (OSError, ValueError) as error:
+        raise BadFileError(folder, f"cannot be written: {explain(error)}") from error
+
+
+def is_replaceable(folder: Path) -> bool:
+    """Whether it is a folder with nothing in it but a report of ours, or with nothing at all."""
+    if not folder.is_dir():
+        return False
+    files = list(folder.iterdir())
+    if not files:
+        return True
+    if any(file.name not in OURS for file in files) or not is_archive(folder / ARCHIVE):
+        return False
+    figures = folder / "figures"
+    return not figures.is_dir() or all(each.suffix in PICTURES for each in figures.iterdir())
+
+
+def publish(folder: Path, files: Mapping[str, bytes], *, source: Path) -> None:
+    """Puts a report into a folder; whatever happens, there is the old one or the new one.
+
+    It is built in a folder beside it, which then takes its place.
+
+    Args:
+        folder: Missing, empty, or a report that is replaced.
+        files: What is in it, by path.
+        source: The folder that was read.
+
+    Raises:
+        BadFileError: It holds anything else, or cannot be written.
+    """
+    check_folder(folder, source=source)
+    place = folder.resolve()
+    name = f".{place.name}.{secrets.token_hex(8)}"
+    fresh, stale = place.with_name(f"{name}.new"), place.with_name(f"{name}.old")
+    try:
+        for path, content in files.items():
+            target = fresh / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        swap(fresh, place, stale)
+    except OSError as error:
+        raise BadFileError(folder, f"cannot be written: {explain(error)}") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        # Were there no report at all now, then the old one must stay, if under another name.
+        if place.exists():
+            shutil.rmtree(stale, ignore_errors=True)
+
+
+def swap(fresh: Path, place: Path, stale: Path) -> None:
+    """Puts a folder in the place of another, which comes back if that fails."""
+    if not place.exists():
+        fresh.rename(place)
+        return
+    place.rename(stale)
+    try:
+        fresh.rename(place)
+    except BaseException:
+        stale.rename(place)
+        raise
+
+
+Exhibits: TypeAlias = Mapping[tuple[str, str], Mapping[str, Sequence[Exhibit]]]
+"""Samples to show, by network and spec, then by method."""
+
+
+def assemble(
+    summaries: Sequence[Summary],
+    *,
+    exhibits: Exhibits = MappingProxyType({}),
+    missing: int = 0,
+    progress: Progress = ignore,
+) -> Mapping[str, bytes]:
+    """Every file of a report by its path in the report's folder.
+
+    Args:
+        summaries: What was counted.
+        exhibits: Samples to show; by default none, since samples are secrets.
+        missing: How many results an evaluation lacks that is not finished.
+        progress: Is told how far the work is.
+    """
+    figures = []
+    for done, summary in enumerate(summaries):
+        progress("draw", done, len(summaries))
+        figures.append(draw(summary, exhibits))
+    progress("draw", len(summaries), len(summaries))
+    about = f"{ABOUT} {tell_missing(missing)}" if missing else ABOUT
+    drawn = [each for some in figures for each in some]
+    return {
+        ARCHIVE: dump(summaries),
+        "report.md": write_report(summaries, figures, about=about).encode(),
+        "report.html": write_page(summaries, figures, about=about).encode(),
+        **{f"figures/{each.name}.png": each.png for each in drawn},
+        **{f"figures/{each.name}.svg": each.light for each in drawn},
+    }
+
+
+def tell_missing(results: int) -> str:
+    """That an evaluation lacks something, in a sentence."""
+    verb = "is" if results == 1 else "are"
+    return (
+        f"The evaluation is not finished, or some of it failed: {results:,} of its results {verb} "
+        "missing, and what is told here may change."
+    )
+
+
+def draw(summary: Summary, exhibits: Exhibits) -> tuple[Figure, ...]:
+    """Every figure of a summary."""
+    prefix = file_name(summary)
+    shown = exhibits.get((summary.network, summary.spec), {})
+    return (*draw_figures(summary, prefix=prefix), *draw_sheets(shown, summary, prefix=prefix))
+
+
+def file_name(summary: Summary) -> str:
+    """What the names of a summary's files begin with."""
+    text = f"{summary.network}-{summary.spec}"
+    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in text)

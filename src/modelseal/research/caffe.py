@@ -1,0 +1,438 @@
+"""Which layers with weights a Caffe description has, and of what shapes their weights are."""
+
+import mmap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from modelseal.errors import BadFileError, InvalidArgumentError
+from modelseal.files import explain
+from modelseal.research.protobuf import (
+    Field,
+    Message,
+    Wire,
+    join_floats,
+    join_numbers,
+    parse_prototext,
+    read_message,
+    read_text,
+)
+from modelseal.types import Array
+
+Shape: TypeAlias = tuple[int, ...] | None
+"""Channels, height and width of what a layer gives, or its length; None where it is not known."""
+
+TODAY: Mapping[str, str] = {"CONVOLUTION": "Convolution", "INNER_PRODUCT": "InnerProduct"} | {
+    name.upper(): name
+    for name in ("Pooling", "ReLU", "Dropout", "Softmax", "LRN", "TanH", "Power", "Sigmoid")
+}
+"""The kinds of layers of 2014 by what they are called today."""
+
+SAME_SHAPE = {"ReLU", "Dropout", "Softmax", "LRN", "TanH", "Power", "Sigmoid", "ELU"}
+"""Kinds of layers that give what is shaped as what they take, and have no weights."""
+
+OTHER_WEIGHTS = {
+    "Deconvolution",
+    "BatchNorm",
+    "Scale",
+    "Bias",
+    "PReLU",
+    "Embed",
+    "LSTM",
+    "RNN",
+    "DECONVOLUTION",
+}
+"""Kinds of layers that have weights and are not read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Declared:
+    """A layer with weights, as it is described.
+
+    Args:
+        name: Its name.
+        shapes: The shapes of `weight` and, if it has one, `bias`; None is a size that the
+            description leaves open.
+    """
+
+    name: str
+    shapes: Mapping[str, tuple[int | None, ...]]
+
+
+def declare_layers(network: Message) -> tuple[Declared, ...]:
+    """The layers with weights that a description has, in its order.
+
+    The sizes of what goes from layer to layer are followed as far as they are known: behind a
+    layer of another kind, or without an input size, only a layer's own numbers are checked.
+
+    Raises:
+        InvalidArgumentError: There is none, one is wrong, or one has weights of another kind.
+    """
+    sizes = input_sizes(network)
+    declared: list[Declared] = []
+    for layer in (*network.messages("layers"), *network.messages("layer")):
+        name, kind = one_text(layer, "name"), one_text(layer, "type")
+        kind = TODAY.get(kind, kind)
+        bottoms, tops = layer.texts("bottom"), layer.texts("top")
+        taken = sizes.get(bottoms[0]) if len(bottoms) == 1 else None
+        try:
+            found, given = follow(layer, kind, taken)
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(str(error), field=name) from error
+        if found:
+            declared.append(Declared(name=name, shapes=found))
+        sizes.update(dict.fromkeys(tops, given))
+    if len({each.name for each in declared}) != len(declared) or not declared:
+        raise InvalidArgumentError(
+            "convolutions or inner products with names of their own were wanted, but there are "
+            f"{len(declared)} with {len({each.name for each in declared})} names"
+        )
+    return tuple(declared)
+
+
+def follow(
+    layer: Message, kind: str, taken: Shape
+) -> tuple[dict[str, tuple[int | None, ...]], Shape]:
+    """The shapes of a layer's weights, none if it has none, and of what it gives."""
+    match kind:
+        case "Convolution":
+            return convolution(settings(layer, "convolution_param"), taken)
+        case "InnerProduct":
+            return inner_product(settings(layer, "inner_product_param"), taken)
+        case "Input":
+            return {}, one_shape(settings(layer, "input_param").messages("shape"))
+        case "Pooling":
+            return {}, pooled(settings(layer, "pooling_param"), taken)
+    if kind in OTHER_WEIGHTS:
+        raise InvalidArgumentError(
+            f"Convolution and InnerProduct are the layers with weights that can be read, not {kind}"
+        )
+    return {}, taken if kind in SAME_SHAPE else None
+
+
+def convolution(own: Message, taken: Shape) -> tuple[dict[str, tuple[int | None, ...]], Shape]:
+    """A convolution: filters, channels of a group, height and width."""
+    filters, groups = one_number(own, "num_output"), one_number(own, "group", 1)
+    kernel = pair(own, "kernel_size", "kernel_h", "kernel_w", None)
+    if min(filters, groups, *kernel) < 1 or filters % groups:
+        raise InvalidArgumentError(
+            "positive sizes and filters for each group alike were wanted, but num_output is "
+            f"{filters}, group {groups} and the kernel {list(kernel)}"
+        )
+    channels = taken[0] // groups if taken and len(taken) == 3 else None
+    shapes = with_bias(own, (filters, channels, *kernel))
+    pads, strides = (
+        pair(own, "pad", "pad_h", "pad_w", 0),
+        pair(own, "stride", "stride_h", "stride_w", 1),
+    )
+    wide = pair(own, "dilation", "dilation_h", "dilation_w", 1)
+    if taken is None or len(taken) != 3 or min(strides) < 1:
+        return shapes, None
+    across = [
+        (size + 2 * pad - step * (side - 1) - 1) // stride + 1
+        for size, pad, side, stride, step in zip(
+            taken[1:], pads, kernel, strides, wide, strict=True
+        )
+    ]
+    if min(across) < 1:
+        raise InvalidArgumentError(f"the kernel {list(kernel)} is larger than {list(taken[1:])}")
+    return shapes, (filters, *across)
+
+
+def inner_product(own: Message, taken: Shape) -> tuple[dict[str, tuple[int | None, ...]], Shape]:
+    """A linear layer of all that it takes."""
+    outputs = one_number(own, "num_output")
+    if outputs < 1 or own.texts("transpose") == ["true"] or own.numbers("axis") not in ([], [1]):
+        raise InvalidArgumentError(
+            "an inner product of the first axis, not transposed and with outputs was wanted"
+        )
+    return with_bias(own, (outputs, prod(taken) if taken else None)), (outputs,)
+
+
+def pooled(own: Message, taken: Shape) -> Shape:
+    """What a pooling gives: it rounds up, but no window begins in the padding behind."""
+    if taken is None or len(taken) != 3:
+        return None
+    if own.texts("global_pooling") == ["true"]:
+        return (taken[0], 1, 1)
+    kernel = pair(own, "kernel_size", "kernel_h", "kernel_w", None)
+    pads = pair(own, "pad", "pad_h", "pad_w", 0)
+    strides = pair(own, "stride", "stride_h", "stride_w", 1)
+    if min(*kernel, *strides) < 1:
+        raise InvalidArgumentError(f"positive sizes were wanted, not {[*kernel, *strides]}")
+    across = []
+    for size, side, pad, stride in zip(taken[1:], kernel, pads, strides, strict=True):
+        count = -((size + 2 * pad - side) // -stride) + 1
+        across.append(count - (pad > 0 and (count - 1) * stride >= size + pad))
+    return (taken[0], *across)
+
+
+def with_bias(own: Message, weight: tuple[int | None, ...]) -> dict[str, tuple[int | None, ...]]:
+    """The shapes of weights and, unless it is left out, of a bias for each output."""
+    bias = {} if own.texts("bias_term") == ["false"] else {"bias": weight[:1]}
+    return {"weight": weight, **bias}
+
+
+def input_sizes(network: Message) -> dict[str, Shape]:
+    """The shapes of the network's inputs, as both older forms tell them, without the batch."""
+    names, dims = network.texts("input"), network.numbers("input_dim")
+    if len(dims) == 4 * len(names):
+        return {name: tuple(dims[4 * at + 1 : 4 * at + 4]) for at, name in enumerate(names)}
+    shapes = network.messages("input_shape")
+    if len(shapes) == len(names):
+        return {name: one_shape([shape]) for name, shape in zip(names, shapes, strict=True)}
+    return {}
+
+
+def one_shape(shapes: list[Message]) -> Shape:
+    """The only shape, without the batch; None if there are none or several."""
+    return tuple(shapes[0].numbers("dim")[1:]) or None if len(shapes) == 1 else None
+
+
+def settings(layer: Message, name: str) -> Message:
+    """The numbers of a layer's kind; an empty message if there are none."""
+    found = layer.messages(name)
+    return found[-1] if found else Message(fields={})
+
+
+def one_text(layer: Message, name: str) -> str:
+    """The only value of a field; empty if it is missing."""
+    return (layer.texts(name) or [""])[-1]
+
+
+def one_number(own: Message, name: str, default: int | None = None) -> int:
+    """The whole number of a field.
+
+    Raises:
+        InvalidArgumentError: It is missing, and there is no default.
+    """
+    found = own.numbers(name) or ([] if default is None else [default])
+    if not found:
+        raise InvalidArgumentError(f"{name} is missing")
+    return found[-1]
+
+
+def pair(own: Message, both: str, high: str, wide: str, default: int | None) -> tuple[int, int]:
+    """A size for height and width: one for both, two, or each by its own name.
+
+    Raises:
+        InvalidArgumentError: They are missing, and there is no default; or there are more.
+    """
+    found = own.numbers(both)
+    if len(found) > 2:
+        raise InvalidArgumentError(f"{both} needs one or two numbers, but has {len(found)}")
+    if found:
+        return found[0], found[-1]
+    if not own.numbers(high) and not own.numbers(wide) and default is None:
+        raise InvalidArgumentError(f"{both} is missing")
+    return one_number(own, high, default), one_number(own, wide, default)
+
+
+LARGEST_MODEL = 2**31
+"""Bytes of a model file: protobuf itself allows no more."""
+
+LARGEST_TEXT = 2**22
+"""Bytes of a description; that of a network of a thousand layers has a tenth of it."""
+
+MOST_AXES = 8
+LARGEST_AXIS = 2**31
+
+# The numbers of fields in caffe.proto, which never change. First those of the network.
+OLD_LAYERS, NEW_LAYERS = 2, 100
+# Of a layer of each form: its name and its blobs; the first form has one of 2013 inside itself.
+NAME_OF, BLOBS_OF, OLDEST = {OLD_LAYERS: 4, NEW_LAYERS: 1}, {OLD_LAYERS: 6, NEW_LAYERS: 7}, 1
+# Of a blob: four sizes, then what came later.
+OLD_SIZES, FLOATS, SHAPE, DOUBLES = (1, 2, 3, 4), 5, 7, 8
+# Of a shape.
+SIZES = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Layer:
+    """A layer of a model file that has weights.
+
+    Args:
+        name: Its name.
+        blobs: Its weights, then its biases if it has any, in the shapes that the file tells.
+    """
+
+    name: str
+    blobs: tuple[Array, ...]
+
+
+def read_caffe(model: Path, description: Path) -> dict[str, Array]:
+    """Reads the weights of a network that Caffe wrote.
+
+    Args:
+        model: The `.caffemodel`.
+        description: The `.prototxt`; its convolutions and inner products say which layers there
+            are and of what shapes.
+
+    Returns:
+        The weights by the names that torch gives them, `NAME.weight` and `NAME.bias`, in the
+        order of the description, as float32.
+
+    Raises:
+        BadFileError: A file cannot be read, is something else, or has other layers or shapes than
+            the other one.
+    """
+    declared = read_description(description)
+    layers = {layer.name: layer for layer in read_model(model) if layer.blobs}
+    missing = [each.name for each in declared if each.name not in layers]
+    if missing:
+        raise BadFileError(model, f"needs a layer {missing[0]}, as {description.name} says")
+    unknown = layers.keys() - {each.name for each in declared}
+    if unknown:
+        raise BadFileError(model, f"has layer {min(unknown)}, which {description.name} lacks")
+    tensors: dict[str, Array] = {}
+    for each in declared:
+        try:
+            tensors |= fit(layers[each.name], each)
+        except InvalidArgumentError as error:
+            raise BadFileError(model, str(error), field=each.name) from error
+    return tensors
+
+
+def read_description(path: Path) -> tuple[Declared, ...]:
+    """The layers with weights that a `.prototxt` describes, at least one.
+
+    Raises:
+        BadFileError: It cannot be read or describes no such network.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_TEXT + 1)
+        if len(content) > LARGEST_TEXT:
+            raise BadFileError(path, f"at most {LARGEST_TEXT} bytes of text were wanted")
+        declared = declare_layers(parse_prototext(content.decode()))
+    except UnicodeDecodeError as error:
+        raise BadFileError(path, "is no text in UTF-8") from error
+    except (OSError, InvalidArgumentError) as error:
+        raise BadFileError(path, f"cannot be read as a prototxt: {_reason(error)}") from error
+    return declared
+
+
+def read_model(path: Path) -> list[Layer]:
+    """The layers of a `.caffemodel`, with those that have no weights.
+
+    Their weights stay in the file, which the system reads where it is needed.
+
+    Raises:
+        BadFileError: It cannot be read or is something else.
+    """
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            if not 0 < size <= LARGEST_MODEL:
+                raise BadFileError(path, f"1 to {LARGEST_MODEL} bytes were wanted, not {size}")
+            content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return list_layers(content)
+    except (OSError, InvalidArgumentError) as error:
+        raise BadFileError(path, f"cannot be read as a caffemodel: {_reason(error)}") from error
+
+
+def list_layers(content: memoryview) -> list[Layer]:
+    """The layers of a network message, of both forms.
+
+    Raises:
+        InvalidArgumentError: The bytes are something else, or two layers with weights share a
+            name.
+    """
+    network = read_message(content)
+    layers = [
+        read_layer(each, form)
+        for form in (OLD_LAYERS, NEW_LAYERS)
+        for each in network.get(form, [])
+    ]
+    names = [layer.name for layer in layers if layer.blobs]
+    if len(set(names)) != len(names) or not names:
+        raise InvalidArgumentError(
+            f"layers with weights and names of their own were wanted, but there are {len(names)} "
+            f"with {len(set(names))} names"
+        )
+    return layers
+
+
+def read_layer(field: Field, form: int) -> Layer:
+    """A layer of the form that its field says."""
+    fields = read_message(field.content)
+    if form == OLD_LAYERS and OLDEST in fields:
+        raise InvalidArgumentError("layers of 2014 or later were wanted, but these are of 2013")
+    name = read_text(fields.get(NAME_OF[form], []))
+    try:
+        blobs = tuple(read_blob(each) for each in fields.get(BLOBS_OF[form], []))
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(str(error), field=name) from error
+    return Layer(name=name, blobs=blobs)
+
+
+def read_blob(field: Field) -> Array:
+    """An array of weights, of the shape that it tells."""
+    fields = read_message(field.content)
+    floats = join_floats(fields.get(FLOATS, []), Wire.FOUR_BYTES)
+    doubles = join_floats(fields.get(DOUBLES, []), Wire.EIGHT_BYTES)
+    if len(floats) and len(doubles):
+        raise InvalidArgumentError("floats or doubles were wanted, but both are there")
+    if SHAPE in fields:
+        shape = join_numbers(read_message(fields[SHAPE][-1].content).get(SIZES, []))
+    else:
+        sizes = [join_numbers(fields.get(number, [])) for number in OLD_SIZES]
+        shape = [size[-1] if size else 0 for size in sizes]
+    if len(shape) > MOST_AXES or not all(0 < size < LARGEST_AXIS for size in shape):
+        raise InvalidArgumentError(
+            f"1 to {MOST_AXES} positive sizes were wanted, but came {shape[: MOST_AXES + 1]}"
+        )
+    values = doubles if len(doubles) else floats
+    if prod(shape) != len(values):
+        raise InvalidArgumentError(
+            f"{prod(shape)} numbers were wanted for shape {shape}, but there are {len(values)}"
+        )
+    return values.reshape(shape)
+
+
+def fit(layer: Layer, declared: Declared) -> dict[str, Array]:
+    """The weights of a layer by name, in the shapes that torch wants.
+
+    Raises:
+        InvalidArgumentError: They have other shapes than the description asks for, or one is no
+            finite float32.
+    """
+    wanted: Mapping[str, Sequence[int | None]] = declared.shapes
+    if len(layer.blobs) != len(wanted):
+        raise InvalidArgumentError(
+            f"{len(wanted)} arrays ({', '.join(wanted)}) were wanted, not {len(layer.blobs)}"
+        )
+    tensors: dict[str, Array] = {}
+    for (part, shape), blob in zip(wanted.items(), layer.blobs, strict=True):
+        # The older form fills shapes up to four axes with ones in front.
+        fitted = blob.reshape(without_front(blob.shape, len(shape)))
+        if not is_shape(fitted.shape, shape):
+            asked = ", ".join("any" if size is None else str(size) for size in shape)
+            raise InvalidArgumentError(f"{part} needs shape [{asked}], but has {list(blob.shape)}")
+        with np.errstate(over="ignore"):
+            values = fitted.astype(np.float32)
+        if not np.isfinite(values).all():
+            raise InvalidArgumentError(f"{part} holds an infinity or NaN")
+        tensors[f"{declared.name}.{part}"] = values
+    return tensors
+
+
+def without_front(shape: Sequence[int], axes: int) -> tuple[int, ...]:
+    """A shape without the ones in front of so many axes, if there are nothing but ones."""
+    front = len(shape) - axes
+    return tuple(shape[front:] if front > 0 and set(shape[:front]) == {1} else shape)
+
+
+def is_shape(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    """Whether a shape has the wanted sizes, of which None may be any."""
+    return len(shape) == len(wanted) and all(
+        asked in {size, None} for size, asked in zip(shape, wanted, strict=True)
+    )
+
+
+def _reason(error: OSError | InvalidArgumentError) -> str:
+    return explain(error) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,358 @@
+"""Reads the wire format of protobuf: just what the few messages of a Caffe file need.
+
+Caffe is no longer kept, nor is any library that reads its files. The format itself is simple: a
+message is a row of fields, each a number, a kind and a value. Nothing is copied, so that a file of
+hundreds of megabytes can be read where it lies, and nothing is believed: every length is checked.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeAlias
+
+import numpy as np
+
+from modelseal.errors import InvalidArgumentError
+from modelseal.types import Array
+
+LONGEST = 10
+"""Bytes of the longest number."""
+
+MOST_FIELDS = 2**20
+"""Fields of one message: a hostile file of millions of empty ones would take hours."""
+
+
+MOST_NUMBERS = 2**10
+"""Whole numbers of one field; a shape has four."""
+
+
+class Wire(IntEnum):
+    """How a value is written."""
+
+    NUMBER = 0
+    EIGHT_BYTES = 1
+    LENGTH = 2
+    FOUR_BYTES = 5
+
+
+KINDS = frozenset(Wire)
+FIXED = {Wire.EIGHT_BYTES: 8, Wire.FOUR_BYTES: 4}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Field:
+    """One field of a message.
+
+    Args:
+        number: Which field it is.
+        wire: How its value is written.
+        value: The value, if it is a number; else 0.
+        content: The bytes of the value, if it is none; else empty.
+    """
+
+    number: int
+    wire: Wire
+    value: int
+    content: memoryview
+
+
+def read_message(content: memoryview) -> dict[int, list[Field]]:
+    """The fields of a message by their numbers, in the order of coming.
+
+    Raises:
+        InvalidArgumentError: The bytes are no message, or have a million fields.
+    """
+    fields: dict[int, list[Field]] = {}
+    for count, field in enumerate(list_fields(content)):
+        if count == MOST_FIELDS:
+            raise InvalidArgumentError(f"a message of at most {MOST_FIELDS} fields was wanted")
+        fields.setdefault(field.number, []).append(field)
+    return fields
+
+
+def list_fields(content: memoryview) -> Iterator[Field]:
+    """The fields of a message, in the order of coming.
+
+    Raises:
+        InvalidArgumentError: The bytes are no message.
+    """
+    place = 0
+    while place < len(content):
+        key, place = read_number(content, place)
+        number, kind = key >> 3, key & 7
+        if kind not in KINDS or not number:
+            raise InvalidArgumentError(f"a field was wanted, but number {number} is of kind {kind}")
+        wire, value = Wire(kind), 0
+        if wire is Wire.NUMBER:
+            value, place = read_number(content, place)
+        length = FIXED.get(wire, 0)
+        if wire is Wire.LENGTH:
+            length, place = read_number(content, place)
+        if length > len(content) - place:
+            raise InvalidArgumentError(
+                f"field {number} needs {length} bytes, but only {len(content) - place} are left"
+            )
+        yield Field(number=number, wire=wire, value=value, content=content[place : place + length])
+        place += length
+
+
+def read_number(content: memoryview, place: int) -> tuple[int, int]:
+    """A number of seven bits a byte, lowest first, and the place after it.
+
+    Raises:
+        InvalidArgumentError: It does not end.
+    """
+    number = 0
+    for position, byte in enumerate(content[place : place + LONGEST]):
+        number |= (byte & 127) << 7 * position
+        if byte < 128:
+            return number % 2**64, place + position + 1
+    raise InvalidArgumentError("a number that ends was wanted, but it does not")
+
+
+def join_numbers(fields: list[Field]) -> list[int]:
+    """Signed numbers of a repeated field, packed or not.
+
+    Raises:
+        InvalidArgumentError: They are written otherwise, or are too many for any shape.
+    """
+    numbers: list[int] = []
+    for field in fields:
+        if field.wire is Wire.NUMBER:
+            numbers.append(field.value)
+            continue
+        if field.wire is not Wire.LENGTH:
+            raise InvalidArgumentError(f"field {field.number} needs whole numbers")
+        place = 0
+        while place < len(field.content) and len(numbers) <= MOST_NUMBERS:
+            number, place = read_number(field.content, place)
+            numbers.append(number)
+    if len(numbers) > MOST_NUMBERS:
+        raise InvalidArgumentError(f"at most {MOST_NUMBERS} whole numbers were wanted")
+    return [number - 2**64 if number >= 2**63 else number for number in numbers]
+
+
+def join_floats(fields: list[Field], wire: Wire) -> Array:
+    """The numbers of a repeated field of floats or doubles, packed or not, as float32 or float64.
+
+    Args:
+        fields: All fields of its number.
+        wire: `FOUR_BYTES` for floats, `EIGHT_BYTES` for doubles.
+
+    Raises:
+        InvalidArgumentError: They are written otherwise.
+    """
+    kind = np.dtype("<f4" if wire is Wire.FOUR_BYTES else "<f8")
+    for field in fields:
+        if field.wire not in {wire, Wire.LENGTH} or len(field.content) % kind.itemsize:
+            raise InvalidArgumentError(
+                f"field {field.number} needs numbers of {kind.itemsize} bytes each"
+            )
+    if len(fields) == 1:
+        return np.frombuffer(fields[0].content, kind)
+    return np.frombuffer(b"".join(field.content for field in fields), kind)
+
+
+def read_text(fields: list[Field]) -> str:
+    """The text of a field of which the last one counts; empty if there is none.
+
+    Raises:
+        InvalidArgumentError: It is no text in UTF-8.
+    """
+    if not fields:
+        return ""
+    try:
+        return str(bytes(fields[-1].content), "utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidArgumentError(f"field {fields[-1].number} is no text in UTF-8") from error
+
+
+Value: TypeAlias = "str | Message"
+"""A number, a name or a text without its quotes, or a message of its own."""
+
+TOKEN = re.compile(
+    r"""\s+|\#[^\n]*|(?P<name>[A-Za-z_][\w.]*)|(?P<number>[-+]?[\d.][\w.+-]*)"""
+    r"""|"(?P<text>(?:[^"\\\n]|\\.)*)"|'(?P<other>(?:[^'\\\n]|\\.)*)'|(?P<sign>[{}<>:;,\[\]])"""
+)
+
+DEEPEST = 32
+"""Messages in messages; a real description has three."""
+
+CLOSING = {"{": "}", "<": ">"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """A message.
+
+    Args:
+        fields: The values of each field by name, in the order of coming.
+    """
+
+    fields: dict[str, list[Value]]
+
+    def messages(self, name: str) -> "list[Message]":
+        """The messages of a field; none if it is missing.
+
+        Raises:
+            InvalidArgumentError: One is no message.
+        """
+        found = self.fields.get(name, [])
+        if any(isinstance(each, str) for each in found):
+            raise InvalidArgumentError(f"{name} needs a message, but is a value")
+        return [each for each in found if isinstance(each, Message)]
+
+    def texts(self, name: str) -> list[str]:
+        """The values of a field; none if it is missing.
+
+        Raises:
+            InvalidArgumentError: One is a message.
+        """
+        found = self.fields.get(name, [])
+        if any(isinstance(each, Message) for each in found):
+            raise InvalidArgumentError(f"{name} needs a value, but is a message")
+        return [each for each in found if isinstance(each, str)]
+
+    def numbers(self, name: str) -> list[int]:
+        """The whole numbers of a field; none if it is missing.
+
+        Raises:
+            InvalidArgumentError: One is something else, or too large for any size.
+        """
+        found = self.texts(name)
+        for each in found:
+            if not re.fullmatch(r"\d{1,9}", each):
+                raise InvalidArgumentError(f"{name} needs a whole number, but is {each}")
+        return [int(each) for each in found]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Token:
+    """A word of the text.
+
+    Args:
+        kind: `name`, `number`, `text` or `sign`.
+        word: What it says.
+        line: Where it stands, from 1.
+    """
+
+    kind: str
+    word: str
+    line: int
+
+
+def parse_prototext(text: str) -> Message:
+    """Reads a message in text form.
+
+    Raises:
+        InvalidArgumentError: The text is no such message; the sentence names the line.
+    """
+    tokens = split(text)
+    # Read from the end of the list, which is the cheap one.
+    tokens.reverse()
+    return read_fields(tokens, closing="", depth=0)
+
+
+def split(text: str) -> list[Token]:
+    """The words of a text, without spaces and comments.
+
+    Raises:
+        InvalidArgumentError: A character belongs to no word.
+    """
+    tokens, place, line = [], 0, 1
+    while place < len(text):
+        found = TOKEN.match(text, place)
+        if found is None:
+            raise InvalidArgumentError(f"line {line}: {text[place]!r} was not expected")
+        if found.lastgroup is not None:
+            kind = "text" if found.lastgroup == "other" else found.lastgroup
+            tokens.append(Token(kind=kind, word=str(found[found.lastgroup]), line=line))
+        line += found[0].count("\n")
+        place = found.end()
+    return tokens
+
+
+def read_fields(tokens: list[Token], *, closing: str, depth: int) -> Message:
+    """The fields up to the end of their message, which are taken from the end of the words.
+
+    Raises:
+        InvalidArgumentError: They are no fields, or messages are in messages too deep.
+    """
+    fields: dict[str, list[Value]] = {}
+    while tokens and not is_sign(tokens, closing):
+        name = take(tokens, "name")
+        if is_sign(tokens, "{<"):
+            values: list[Value] = [read_value(tokens, depth)]
+        else:
+            expect(tokens, ":")
+            values = (
+                read_list(tokens, depth) if is_sign(tokens, "[") else [read_value(tokens, depth)]
+            )
+        fields.setdefault(name.word, []).extend(values)
+        if is_sign(tokens, ";,"):
+            tokens.pop()
+    if closing:
+        expect(tokens, closing)
+    return Message(fields=fields)
+
+
+def read_value(tokens: list[Token], depth: int) -> Value:
+    """A message, or a word."""
+    if not is_sign(tokens, "{<"):
+        return take(tokens, "name", "number", "text").word
+    opening = tokens.pop()
+    if depth == DEEPEST:
+        raise InvalidArgumentError(f"line {opening.line}: messages are more than {DEEPEST} deep")
+    return read_fields(tokens, closing=CLOSING[opening.word], depth=depth + 1)
+
+
+def read_list(tokens: list[Token], depth: int) -> list[Value]:
+    """Values in brackets, with commas between."""
+    expect(tokens, "[")
+    values: list[Value] = []
+    while not is_sign(tokens, "]"):
+        values.append(read_value(tokens, depth))
+        if not is_sign(tokens, "]"):
+            expect(tokens, ",")
+    expect(tokens, "]")
+    return values
+
+
+def is_sign(tokens: list[Token], signs: str) -> bool:
+    """Whether the next word is one of some signs."""
+    return bool(tokens) and tokens[-1].kind == "sign" and tokens[-1].word in signs
+
+
+def expect(tokens: list[Token], sign: str) -> None:
+    """Takes a sign.
+
+    Raises:
+        InvalidArgumentError: There is something else.
+    """
+    if not is_sign(tokens, sign):
+        complain(tokens, sign)
+    tokens.pop()
+
+
+def take(tokens: list[Token], *kinds: str) -> Token:
+    """Takes a word of some kinds.
+
+    Raises:
+        InvalidArgumentError: There is something else.
+    """
+    if not tokens or tokens[-1].kind not in kinds:
+        complain(tokens, f"a {' or '.join(kinds)}")
+    return tokens.pop()
+
+
+def complain(tokens: list[Token], wanted: str) -> None:
+    """Says what was wanted and what came.
+
+    Raises:
+        InvalidArgumentError: Always.
+    """
+    if not tokens:
+        raise InvalidArgumentError(f"{wanted} was wanted, but the text ends")
+    token = tokens[-1]
+    raise InvalidArgumentError(f"line {token.line}: {wanted} was wanted, but is {token.word!r}")

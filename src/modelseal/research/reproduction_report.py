@@ -1,0 +1,258 @@
+"""What was found, as a document for machines."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version
+from math import isfinite
+from pathlib import PurePosixPath
+
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+from PIL import Image
+
+from modelseal.display import NOTHING, Table, percent
+from modelseal.reports.build import lay_out
+from modelseal.reports.figures import AMPLIFIED, THUMB, amplify, render
+from modelseal.reports.style import DARK, LIGHT, Page, choose_stroke
+from modelseal.research.reproduction import Made, Outcome, Reproduction, Settings, Success
+from modelseal.research.vgg_face import ChannelOrder
+from modelseal.types import Array
+
+SCHEMA = "modelseal.reproduction/1"
+
+
+def document(
+    found: Reproduction, *, order: ChannelOrder, device: str, experiment: str = "vgg-face"
+) -> dict[str, object]:
+    """All that was found, as texts, finite numbers, lists and objects.
+
+    Args:
+        found: What was found.
+        order: Which plane of an image the networks met first.
+        device: Where they were run.
+        experiment: Which experiment it is.
+    """
+    return {
+        "schema": SCHEMA,
+        "modelseal": version("modelseal"),
+        "experiment": experiment,
+        "channel_order": order.value,
+        "device": device,
+        "settings": list_settings(found.settings),
+        "sanity": asdict(found.sanity),
+        "layer": found.layer,
+        "images": list(found.files),
+        "methods": {each.method: describe(each) for each in found.outcomes},
+    }
+
+
+def list_settings(settings: Settings) -> dict[str, object]:
+    """The numbers of the run; an early stop that is switched off has no threshold."""
+    threshold = settings.legacy.threshold
+    return {
+        "legacy": {**asdict(settings.legacy), "threshold": finite(threshold)},
+        "boundary": {**settings.recipe.parameters, "seed": settings.recipe.seed},
+        **{
+            name: getattr(settings, name) for name in ("images", "samples", "bag", "trials", "seed")
+        },
+    }
+
+
+def describe(outcome: Outcome) -> dict[str, object]:
+    """What the samples of one method noticed."""
+    made, success = outcome.made, outcome.success
+    return {
+        "samples": len(made),
+        "reason": made.reason,
+        "seconds": made.seconds,
+        "noticed": int(outcome.noticed.sum()),
+        "success": None if success is None else describe_success(success),
+        "each": [describe_sample(made, outcome, row) for row in range(len(made))],
+    }
+
+
+def describe_success(success: Success) -> dict[str, object]:
+    """How often choices of bags noticed the trojan."""
+    rates = {"manc": list(success.manc), "random": list(success.random)}
+    return {**asdict(success), **rates}
+
+
+def describe_sample(made: Made, outcome: Outcome, row: int) -> dict[str, object]:
+    """What is known of one sample."""
+    return {
+        "image": int(made.sources[row]),
+        "noticed": bool(outcome.noticed[row]),
+        "psnr": finite(made.psnr[row]),
+        "sensitivity": finite(made.sensitivity[row]),
+    }
+
+
+def finite(number: float | np.floating) -> float | None:
+    """A number as JSON has it: nothing in place of an infinity."""
+    return float(number) if isfinite(number) else None
+
+
+SHOWN = 4
+"""Images on the sheet of samples."""
+
+SUCCESS, SHEET = "success", "samples"
+"""The names of the figures."""
+
+
+def assemble(found: Reproduction, document: Mapping[str, object]) -> dict[str, bytes]:
+    """The files of a reproduction, by path.
+
+    Args:
+        found: What was found.
+        document: The same for machines.
+    """
+    text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False)
+    files = {"reproduction.json": f"{text}\n".encode(), "reproduction.md": write_page(found)}
+    for name, draw in ((SUCCESS, draw_success), (SHEET, draw_sheet)):
+        for suffix, page in (("png", LIGHT), ("svg", LIGHT), ("dark.svg", DARK)):
+            drawing = partial(draw, found)
+            files[f"figures/{name}.{suffix}"] = render(drawing, page, suffix[-3:])
+    for outcome in found.outcomes:
+        files |= list_samples(outcome, found.files)
+    return files
+
+
+def list_samples(outcome: Outcome, names: tuple[str, ...]) -> dict[str, bytes]:
+    """Each sample as PNG, which rounds to whole grey levels, and as NPY, which does not."""
+    files: dict[str, bytes] = {}
+    folder = outcome.method.replace(":", "-")
+    for number, (image, source) in enumerate(
+        zip(outcome.made.images, outcome.made.sources, strict=True)
+    ):
+        # The stem alone may be that of two images, one a PNG and one a JPEG.
+        stem = f"samples/{folder}/{number:04}-{PurePosixPath(names[source]).stem}"
+        png, npy = io.BytesIO(), io.BytesIO()
+        Image.fromarray(as_picture(image)).save(png, format="PNG")
+        np.save(npy, image)
+        files |= {f"{stem}.png": png.getvalue(), f"{stem}.npy": npy.getvalue()}
+    return files
+
+
+def as_picture(image: Array) -> Array:
+    """Planes of grey levels as rows of whole pixels."""
+    return np.ascontiguousarray(image.round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
+
+
+def write_page(found: Reproduction) -> bytes:
+    """The tables and figures of a reproduction as Markdown."""
+    parts = ["# The published experiment on VGG-Face\n"]
+    for table in (tell_sanity(found), tell_success(found)):
+        parts.append(f"## {table.title}\n\n{table.note}\n\n{lay_out(table)}")
+    parts.append(
+        "## Figures\n\n"
+        f"![How often n samples notice the trojan](figures/{SUCCESS}.png)\n\n"
+        f"![Natural images, samples, and {AMPLIFIED} times what differs](figures/{SHEET}.png)\n"
+    )
+    reasons = [f"- `{each.method}`: {each.made.reason}\n" for each in found.outcomes]
+    told = [line for line, each in zip(reasons, found.outcomes, strict=True) if each.made.reason]
+    parts += ["## Methods without samples\n\n" + "".join(told)] if told else []
+    return "\n".join(parts).encode()
+
+
+def tell_sanity(found: Reproduction) -> Table:
+    """Whether the networks are what they are said to be."""
+    sanity = found.sanity
+    return Table(
+        title="Sanity check",
+        note=f"On {sanity.images} clean images and {sanity.triggered} with the trigger.",
+        head=("what", "share"),
+        rows=(
+            ("clean network right on clean images", percent(sanity.clean_accuracy)),
+            ("trojaned network right on clean images", percent(sanity.trojaned_accuracy)),
+            ("the two differ on clean images", percent(sanity.differing)),
+            ("trojaned network deceived by the trigger", percent(sanity.attack_success)),
+        ),
+    )
+
+
+def tell_success(found: Reproduction) -> Table:
+    """What the samples of each method noticed."""
+    return Table(
+        title="Success rate",
+        note="How often one of n samples, chosen of a bag of candidates, is answered otherwise by "
+        f"the trojaned network. Neurons of {found.layer} are covered; `legacy:float` is asked "
+        "before rounding to whole grey levels, which a service cannot be. Bags share candidates: "
+        "the trials are not independent.",
+        head=(
+            *("method", "candidates", "noticed alone", "bag", "trials", "choices", "n"),
+            *("by cover", "by chance", "median PSNR", "seconds a sample"),
+        ),
+        rows=tuple(success_row(each, found.settings.images) for each in found.outcomes),
+    )
+
+
+def success_row(outcome: Outcome, images: int | None) -> tuple[str, ...]:
+    """The line of one method."""
+    made, success = outcome.made, outcome.success
+    if success is None:
+        return (outcome.method, "0", *[NOTHING] * 9)
+    psnr = np.median(made.psnr)
+    return (
+        outcome.method,
+        f"{len(made)} of {images}",
+        percent(float(outcome.noticed.mean())),
+        str(success.bag),
+        str(success.trials),
+        str(success.distinct),
+        str(len(success.manc)),
+        percent(success.manc[-1]),
+        percent(success.random[-1]),
+        f"{psnr:.1f} dB" if np.isfinite(psnr) else NOTHING,
+        f"{made.seconds / len(made):.2g}" if made.seconds else NOTHING,
+    )
+
+
+def draw_success(found: Reproduction, canvas: Canvas, page: Page) -> None:
+    """How often n samples notice the trojan: by cover, and fainter by chance."""
+    canvas.set_size_inches(7, 4)
+    field = canvas.subplots()
+    methods = [each.method for each in found.outcomes]
+    for outcome in found.outcomes:
+        if outcome.success is None:
+            continue
+        stroke = choose_stroke(outcome.method, methods)
+        counts = range(1, len(outcome.success.manc) + 1)
+        for shares, strength in ((outcome.success.manc, 1.0), (outcome.success.random, 0.3)):
+            field.plot(
+                counts,
+                shares,
+                color=stroke.colour,
+                marker=stroke.marker,
+                linestyle=stroke.dashes,
+                alpha=strength,
+                label=outcome.method if strength == 1 else None,
+            )
+    field.set_ylim(-0.03, 1.03)
+    field.set_xlabel("samples chosen of a bag")
+    field.set_ylabel("share of bags")
+    field.set_title("How often the trojan is noticed (faint: samples by chance)")
+    if field.lines:
+        field.legend()
+
+
+def draw_sheet(found: Reproduction, canvas: Canvas, page: Page) -> None:
+    """Natural images, samples of each method, and what differs."""
+    outcomes = [each for each in found.outcomes if len(each.made)]
+    canvas.set_size_inches(1.6 + 3 * SHOWN * THUMB, 0.6 + 1.1 * THUMB * len(outcomes))
+    lines = canvas.subplots(len(outcomes), 3 * SHOWN, squeeze=False)
+    for line, outcome in zip(lines, outcomes, strict=True):
+        for field in line:
+            field.set_xticks([])
+            field.set_yticks([])
+            field.spines[:].set_visible(False)
+            field.grid(visible=False)
+        for place, row in enumerate(range(min(SHOWN, len(outcome.made)))):
+            natural = as_picture(found.naturals[outcome.made.sources[row]])
+            sample = as_picture(outcome.made.images[row])
+            pictures = (natural, sample, amplify(sample, natural))
+            for field, picture in zip(line[3 * place : 3 * place + 3], pictures, strict=True):
+                field.imshow(picture, interpolation="nearest")
+        line[0].set_ylabel(outcome.method, rotation=0, ha="right", va="center")

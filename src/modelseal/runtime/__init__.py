@@ -1,0 +1,1 @@
+"""Watching networks run: inference, exact float32, devices and cost."""

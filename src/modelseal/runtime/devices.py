@@ -1,0 +1,56 @@
+"""Where networks are run."""
+
+from itertools import chain
+
+import torch
+from torch import nn
+
+from modelseal.errors import InvalidArgumentError
+from modelseal.runtime.float32 import forbid_tf32
+
+
+def find_device(name: str) -> torch.device:
+    """A device that can be used.
+
+    Raises:
+        InvalidArgumentError: There is no such device here.
+    """
+    try:
+        device = torch.device(name)
+        # Where scores are looked at exactly, they are float64.
+        torch.zeros(1, dtype=torch.float64, device=device)
+    except TypeError as error:
+        raise InvalidArgumentError(
+            f"a device that computes in float64 was wanted, but {name} does not"
+        ) from error
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidArgumentError(
+            f"a device of this machine was wanted, such as cpu or cuda, but {name!r} is none"
+        ) from error
+    if device.type == "meta":
+        raise InvalidArgumentError("a device that computes was wanted, but meta does not")
+    return device
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where the weights of a network are; the CPU if it has none."""
+    return next(chain(network.parameters(), network.buffers()), torch.zeros(0)).device
+
+
+def is_on_gpu(network: nn.Module) -> bool:
+    """Whether a network runs on a GPU of CUDA or ROCm, which torch calls `cuda` both."""
+    return device_of(network).type == "cuda"
+
+
+def settle_network(network: nn.Module, device: torch.device | None) -> nn.Module:
+    """Moves a network to a device; without one it stays where it is.
+
+    Torch multiplies float32 as float32 from then on, as long as this process runs, as it does
+    while samples are made.
+
+    Args:
+        network: It is moved itself.
+        device: Where to.
+    """
+    forbid_tf32()
+    return network if device is None else network.to(device)

@@ -1,0 +1,159 @@
+"""Running a network in pieces of one size, without leaving a trace in it."""
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from modelseal.errors import FOREIGN_ERRORS, InvalidArgumentError, ModelsealError, SealingError
+from modelseal.types import Scores
+
+Inputs: TypeAlias = Float[Tensor, "batch *shape"]
+"""Inputs as the network takes them."""
+
+# What a fixed size is for: a runtime takes other kernels for other batch sizes, so the last piece
+# of a run must be no smaller than the rest. 32 is what many servers gather.
+BATCH = 32
+# Values of a batch of that size at 73 x 73: of what the first layers of a network make of larger
+# images, little fits into memory. Kernels that are not oneDNN's write every window out: at
+# 224 x 224 and in float64 those of 64 channels take 0.23 GB for each image.
+VALUES = 2**19
+
+
+def run_network(
+    network: nn.Module, inputs: Inputs, *, size: int | None = None, offset: int = 0
+) -> Scores:
+    """The scores of a network in evaluation mode, which is left as it was.
+
+    Args:
+        network: Takes a batch of inputs and gives (batch, classes) scores.
+        inputs: At least one.
+        size: How many inputs are run at a time, always; by default `full_size`.
+        offset: By how many places the inputs are turned before they are cut into pieces, so that
+            each stands this many places before its first one.
+
+    Raises:
+        InvalidArgumentError: There are no inputs, or the network gives something else.
+        SealingError: The network cannot be run on these inputs.
+    """
+    with evaluating(network):
+        return run_pieces(network, inputs, size=size or full_size(inputs), offset=offset)
+
+
+def full_size(inputs: Inputs) -> int:
+    """How many inputs are run at a time if nothing is said: 32, or as many large ones as fit."""
+    return max(min(BATCH, VALUES // max(inputs[:1].numel(), 1)), 1)
+
+
+def usual_size(inputs: Inputs) -> int:
+    """The same without filling up: no more than there are."""
+    return min(full_size(inputs), len(inputs))
+
+
+def run_pieces(
+    function: Callable[[Tensor], object], inputs: Inputs, *, size: int = BATCH, offset: int = 0
+) -> Scores:
+    """The scores of a function that takes a batch of inputs; else the same as `run_network`.
+
+    The last piece is filled up with the first inputs, again and again if need be, and turned with
+    the others: whole pieces turn so that each input comes to every place of one.
+    """
+    count = len(inputs)
+    if not count:
+        raise InvalidArgumentError("at least one input is needed, but none came")
+    places = torch.arange(-(-count // size) * size, device=inputs.device)
+    rows = places.roll(-offset) % count
+    with torch.inference_mode(), foreign_errors():
+        pieces = [as_scores(function(inputs[part]), size) for part in rows.reshape(-1, size)]
+    return np.roll(np.concatenate(pieces), offset, axis=0)[:count]
+
+
+def as_scores(shown: object, size: int) -> Scores:
+    """What a network gave, as an array.
+
+    Raises:
+        InvalidArgumentError: It is no floating-point tensor of shape (batch, classes).
+    """
+    if not isinstance(shown, Tensor) or not shown.is_floating_point() or shown.ndim != 2:
+        came = list(shown.shape) if isinstance(shown, Tensor) else type(shown).__name__
+        raise InvalidArgumentError(f"a network needs to give (batch, classes) scores, not {came}")
+    if len(shown) != size:
+        raise InvalidArgumentError(f"a network needs to give {size} rows, not {len(shown)}")
+    exact = shown.double() if shown.dtype is torch.float64 else shown.float()
+    return exact.cpu().numpy()
+
+
+@contextmanager
+def foreign_errors(*others: type[Exception]) -> Iterator[None]:
+    """Turns what torch raises into one sentence.
+
+    Args:
+        *others: More kinds of exceptions to turn, beside FOREIGN_ERRORS.
+
+    Raises:
+        SealingError: Instead of any of them.
+    """
+    kinds: tuple[type[Exception], ...] = (*FOREIGN_ERRORS, *others)
+    try:
+        yield
+    except (ModelsealError, ImportError):
+        raise
+    except kinds as problem:
+        lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+        said = lines[0] if lines else type(problem).__name__
+        raise SealingError(f"the network cannot be run in this way: {said}") from problem
+
+
+def copy_network(network: nn.Module) -> nn.Module:
+    """A copy that shares nothing with the network.
+
+    Raises:
+        SealingError: The network cannot be copied.
+    """
+    with quiet_copies(), foreign_errors():
+        return copy.deepcopy(network)
+
+
+def to_cpu(network: nn.Module, inputs: Inputs) -> tuple[nn.Module, Inputs]:
+    """A network and its inputs on the CPU: themselves if the inputs are there, else copies.
+
+    Raises:
+        SealingError: The network cannot be copied or moved.
+    """
+    if inputs.device.type == "cpu":
+        return network, inputs
+    copied = copy_network(network)
+    with foreign_errors():
+        return copied.to("cpu"), inputs.to("cpu")
+
+
+@contextmanager
+def quiet_copies() -> Iterator[None]:
+    """Silences a warning about torch's own classes, raised when it copies an exported graph."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", category=FutureWarning, message=r"`isinstance\(treespec, LeafSpec\)`"
+        )
+        yield
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Puts every module in evaluation mode, and back afterwards.
+
+    The attribute is set directly: an exported program knows no `eval()`.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        for module, _ in modes:
+            module.training = False
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

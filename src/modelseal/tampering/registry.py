@@ -1,0 +1,255 @@
+"""Every tampering by name, with the settings that tables are made with."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from typing import TypeAlias
+
+import torch
+
+from modelseal.errors import InvalidArgumentError
+from modelseal.tampering.base import Classes, HeldClasses, HeldImages, Images, Tampering
+from modelseal.tampering.degradation import RelabelledClass, RepeatedSample
+from modelseal.tampering.distillation import Distilled
+from modelseal.tampering.fine_tuning import FineTuned, Retrained, SgdSteps
+from modelseal.tampering.low_rank import LowRank, RankOne
+from modelseal.tampering.online import LearnedOnline, Unlearned
+from modelseal.tampering.poisoning import PoisonFrogs, Targeted
+from modelseal.tampering.quantization import OnnxInt8, TorchInt8
+from modelseal.tampering.training import Scope, check_data
+from modelseal.tampering.trojans import BadNetsPatch, NeuronTrojan
+from modelseal.tampering.weight_changes import FlippedBit, GaussianNoise, Pruned, Quantised, Rounded
+
+# Real quantisers learn the ranges of values from this many inputs: more hardly move them.
+RANGED_INPUTS = 256
+# Of a float32 weight.
+BITS = 32
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One row of a table: a recipe up to its seed.
+
+    Args:
+        name: Such as `ftal`, `noise` or `bit`.
+        level: Where it stands in a graded family: the scale, the learning rate, the share or the
+            number of the bit; None for a change that is no family.
+        recipe: Gives the recipe for a seed.
+        fixed: The seed changes nothing: there is one such network.
+    """
+
+    name: str
+    level: float | None
+    recipe: Callable[[int], Tampering]
+    fixed: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Data:
+    """What recipes learn from.
+
+    Args:
+        train_inputs: Inside the domain's bounds, as the network takes them.
+        train_labels: Their classes.
+        test_inputs: The same, held out: not trained on before.
+        test_labels: Their classes.
+        classes: How many scores the network has.
+        white: The domain's upper bound.
+        black: Its lower bound.
+
+    Raises:
+        InvalidArgumentError: Inputs and labels do not match, a label is no class, the training
+            labels are all the same, or black is not below white.
+    """
+
+    train_inputs: Images
+    train_labels: Classes
+    test_inputs: HeldImages
+    test_labels: HeldClasses
+    classes: int
+    white: float
+    black: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_data(self.train_inputs, self.train_labels)
+        check_data(self.test_inputs, self.test_labels)
+        labels = torch.cat([self.train_labels.cpu(), self.test_labels.cpu()])
+        if int(labels.min()) < 0 or int(labels.max()) >= self.classes:
+            raise InvalidArgumentError(
+                f"data of {self.classes} classes needs labels from 0 to {self.classes - 1}, "
+                f"but has labels from {int(labels.min())} to {int(labels.max())}"
+            )
+        if not -inf < self.black < self.white < inf:
+            raise InvalidArgumentError(
+                f"black needs to be below white, but they are {self.black} and {self.white}"
+            )
+        if len(self.train_labels.unique()) < 2:
+            raise InvalidArgumentError("recipes need training inputs of two classes, but have one")
+
+    def choose_class(self, number: int) -> int:
+        """One of the classes of the training inputs; consecutive numbers give one after another."""
+        present = self.train_labels.unique()
+        return int(present[number % len(present)])
+
+
+Maker: TypeAlias = Callable[[Data, int], Tampering]
+"""Makes a recipe of data and a seed."""
+
+Grader: TypeAlias = Callable[[Data, float, int], Tampering]
+"""Makes a recipe of data, a level and a seed."""
+
+
+def list_changes(name: str, data: Data) -> tuple[Change, ...]:
+    """The changes of a group, of a graded family, or a single one.
+
+    Args:
+        name: One of `NAMES`.
+        data: What the recipes learn from.
+
+    Raises:
+        InvalidArgumentError: There is no such name.
+    """
+    if name in GROUPS:
+        return tuple(_single(member, data) for member in GROUPS[name])
+    if name in _GRADED:
+        levels, maker, fixed = _GRADED[name]
+        return tuple(
+            Change(name=name, level=level, recipe=partial(maker, data, level), fixed=fixed)
+            for level in levels
+        )
+    if name in _DRAWN or name in _FIXED:
+        return (_single(name, data),)
+    raise InvalidArgumentError(f"a change needs one of the names {', '.join(NAMES)}, not {name!r}")
+
+
+def _single(name: str, data: Data) -> Change:
+    maker = _DRAWN.get(name) or _FIXED[name]
+    return Change(name=name, level=None, recipe=partial(maker, data), fixed=name in _FIXED)
+
+
+def _learning(recipe: Callable[..., Tampering], **settings: object) -> Maker:
+    """A recipe that learns from the training inputs."""
+
+    def make(data: Data, seed: int) -> Tampering:
+        return recipe(inputs=data.train_inputs, labels=data.train_labels, seed=seed, **settings)
+
+    return make
+
+
+def _aiming(
+    recipe: Callable[..., Tampering], aim: str, *, bounds: Sequence[str] = (), **settings: object
+) -> Maker:
+    """The same for a recipe about one class, which consecutive seeds take in turn.
+
+    Args:
+        recipe: The recipe.
+        aim: How it calls the class.
+        bounds: Which of `black` and `white` it wants to know.
+        settings: The same for every seed.
+    """
+
+    def make(data: Data, seed: int) -> Tampering:
+        wanted = {name: getattr(data, name) for name in bounds}
+        aimed = {aim: data.choose_class(seed)}
+        return _learning(recipe, **aimed, **wanted, **settings)(data, seed)
+
+    return make
+
+
+def _relabelled_as_given(data: Data, seed: int) -> Tampering:
+    target = data.choose_class(seed + 1)
+    return _aiming(RelabelledClass, "source", target=target)(data, seed)
+
+
+def _distilled(data: Data, seed: int) -> Tampering:
+    return Distilled(inputs=data.train_inputs, seed=seed)
+
+
+def _targeted(data: Data, seed: int) -> Tampering:
+    held = {"held_inputs": data.test_inputs, "held_labels": data.test_labels}
+    return _learning(Targeted, **held)(data, seed)
+
+
+def _clean_label(data: Data, seed: int) -> Tampering:
+    held = {"held_inputs": data.test_inputs, "held_labels": data.test_labels}
+    return _learning(PoisonFrogs, black=data.black, white=data.white, **held)(data, seed)
+
+
+def _learned_online(data: Data, seed: int) -> Tampering:
+    return LearnedOnline(inputs=data.test_inputs, labels=data.test_labels, seed=seed)
+
+
+def _one_step(data: Data, level: float, seed: int) -> Tampering:
+    return _learning(SgdSteps, learning_rate=level, steps=1)(data, seed)
+
+
+_DRAWN: Mapping[str, Maker] = {
+    "ftal": _learning(FineTuned, scope=Scope.ALL, learning_rate=1e-4, epochs=1),
+    "ftll": _learning(FineTuned, scope=Scope.LAST_LAYER, learning_rate=1e-4, epochs=1),
+    "fzll": _learning(FineTuned, scope=Scope.ALL_BUT_LAST, learning_rate=1e-4, epochs=5),
+    "rtal": _learning(Retrained, scope=Scope.ALL),
+    "rtll": _learning(Retrained, scope=Scope.LAST_LAYER),
+    "distillation": _distilled,
+    "degradation-random": _aiming(RelabelledClass, "source"),
+    "degradation-given": _relabelled_as_given,
+    "degradation-sample": _learning(RepeatedSample),
+    "targeted": _targeted,
+    "clean-label": _clean_label,
+    "neuron-trojan": _aiming(NeuronTrojan, "target", bounds=("black", "white")),
+    "unlearning": _learning(Unlearned),
+    "online": _learned_online,
+    "badnets": _aiming(BadNetsPatch, "target", bounds=("white",)),
+    "ftll-1e-5": _learning(FineTuned, scope=Scope.LAST_LAYER, learning_rate=1e-5, epochs=1),
+    "noise-1e-2": lambda data, seed: GaussianNoise(1e-2, seed=seed),
+}
+_FIXED: Mapping[str, Maker] = {
+    "quantisation": lambda data, seed: Quantised(8),
+    "pruning": lambda data, seed: Pruned(0.7),
+    "quantisation-16": lambda data, seed: Rounded(torch.float16),
+    "quantisation-6": lambda data, seed: Quantised(6),
+    "pruning-5": lambda data, seed: Pruned(0.05),
+    "pruning-1": lambda data, seed: Pruned(0.01),
+    "int8-torch": lambda data, seed: TorchInt8(data.train_inputs[:RANGED_INPUTS]),
+    "int8-onnxruntime": lambda data, seed: OnnxInt8(data.train_inputs[:RANGED_INPUTS]),
+}
+_POWERS = tuple(2.0**-power for power in range(21))
+_GRADED: Mapping[str, tuple[Sequence[float], Grader, bool]] = {
+    "noise": (_POWERS, lambda data, level, seed: GaussianNoise(level, seed=seed), False),
+    "sgd": (_POWERS, _one_step, False),
+    "bit": (
+        tuple(map(float, range(BITS))),
+        # Every bit falls on weights of its own, so that the bits together try many weights.
+        lambda data, level, seed: FlippedBit(int(level), seed=seed * BITS + int(level)),
+        False,
+    ),
+    "prune": (_POWERS[1:13], lambda data, level, seed: Pruned(level), True),
+    "rank-one": (_POWERS, lambda data, level, seed: RankOne(level, seed=seed), False),
+    "lora": (_POWERS, lambda data, level, seed: LowRank(level, rank=8, seed=seed), False),
+}
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "bivbench": (
+        "ftal",
+        "ftll",
+        "fzll",
+        "rtal",
+        "rtll",
+        "distillation",
+        "quantisation",
+        "pruning",
+        "degradation-random",
+        "degradation-given",
+        "degradation-sample",
+        "targeted",
+        "clean-label",
+        "neuron-trojan",
+        "unlearning",
+        "online",
+    ),
+    "harder": ("ftll-1e-5", "quantisation-16", "quantisation-6", "pruning-5", "pruning-1"),
+    "paper": ("badnets", "neuron-trojan", "targeted", "quantisation", "pruning", "noise-1e-2"),
+}
+"""The changes of each group by its name: the sixteen of BIVBench, harder ones, the paper's."""
+
+NAMES: tuple[str, ...] = (*GROUPS, *_GRADED, *_DRAWN, *_FIXED)
+"""Everything that `list_changes` knows: groups, graded families, and single changes."""

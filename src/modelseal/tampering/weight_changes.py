@@ -1,0 +1,198 @@
+"""Random noise on every weight."""
+
+from dataclasses import dataclass
+from math import inf
+
+import torch
+from torch import Tensor, nn
+
+from modelseal.errors import InvalidArgumentError
+from modelseal.tampering.base import all_weights, copied, matrices, random_source
+
+
+@dataclass(frozen=True, slots=True)
+class GaussianNoise:
+    """Adds normal noise to every floating parameter and BatchNorm statistic.
+
+    Its standard deviation is `scale` times that of the tensor (over all its entries), so a tensor
+    of equal entries stays as it is. A variance that noise would make negative is mirrored.
+
+    Args:
+        scale: Positive; 1 drowns the weights, 1e-3 is hardly seen in the accuracy.
+        seed: Decides the noise.
+
+    Raises:
+        InvalidArgumentError: The scale is not positive and finite.
+    """
+
+    scale: float
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale < inf:
+            raise InvalidArgumentError(f"scale needs a positive number, but is {self.scale}")
+
+    @torch.no_grad()
+    def __call__(self, network: nn.Module) -> nn.Module:
+        """Returns a noisy copy."""
+        changed, source = copied(network), random_source(self.seed)
+        for name, tensor in all_weights(changed).items():
+            noise = torch.randn(tensor.shape, generator=source).to(tensor)
+            tensor += self.scale * tensor.std(correction=0) * noise
+            if name.endswith("running_var"):
+                tensor.abs_()
+        return changed
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """Sets the convolution and linear weights of smallest magnitude to zero.
+
+    They are ranked over the whole network, not layer by layer; biases and BatchNorm stay.
+
+    Args:
+        share: Which part of these weights becomes zero, above 0 and up to 1. The count is rounded
+            to the nearest whole number.
+
+    Raises:
+        InvalidArgumentError: The share is outside.
+    """
+
+    share: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise InvalidArgumentError(f"share needs 0 to 1, and not 0, but is {self.share}")
+
+    @torch.no_grad()
+    def __call__(self, network: nn.Module) -> nn.Module:
+        """Returns a pruned copy."""
+        changed = copied(network)
+        tensors = list(matrices(changed).values())
+        magnitudes = torch.cat([tensor.abs().flatten() for tensor in tensors])
+        # Sorting, and not a threshold, keeps the count exact where magnitudes are equal.
+        smallest = magnitudes.argsort(stable=True)[: round(self.share * len(magnitudes))]
+        gone = torch.zeros_like(magnitudes, dtype=torch.bool)
+        gone[smallest] = True
+        parts = torch.split_with_sizes(gone, [tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor[part.reshape(tensor.shape)] = 0
+        return changed
+
+
+SIGN_BIT = 31
+
+
+@dataclass(frozen=True, slots=True)
+class FlippedBit:
+    """Flips one bit of one convolution or linear weight; each weight is equally likely.
+
+    A flipped exponent bit may make the weight huge, infinite or NaN: it stays so, as it would in
+    memory.
+
+    Args:
+        bit: 0 is the last bit of the mantissa, 22 its first, 23 to 30 are the exponent and 31 is
+            the sign of a float32.
+        seed: Decides the weight; with another bit it is the same weight.
+
+    Raises:
+        InvalidArgumentError: There is no such bit.
+    """
+
+    bit: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.bit <= SIGN_BIT:
+            raise InvalidArgumentError(f"bit needs 0 to {SIGN_BIT}, but is {self.bit}")
+
+    @torch.no_grad()
+    def __call__(self, network: nn.Module) -> nn.Module:
+        """Returns a copy with one changed weight.
+
+        Raises:
+            InvalidArgumentError: The weights are not float32.
+        """
+        changed = copied(network)
+        tensors = list(matrices(changed).values())
+        total = sum(tensor.numel() for tensor in tensors)
+        number = int(torch.randint(total, (), generator=random_source(self.seed)))
+        while number >= tensors[0].numel():
+            number -= tensors.pop(0).numel()
+        _flip(tensors[0], number, self.bit)
+        return changed
+
+
+def _flip(tensor: Tensor, number: int, bit: int) -> None:
+    """Flips one bit of the entry with this number, in place."""
+    if tensor.dtype != torch.float32:
+        raise InvalidArgumentError(f"a flipped bit needs float32 weights, not {tensor.dtype}")
+    place = torch.unravel_index(torch.tensor(number), tensor.shape)
+    # Bit 31 alone is the smallest int32.
+    mask = -(2**SIGN_BIT) if bit == SIGN_BIT else 2**bit
+    tensor[place] = (tensor[place].view(torch.int32) ^ mask).view(torch.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantised:
+    """Moves convolution and linear weights to the nearest of 2^bits values.
+
+    Each tensor has a grid of its own: evenly spaced from its smallest to its largest entry, both
+    included. Biases and BatchNorm (everything of one axis) stay, as quantised networks keep them.
+
+    Args:
+        bits: 1 to 16.
+
+    Raises:
+        InvalidArgumentError: The number of bits is another.
+    """
+
+    bits: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= 16:
+            raise InvalidArgumentError(f"bits needs 1 to 16, but is {self.bits}")
+
+    @torch.no_grad()
+    def __call__(self, network: nn.Module) -> nn.Module:
+        """Returns a copy with quantised weights."""
+        changed = copied(network)
+        for tensor in matrices(changed).values():
+            tensor.copy_(_on_grid(tensor, 2**self.bits - 1))
+        return changed
+
+
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """Rounds every floating parameter and BatchNorm statistic to a shorter format and back.
+
+    Args:
+        dtype: `torch.float16` or `torch.bfloat16`.
+
+    Raises:
+        InvalidArgumentError: The format is another.
+    """
+
+    dtype: torch.dtype
+
+    def __post_init__(self) -> None:
+        if self.dtype not in {torch.float16, torch.bfloat16}:
+            raise InvalidArgumentError(f"dtype needs float16 or bfloat16, but is {self.dtype}")
+
+    @torch.no_grad()
+    def __call__(self, network: nn.Module) -> nn.Module:
+        """Returns a copy with rounded weights of the same type as before."""
+        changed = copied(network)
+        for tensor in all_weights(changed).values():
+            tensor.copy_(tensor.to(self.dtype))
+        return changed
+
+
+def _on_grid(tensor: Tensor, steps: int) -> Tensor:
+    """The nearest of steps + 1 evenly spaced values from the smallest to the largest entry."""
+    # In float64 both ends come out exactly; all-equal entries would divide 0 by 0.
+    exact = tensor.double()
+    low, high = exact.min(), exact.max()
+    step = (high - low) / steps
+    moved = ((exact - low) / step).round() * step + low
+    return torch.where(step > 0, moved, exact)

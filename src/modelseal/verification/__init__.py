@@ -1,0 +1,1 @@
+"""Asking an endpoint whether it still serves the sealed model."""
