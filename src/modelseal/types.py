@@ -5,6 +5,7 @@ endpoint shows, and `*shape` is the domain's own shape. Shapes of tensors are na
 `modelseal.runtime.tensors`, so that this module needs no torch.
 """
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -33,3 +34,10 @@ Mask: TypeAlias = Bool[np.ndarray, " batch"]
 
 Array: TypeAlias = Shaped[np.ndarray, "..."]
 """An array of a shape that is checked where it is used."""
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Is told the stage of long work, how many steps of it are done, and of how many."""
+
+
+def ignore(stage: str, done: int, total: int) -> None:
+    """Takes reports of progress and does nothing with them."""

@@ -53,6 +53,6 @@ def other(fingerprint: Fingerprint, number: int, *, by: int = 1) -> Answers:
     return Answers(kind=expected.kind, labels=labels, values=expected.values)
 
 
-def counting(reports: list[tuple[int, int]]) -> Callable[[int, int], None]:
+def counting(reports: list[tuple[int, int]]) -> Callable[[str, int, int], None]:
     """Progress that is kept in a list."""
-    return lambda *report: reports.append(report)
+    return lambda _, done, total: reports.append((done, total))

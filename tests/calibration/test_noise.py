@@ -182,7 +182,7 @@ def test_progress_is_told_after_every_variant():
         SCORES,
         spec=TopLabels(),
         variants=[Threads(1), ChannelsLast(), BatchSize(2)],
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda _, done, total: told.append((done, total)),
     )
     assert told == [(1, 3), (2, 3), (3, 3)]
 

@@ -8,7 +8,7 @@ from modelseal.errors import BadFileError, EvaluationError, SealingError
 from modelseal.parallel.workers import Processes, Sequential
 from modelseal.sealing import checkpoints
 from modelseal.sealing.checkpoints import Logistics, Piece, count_kept, gather
-from modelseal.sealing.recipe import ignore
+from modelseal.types import ignore
 
 
 def tasks(count=4):

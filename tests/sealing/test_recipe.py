@@ -7,7 +7,7 @@ from modelseal.calibration.precision import Allowed, Lowered
 from modelseal.calibration.variants import Float64
 from modelseal.errors import InvalidArgumentError
 from modelseal.outputs.specs import parse_spec
-from modelseal.sealing.recipe import Method, Recipe, Rule, ignore
+from modelseal.sealing.recipe import Method, Recipe, Rule
 
 METHODS = {
     *("boundary", "natural", "misclassified", "noise", "legacy"),
@@ -92,7 +92,3 @@ def test_allowed_precisions_come_beside_other_variants_each_once():
 def test_the_words_of_the_command_line_name_every_choice(kind, words):
     assert {choice.value for choice in kind} == words
     assert all(kind(word).name == word.upper().replace("-", "_") for word in words)
-
-
-def test_progress_that_nobody_watches_is_taken():
-    assert ignore("generate", 1, 2) is None

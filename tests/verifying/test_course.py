@@ -153,7 +153,7 @@ def test_progress_of_many_at_once_never_goes_back_and_comes_from_one_thread():
         threads.add(threading.get_ident())
 
     run(Slow(), concurrency=4, progress=report)
-    assert reports == [(number, 12) for number in range(1, 13)]
+    assert reports == [("verify", number, 12) for number in range(1, 13)]
     assert threads == {threading.get_ident()}
 
 

@@ -277,7 +277,7 @@ def test_the_order_is_another_one_each_time():
 def test_progress_is_told_after_every_sample():
     reports = []
     run(sealed.fingerprint(count=3), progress=lambda *report: reports.append(report))
-    assert reports == [(1, 3), (2, 3), (3, 3)]
+    assert reports == [("verify", 1, 3), ("verify", 2, 3), ("verify", 3, 3)]
 
 
 def test_a_fault_of_the_endpoint_itself_is_not_taken_for_an_answer():

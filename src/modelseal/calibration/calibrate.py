@@ -1,10 +1,10 @@
 """How far harmless variants move a decision, and which samples can bear it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from types import MappingProxyType
-from typing import TypeAlias, cast
+from typing import cast
 
 import numpy as np
 from torch import nn
@@ -13,14 +13,7 @@ from modelseal.calibration.variants import Variant, reference
 from modelseal.errors import InvalidArgumentError, ModelsealError, SealingError
 from modelseal.outputs.specs import OutputSpec
 from modelseal.runtime.inference import Inputs
-from modelseal.types import Array, Mask, PerInput, Scores
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Is told how many steps are done, and of how many."""
-
-
-def ignore(done: int, total: int) -> None:
-    """The progress that nobody watches."""
+from modelseal.types import Array, Mask, PerInput, Progress, Scores, ignore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +123,7 @@ def run_variants(
             shown[variant.name] = variant(network, inputs)
         except ModelsealError as problem:
             skipped.append(Skipped(name=variant.name, reason=str(problem)))
-        progress(done, len(variants))
+        progress("calibrate", done, len(variants))
     return shown, tuple(skipped)
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -12,6 +12,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from modelseal.fingerprint.record import Fingerprint
     from modelseal.models.loader import Model
+    from modelseal.types import Progress
 
 
 UNLIMITED = 10_000
@@ -62,9 +63,6 @@ def complain(sentence: str) -> None:
     Paper(stderr=True).write(f"modelseal: {sentence}")
 
 
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Is told the stage, how many steps of it are done, and of how many."""
-
 PAUSE = 1.0
 """Plain lines are at least so many seconds apart, so that short work leaves a log empty."""
 
@@ -82,7 +80,7 @@ UNITS = {
 
 
 @contextmanager
-def reporting() -> Iterator[Progress]:
+def reporting() -> Iterator["Progress"]:
     """Gives what long work reports to."""
     paper = Paper(stderr=True)
     if not paper.is_terminal:
@@ -93,7 +91,7 @@ def reporting() -> Iterator[Progress]:
 
 
 @contextmanager
-def bars(paper: Paper) -> Iterator[Progress]:
+def bars(paper: Paper) -> Iterator["Progress"]:
     """Draws a bar with the time left for each stage; all are gone at the end."""
     from rich.progress import (
         BarColumn,
@@ -153,7 +151,7 @@ class Ledger:
 
     def __init__(
         self,
-        report: Progress,
+        report: "Progress",
         *,
         count: Callable[[], float],
         clock: Callable[[], float] = monotonic,
@@ -181,7 +179,7 @@ class Ledger:
 
 
 @contextmanager
-def keeping_ledger(report: Progress, network: "Model") -> Iterator[Ledger]:
+def keeping_ledger(report: "Progress", network: "Model") -> Iterator[Ledger]:
     """Gives a ledger that counts what a network is asked meanwhile."""
     from modelseal.runtime.cost import counting
 

@@ -1,7 +1,6 @@
 """The documents of `--json`, described in `docs/reference/json-documents.md`."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from modelseal.cli.render import enrolment_document, statistics_document, tally_document
+from modelseal.files import now
 from modelseal.fingerprint.record import Fingerprint, Limit
 from modelseal.types import PerInput
 from modelseal.verdict import Evidence, Finding, Outcome, Verdict
@@ -49,7 +49,7 @@ def verdict_document(
     return {
         "schema": VERDICT,
         "modelseal": version("modelseal"),
-        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": now(),
         "fingerprint": str(file),
         "endpoint": endpoint,
         "weights_digest": fingerprint.origin.weights_digest,
@@ -81,7 +81,7 @@ def recheck_document(
     return {
         "schema": RECHECK,
         "modelseal": version("modelseal"),
-        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": now(),
         "bundle": str(file),
         "commitment": None if commitment is None else str(commitment),
         "committed": bundle.commitment.time,

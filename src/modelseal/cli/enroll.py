@@ -1,6 +1,5 @@
 """`modelseal enroll`: records what a trusted deployment answers, and how steadily."""
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from modelseal.cli.options import (
@@ -124,6 +123,6 @@ def ask(
             opened,
             demands=demands,
             generator=np.random.default_rng(seed),
-            progress=partial(report, "enroll"),
+            progress=report,
             manners=asking.manners,
         )

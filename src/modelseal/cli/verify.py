@@ -1,7 +1,6 @@
 """`modelseal verify`: asks an endpoint whether it still serves the sealed model."""
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -209,7 +208,7 @@ def ask(
                 opened,
                 generator=generator,
                 depth=depth,
-                progress=partial(report, "verify"),
+                progress=report,
                 manners=manners,
             )
     except EndpointError as error:

@@ -1,7 +1,7 @@
 """Performs one task of an evaluation, wherever it was sent to."""
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +54,7 @@ from modelseal.evaluation.trials import Spot, TrialTask, try_change
 from modelseal.files import explain, write_atomically
 from modelseal.parallel.workers import Workers
 from modelseal.tampering.registry import Change, Data, list_changes
+from modelseal.types import Progress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -254,9 +255,6 @@ def list_spots(grid: GridSection, data: Data, file: Path, field: str) -> Iterato
             for seed in range(1 if change.fixed else grid.seeds):
                 yield Spot(source=source, name=change.name, level=change.level, seed=seed)
 
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Is told the name of a stage, how much of it is done, and how much there is."""
 
 Results: TypeAlias = Generator[tuple[Task, Result], None, None]
 """What workers give; closing it stops what is under way."""

@@ -22,7 +22,7 @@ from modelseal.files import explain
 from modelseal.html import render
 from modelseal.reports.figures import Figure, draw_figures, draw_sheets
 from modelseal.reports.tables import TABLES, list_tables
-from modelseal.sealing.recipe import Progress, ignore
+from modelseal.types import Progress, ignore
 
 # JSON has no infinity, which is the PSNR of a natural image: it is written as text.
 CONFIG = ConfigDict(ser_json_inf_nan="strings", extra="forbid")

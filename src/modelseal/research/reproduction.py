@@ -17,10 +17,10 @@ from modelseal.generation.last_layer import run_last_layer
 from modelseal.research.vgg_face import MEAN, Faces, Pair, read_faces, read_names
 from modelseal.runtime.devices import device_of
 from modelseal.sealing.candidates import generate, to_tensor
-from modelseal.sealing.recipe import Progress, Recipe, ignore
+from modelseal.sealing.recipe import Recipe
 from modelseal.selection.activations import active_neurons, list_layers
 from modelseal.selection.cover import Bits, cover
-from modelseal.types import Codes, Inputs, Mask, PerInput
+from modelseal.types import Codes, Inputs, Mask, PerInput, Progress, ignore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

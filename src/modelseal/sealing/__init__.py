@@ -5,13 +5,12 @@ from modelseal.sealing.checkpoints import Logistics
 from modelseal.sealing.neighbours import find_neighbours
 from modelseal.sealing.pipeline import choose_few, seal, select
 from modelseal.sealing.power import Effort, state_power
-from modelseal.sealing.recipe import Method, Progress, Recipe, Rule
+from modelseal.sealing.recipe import Method, Recipe, Rule
 
 __all__ = [
     "Effort",
     "Logistics",
     "Method",
-    "Progress",
     "Recipe",
     "Rule",
     "choose_few",

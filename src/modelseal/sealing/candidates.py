@@ -1,6 +1,5 @@
 """Makes candidates of natural inputs and keeps those that no harmless variant can flip."""
 
-from datetime import UTC, datetime
 from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from modelseal.calibration.calibrate import Calibration, calibrate
 from modelseal.calibration.variants import Replaced, Variant, all_variants, fp32_variants
 from modelseal.errors import BadFileError, InvalidArgumentError, SealingError
+from modelseal.files import now
 from modelseal.fingerprint.codec import weights_digest
 from modelseal.fingerprint.record import Fingerprint, Origin
 from modelseal.generation.image_quality import measure_psnr
@@ -25,9 +25,9 @@ from modelseal.runtime.float32 import without_tf32
 from modelseal.runtime.inference import foreign_errors, run_network
 from modelseal.sealing.checkpoints import Logistics, Piece, PieceTask, cut_evenly, gather
 from modelseal.sealing.methods import make_samples
-from modelseal.sealing.recipe import Method, Progress, Recipe, ignore
+from modelseal.sealing.recipe import Method, Recipe
 from modelseal.sealing.search import measure_margin
-from modelseal.types import Array, Codes, Mask, PerInput, Scores
+from modelseal.types import Array, Codes, Mask, PerInput, Progress, Scores, ignore
 
 # A boundary sample whose margin is this many times what it, or half of the others, need has
 # failed to come near its tie, unless it is this share of its natural input's margin at the most.
@@ -82,7 +82,7 @@ def generate(
         variants=recipe.with_allowed(
             list_variants(model) if recipe.variants is None else recipe.variants
         ),
-        progress=lambda done, total: progress("calibrate", done, total),
+        progress=progress,
     )
     check_allowed(calibration, recipe)
     kept = accept(calibration, recipe, naturals=measure_margin(model, starts, recipe).numpy())
@@ -275,7 +275,7 @@ def describe(
         seed=recipe.seed,
         weights_digest=digest_network(model.network),
         packages={name: version(name) for name in PACKAGES},
-        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        created=now(),
         variants=calibration.variants,
         harmless_answers=len(calibration.variants) * accepted,
     )

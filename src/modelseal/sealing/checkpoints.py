@@ -24,8 +24,8 @@ from modelseal.errors import BadFileError, EvaluationError, InvalidArgumentError
 from modelseal.files import explain, write_atomically
 from modelseal.fingerprint.codec import content_digest, load
 from modelseal.parallel.workers import Sequential, Workers
-from modelseal.sealing.recipe import Progress, Recipe
-from modelseal.types import Array, Codes
+from modelseal.sealing.recipe import Recipe
+from modelseal.types import Array, Codes, Progress
 
 # Natural inputs that are worked on together, at the most: more gain no speed.
 LARGEST = 32

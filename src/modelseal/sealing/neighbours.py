@@ -16,9 +16,9 @@ from modelseal.outputs.specs import TopLabels
 from modelseal.runtime.float32 import without_tf32
 from modelseal.runtime.inference import foreign_errors, run_network
 from modelseal.sealing.candidates import to_tensor
-from modelseal.sealing.recipe import Progress, Recipe, ignore
+from modelseal.sealing.recipe import Recipe
 from modelseal.sealing.search import measure_margin, need_margin
-from modelseal.types import Array, Mask
+from modelseal.types import Array, Mask, Progress, ignore
 
 # Steps are drawn among so many of the least influential ones: they leave the answer and its margin
 # nearly as they are, and which of them are neighbours stays secret.

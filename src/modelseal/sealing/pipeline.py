@@ -12,11 +12,11 @@ from modelseal.runtime.float32 import without_tf32
 from modelseal.sealing.bitflips import foretell_flips
 from modelseal.sealing.candidates import digest_network, generate, to_tensor
 from modelseal.sealing.perturbations import differs, small_copies
-from modelseal.sealing.recipe import Progress, Recipe, Rule, ignore
+from modelseal.sealing.recipe import Recipe, Rule
 from modelseal.selection.activations import active_neurons, list_layers
 from modelseal.selection.cover import Bits, cover, random_picks, smallest_margin
 from modelseal.selection.detection import cover_changes
-from modelseal.types import Codes
+from modelseal.types import Codes, Progress, ignore
 
 # How many random changes of each family candidates are chosen by: with 16 there are 110 copies,
 # that cost less than making the candidates on ResNet-20 and about as much on VGG-Face's shape.

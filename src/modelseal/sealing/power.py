@@ -15,9 +15,8 @@ from modelseal.runtime.float32 import without_tf32
 from modelseal.runtime.inference import foreign_errors
 from modelseal.sealing.candidates import digest_network, to_tensor
 from modelseal.sealing.perturbations import Family, differs, draw_seed, list_families
-from modelseal.sealing.recipe import Progress, ignore
 from modelseal.tampering.base import Tampering, copied
-from modelseal.types import Codes
+from modelseal.types import Codes, Progress, ignore
 
 Notices: TypeAlias = Callable[[Tampering], bool]
 """Whether one sample at least answers otherwise once a change is made."""

@@ -1,18 +1,14 @@
 """How samples shall be made and chosen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from math import isfinite
-from typing import TypeAlias
 
 from modelseal.calibration.precision import Allowed, lowered_variants
 from modelseal.calibration.variants import Variant
 from modelseal.errors import InvalidArgumentError
 from modelseal.outputs.specs import OutputSpec, TopLabels
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Is told the name of a stage, how much of it is done, and how much there is."""
 
 FACTOR = 3.0
 """How many times its largest harmless move the margin of a sample is, by default."""
@@ -121,7 +117,3 @@ class Recipe:
         names = {each.name for each in variants}
         lowered = lowered_variants(self.allowed)
         return (*variants, *(each for each in lowered if each.name not in names))
-
-
-def ignore(stage: str, done: int, total: int) -> None:
-    """Takes a report of progress and does nothing."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 from math import ceil, log
 from typing import cast
 
@@ -12,10 +12,11 @@ import numpy as np
 from modelseal.endpoints.endpoint import Endpoint
 from modelseal.endpoints.responses import join
 from modelseal.errors import EndpointError, InvalidArgumentError, SealingError
+from modelseal.files import now
 from modelseal.fingerprint.record import MAX_REPEATS, Enrolment, Fingerprint
 from modelseal.outputs.answers import Answers
 from modelseal.outputs.specs import OutputSpec, RawScores
-from modelseal.types import Array, Mask
+from modelseal.types import Array, Mask, Progress, ignore
 from modelseal.verification.e_process import HALF, Counts, bound_all
 from modelseal.verification.judge import tell, usable
 from modelseal.verification.policy import ALPHA, Manners, Terms
@@ -125,17 +126,13 @@ class Demands:
             )
 
 
-def ignore(done: int, total: int) -> None:
-    """Takes reports of progress and does nothing with them."""
-
-
 def enroll(
     fingerprint: Fingerprint,
     endpoint: Endpoint,
     *,
     demands: Demands,
     generator: np.random.Generator,
-    progress: Callable[[int, int], None] = ignore,
+    progress: Progress = ignore,
     manners: Manners | None = None,
 ) -> Fingerprint:
     """Asks a trusted deployment every sample many times, and records its answers.
@@ -165,7 +162,9 @@ def enroll(
     """
     check(fingerprint, endpoint, demands)
     asker = Asker(endpoint, fingerprint, manners=manners or Manners(), generator=generator)
-    shown = ask_all(asker, demands.repeats, generator=generator, progress=progress)
+    shown = ask_all(
+        asker, demands.repeats, generator=generator, progress=partial(progress, "enroll")
+    )
     rows = [choose(fingerprint, number, answers) for number, answers in enumerate(shown)]
     differing = np.array([row.differing for row in rows])
     kept = find_steady(differing, demands)
@@ -300,7 +299,7 @@ def put_together(fingerprint: Fingerprint, rows: list[Chosen], demands: Demands)
     whole = len(rows) == len(fingerprint) and not others
     enrolment = Enrolment(
         endpoint=demands.name,
-        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        created=now(),
         alpha=demands.alpha,
         repeats=demands.repeats,
         asked=len(fingerprint),

@@ -14,7 +14,6 @@ import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,7 +21,7 @@ import numpy as np
 from pydantic import Field
 
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.files import PRIVATE, beside, explain
+from modelseal.files import PRIVATE, beside, explain, now
 from modelseal.fingerprint.codec import canonical, file_digest
 from modelseal.fingerprint.format import Strict, parse
 from modelseal.fingerprint.record import Fingerprint
@@ -390,7 +389,7 @@ def entry_of(endpoint: str, chosen: Array) -> Entry:
     """The line of a check that begins now."""
     return Entry(
         check=secrets.token_hex(8),
-        time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        time=now(),
         endpoint=endpoint,
         samples=tuple(int(number) for number in chosen),
     )

@@ -1,12 +1,13 @@
 """Asking an endpoint whether it still serves the sealed model."""
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from modelseal.endpoints.endpoint import Endpoint
 from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.record import Fingerprint
+from modelseal.types import Progress, ignore
 from modelseal.verdict import Verdict
 from modelseal.verification.decoys import mix
 from modelseal.verification.judge import conclude
@@ -15,17 +16,13 @@ from modelseal.verification.querier import Asker, Course, Depth, ask_at_once, as
 from modelseal.verification.sequential import verify_repeatedly
 
 
-def ignore(done: int, total: int) -> None:
-    """Takes reports of progress and does nothing with them."""
-
-
 def verify(
     fingerprint: Fingerprint,
     endpoint: Endpoint,
     *,
     generator: np.random.Generator,
     depth: Depth = Depth.FIRST_PROOF,
-    progress: Callable[[int, int], None] = ignore,
+    progress: Progress = ignore,
     manners: Manners | None = None,
 ) -> Verdict:
     """Asks an endpoint the samples of a fingerprint, one input at a time in random order.
@@ -51,11 +48,12 @@ def verify(
             so.
     """
     manners = manners or Manners()
+    note = partial(progress, "verify")
     check_numbers(fingerprint, manners)
     asker = Asker(endpoint, fingerprint, manners=manners, generator=generator)
     if fingerprint.enrolment is not None:
         return verify_repeatedly(
-            fingerprint, asker, generator=generator, depth=depth, progress=progress
+            fingerprint, asker, generator=generator, depth=depth, progress=note
         )
     wanted = range(len(fingerprint)) if manners.chosen is None else manners.chosen
     order = [int(number) for number in generator.permutation(wanted)]
@@ -63,7 +61,7 @@ def verify(
         fingerprint,
         depth=depth,
         silence=patience(endpoint),
-        progress=lambda done, _: progress(done, len(wanted)),
+        progress=lambda done, _: note(done, len(wanted)),
     )
     if recall(course, manners):
         found = tuple(course.found.values())

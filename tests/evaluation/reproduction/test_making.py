@@ -10,7 +10,7 @@ from modelseal.generation.baselines.legacy import LegacySettings, legacy
 from modelseal.research import reproduction
 from modelseal.research.reproduction import make_legacy, make_natural, make_ours
 from modelseal.research.vgg_face import MEAN
-from modelseal.sealing.recipe import ignore
+from modelseal.types import ignore
 
 
 @pytest.fixture
