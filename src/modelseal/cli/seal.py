@@ -12,7 +12,7 @@ from modelseal.cli.opening import require_torch
 from modelseal.cli.options import (
     Allow,
     Candidates,
-    Effort,
+    Power,
     EncryptTo,
     Factor,
     Images,
@@ -312,7 +312,7 @@ def seal(  # noqa: PLR0913 (a verb)
     factor: Factor = 3.0,
     seed: Seed = 0,
     allow: Allow = "",
-    power: PowerOption = Effort.FAST,
+    power: PowerOption = Power.FAST,
     neighbours: NeighbourCount = 0,
     workers: MakerCount = None,
     ray: RayAddress = None,
