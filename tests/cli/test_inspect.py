@@ -5,8 +5,11 @@ import pytest
 import sealed
 from PIL import Image
 
+from modelseal.cli.console import Paper
+from modelseal.cli.render import show_inspection
 from modelseal.domain import Domain
 from modelseal.fingerprint.codec import write
+from modelseal.fingerprint.record import Limit
 
 IMAGES = Domain(shape=(3, 4, 5))
 
@@ -15,7 +18,7 @@ def test_an_inspection_says_what_the_fingerprint_is_for(seal_file, run):
     seal_file()
     result = run("inspect", "out.seal")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "for: inputs of shape 2 x 3 from 0 to 1 on 256 levels\n" in result.stdout
+    assert "inputs: shape 2 x 3 from 0 to 1 on 256 levels\n" in result.stdout
     assert "samples: 3\n" in result.stdout
 
 
@@ -76,3 +79,84 @@ def test_samples_that_are_no_images_cannot_be_written_as_images(folder, run):
     assert (result.exit_code, result.stdout) == (2, "")
     assert "only 8-bit images of one or three channels" in result.stderr
     assert not (folder / "pictures").exists()
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+
+
+def rows(text):
+    """The cells of a table's rows, without its heading."""
+    return [
+        [cell.strip() for cell in line.strip("│").split("│")]
+        for line in text.splitlines()
+        if line.startswith("│")
+    ]
+
+
+def test_an_inspection_has_one_line_for_each_fact(seal_file, run):
+    seal_file(names=("ant", "bee", "cat", "dog", "elk"))
+    facts = dict(line.split(": ", 1) for line in run("inspect", "out.seal").stdout.splitlines())
+    assert facts["inputs"] == "shape 2 x 3 from 0 to 1 on 256 levels"
+    assert facts["classes"] == "5: ant, bee, cat, dog, elk"
+    assert facts["parameters"] == "margin 0.001, search lattice, tie 3"
+    assert facts["margins"] == "0.5 to 1, median 0.75"
+    assert facts["weights"] == f"sha256:{'0123456789abcdef' * 4}"
+    assert facts["power"] == "not measured"
+    assert {"shown", "samples", "method", "moves", "PSNR", "variants", "false alarms"} < set(facts)
+
+
+def test_variants_that_could_not_be_tried_are_no_setting(seal_file, run):
+    seal_file(origin=sealed.origin(parameters={"margin": 0.001, "skipped": "nnpack, compile"}))
+    lines = run("inspect", "out.seal").stdout.splitlines()
+    assert lines[lines.index("variants: batch 7, threads 2") + 1] == "not tried: nnpack, compile"
+    assert "parameters: margin 0.001" in lines
+
+
+def test_what_was_never_measured_is_said_so(seal_file, run):
+    seal_file(origin=sealed.origin(harmless_answers=0, variants=()))
+    lines = run("inspect", "out.seal").stdout.splitlines()
+    assert {"false alarms: not measured", "classes: 5, without names", "variants: none"} < set(
+        lines
+    )
+
+
+def test_an_inspection_ends_with_a_table_of_what_was_noticed(seal_file, run):
+    seal_file(power=sealed.LIMITS)
+    assert rows(run("inspect", "out.seal").stdout) == [
+        ["Gaussian noise", "2^-14 of each layer's spread", "20 of 20", "86.0 % or more"],
+        ["a flipped sign bit", "", "17 of 20", "65.6 % or more"],
+        ["pruning", "2^-1 of all weights", "0 of 1", "the only one"],
+        ["rounded to bfloat16", "", "1 of 1", "the only one"],
+    ]
+
+
+def test_nothing_in_a_file_controls_the_terminal_through_its_power(seal_file, run):
+    limit = Limit(family="\x1b[2Ja[b]", unit="\x1b[3J", level=1.0, noticed=1, draws=2)
+    seal_file(power=(limit,))
+    out = run("inspect", "out.seal").stdout
+    assert "\x1b" not in out
+    assert r"\x1b[2Ja[b]" in out
+
+
+@pytest.mark.parametrize(
+    ("noticed", "told"), [(20, "86.0 % or more"), (19, "78.3 % or more"), (0, "0.0 % or more")]
+)
+def test_a_lower_bound_is_never_rounded_up(seal_file, run, noticed, told):
+    seal_file(power=(Limit(family="a", unit="u", level=1.0, noticed=noticed, draws=20),))
+    assert rows(run("inspect", "out.seal").stdout)[0][-1] == told
+
+
+def test_an_inspection_is_grouped_and_fits_a_terminal(capsys, terminal):
+    show_inspection(Paper(), sealed.fingerprint(power=sealed.LIMITS))
+    out = capsys.readouterr().out
+    plain = out.replace("\x1b[1m", "").replace("\x1b[0m", "")
+    assert out != plain
+    assert max(map(len, plain.splitlines())) <= 60
+    assert [line for line in plain.splitlines() if line[:1].isalpha()] == [
+        *("What it is for", "How it was made", "What it tolerates", "What it notices"),
+    ]

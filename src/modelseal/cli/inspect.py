@@ -20,7 +20,7 @@ def inspect(
         emit,
         read_fingerprint,
     )
-    from modelseal.cli.render import tell_inspection
+    from modelseal.cli.render import show_inspection
     from modelseal.models.images import write_images
 
     check_document(json, inputs=[each for each in (fingerprint, key, passphrase_file) if each])
@@ -29,6 +29,6 @@ def inspect(
         files = write_images(images, sealed.samples, sealed.domain)
         complain(f"{len(files)} samples are in {images}; they are secret, as the fingerprint is")
     if json != STANDARD_OUTPUT:
-        tell_inspection(Paper(), sealed)
+        show_inspection(Paper(), sealed)
     if json is not None:
         emit(inspection_document(sealed, file=fingerprint), json)

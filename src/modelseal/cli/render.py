@@ -197,64 +197,100 @@ def answered(entry: Evidence) -> str:
     return entry.reason or entry.shown
 
 
-def tell_inspection(paper: Paper, fingerprint: Fingerprint) -> None:
+def show_inspection(paper: Paper, fingerprint: Fingerprint) -> None:
     """Writes what a fingerprint is for and how it was made; never what its samples are."""
-    tell_facts(paper, facts(fingerprint))
+    for heading, facts in list_facts(fingerprint).items():
+        if paper.is_terminal:
+            paper.write(heading, style="bold")
+        show_facts(paper, facts)
     if fingerprint.power:
-        tell_limits(paper, fingerprint.power)
+        if paper.is_terminal:
+            paper.write("What it notices", style="bold")
+        show_limits(paper, fingerprint.power)
 
 
-def tell_facts(paper: Paper, known: Mapping[str, str]) -> None:
+def show_facts(paper: Paper, facts: Mapping[str, str]) -> None:
     """Writes facts by name, in two columns on a terminal and a line each elsewhere."""
     if not paper.is_terminal:
-        for name, value in known.items():
+        for name, value in facts.items():
             paper.write(f"{name}: {value}")
         return
-    table = Table.grid(padding=(0, 2))
-    for name, value in known.items():
-        table.add_row(Text(name, "bold"), Text(plain(value)))
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=14)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(f"  {name}", Text(plain(value)))
     paper.print(table)
 
 
-def tell_limits(paper: Paper, limits: Sequence[Limit]) -> None:
+def show_limits(paper: Paper, limits: Sequence[Limit]) -> None:
     """Writes a table of the smallest change of each family that was noticed at sealing."""
     table = Table("change", "from", "noticed", "share, at 95 % confidence")
     for limit in limits:
         level = "" if limit.level is None else f"{tell_level(limit.level)} {limit.unit}"
         count = f"{limit.noticed} of {limit.draws}"
-        share = "the only one" if limit.fixed else f"{floored(limit.at_least)} or more"
+        share = "the only one" if limit.fixed else f"{_round_down(limit.at_least)} or more"
         table.add_row(*(Text(plain(each)) for each in (limit.family, level, count, share)))
     paper.print(table)
 
 
-def floored(share: float) -> str:
+def list_facts(fingerprint: Fingerprint) -> dict[str, dict[str, str]]:
+    """What can be said of a fingerprint, by heading and name."""
+    origin, domain = fingerprint.origin, fingerprint.domain
+    names = f": {', '.join(fingerprint.names)}" if fingerprint.names else ", without names"
+    settings = {name: value for name, value in origin.parameters.items() if name != SKIPPED}
+    return {
+        "What it is for": {
+            "inputs": tell_domain(domain).removeprefix("inputs of "),
+            "classes": f"{fingerprint.classes}{names}",
+            "shown": str(fingerprint.spec),
+            "samples": str(len(fingerprint)),
+            "weights": origin.weights_digest,
+        },
+        "How it was made": {
+            "method": f"{origin.method}, seed {origin.seed}",
+            "parameters": _join_pairs(settings),
+            "packages": _join_pairs(origin.packages),
+            "made": origin.created,
+        },
+        "What it tolerates": {
+            "variants": ", ".join(origin.variants) or "none",
+            **not_tried(fingerprint),
+            "margins": _spread(fingerprint.margins),
+            "moves": f"{_spread(fingerprint.moves)}; margins are at least "
+            f"{fingerprint.factor:g} times as large",
+            "PSNR": f"{_spread(fingerprint.psnr)}, in dB",
+            "false alarms": _describe_alarms(fingerprint),
+            "power": "see below" if fingerprint.power else "not measured",
+        },
+        **_list_enrolment(fingerprint),
+    }
+
+
+def _list_enrolment(fingerprint: Fingerprint) -> dict[str, dict[str, str]]:
+    facts = dict(enrolment_facts(fingerprint))
+    return {"What was enrolled": facts} if facts else {}
+
+
+def _describe_alarms(fingerprint: Fingerprint) -> str:
+    answers = fingerprint.origin.harmless_answers
+    if not answers:
+        return "not measured"
+    bound = f"{fingerprint.false_alarm_bound:.2g} for variants like those tried"
+    return f"none in {answers} harmless answers; rule-of-three bound {bound}"
+
+
+def _round_down(share: float) -> str:
     """A lower bound as a percentage, never rounded up."""
     return f"{floor(1000 * share) / 10:.1f} %"
 
 
-def facts(fingerprint: Fingerprint) -> Mapping[str, str]:
-    """What can be said of a fingerprint, by name."""
-    origin = fingerprint.origin
-    settings = {name: value for name, value in origin.parameters.items() if name != SKIPPED}
-    return {
-        "for": tell_domain(fingerprint.domain),
-        "classes": tell_classes(fingerprint),
-        "shown": str(fingerprint.spec),
-        "samples": str(len(fingerprint)),
-        "method": f"{origin.method}, seed {origin.seed}",
-        "parameters": pairs(settings),
-        "margins": spread(fingerprint.margins),
-        "moves": f"{spread(fingerprint.moves)}; a margin is at least {fingerprint.factor:g} moves",
-        "PSNR": f"{spread(fingerprint.psnr)}, in dB",
-        "variants": ", ".join(origin.variants) or "none",
-        **not_tried(fingerprint),
-        "false alarms": tell_alarms(fingerprint),
-        "power": "as in the table" if fingerprint.power else "never measured",
-        "weights": origin.weights_digest,
-        "packages": pairs(origin.packages),
-        "made": origin.created,
-        **enrolment_facts(fingerprint),
-    }
+def _join_pairs(values: Mapping[str, str | int | float]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _spread(values: PerInput) -> str:
+    return f"{values.min():.3g} to {values.max():.3g}, median {np.median(values):.3g}"
 
 
 def tell_domain(domain: Domain) -> str:
@@ -265,35 +301,10 @@ def tell_domain(domain: Domain) -> str:
     return f"inputs of shape {shape} from {low:g} to {high:g} {levels}"
 
 
-def tell_classes(fingerprint: Fingerprint) -> str:
-    """How many classes there are, and their names."""
-    names = f": {', '.join(fingerprint.names)}" if fingerprint.names else ", without names"
-    return f"{fingerprint.classes}{names}"
-
-
-def tell_alarms(fingerprint: Fingerprint) -> str:
-    """What is known of how often a harmless difference raises an alarm."""
-    answers = fingerprint.origin.harmless_answers
-    if not answers:
-        return "never measured"
-    bound = f"{fingerprint.false_alarm_bound:.2g} for re-hostings like those tried"
-    return f"none in {answers} harmless answers; rule-of-three bound {bound}"
-
-
 def not_tried(fingerprint: Fingerprint) -> Mapping[str, str]:
     """The harmless variants that could not be tried, by what they are called; empty if none."""
     skipped = fingerprint.origin.parameters.get(SKIPPED)
     return {} if skipped is None else {"not tried": str(skipped)}
-
-
-def pairs(values: Mapping[str, str | int | float]) -> str:
-    """Names and values in one line."""
-    return ", ".join(f"{name} {value}" for name, value in values.items())
-
-
-def spread(values: PerInput) -> str:
-    """The smallest, the middle and the largest value in one line."""
-    return f"{values.min():.3g} to {values.max():.3g}, median {np.median(values):.3g}"
 
 
 def tell_made(paper: Paper, fingerprint: Fingerprint, *, file: Path, chosen: str) -> None:

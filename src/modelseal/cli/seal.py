@@ -12,7 +12,6 @@ from modelseal.cli.opening import require_torch
 from modelseal.cli.options import (
     Allow,
     Candidates,
-    Power,
     EncryptTo,
     Factor,
     Images,
@@ -25,6 +24,7 @@ from modelseal.cli.options import (
     NeighbourCount,
     Output,
     PerCheck,
+    Power,
     PowerOption,
     RayAddress,
     Rule,
