@@ -1,8 +1,8 @@
 import pytest
 
+from modelseal import sealing
 from modelseal.cli import options
 from modelseal.outputs.answers import Kind
-from modelseal import sealing
 
 
 @pytest.mark.parametrize("name", ["Method"])
