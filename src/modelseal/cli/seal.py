@@ -24,10 +24,8 @@ from modelseal.cli.options import (
     NeighbourCount,
     Output,
     PerCheck,
-    Power,
     PowerOption,
     RayAddress,
-    Rule,
     RuleOption,
     Samples,
     Seed,
@@ -36,6 +34,7 @@ from modelseal.cli.options import (
     TimeLimit,
     Verbose,
 )
+from modelseal.enums import Power, Rule
 from modelseal.errors import BadFileError, InvalidArgumentError, SealingError
 from modelseal.files import beside
 from modelseal.outputs.specs import parse_spec

@@ -8,11 +8,11 @@ from modelseal.cli.options import (
     Layers,
     ModelFile,
     Output,
-    Rule,
     RuleOption,
     Samples,
     Seed,
 )
+from modelseal.enums import Rule
 
 
 def select(  # noqa: PLR0913 (a verb)
