@@ -1,5 +1,6 @@
 """What a valid input is."""
 
+import io
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
@@ -150,3 +151,14 @@ class Domain:
             )
         if not self.levels and not self.contains(codes).all():
             raise InvalidArgumentError(f"inputs need values within {list(self.bounds)}")
+
+
+def encode_png(code: Codes) -> bytes:
+    """The levels of one 8-bit image as a PNG file: rows and columns, channels first if any."""
+    from PIL import Image
+
+    planes = code.reshape(-1, *code.shape[-2:])
+    pixels = planes[0] if len(planes) == 1 else planes.transpose(1, 2, 0)
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, format="PNG")
+    return file.getvalue()

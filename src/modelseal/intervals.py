@@ -1,32 +1,25 @@
-"""How sure a counted share is."""
+"""How sure a counted share is: the intervals of Wilson and of Clopper and Pearson."""
 
 from dataclasses import dataclass
 from enum import Enum
-from math import sqrt
+from math import exp, lgamma, log, log1p, sqrt
 from statistics import NormalDist
-
-import numpy as np
 
 from modelseal.errors import InvalidArgumentError
 
 CONFIDENCE = 0.95
-"""Of every interval and bound."""
+"""Of every interval, and of every bound for which nothing else is said."""
 
 HALVINGS = 60
 """Halving [0, 1] this often leaves nothing that a float64 could tell apart."""
 
+# What is smaller, in shares of a sum, is lost when a float64 is added to it.
+_NEGLIGIBLE = 1e-17
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
-    """A counted share with its 95 % Wilson interval.
-
-    Args:
-        part: How many counted.
-        whole: Of how many, from 1.
-        value: `part / whole`.
-        low: The lower end of the interval.
-        high: The upper end of the interval.
-    """
+    """A counted share `value`, which is `part / whole`, with its 95 % Wilson interval."""
 
     part: int
     whole: int
@@ -46,12 +39,7 @@ class BoundRule(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bound:
-    """What a share is at most, at 95 % confidence, one-sided.
-
-    Args:
-        value: The bound.
-        rule: Where it comes from.
-    """
+    """What a share is at most, at 95 % confidence, one-sided, and where that comes from."""
 
     value: float
     rule: BoundRule
@@ -59,9 +47,6 @@ class Bound:
 
 def measure(part: int, whole: int) -> Share:
     """A share with its interval.
-
-    Raises:
-        InvalidArgumentError: It is no share of anything.
 
     Examples:
         >>> measure(1, 4).value
@@ -77,11 +62,8 @@ def wilson(part: int, whole: int) -> tuple[float, float]:
     With p = part / n and z the normal quantile, its ends are
     (p + z²/2n ± z √(p(1 - p)/n + z²/4n²)) / (1 + z²/n). It stays within [0, 1] and has a width
     even where p is 0 or 1.
-
-    Raises:
-        InvalidArgumentError: It is no share of anything.
     """
-    check(part, whole)
+    _check(part, whole)
     z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
     share, square = part / whole, z * z / whole
     middle = share + square / 2
@@ -93,49 +75,63 @@ def wilson(part: int, whole: int) -> tuple[float, float]:
 
 
 def bound_above(part: int, whole: int) -> Bound:
-    """The exact one-sided 95 % upper bound of a share.
+    """The one-sided 95 % upper bound of a share; of nothing counted it is the rule of three.
 
-    Of nothing counted it is the rule of three, 3 / whole: a little more than the exact
-    1 - 0.05^(1 / whole), since -ln 0.05 is 2.996. Else it is the bound of Clopper and Pearson
-    (1934), found by halving.
-
-    Raises:
-        InvalidArgumentError: It is no share of anything.
+    That is a little more than the exact 1 - 0.05^(1 / whole), since -ln 0.05 is 2.996.
     """
-    check(part, whole)
+    _check(part, whole)
     if part == 0:
         return Bound(value=min(1.0, 3 / whole), rule=BoundRule.THREE)
+    return Bound(value=upper_bound(part, whole), rule=BoundRule.CLOPPER_PEARSON)
+
+
+def upper_bound(part: int, whole: int, *, risk: float = 1 - CONFIDENCE) -> float:
+    """The exact upper bound of Clopper and Pearson (1934) on a probability.
+
+    It is the p at which so few or fewer would be counted with a probability of `risk`, below 1/2:
+    P(Bin(whole, p) ≤ part) = risk. A true p is above it with at most that probability.
+
+    Examples:
+        >>> round(upper_bound(0, 30), 4)
+        0.095
+    """
+    _check(part, whole)
+    if part == whole:
+        return 1.0
+    if not part:
+        return 1 - exp(log(risk) / whole)
     low, high = part / whole, 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        if tail(part, whole, middle) > 1 - CONFIDENCE:
-            low = middle
-        else:
-            high = middle
-    return Bound(value=high, rule=BoundRule.CLOPPER_PEARSON)
+        rare = middle == 1 or tail(whole - part, whole, 1 - middle) <= risk
+        low, high = (low, middle) if rare else (middle, high)
+    # The upper end, so that rounding makes no bound too low.
+    return high
 
 
-def tail(part: int, whole: int, share: float) -> float:
-    """How probable it is that `part` or fewer of `whole` are counted, where each is by `share`.
+def lower_bound(part: int, whole: int) -> float:
+    """The exact 95 % lower bound of Clopper and Pearson on a probability."""
+    return 1 - upper_bound(whole - part, whole)
 
-    Σ_{k ≤ part} C(whole, k) share^k (1 - share)^(whole - k), by logarithms.
+
+def tail(count: int, draws: int, share: float) -> float:
+    """The chance that `count` or more of independent draws succeed, if a share of all does.
+
+    Σ_{k ≥ count} n! / (k! (n - k)!) p^k (1 - p)^(n - k). The count is at least what is expected:
+    from there on each term is smaller than the last.
     """
-    if share >= 1:
-        return float(part >= whole)
-    counts = np.arange(1, part + 1)
-    ways = np.concatenate([[0.0], np.cumsum(np.log((whole - counts + 1) / counts))])
-    counts = np.arange(part + 1)
-    logs = ways + counts * np.log(share) + (whole - counts) * np.log1p(-share)
-    return float(np.exp(logs).sum())
+    ways = lgamma(draws + 1) - lgamma(count + 1) - lgamma(draws - count + 1)
+    term = exp(ways + count * log(share) + (draws - count) * log1p(-share))
+    total, number = 0.0, count
+    while term > total * _NEGLIGIBLE:
+        total += term
+        term *= (draws - number) / (number + 1) * share / (1 - share)
+        number += 1
+    return total
 
 
-def check(part: int, whole: int) -> None:
-    """Makes sure that it is a share of something.
-
-    Raises:
-        InvalidArgumentError: It is not.
-    """
+def _check(part: int, whole: int) -> None:
     if not 0 <= part <= whole or whole < 1:
         raise InvalidArgumentError(
-            f"a share needs 0 to n of n, with n from 1, but is {part} of {whole}"
+            f"expected 0 to n of n, with n from 1, got {part} of {whole}", field="part"
         )

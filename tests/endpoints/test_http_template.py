@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from certificates import tls_server, write_certificate
 
-from modelseal.domain import Domain
+from modelseal.domain import Domain, encode_png
 from modelseal.endpoints.auth import Access
-from modelseal.endpoints.encoding import Form, Sending, Unit, to_png
+from modelseal.endpoints.encoding import Form, Sending, Unit
 from modelseal.endpoints.http import HttpEndpoint
 from modelseal.endpoints.responses import AnswerMapping, Labelling, Rows
 from modelseal.endpoints.template import Carrier, Template
@@ -58,7 +58,7 @@ def test_one_input_is_asked_at_a_time_where_the_template_takes_one(endpoint, can
         mapping={"select": "label", "rows": Rows.ONE},
     )
     assert asked.ask(CODES).labels.tolist() == [[2], [2]]
-    assert [body for *_, body in canned.asked] == [to_png(code) for code in CODES]
+    assert [body for *_, body in canned.asked] == [encode_png(code) for code in CODES]
 
 
 def test_headers_of_the_user_are_sent_with_every_request(endpoint, canned, reply):

@@ -5,8 +5,7 @@ from base64 import b64encode
 import numpy as np
 import pytest
 
-from modelseal.domain import Domain
-from modelseal.endpoints.encoding import to_png
+from modelseal.domain import Domain, encode_png
 from modelseal.endpoints.factory import Patience, Served, is_short, prepare, prepare_short
 from modelseal.endpoints.http import HttpEndpoint
 from modelseal.endpoints.oip.grpc_client import OipGrpcEndpoint
@@ -62,7 +61,7 @@ def test_everything_that_a_file_says_is_done(declared, canned, reply, tmp_path):
     shown = endpoint.ask(CODES)
     assert (shown.labels.tolist(), shown.values.tolist()) == ([[1, 0]] * 2, [[0.75, 0.25]] * 2)
     bodies = [json.loads(body) for *_, body in canned.asked]
-    pictures = [b64encode(to_png(code)).decode() for code in CODES]
+    pictures = [b64encode(encode_png(code)).decode() for code in CODES]
     assert bodies == [{"image": {"b64": picture}} for picture in pictures]
     headers = canned.asked[0][2]
     assert (headers["Host"], headers["Authorization"]) == ("model.example", "Bearer abcd")

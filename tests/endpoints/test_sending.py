@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from modelseal.domain import Domain
-from modelseal.endpoints.encoding import Channels, Form, Sending, Unit, as_json, to_png
+from modelseal.domain import Domain, encode_png
+from modelseal.endpoints.encoding import Channels, Form, Sending, Unit, as_json
 from modelseal.errors import InvalidArgumentError
 
 IMAGE = Domain(shape=(3, 2, 4), bounds=(-1.0, 1.0))
@@ -42,7 +42,7 @@ def test_a_png_file_holds_every_level_exactly(shape, seed):
             pixels = np.asarray(opened)
         back = pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels.reshape(shape)
         assert np.array_equal(back, code)
-    assert to_png(codes[0]).startswith(b"\x89PNG")
+    assert encode_png(codes[0]).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from email import message_from_bytes, policy
 import numpy as np
 import pytest
 
-from modelseal.domain import Domain
-from modelseal.endpoints.encoding import Form, Sending, Unit, to_png
+from modelseal.domain import Domain, encode_png
+from modelseal.endpoints.encoding import Form, Sending, Unit
 from modelseal.endpoints.template import Carrier, Template, marks
 from modelseal.errors import InvalidArgumentError
 
@@ -35,7 +35,7 @@ def test_inputs_stand_in_the_place_of_the_placeholder(text, size, body):
 def test_bytes_are_base64_also_within_a_longer_string():
     text = '{"image": "data:image/png;base64,$input"}'
     message = Template(sending=PNG, text=text).render(CODES)
-    wanted = f"data:image/png;base64,{b64encode(to_png(CODES[0])).decode()}"
+    wanted = f"data:image/png;base64,{b64encode(encode_png(CODES[0])).decode()}"
     assert json.loads(message.body) == {"image": wanted}
 
 
@@ -43,7 +43,7 @@ def test_a_body_is_the_input_itself():
     template = Template(sending=PNG, carrier=Carrier.BODY)
     message = template.render(CODES[:1])
     assert (template.size, message.content_type) == (1, "image/png")
-    assert message.body == to_png(CODES[0])
+    assert message.body == encode_png(CODES[0])
     raw = Sending(domain=DOMAIN, form=Form.BYTES)
     sent = Template(sending=raw, carrier=Carrier.BODY).render(CODES[:1])
     assert sent.content_type == "application/octet-stream"
@@ -60,7 +60,7 @@ def test_a_form_holds_one_file_that_a_stranger_can_read():
     assert part.get_content_type() == "image/png"
     assert part.get_param("name", header="content-disposition") == "picture"
     assert part.get_filename() == "image.png"
-    assert part.get_payload(decode=True) == to_png(CODES[0])
+    assert part.get_payload(decode=True) == encode_png(CODES[0])
     assert template.size == 1
 
 

@@ -1,17 +1,11 @@
 import math
-from fractions import Fraction
 
 import pytest
 import sealed
-from hypothesis import given
-from hypothesis import strategies as st
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.record import (
     Limit,
-    log_chance,
-    lower_bound,
-    tail,
     tell_level,
     tell_power,
 )
@@ -19,15 +13,6 @@ from modelseal.fingerprint.record import (
 
 def made(**changes):
     return Limit(**{"family": "noise", "noticed": 20, "draws": 20, **changes})
-
-
-def exact_tail(count, draws, share):
-    """The chance of so many successes or more, in fractions."""
-    share = Fraction(share)
-    return sum(
-        math.comb(draws, number) * share**number * (1 - share) ** (draws - number)
-        for number in range(count, draws + 1)
-    )
 
 
 @pytest.mark.parametrize(
@@ -53,15 +38,6 @@ def test_a_limit_that_could_not_be_true_is_refused_with_its_field(changes, probl
         made(**changes)
 
 
-@given(st.data(), st.integers(1, 60))
-def test_below_the_bound_so_many_would_be_noticed_in_less_than_5_per_cent_of_cases(data, draws):
-    noticed = data.draw(st.integers(1, draws))
-    bound = lower_bound(noticed, draws)
-    assert 0 <= bound - made(noticed=noticed, draws=draws).at_least < 1e-6
-    assert 0 < bound < noticed / draws
-    assert float(exact_tail(noticed, draws, bound)) == pytest.approx(0.05, rel=1e-9)
-
-
 @pytest.mark.parametrize(("draws", "enough"), [(20, False), (58, False), (59, True), (60, True)])
 def test_a_power_of_95_per_cent_takes_59_draws_without_a_miss(draws, enough):
     assert (made(noticed=draws, draws=draws).at_least >= 0.95) is enough
@@ -69,28 +45,12 @@ def test_a_power_of_95_per_cent_takes_59_draws_without_a_miss(draws, enough):
 
 def test_twenty_of_twenty_are_86_per_cent_and_none_is_nothing():
     assert made().at_least == 0.860891
-    assert lower_bound(20, 20) == pytest.approx(0.05 ** (1 / 20))
     assert made(noticed=0).at_least == 0
 
 
 @pytest.mark.parametrize("noticed", [0, 1])
 def test_a_change_without_chance_is_noticed_or_is_not(noticed):
     assert made(noticed=noticed, draws=1, fixed=True).at_least == noticed
-
-
-def test_the_most_draws_that_a_file_may_state_are_bounded_by_hand():
-    bound = lower_bound(9_000, 10_000)
-    assert 0.894 < bound < 0.896
-    assert tail(9_000, 10_000, bound) == pytest.approx(0.05, rel=1e-6)
-    # Of one draw in many the bound is that of the first one: (1 - share)^n is 95 %.
-    assert lower_bound(1, 10_000) == pytest.approx(1 - 0.95 ** (1 / 10_000), rel=1e-9)
-
-
-@given(st.integers(1, 40), st.data(), st.floats(0.01, 0.99))
-def test_a_binomial_chance_is_that_of_counting(draws, data, share):
-    number = data.draw(st.integers(0, draws))
-    slow = float(exact_tail(number, draws, share) - exact_tail(number + 1, draws, share))
-    assert math.exp(log_chance(number, draws, share)) == pytest.approx(slow, rel=1e-9)
 
 
 @pytest.mark.parametrize(

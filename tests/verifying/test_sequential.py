@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from scipy.stats import beta, binom
 
 from modelseal.errors import InvalidArgumentError
+from modelseal.intervals import upper_bound
 from modelseal.verification.e_process import (
     HALF,
     average,
-    bound_above,
     bound_all,
     estimate,
     from_log,
@@ -30,13 +30,13 @@ def test_bounds_are_those_of_clopper_and_pearson(asked, risk):
         if differing > asked:
             continue
         wanted = 1.0 if differing == asked else beta.ppf(1 - risk, differing + 1, asked - differing)
-        assert bound_above(differing, asked, risk=risk) == pytest.approx(wanted, rel=1e-6)
+        assert upper_bound(differing, asked, risk=risk) == pytest.approx(wanted, rel=1e-6)
 
 
 @pytest.mark.parametrize("asked", [8, 30])
 def test_a_bound_is_too_low_no_more_often_than_its_risk_for_any_probability(asked):
     counts = np.arange(asked + 1)
-    bounds = np.array([bound_above(int(count), asked, risk=0.05) for count in counts])
+    bounds = np.array([upper_bound(int(count), asked, risk=0.05) for count in counts])
     for p in np.linspace(0.01, 0.99, 99):
         assert binom.pmf(counts, asked, p)[bounds < p].sum() <= 0.05 + 1e-12
 
@@ -70,8 +70,8 @@ def multinomial(counts, shares):
 def test_many_samples_share_the_risk():
     (alone,) = bound_all(np.array([1]), 30, risk=0.01, samples=1)
     shared = bound_all(np.array([1, 0, 1]), 30, risk=0.01, samples=10)
-    assert alone == bound_above(1, 30, risk=0.005)
-    assert shared.tolist() == [bound_above(count, 30, risk=0.0005) for count in (1, 0, 1)]
+    assert alone == upper_bound(1, 30, risk=0.005)
+    assert shared.tolist() == [upper_bound(count, 30, risk=0.0005) for count in (1, 0, 1)]
 
 
 def alarm(answers, bound):

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from modelseal.domain import Domain
+from modelseal.domain import Domain, encode_png
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.runtime.inference import Inputs, run_network
 from modelseal.types import Array, Codes, Scores
@@ -103,10 +103,7 @@ def check_picture(domain: Domain) -> None:
 def send_png(code: Array) -> Array:
     """Writes and reads one input as a PNG file."""
     pixels = code.reshape(-1, *code.shape[-2:]).transpose(1, 2, 0)
-    plain = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(plain)).save(file, format="PNG")
-    with Image.open(io.BytesIO(file.getvalue()), formats=("PNG",)) as opened:
+    with Image.open(io.BytesIO(encode_png(code)), formats=("PNG",)) as opened:
         read = np.array(opened).reshape(pixels.shape)
     return cast(Array, read.transpose(2, 0, 1).reshape(code.shape))
 

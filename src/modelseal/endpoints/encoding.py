@@ -1,6 +1,5 @@
 """How an input travels: as a nested or flat list, as a PNG, or as bytes."""
 
-import io
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +7,8 @@ from enum import Enum
 from typing import TypeAlias, cast
 
 import numpy as np
-from PIL import Image
 
-from modelseal.domain import Domain
+from modelseal.domain import Domain, encode_png
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.types import Array, Codes
 
@@ -81,7 +79,7 @@ class Sending:
         """
         values = self.domain.decode(codes)
         if self.form is Form.PNG:
-            return [to_png(code) for code in codes]
+            return [encode_png(code) for code in codes]
         numbers = codes if self.unit is Unit.LEVELS else values
         return [self.item(row) for row in self.arrange(numbers)]
 
@@ -110,15 +108,6 @@ def check_picture(domain: Domain) -> None:
         "a PNG file needs 256 levels and one or three channels, "
         f"but inputs have shape {list(domain.shape)} and {domain.levels} levels"
     )
-
-
-def to_png(code: Array) -> bytes:
-    """The levels of one 8-bit image as the content of a PNG file."""
-    pixels = code.reshape(-1, *code.shape[-2:]).transpose(1, 2, 0)
-    plain = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(plain)).save(file, format="PNG")
-    return file.getvalue()
 
 
 def as_json(items: Sequence[Item]) -> list[object]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, floor, frexp, isfinite, lgamma, log, log1p
+from math import floor, frexp, isfinite
 from typing import TypeAlias
 
 import numpy as np
@@ -25,6 +25,7 @@ from modelseal.fingerprint.checks import (
     check_text,
     check_texts,
 )
+from modelseal.intervals import lower_bound
 from modelseal.outputs.answers import Answers
 from modelseal.outputs.specs import OutputSpec
 from modelseal.types import Array, Codes, PerInput
@@ -163,14 +164,6 @@ def check_neighbours(neighbours: Array, samples: Codes, domain: Domain) -> None:
 MAX_DRAWS = 10_000
 """More copies than anybody makes; a bound keeps a hostile file from asking for time."""
 
-CONFIDENCE = 0.95
-"""How sure it is that a share is at least its lower bound."""
-
-# Halving an interval within [0, 1] so often comes to the last digit of a float64.
-HALVINGS = 60
-# What is smaller, in shares of a sum, is lost when a float64 is added to it.
-NEGLIGIBLE = 1e-17
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limit:
@@ -259,37 +252,6 @@ def tell_power(limits: Sequence[Limit]) -> str:
     groups = {"": every, "in part: ": part, "not: ": never}
     told = (head + ", ".join(map(str, group)) for head, group in groups.items() if group)
     return "; ".join(told)
-
-
-def lower_bound(noticed: int, draws: int) -> float:
-    """The share at which so many or more of the draws would be noticed in 5 % of cases."""
-    if noticed == draws:
-        return float((1 - CONFIDENCE) ** (1 / draws))
-    low, high = 0.0, noticed / draws
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        rare = tail(noticed, draws, middle) <= 1 - CONFIDENCE
-        low, high = (middle, high) if rare else (low, middle)
-    return low
-
-
-def tail(count: int, draws: int, share: float) -> float:
-    """The chance that `count` or more of independent draws succeed, if a share of all does.
-
-    The count is at least what is expected: from there on each term is smaller than the last.
-    """
-    term, total, number = exp(log_chance(count, draws, share)), 0.0, count
-    while term > total * NEGLIGIBLE:
-        total += term
-        term *= (draws - number) / (number + 1) * share / (1 - share)
-        number += 1
-    return total
-
-
-def log_chance(number: int, draws: int, share: float) -> float:
-    """The logarithm of the binomial chance n! / (k! (n - k)!) p^k (1 - p)^(n - k)."""
-    ways = lgamma(draws + 1) - lgamma(number + 1) - lgamma(draws - number + 1)
-    return ways + number * log(share) + (draws - number) * log1p(-share)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

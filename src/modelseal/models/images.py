@@ -3,7 +3,6 @@
 This module needs no torch: looking into a fingerprint uses it too.
 """
 
-import io
 import lzma
 import struct
 import warnings
@@ -15,7 +14,7 @@ from typing import cast
 import numpy as np
 from PIL import Image, ImageOps
 
-from modelseal.domain import Domain
+from modelseal.domain import Domain, encode_png
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.files import explain, write_atomically
 from modelseal.types import Array, Codes
@@ -105,7 +104,7 @@ def write_images(folder: Path, codes: Codes, domain: Domain) -> tuple[Path, ...]
             f"but inputs have shape {list(domain.shape)} and {domain.levels} levels"
         )
     domain.check(codes)
-    files = {folder / f"{row:03}.png": _png(code) for row, code in enumerate(codes)}
+    files = {folder / f"{row:03}.png": encode_png(code) for row, code in enumerate(codes)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
@@ -241,11 +240,3 @@ def _channels(domain: Domain) -> int | None:
 
 def _channels_first(pixels: Array) -> Array:
     return pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-
-
-def _png(code: Array) -> bytes:
-    """One image as the content of a PNG file."""
-    pixels = code.transpose(1, 2, 0) if code.shape[:-2] == (3,) else code.reshape(code.shape[-2:])
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG")
-    return buffer.getvalue()

@@ -11,9 +11,9 @@ from pathlib import PurePosixPath
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
-from PIL import Image
 
 from modelseal.display import NOTHING, Table, percent
+from modelseal.domain import encode_png
 from modelseal.reports.build import lay_out
 from modelseal.reports.figures import AMPLIFIED, THUMB, amplify, render
 from modelseal.reports.style import DARK, LIGHT, Page, choose_stroke
@@ -129,10 +129,12 @@ def list_samples(outcome: Outcome, names: tuple[str, ...]) -> dict[str, bytes]:
     ):
         # The stem alone may be that of two images, one a PNG and one a JPEG.
         stem = f"samples/{folder}/{number:04}-{PurePosixPath(names[source]).stem}"
-        png, npy = io.BytesIO(), io.BytesIO()
-        Image.fromarray(as_picture(image)).save(png, format="PNG")
+        npy = io.BytesIO()
         np.save(npy, image)
-        files |= {f"{stem}.png": png.getvalue(), f"{stem}.npy": npy.getvalue()}
+        files |= {
+            f"{stem}.png": encode_png(as_picture(image).transpose(2, 0, 1)),
+            f"{stem}.npy": npy.getvalue(),
+        }
     return files
 
 

@@ -4,8 +4,7 @@ Let p be the probability that an answer to a sample is another one than the enro
 computed here is exact for any number of questions, and for any way of choosing the next one by
 the answers that came: looking early costs nothing.
 
-Sources: C. J. Clopper and E. S. Pearson, "The use of confidence or fiducial limits", Biometrika
-26 (1934); A. Wald, "Sequential tests of statistical hypotheses", Ann. Math. Stat. 16 (1945), for
+Sources: A. Wald, "Sequential tests of statistical hypotheses", Ann. Math. Stat. 16 (1945), for
 the likelihood ratio; J. Ville, "Étude critique de la notion de collectif" (1939), for the
 inequality; V. Vovk and R. Wang, "E-values", Ann. Stat. 49 (2021), for averages of e-values;
 A. Ramdas et al., "Game-theoretic statistics and safe anytime-valid inference", Stat. Sci. 38
@@ -20,7 +19,7 @@ import numpy as np
 from jaxtyping import Int
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.record import HALVINGS, tail
+from modelseal.intervals import upper_bound
 from modelseal.types import Array, PerInput
 
 Counts: TypeAlias = Int[np.ndarray, " batch"]
@@ -44,34 +43,6 @@ LEFT = (0.75, 0.5, 0.25, 0.0625, 0.0)
 TOWARDS_HALF = (0.0, 0.5)
 
 
-def bound_above(differing: int, asked: int, *, risk: float) -> float:
-    """The upper bound of Clopper and Pearson on a probability.
-
-    It is the p at which so few or fewer of the answers would differ with a probability of `risk`:
-    P(Bin(asked, p) ≤ differing) = risk. A true p is above it with at most that probability.
-
-    Args:
-        differing: How many answers differed.
-        asked: How many there were, at least 1.
-        risk: The probability of a bound that is too low, above 0 and below 1/2.
-
-    Examples:
-        >>> round(bound_above(0, 30, risk=0.05), 4)
-        0.095
-    """
-    if differing == asked:
-        return 1.0
-    if not differing:
-        return 1 - exp(log(risk) / asked)
-    low, high = differing / asked, 1.0
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        rare = middle == 1 or tail(asked - differing, asked, 1 - middle) <= risk
-        low, high = (low, middle) if rare else (middle, high)
-    # The upper end, so that rounding makes no bound too low.
-    return high
-
-
 def bound_all(differing: Counts, asked: int, *, risk: float, samples: int) -> PerInput:
     """Bounds on the p of every enrolled sample, all of which hold at once.
 
@@ -91,7 +62,7 @@ def bound_all(differing: Counts, asked: int, *, risk: float, samples: int) -> Pe
         samples: How many samples were asked at enrolment.
     """
     share = risk / (2 * samples)
-    found = {int(count): bound_above(int(count), asked, risk=share) for count in set(differing)}
+    found = {int(count): upper_bound(int(count), asked, risk=share) for count in set(differing)}
     return np.array([found[int(count)] for count in differing])
 
 
