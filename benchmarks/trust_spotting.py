@@ -16,7 +16,7 @@ import torch
 
 from changed import draws
 from cifar import DOMAIN, images, resnet
-from modelseal.endpoints.endpoint import LocalEndpoint
+from modelseal.endpoints.endpoint import CallableEndpoint
 from modelseal.evaluation.adversary.routing import (
     SharingEndpoint,
     breaking_share,
@@ -196,7 +196,7 @@ def tell_simulated(
     return figures
 
 
-def remember(sealed: Fingerprint, scores: Scores) -> LocalEndpoint:
+def remember(sealed: Fingerprint, scores: Scores) -> CallableEndpoint:
     """An endpoint that answers each sample with scores that were found before."""
     inputs = sealed.domain.decode(sealed.samples)
     known = {row.tobytes(): scores[[number]] for number, row in enumerate(inputs)}
@@ -204,7 +204,7 @@ def remember(sealed: Fingerprint, scores: Scores) -> LocalEndpoint:
     def look_up(asked: Inputs) -> Scores:
         return known[asked[0].tobytes()]
 
-    return LocalEndpoint(look_up, sealed.domain)
+    return CallableEndpoint(look_up, sealed.domain)
 
 
 def tell_routed(

@@ -13,13 +13,13 @@ import sealed
 from modelseal.cli.session import find_natural
 from modelseal.domain import Domain
 from modelseal.endpoints.endpoint_toml import PRESETS
-from modelseal.endpoints.factory import Served, prepare
+from modelseal.endpoints.factory import endpoint
 
 PAGE = (
     Path(__file__).resolve().parents[1] / "docs" / "how-to" / "ask-other-services.md"
 ).read_text("utf-8")
 DOMAIN = Domain(shape=(3, 32, 32))
-SERVED = Served(domain=DOMAIN, classes=3, names=("cat", "dog", "elk"))
+SERVED = sealed.fingerprint(domain=DOMAIN, classes=3, names=("cat", "dog", "elk"))
 
 
 def blocks(language):
@@ -28,8 +28,10 @@ def blocks(language):
 
 
 @pytest.fixture
-def place(tmp_path):
-    """A folder with all that the page's files name."""
+def place(tmp_path, monkeypatch):
+    """A folder with all that the page's files name, and the environment."""
+    monkeypatch.setenv("MODELSEAL_TOKEN", "Bearer abcd")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     (tmp_path / "names.txt").write_text("cat\ndog\nelk\n")
     (tmp_path / "token.txt").write_text("abcd\n")
     shutil.copyfile(certifi.where(), tmp_path / "ca.pem")
@@ -41,14 +43,13 @@ def place(tmp_path):
 def declare(place, block):
     path = place / "endpoint.toml"
     path.write_text(block, encoding="utf-8")
-    environment = {"MODELSEAL_TOKEN": "Bearer abcd", "AWS_DEFAULT_REGION": "eu-central-1"}
-    return prepare(path, SERVED, environment=environment)
+    return endpoint(path, SERVED)
 
 
 @pytest.mark.parametrize("block", blocks("toml"))
 def test_every_file_on_the_page_declares_an_endpoint(block, place):
-    endpoint = declare(place, block)
-    assert callable(endpoint.ask)
+    opened = declare(place, block)
+    assert callable(opened.ask)
     made = sealed.fingerprint(domain=DOMAIN, classes=3)
     natural = find_natural(str(place / "endpoint.toml"), made, check=None)
     assert (natural is not None) is ("[check]" in block)
@@ -83,7 +84,7 @@ def test_the_program_on_the_page_answers(place):
     (program,) = blocks("python")
     (place / "client.py").write_text(program)
     (block,) = [block for block in blocks("toml") if 'kind = "command"' in block]
-    endpoint = declare(place, block.replace("python3", sys.executable))
-    shown = endpoint.ask(np.zeros((2, *DOMAIN.shape), np.uint8))
+    opened = declare(place, block.replace("python3", sys.executable))
+    shown = opened.ask(np.zeros((2, *DOMAIN.shape), np.uint8))
     assert shown.values.tolist() == [[0.0, 1.0, 0.0]] * 2
-    endpoint.close()
+    opened.close()

@@ -7,8 +7,8 @@ import pytest
 import sealed
 from noisy import Noisy, other
 
-from modelseal.cli import opening
 from modelseal.domain import Domain
+from modelseal.endpoints import factory
 from modelseal.endpoints.recorded import record
 from modelseal.errors import EndpointError
 from modelseal.fingerprint.codec import read, write
@@ -23,7 +23,7 @@ def serve(monkeypatch):
 
     def begin(made, *, patch=monkeypatch, **settings):
         endpoint = Noisy(fingerprint=made, **settings)
-        patch.setattr(opening, "open_endpoint", lambda *_, **__: endpoint)
+        patch.setattr(factory, "endpoint", lambda *_, **__: endpoint)
         return endpoint
 
     return begin
@@ -222,7 +222,7 @@ def test_an_endpoint_without_answers_is_one_sentence_and_no_file(out, folder, ru
         (["out.seal", URL, "-o", "out.seal"], "this one is read as well"),
         (["out.seal", URL, "-o", "no/on.seal"], "no/on.seal: a file to write was wanted"),
         (["none.seal", URL, "-o", "on.seal"], "none.seal: cannot be read"),
-        (["out.seal", "somewhere", "-o", "on.seal"], "an endpoint is http(s)://host/v2/models"),
+        (["out.seal", "somewhere", "-o", "on.seal"], "expected http(s)://host/v2/models"),
         (["out.seal", URL, "-o", "on.seal", "--alpha", "2"], "alpha: a number above 0 and below 1"),
         (["out.seal", URL, "-o", "on.seal", "--repeats", "5"], "repeats are needed for 8 samples"),
         (

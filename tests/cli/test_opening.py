@@ -8,22 +8,21 @@ import torch
 from onnx import TensorProto, helper, save
 from torch import nn
 
-from modelseal.cli.opening import (
-    expected_kind,
-    list_files,
-    open_endpoint,
-    open_model,
-    require_torch,
-    shown_name,
-)
 from modelseal.domain import Domain
-from modelseal.endpoints.endpoint import LocalEndpoint
+from modelseal.endpoints.endpoint import CallableEndpoint
+from modelseal.endpoints.factory import (
+    endpoint,
+    endpoint_files,
+    endpoint_name,
+    expected_kind,
+    register_endpoint,
+)
 from modelseal.endpoints.oip.grpc_client import OipGrpcEndpoint
 from modelseal.endpoints.oip.rest_client import OipEndpoint
 from modelseal.endpoints.onnx import OnnxEndpoint
 from modelseal.endpoints.recorded import RecordedEndpoint
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, MissingExtraError
-from modelseal.models import loader
+from modelseal.models import score_function
 from modelseal.models.loader import Model
 from modelseal.outputs.answers import Kind
 from modelseal.outputs.specs import Probabilities, RawScores, TopLabels, TopProbabilities
@@ -61,49 +60,49 @@ def test_numbers_of_a_server_are_probabilities_where_the_fingerprint_expects_the
 ):
     made = sealed.fingerprint(spec=spec)
     assert expected_kind(made) is kind
-    endpoint = open_endpoint(address, made)
-    assert isinstance(endpoint, OipEndpoint)
-    assert (endpoint.url, endpoint.domain, endpoint.shows) == (address, made.domain, kind)
+    opened = endpoint(address, made)
+    assert isinstance(opened, OipEndpoint)
+    assert (opened.url, opened.domain, opened.shows) == (address, made.domain, kind)
 
 
 @pytest.mark.parametrize("address", ["grpc://host:8001/m", "grpcs://host:8001/m/3"])
 def test_an_address_of_grpc_is_asked_over_grpc_and_shown_as_it_is(address):
     made = sealed.fingerprint(spec=Probabilities(3))
-    endpoint = open_endpoint(address, made)
-    assert isinstance(endpoint, OipGrpcEndpoint)
-    assert (endpoint.address, endpoint.domain) == (address, made.domain)
-    assert endpoint.shows is Kind.PROBABILITIES
-    assert open_endpoint(address, made, shows=Kind.SCORES).shows is Kind.SCORES
-    assert (list_files(address), shown_name(address)) == ((), address)
+    opened = endpoint(address, made)
+    assert isinstance(opened, OipGrpcEndpoint)
+    assert (opened.address, opened.domain) == (address, made.domain)
+    assert opened.shows is Kind.PROBABILITIES
+    assert endpoint(address, made, shows=Kind.SCORES).shows is Kind.SCORES
+    assert (endpoint_files(address), endpoint_name(address)) == ((), address)
 
 
 @pytest.mark.parametrize("shows", [Kind.SCORES, Kind.PROBABILITIES])
 def test_the_user_can_say_what_the_numbers_are(shows, onnx_file):
     made = sealed.fingerprint(spec=Probabilities(3))
-    assert open_endpoint("http://host/v2/models/m", made, shows=shows).shows is shows
-    assert open_endpoint(str(onnx_file), made, shows=shows).shows is shows
+    assert endpoint("http://host/v2/models/m", made, shows=shows).shows is shows
+    assert endpoint(str(onnx_file), made, shows=shows).shows is shows
 
 
 def test_an_onnx_file_is_run(onnx_file):
     made = sealed.fingerprint(classes=6)
-    endpoint = open_endpoint(str(onnx_file), made)
-    assert isinstance(endpoint, OnnxEndpoint)
-    scores = endpoint.ask(made.samples).values
+    opened = endpoint(str(onnx_file), made)
+    assert isinstance(opened, OnnxEndpoint)
+    scores = opened.ask(made.samples).values
     assert np.array_equal(scores, made.domain.decode(made.samples).reshape(3, 6))
 
 
 def test_a_file_of_recorded_answers_is_looked_up(seal_file):
     made = seal_file()
-    endpoint = open_endpoint("answers.jsonl", made)
-    assert isinstance(endpoint, RecordedEndpoint)
-    assert np.array_equal(endpoint.ask(made.samples).labels, made.expected.labels)
+    opened = endpoint("answers.jsonl", made)
+    assert isinstance(opened, RecordedEndpoint)
+    assert np.array_equal(opened.ask(made.samples).labels, made.expected.labels)
 
 
 def test_a_model_is_built_and_run(model):
     made = sealed.fingerprint(domain=IMAGES, count=2)
-    endpoint = open_endpoint(str(model()), made)
-    assert isinstance(endpoint, LocalEndpoint)
-    assert endpoint.ask(made.samples).values.shape == (2, 5)
+    opened = endpoint(str(model()), made)
+    assert isinstance(opened, CallableEndpoint)
+    assert opened.ask(made.samples).values.shape == (2, 5)
 
 
 @pytest.mark.parametrize(
@@ -117,35 +116,33 @@ def test_a_model_is_built_and_run(model):
 )
 def test_a_model_of_other_inputs_than_the_sealed_one_is_refused(model, domain):
     made = sealed.fingerprint(domain=domain)
-    wanted = r"toml: inputs of .* were wanted, as sealed, but it takes inputs of shape 1 x 8 x 8"
-    with pytest.raises(BadFileError, match=wanted):
-        open_endpoint(str(model()), made)
+    with pytest.raises(BadFileError) as caught:
+        endpoint(str(model()), made)
+    assert caught.value.field == "input"
 
 
 @pytest.mark.parametrize("name", ["model", "x.seal", "ftp://host/v2/models/m", "", "HTTP://h"])
 def test_another_name_is_refused_with_what_would_do(name):
-    wanted = (
-        r"an endpoint is http\(s\)://host/v2/models/NAME, grpc\(s\)://host:port/NAME, an address"
-    )
-    with pytest.raises(InvalidArgumentError, match=wanted):
-        open_endpoint(name, sealed.fingerprint())
+    with pytest.raises(InvalidArgumentError) as caught:
+        endpoint(name, sealed.fingerprint())
+    assert caught.value.field == "endpoint"
 
 
 @pytest.mark.parametrize("name", ["missing.toml", "missing.onnx", "missing.jsonl"])
 def test_a_missing_file_is_refused(folder, name):
     with pytest.raises(BadFileError, match=name):
-        open_endpoint(name, sealed.fingerprint())
+        endpoint(name, sealed.fingerprint())
 
 
 @pytest.mark.parametrize("name", ["m.TOML", "m.Onnx", "m.JSONL"])
 def test_the_case_of_a_file_s_ending_does_not_matter(folder, name):
     with pytest.raises(BadFileError, match=name):
-        open_endpoint(name, sealed.fingerprint())
+        endpoint(name, sealed.fingerprint())
 
 
 def test_an_address_is_shown_without_user_and_password():
-    assert shown_name("http://me:secret@host/v2/models/m") == "http://host/v2/models/m"
-    assert shown_name("a@b.onnx") == "a@b.onnx"
+    assert endpoint_name("http://me:secret@host/v2/models/m") == "http://host/v2/models/m"
+    assert endpoint_name("a@b.onnx") == "a@b.onnx"
 
 
 @pytest.mark.parametrize(
@@ -162,24 +159,20 @@ def test_a_declared_endpoint_is_called_by_its_file_and_its_place_without_secrets
     folder, section, place
 ):
     (folder / "endpoint.toml").write_text(f"[endpoint]\n{section}\n")
-    assert shown_name("endpoint.toml") == f"endpoint.toml ({place})"
+    assert endpoint_name("endpoint.toml") == f"endpoint.toml ({place})"
 
 
 def test_a_declared_address_that_is_malformed_is_a_fault_of_the_file(folder):
     (folder / "endpoint.toml").write_text('[endpoint]\nkind = "http"\nurl = "http://host:0/x"\n')
     with pytest.raises(BadFileError, match=r"endpoint\.url: .* the host or port is malformed"):
-        shown_name("endpoint.toml")
+        endpoint_name("endpoint.toml")
 
 
 def test_a_model_without_torch_asks_for_the_extra(model, monkeypatch):
     path = model()
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtraError, match=r'Running a model.toml .*"modelseal\[seal\]"'):
-        open_endpoint(str(path), sealed.fingerprint(domain=IMAGES))
-
-
-def test_torch_is_not_missed_where_it_is():
-    require_torch("This test")
+        endpoint(str(path), sealed.fingerprint(domain=IMAGES))
 
 
 class Odd(nn.Module):
@@ -199,8 +192,9 @@ class Odd(nn.Module):
 
 def odd_endpoint(result, monkeypatch):
     made = Model(network=Odd(result), domain=IMAGES)
-    monkeypatch.setattr(loader, "load", lambda path: made)
-    return open_model(Path("m.toml"), IMAGES)
+    monkeypatch.setattr(score_function, "load", lambda path: made)
+    function = score_function.score_function(Path("m.toml"), IMAGES)
+    return CallableEndpoint(function, IMAGES)
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
@@ -232,5 +226,49 @@ def test_a_network_that_fails_gives_no_answer(result, monkeypatch):
 
 
 def test_a_server_reads_no_file_and_another_endpoint_its_own():
-    assert list_files("http://host/v2/models/m") == ()
-    assert list_files("m.onnx") == (Path("m.onnx"),)
+    assert endpoint_files("http://host/v2/models/m") == ()
+    assert endpoint_files("m.onnx") == (Path("m.onnx"),)
+
+
+@pytest.mark.parametrize(
+    ("function", "shown"),
+    [
+        (lambda inputs: np.arange(len(inputs)), "labels"),
+        (lambda inputs: inputs.reshape(len(inputs), -1)[:, :3], "values"),
+    ],
+)
+def test_a_function_of_labels_or_scores_is_an_endpoint(function, shown):
+    made = sealed.fingerprint()
+    opened = endpoint(function, made)
+    assert isinstance(opened, CallableEndpoint)
+    assert len(getattr(opened.ask(made.samples), shown)) == len(made)
+    assert endpoint(opened, made) is opened
+
+
+def test_a_user_s_own_scheme_and_suffix_are_opened_by_what_was_registered():
+    made = sealed.fingerprint()
+
+    @register_endpoint("abacus")
+    @register_endpoint(".abacus")
+    def open_abacus(target, options):
+        assert options.longest == 5.0
+        return CallableEndpoint(lambda inputs: np.arange(len(inputs)), made.domain, name=target)
+
+    for target in ("abacus:a", "a.abacus"):
+        assert endpoint(target, made, timeout=5.0).name == target
+    assert endpoint_files("abacus:a") == ()
+    with pytest.raises(InvalidArgumentError):
+        register_endpoint("http")
+
+
+@pytest.mark.parametrize("timeout", [0.0, -1.0, np.inf, np.nan])
+def test_a_timeout_is_positive_and_finite(timeout):
+    with pytest.raises(InvalidArgumentError) as caught:
+        endpoint("http://host/v2/models/m", sealed.fingerprint(), timeout=timeout)
+    assert caught.value.field == "timeout"
+
+
+def test_a_password_of_an_unknown_scheme_is_not_shown():
+    with pytest.raises(InvalidArgumentError) as caught:
+        endpoint("ftp://me:marker@host/x", sealed.fingerprint())
+    assert "marker" not in str(caught.value)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import sealed
 
-from modelseal.cli import opening
 from modelseal.domain import Domain
+from modelseal.endpoints import factory
 from modelseal.fingerprint.codec import write
 
 DOMAIN = Domain(shape=(1, 2, 2))
@@ -141,13 +141,13 @@ def test_a_file_that_is_edited_while_it_is_opened_is_refused(
     server, declare, folder, run, monkeypatch
 ):
     declare()
-    usual = opening.open_endpoint
+    usual = factory.endpoint
 
     def edit_and_open(*arguments, **settings):
         declare(url="http://127.0.0.1:9/elsewhere")
         return usual(*arguments, **settings)
 
-    monkeypatch.setattr(opening, "open_endpoint", edit_and_open)
+    monkeypatch.setattr(factory, "endpoint", edit_and_open)
     result = run("verify", "out.seal", "endpoint.toml", "--json", "v.json")
     assert result.exit_code == 2
     assert "endpoint.toml: was edited while it was being opened; try again" in result.stderr
@@ -309,7 +309,7 @@ def test_a_name_of_sagemaker_without_an_account_is_undecided(server, run, monkey
 
 PROGRAM = """
 import sys
-from modelseal.cli.main import main
+from modelseal.cli.app import main
 try:
     main()
 finally:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from modelseal.domain import Domain
-from modelseal.endpoints.endpoint import Endpoint, LocalEndpoint
+from modelseal.endpoints.endpoint import CallableEndpoint, Endpoint
 from modelseal.endpoints.http import HttpEndpoint
 from modelseal.endpoints.oip.grpc_client import OipGrpcEndpoint
 from modelseal.endpoints.oip.rest_client import OipEndpoint
@@ -17,7 +17,7 @@ from modelseal.outputs.answers import Answers, Kind
 KINDS = [
     CommandEndpoint,
     HttpEndpoint,
-    LocalEndpoint,
+    CallableEndpoint,
     OipEndpoint,
     OipGrpcEndpoint,
     OnnxEndpoint,

@@ -169,14 +169,13 @@ ASKING = """
 import os, sys
 import numpy as np
 from modelseal.domain import Domain
-from modelseal.endpoints.command import CommandEndpoint
-from modelseal.endpoints.labelling import Labelling
-from modelseal.endpoints.mapping import Mapping, Rows
-from modelseal.endpoints.sending import Sending
+from modelseal.endpoints.subprocess import CommandEndpoint
+from modelseal.endpoints.responses import AnswerMapping, Labelling, Rows
+from modelseal.endpoints.encoding import Sending
 endpoint = CommandEndpoint(
     [sys.executable, "-I", "program.py"],
     sending=Sending(domain=Domain(shape=(2, 3))),
-    mapping=Mapping(labelling=Labelling(classes=3), select="output", rows=Rows.ONE),
+    mapping=AnswerMapping(labelling=Labelling(classes=3), select="output", rows=Rows.ONE),
 )
 endpoint.ask(np.zeros((1, 2, 3), np.uint8))
 """

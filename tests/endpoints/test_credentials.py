@@ -1,7 +1,7 @@
 import pytest
 
+from modelseal.endpoints.declared import find_access
 from modelseal.endpoints.endpoint_toml import EndpointSection
-from modelseal.endpoints.factory import find_access
 from modelseal.errors import BadFileError
 
 MARKER = "mArKeR"

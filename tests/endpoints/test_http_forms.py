@@ -9,8 +9,8 @@ import torch
 from forms import SERVERS, serving
 
 from modelseal.domain import Domain
+from modelseal.endpoints import factory
 from modelseal.endpoints.endpoint_toml import PRESETS
-from modelseal.endpoints.factory import Served, prepare, prepare_short
 from modelseal.errors import EndpointError
 from modelseal.outputs.specs import RawScores
 from modelseal.verdict import Outcome
@@ -18,7 +18,7 @@ from modelseal.verification.querier import Depth
 from modelseal.verification.verify import verify
 
 DOMAIN = Domain(shape=(3, 8, 8))
-SERVED = Served(domain=DOMAIN, classes=3)
+SERVED = sealed.fingerprint(domain=DOMAIN, classes=3)
 SPEC = RawScores(1e-4)
 
 
@@ -49,7 +49,7 @@ def endpoint_of(canned, reply, tmp_path):
         path = tmp_path / "endpoint.toml"
         address = f'url = "{canned.root}{server.path}"'
         path.write_text(f'[endpoint]\nkind = "http"\npreset = "{preset}"\n{address}\n')
-        return prepare(path, SERVED, environment={})
+        return factory.endpoint(path, SERVED)
 
     return build
 
@@ -87,7 +87,7 @@ def test_an_address_says_by_its_ending_how_it_is_asked(
     (server,) = {one.key: one for one in SERVERS.values() if one.path == path}.values()
     for network, wanted in ((tiny, Outcome.INTACT), (tampered, Outcome.TAMPERED)):
         canned.routes[("POST", path)] = serving(server, network, reply)
-        assert outcome(fingerprint, prepare_short(canned.root + path, SERVED)) is wanted
+        assert outcome(fingerprint, factory.endpoint(canned.root + path, SERVED)) is wanted
 
 
 def test_a_request_of_another_form_gets_no_answer(endpoint_of, fingerprint, tiny):

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from serving import serve
 
 from modelseal.domain import Domain
-from modelseal.endpoints.factory import Served, prepare
+from modelseal.endpoints import factory
 from modelseal.errors import EndpointError
 from modelseal.models.loader import load
 from modelseal.outputs.specs import RawScores
@@ -22,7 +22,7 @@ from modelseal.verification.verify import verify
 pytestmark = pytest.mark.real
 
 DOMAIN = Domain(shape=(3, 8, 8))
-SERVED = Served(domain=DOMAIN, classes=3)
+SERVED = sealed.fingerprint(domain=DOMAIN, classes=3)
 SPEC = RawScores(1e-4)
 
 NETWORK = """
@@ -106,7 +106,7 @@ def fingerprint(folder):
 def declared(folder, url, *, form):
     path = folder / "endpoint.toml"
     path.write_text(ENDPOINT.format(url=url, form=form), encoding="utf-8")
-    return prepare(path, SERVED, environment={})
+    return factory.endpoint(path, SERVED)
 
 
 @pytest.mark.parametrize("form", ["flat", "nested"])

@@ -223,7 +223,7 @@ def test_without_grpc_the_extra_is_asked_for(monkeypatch):
 
 
 FAILING = """
-from modelseal.endpoints.oip_grpc_channel import Channel
+from modelseal.endpoints.oip.grpc_client import Channel
 from modelseal.errors import EndpointError
 try:
     Channel("{address}", secure=True, seconds=5.0).call("ModelInfer", b"")

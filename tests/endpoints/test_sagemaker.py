@@ -14,7 +14,7 @@ import torch
 from forms import SERVERS, serving
 
 from modelseal.domain import Domain
-from modelseal.endpoints.factory import Served, prepare, prepare_short
+from modelseal.endpoints import factory
 from modelseal.endpoints.sagemaker import SageMakerEndpoint
 from modelseal.errors import EndpointError, InvalidArgumentError, MissingExtraError, PassingError
 from modelseal.outputs.specs import RawScores
@@ -24,7 +24,7 @@ from modelseal.verification.querier import Depth
 from modelseal.verification.verify import verify
 
 DOMAIN = Domain(shape=(3, 8, 8))
-SERVED = Served(domain=DOMAIN, classes=3)
+SERVED = sealed.fingerprint(domain=DOMAIN, classes=3)
 CODES = sealed.fields(domain=DOMAIN, classes=3)["samples"]
 ROUTE = ("POST", "/endpoints/tiny/invocations")
 KEY, SECRET, TOKEN = "AKIAMARKEROFTHEKEY00", "sEcReT/mArKeR+of/the/door", "tOkEn+mArKeR"
@@ -55,7 +55,7 @@ def endpoint(canned, tmp_path):
             '[endpoint]\nkind = "sagemaker"\nname = "tiny"\npreset = "sagemaker-container"\n'
             f'url = "{canned.root}"\n{more}'
         )
-        return prepare(path, SERVED, environment={})
+        return factory.endpoint(path, SERVED)
 
     return build
 
@@ -224,20 +224,20 @@ def test_a_server_that_is_not_there_is_an_error(endpoint, canned):
 def test_a_short_name_asks_as_its_containers_do(canned, reply, tiny, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", canned.root)
     canned.routes[ROUTE] = forwarding(reply, tiny)
-    asked = prepare_short("sagemaker:tiny", SERVED)
+    asked = factory.endpoint("sagemaker:tiny", SERVED)
     assert isinstance(asked, SageMakerEndpoint)
     assert asked.ask(CODES).values.shape == (3, 3)
 
 
 def test_a_short_name_of_nothing_is_refused():
     with pytest.raises(InvalidArgumentError, match="the name of a SageMaker endpoint was wanted"):
-        prepare_short("sagemaker:", SERVED)
+        factory.endpoint("sagemaker:", SERVED)
 
 
 def test_without_boto3_the_extra_is_asked_for(monkeypatch):
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(MissingExtraError, match=r"modelseal\[sagemaker\]"):
-        prepare_short("sagemaker:tiny", SERVED)
+        factory.endpoint("sagemaker:tiny", SERVED)
 
 
 @pytest.mark.parametrize("timeout", [0.0, np.inf])

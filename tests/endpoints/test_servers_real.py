@@ -6,10 +6,11 @@ import deployed
 import httpx2
 import numpy as np
 import pytest
+import sealed
 import torch
 
 import servers
-from modelseal.endpoints.factory import Served, prepare_short
+from modelseal.endpoints import factory
 from modelseal.endpoints.oip.grpc_client import Channel, OipGrpcEndpoint
 from modelseal.endpoints.oip.grpc_codec import encode_request, messages
 from modelseal.endpoints.oip.rest_client import OipEndpoint
@@ -54,7 +55,7 @@ def over_invocations(served, domain):
 
 def short(address, domain):
     """What the address alone says of the endpoint."""
-    return prepare_short(address, Served(domain=domain, classes=10))
+    return factory.endpoint(address, sealed.fingerprint(domain=domain, classes=10))
 
 
 ROWS = [

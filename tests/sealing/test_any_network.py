@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from modelseal.calibration.variants import BatchSize, Float64
 from modelseal.domain import Domain
-from modelseal.endpoints.endpoint import LocalEndpoint
+from modelseal.endpoints.endpoint import CallableEndpoint
 from modelseal.generation.sensitivity import Output, exact_sensitivity
 from modelseal.models.loader import Model
 from modelseal.models.transforms import Normalised, Resized, Resizing
@@ -170,7 +170,7 @@ def asked(fingerprint, network, domain):
             return network(torch.from_numpy(inputs)).numpy()
 
     return verify(
-        fingerprint, LocalEndpoint(answer, domain), generator=np.random.default_rng(0)
+        fingerprint, CallableEndpoint(answer, domain), generator=np.random.default_rng(0)
     ).outcome
 
 

@@ -13,7 +13,7 @@ from modelseal.calibration.variants import (
     OneDnnOff,
     Threads,
 )
-from modelseal.endpoints.endpoint import LocalEndpoint
+from modelseal.endpoints.endpoint import CallableEndpoint
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.fingerprint.codec import encode
 from modelseal.outputs.specs import parse_spec
@@ -34,12 +34,12 @@ def served(network, domain):
         with torch.no_grad():
             return network(torch.from_numpy(inputs)).numpy()
 
-    return LocalEndpoint(answer, domain)
+    return CallableEndpoint(answer, domain)
 
 
 def rehosted(variant, network, domain):
     """An endpoint that runs a network in a harmless way."""
-    return LocalEndpoint(lambda inputs: variant(network, torch.from_numpy(inputs)), domain)
+    return CallableEndpoint(lambda inputs: variant(network, torch.from_numpy(inputs)), domain)
 
 
 def asked(fingerprint, endpoint):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from modelseal.calibration.calibrate import calibrate
-from modelseal.endpoints.endpoint import LocalEndpoint
+from modelseal.endpoints.endpoint import CallableEndpoint
 from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.codec import decode, encode
 from modelseal.outputs.specs import RawScores, TopLabels
@@ -128,7 +128,7 @@ def serve(network, domain):
         with torch.no_grad():
             return network(torch.from_numpy(inputs)).numpy()
 
-    return LocalEndpoint(run, domain)
+    return CallableEndpoint(run, domain)
 
 
 class Table:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from modelseal.errors import InvalidArgumentError, MissingExtraError, SealingError
+from modelseal.extras import onnx_errors
 from modelseal.runtime.float32 import without_tf32
 from modelseal.runtime.inference import (
     Inputs,
@@ -109,7 +110,7 @@ class OnnxRuntime:
         """
         runtime = load_runtime()
         session = open_session(runtime, self.exports.of(network, inputs), self.optimisation)
-        with foreign_errors(*faults()):
+        with foreign_errors(*onnx_errors()):
             return run_pieces(partial(ask, session), inputs, size=full_size(inputs))
 
 
@@ -138,15 +139,8 @@ def open_session(runtime: Any, program: bytes, optimisation: Optimisation) -> An
     options.graph_optimization_level = level
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = QUIET
-    with foreign_errors(*faults()):
+    with foreign_errors(*onnx_errors()):
         return runtime.InferenceSession(program, options, providers=["CPUExecutionProvider"])
-
-
-def faults() -> tuple[type[Exception], ...]:
-    """All that ONNX Runtime raises: its errors have nothing in common but their module."""
-    state = vars(import_module("onnxruntime.capi.onnxruntime_pybind11_state"))
-    kinds = [kind for kind in state.values() if isinstance(kind, type)]
-    return (*(kind for kind in kinds if issubclass(kind, Exception)), ValueError)
 
 
 def ask(session: Any, inputs: Tensor) -> Tensor:  # noqa: ANN401

@@ -53,9 +53,9 @@ def enroll(  # noqa: PLR0913 (a verb)
     """
     from modelseal.cli.console import Paper, complain
     from modelseal.cli.fingerprint_files import check_lock, choose_destination, read_fingerprint
-    from modelseal.cli.opening import list_files
     from modelseal.cli.render import tell_enrolled, warn_of_others
     from modelseal.cli.session import Asking, Budget
+    from modelseal.endpoints.factory import endpoint_files
     from modelseal.verification.enrollment import Demands, Others
     from modelseal.verification.policy import Manners
 
@@ -66,7 +66,7 @@ def enroll(  # noqa: PLR0913 (a verb)
     read_first = [each for each in (key, check) if each]
     goal = choose_destination(
         output,
-        inputs=[fingerprint, budget.ledger, *read_first, *list_files(endpoint)],
+        inputs=[fingerprint, budget.ledger, *read_first, *endpoint_files(endpoint)],
         encrypt_to=encrypt_to,
         passphrase_file=passphrase_file,
     )
@@ -105,13 +105,19 @@ def ask(
     import numpy as np
 
     from modelseal.cli.console import reporting
-    from modelseal.cli.opening import open_endpoint
     from modelseal.cli.session import ask_natural
+    from modelseal.endpoints import factory
     from modelseal.outputs.answers import Kind
     from modelseal.verification.enrollment import check, enroll
 
     kind = Kind(shows.value) if shows else None
-    opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.patience)
+    opened = factory.endpoint(
+        endpoint,
+        fingerprint,
+        shows=kind,
+        timeout=asking.timeout,
+        time_limit=asking.manners.time_limit,
+    )
     asking.check_name(endpoint)
     check(fingerprint, opened, demands)
     ask_natural(opened, endpoint, fingerprint, asking=asking)

@@ -15,9 +15,9 @@ def evaluate(
 
     from modelseal.cli.console import Paper, complain, reporting
     from modelseal.cli.exit_codes import Exit
-    from modelseal.cli.opening import require_torch
     from modelseal.cli.render import tell_results
     from modelseal.cli.seal import hire
+    from modelseal.extras import require_torch
 
     require_torch("Evaluating")
     from modelseal.evaluation import runner

@@ -87,7 +87,7 @@ def reveal(
     """Write an evidence bundle of recorded answers, which anybody can check again."""
     from modelseal.cli.console import Paper, complain
     from modelseal.cli.fingerprint_files import check_output, read_fingerprint
-    from modelseal.cli.opening import shown_name
+    from modelseal.endpoints.factory import endpoint_name
     from modelseal.files import now, read_bytes
     from modelseal.verification import commitment, evidence
     from modelseal.verification.ledger import ledger_of
@@ -100,7 +100,7 @@ def reveal(
     salts = read_salts(sealed, salts_file)
     text = read_bytes(record, most=evidence.MAX_RECORD)
     records = evidence.read_records(text, sealed, name=str(record))
-    asked = evidence.endpoint_of(text) if endpoint is None else shown_name(endpoint)
+    asked = evidence.endpoint_of(text) if endpoint is None else endpoint_name(endpoint)
     made = evidence.reveal(sealed, records, salts=salts, endpoint=asked, time=now())
     write(made, output)
     Paper().write(f"{output}: {len(records)} of {len(sealed)} samples with their answers")

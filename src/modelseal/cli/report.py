@@ -33,7 +33,7 @@ ShowSamples: TypeAlias = Annotated[
 def report(results: ResultsFolder, *, output: Folder, samples: ShowSamples = False) -> None:
     """Make tables, figures and a page of what an evaluation found."""
     from modelseal.cli.console import reporting
-    from modelseal.cli.opening import require_torch
+    from modelseal.extras import require_torch
     from modelseal.reports.build import check_folder, publish
 
     check_folder(output, source=results)

@@ -111,8 +111,8 @@ def reproduce(  # noqa: PLR0913 (a verb)
     seed: Seed = 0,
 ) -> None:
     """Run a published experiment from its own files, with our samples beside its own."""
-    from modelseal.cli.opening import require_torch
     from modelseal.cli.report import require_drawing
+    from modelseal.extras import require_torch
     from modelseal.reports.build import check_folder
 
     for source in (models, data):

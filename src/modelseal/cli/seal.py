@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelseal.cli.console import complain
-from modelseal.cli.opening import require_torch
 from modelseal.cli.options import (
     Allow,
     Candidates,
@@ -36,6 +35,7 @@ from modelseal.cli.options import (
 )
 from modelseal.enums import Power, Rule
 from modelseal.errors import BadFileError, InvalidArgumentError, SealingError
+from modelseal.extras import require_torch
 from modelseal.files import beside
 from modelseal.outputs.specs import parse_spec
 from modelseal.types import Codes

@@ -37,8 +37,8 @@ def select(  # noqa: PLR0913 (a verb)
         read_fingerprint,
         write_fingerprint,
     )
-    from modelseal.cli.opening import require_torch
     from modelseal.cli.render import tell_made
+    from modelseal.extras import require_torch
     from modelseal.models.model_toml import list_model_files
 
     secrets = [each for each in (key, encrypt_to, passphrase_file) if each]

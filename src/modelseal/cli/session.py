@@ -11,12 +11,11 @@ import numpy as np
 
 from modelseal.cli.console import complain
 from modelseal.cli.fingerprint_files import check_output, is_same
-from modelseal.cli.opening import shown_name
 from modelseal.cli.render import with_terms
 from modelseal.endpoints import recorded
 from modelseal.endpoints.endpoint import Endpoint
 from modelseal.endpoints.endpoint_toml import CheckSection, is_endpoint, read_endpoint
-from modelseal.endpoints.factory import Patience
+from modelseal.endpoints.factory import endpoint_name
 from modelseal.endpoints.recorded import Heading, Past
 from modelseal.endpoints.responses import Labelling, number_of
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
@@ -210,7 +209,7 @@ class Asking:
         Raises:
             ModelsealError: It names no endpoint.
         """
-        return replace(self, name=shown_name(endpoint))
+        return replace(self, name=endpoint_name(endpoint))
 
     def check_name(self, endpoint: str) -> None:
         """Makes sure that what was opened is what has the name.
@@ -218,17 +217,12 @@ class Asking:
         Raises:
             BadFileError: The endpoint.toml was edited meanwhile.
         """
-        if shown_name(endpoint) != self.name:
+        if endpoint_name(endpoint) != self.name:
             raise BadFileError(Path(endpoint), "was edited while it was being opened; try again")
 
     def start(self) -> "Asking":
         """The same with the time for all questions running from now, natural ones included."""
         return replace(self, manners=replace(self.manners, begun=self.manners.clock.now()))
-
-    @property
-    def patience(self) -> Patience:
-        """How long one answer may take: no longer than all of them together."""
-        return Patience(timeout=self.timeout, longest=self.manners.time_limit)
 
     def check_files(self, *, inputs: list[Path], json: Path | None) -> None:
         """Makes sure, before anything is asked, that a record can be written.

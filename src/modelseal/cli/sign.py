@@ -219,8 +219,8 @@ def ask_sigstore(act: Callable[[], Result]) -> Result:
     Raises:
         EndpointError: No answer came in time.
     """
-    from modelseal.endpoints.timeouts import within
     from modelseal.errors import PassingError
+    from modelseal.timeouts import within
 
     try:
         return within(PATIENCE, act)

@@ -96,10 +96,10 @@ def verify(  # noqa: PLR0913 (a verb)
     """
     import numpy as np
 
-    from modelseal.cli.opening import list_files
     from modelseal.cli.session import Asking, Budget, list_naturals, load_cover
     from modelseal.cli.sign import read_signed, signature_files
     from modelseal.cli.verdict_files import VerdictFiles
+    from modelseal.endpoints.factory import endpoint_files
     from modelseal.verification.policy import Manners, Terms
     from modelseal.verification.querier import Depth
 
@@ -122,7 +122,7 @@ def verify(  # noqa: PLR0913 (a verb)
         *read_first,
     ]
     check_files(
-        files, asking, inputs=[*own, *list_files(endpoint), *list_naturals(cover, naturals)]
+        files, asking, inputs=[*own, *endpoint_files(endpoint), *list_naturals(cover, naturals)]
     )
     signed = read_signed(
         fingerprint, key=key, passphrase_file=passphrase_file, signer=require_signature
@@ -187,14 +187,20 @@ def ask(
         ModelsealError: The name is none of an endpoint, or the file cannot be used.
     """
     from modelseal.cli.console import reporting
-    from modelseal.cli.opening import open_endpoint
     from modelseal.cli.session import ask_natural
+    from modelseal.endpoints import factory
     from modelseal.outputs.answers import Kind
     from modelseal.verification import verify
 
     try:
         kind = Kind(shows.value) if shows else None
-        opened = open_endpoint(endpoint, fingerprint, shows=kind, patience=asking.patience)
+        opened = factory.endpoint(
+            endpoint,
+            fingerprint,
+            shows=kind,
+            timeout=asking.timeout,
+            time_limit=asking.manners.time_limit,
+        )
         asking.check_name(endpoint)
         asking.check_sense(fingerprint, opened)
         asking = asking.start()

@@ -2,16 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
 from types import TracebackType
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from modelseal.domain import Domain
-from modelseal.endpoints.responses import answer, join
+from modelseal.endpoints.responses import answer, check_shows, join
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers, Kind
-from modelseal.types import Codes, Inputs, Scores
+from modelseal.outputs.specs import OutputSpec
+from modelseal.timeouts import TIMEOUT
+from modelseal.types import Codes, Inputs, Labels, Scores
 
 
 @runtime_checkable
@@ -90,23 +94,87 @@ class Keeping(ABC, Generic[Kept]):
         self.close()
 
 
-class LocalEndpoint:
-    """Answers with the scores that a function in this process gives.
+@runtime_checkable
+class FingerprintLike(Protocol):
+    """A fingerprint, as far as endpoints need to know it."""
+
+    @property
+    def domain(self) -> Domain:
+        """What a valid input is."""
+
+    @property
+    def spec(self) -> OutputSpec:
+        """What the endpoint shows of its scores."""
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of every class; empty if they have none."""
+
+    @property
+    def samples(self) -> Codes:
+        """Its samples as they are stored."""
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of its file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndpointOptions:
+    """What is known when an endpoint is opened, besides its name.
 
     Args:
-        function: From inputs within the domain's bounds to the scores of every class.
+        fingerprint: What it will be asked.
+        shows: What its numbers with a fraction are: scores or probabilities.
+        timeout: How many seconds one answer may take, unless the endpoint's own file says.
+        time_limit: How many seconds all answers together may take.
+    """
+
+    fingerprint: FingerprintLike
+    shows: Kind = Kind.SCORES
+    timeout: float = TIMEOUT
+    time_limit: float = inf
+
+    @property
+    def longest(self) -> float:
+        """How many seconds one answer may take where no file says otherwise."""
+        return min(self.timeout, self.time_limit)
+
+
+class CallableEndpoint:
+    """Answers with the labels or scores that a function in this process returns.
+
+    Args:
+        function: From inputs within the domain's bounds, a float array (batch, *shape), to
+            labels, an int array (batch,), or to scores, a float array (batch, classes).
         domain: What a valid input is.
+        shows: What numbers with a fraction are: scores or probabilities.
+        name: What it is called in verdicts; by default as the function.
 
     Examples:
         >>> domain = Domain(shape=(2,), bounds=(0.0, 1.0), levels=256)
-        >>> endpoint = LocalEndpoint(lambda inputs: inputs * 2, domain)
+        >>> endpoint = CallableEndpoint(lambda inputs: inputs * 2, domain)
         >>> endpoint.ask(np.array([[0, 255]], np.uint8)).describe(0)
         '0, 2'
     """
 
-    def __init__(self, function: Callable[[Inputs], Scores], domain: Domain) -> None:
+    def __init__(
+        self,
+        function: Callable[[Inputs], Labels | Scores],
+        domain: Domain,
+        *,
+        shows: Kind = Kind.SCORES,
+        name: str = "",
+    ) -> None:
+        check_shows(shows)
         self.function = function
         self.domain = domain
+        self.shows = shows
+        self.name = name or str(getattr(function, "__qualname__", type(function).__name__))
 
     def ask(self, codes: Codes) -> Answers:
         """Calls the function once with the whole batch.
@@ -114,17 +182,16 @@ class LocalEndpoint:
         Raises:
             InvalidArgumentError: The codes are not valid in the domain.
             EndpointError: The function failed with a RuntimeError, as torch does, or a
-                ValueError, as numpy does, or gave no scores.
+                ValueError, as numpy does, or returned neither labels nor scores.
         """
         inputs = self.domain.decode(codes)
         try:
-            scores = self.function(inputs)
+            shown = self.function(inputs)
         except (RuntimeError, ValueError) as error:
             raise EndpointError(f"the function failed: {error}") from error
-        if not isinstance(scores, np.ndarray) or scores.dtype.kind != "f":
-            kind = getattr(scores, "dtype", type(scores).__name__)
-            raise EndpointError(f"an array of scores was wanted, but {kind} came")
-        return answer(scores, count=len(codes), shows=Kind.SCORES)
+        if not isinstance(shown, np.ndarray):
+            raise EndpointError(f"expected an array, got {type(shown).__name__}")
+        return answer(shown, count=len(codes), shows=self.shows)
 
 
 def ask_in_groups(ask: Callable[[Codes], Answers], codes: Codes, *, size: int) -> Answers:

@@ -1,444 +1,240 @@
-"""What a declared endpoint is made of."""
+"""Opens whatever a user names as an endpoint: an address, a file, or a function."""
 
+import os
 import re
-import ssl
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from importlib import import_module
 from math import inf
 from pathlib import Path
-from typing import cast
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from modelseal.domain import Domain
-from modelseal.endpoints.auth import Access, check_header, secrets_of
-from modelseal.endpoints.encoding import Channels, Form, Sending, Unit
-from modelseal.endpoints.endpoint import Endpoint
-from modelseal.endpoints.endpoint_toml import (
-    PRESETS,
-    Declaration,
-    EndpointSection,
-    preset_of,
-    read_endpoint,
+from modelseal.endpoints.endpoint import (
+    CallableEndpoint,
+    Endpoint,
+    EndpointOptions,
+    FingerprintLike,
 )
-from modelseal.endpoints.responses import AnswerMapping, Labelling, Numbers, Rows
-from modelseal.endpoints.template import MANY, Carrier, Template
-from modelseal.errors import BadFileError, InvalidArgumentError
+from modelseal.endpoints.endpoint_toml import (
+    is_endpoint,
+    list_endpoint_files,
+    name_place,
+    preset_of,
+)
+from modelseal.errors import InvalidArgumentError
+from modelseal.extras import require_torch
 from modelseal.outputs.answers import Kind
-from modelseal.settings import read_lines
+from modelseal.outputs.specs import Probabilities, TopProbabilities
+from modelseal.registry import Registry
+from modelseal.timeouts import TIMEOUT, check_timeout
+from modelseal.types import Inputs, Labels, Scores
+
+EXPECTED = (
+    "expected http(s)://host/v2/models/NAME, grpc(s)://host:port/NAME, an address that ends with "
+    ":predict or /invocations, sagemaker:NAME, an endpoint.toml, a model.toml, an .onnx file or a "
+    ".jsonl file of recorded answers"
+)
+
+SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Served:
-    """What is known of the model that an endpoint should serve.
+Opener: TypeAlias = Callable[[str, EndpointOptions], Endpoint]
+"""Opens an endpoint by its address or path; nothing is asked yet."""
 
-    Args:
-        domain: What a valid input is.
-        classes: How many classes there are.
-        names: What each is called; empty if they have no names.
-        shows: What numbers are if nothing else is said: scores or probabilities.
-    """
-
-    domain: Domain
-    classes: int
-    names: tuple[str, ...] = ()
-    shows: Kind = Kind.SCORES
+ENDPOINTS: Registry[Opener] = Registry("an endpoint")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
-    """How long to wait for each answer.
-
-    Args:
-        timeout: So many seconds, unless an endpoint.toml says otherwise.
-        longest: No longer than this, whatever it says.
-    """
-
-    timeout: float = 30.0
-    longest: float = inf
-
-    @property
-    def usual(self) -> float:
-        """How many seconds to wait where an endpoint.toml says nothing else."""
-        return min(self.timeout, self.longest)
-
-
-PATIENCE = Patience()
-"""How long to wait where nobody says it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
-    """What a declared endpoint is made of.
+def register_endpoint(key: str) -> Callable[[Opener], Opener]:
+    """Registers an opener of endpoints, as a decorator.
 
     Args:
-        path: The file that declares it.
-        declaration: What it says.
-        served: What is known of the model.
-        access: What lets a request in.
-        patience: How long to wait for each answer.
-    """
-
-    path: Path
-    declaration: Declaration
-    served: Served
-    access: Access
-    patience: Patience
-
-    @property
-    def timeout(self) -> float:
-        """How many seconds to wait for each answer."""
-        declared = self.section.timeout
-        return min(self.patience.timeout if declared is None else declared, self.patience.longest)
-
-    @property
-    def section(self) -> EndpointSection:
-        """Where the endpoint is."""
-        return self.declaration.endpoint
-
-    def sending(self) -> Sending:
-        """How inputs are sent.
-
-        Raises:
-            BadFileError: The model's inputs cannot be sent so.
-        """
-        request = self.declaration.request
-        with blaming(self.path, "request"):
-            return Sending(
-                domain=self.served.domain,
-                form=request.form or Form.NESTED,
-                unit=request.values or Unit.BOUNDS,
-                channels=request.channels or Channels.FIRST,
-            )
-
-    def template(self) -> Template:
-        """How a request's body is made.
-
-        Raises:
-            BadFileError: The template is malformed, or does not fit the form of the inputs.
-        """
-        request, preset = self.declaration.request, PRESETS.get(self.section.preset or "")
-        with blaming(self.path, "request"):
-            return Template(
-                sending=self.sending(),
-                carrier=request.carrier or Carrier.JSON,
-                text=request.template or (preset.template if preset else MANY),
-                field=request.field,
-                content_type=request.content_type,
-            )
-
-    def mapping(self, *, rows: Rows, select: str) -> AnswerMapping:
-        """How answers are read.
-
-        Args:
-            rows: What is picked of an answer.
-            select: Where the answer stands if neither file nor preset say so.
-
-        Raises:
-            BadFileError: The expression is malformed, or the names are not one for each class.
-        """
-        answer, preset = self.declaration.answer, PRESETS.get(self.section.preset or "")
-        names = self.names()
-        with blaming(self.path, "answer"):
-            return AnswerMapping(
-                labelling=Labelling(
-                    classes=self.served.classes,
-                    names=names,
-                    naming=answer.labels,
-                    first=answer.first,
-                ),
-                select=answer.select or (preset.select if preset else select),
-                layout=answer.layout,
-                numbers=answer.numbers or numbers_of(self.served.shows),
-                rows=rows,
-            )
-
-    def names(self) -> tuple[str, ...]:
-        """What the server calls the classes: by default what the model's owner calls them.
-
-        Raises:
-            BadFileError: The file of names cannot be read.
-        """
-        answer = self.declaration.answer
-        if answer.names_file is not None:
-            return read_lines(self.path.parent / answer.names_file)
-        return tuple(answer.names) or self.served.names
-
-    def shows(self) -> Kind:
-        """What the numbers are where a protocol says all else."""
-        probable = self.declaration.answer.numbers is Numbers.PROBABILITIES
-        declared = self.declaration.answer.numbers is not None
-        return (Kind.PROBABILITIES if probable else Kind.SCORES) if declared else self.served.shows
-
-
-def numbers_of(shows: Kind) -> Numbers:
-    """What numbers are where only their kind is known."""
-    return Numbers.PROBABILITIES if shows is Kind.PROBABILITIES else Numbers.SCORES
-
-
-@contextmanager
-def blaming(path: Path, field: str) -> Iterator[None]:
-    """Makes what is wrong with a value a fault of the file that says it.
+        key: The scheme of its addresses, such as `http`, or the suffix of its files in lower
+            case, such as `.onnx`. The opener is given the whole address or path, and
+            `EndpointOptions`.
 
     Raises:
-        BadFileError: A value was wrong.
+        InvalidArgumentError: The key is empty or taken.
     """
-    try:
-        yield
-    except InvalidArgumentError as error:
-        raise BadFileError(path, str(error), field=field) from error
+    return ENDPOINTS.register(key)
 
 
-LARGEST = 2**16
-"""The largest file of a credential, in bytes."""
-
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-"""The name of a variable of the environment."""
-
-
-def find_access(section: EndpointSection, path: Path, *, environment: Mapping[str, str]) -> Access:
-    """What lets a request in.
-
-    No error shows what was found, or the name of what was not: somebody may have written the
-    credential itself in its place.
-
-    Args:
-        section: What the file says.
-        path: The file.
-        environment: The variables that it may name.
-
-    Raises:
-        BadFileError: A variable or a file is missing, or what it holds is no header.
-    """
-    found = {
-        **{
-            name: from_environment(path, name, variable, environment)
-            for name, variable in section.header_from_env.items()
-        },
-        **{
-            name: from_file(path, name, path.parent / file)
-            for name, file in section.header_from_file.items()
-        },
-    }
-    for name, value in {**section.headers, **found}.items():
-        try:
-            check_header(name, value)
-        except InvalidArgumentError as error:
-            raise BadFileError(path, str(error), field="endpoint") from error
-    secrets = frozenset().union(*map(secrets_of, found.values()))
-    return Access(
-        headers={**section.headers, **found}, secrets=secrets, ca_file=find_ca(section, path)
-    )
-
-
-def from_environment(path: Path, name: str, variable: str, environment: Mapping[str, str]) -> str:
-    """What a variable holds.
-
-    Raises:
-        BadFileError: There is no such variable, or it is empty.
-    """
-    field = f"endpoint.header_from_env.{name}"
-    if not VARIABLE.fullmatch(variable):
-        raise BadFileError(path, "the name of a variable was wanted, but this is none", field=field)
-    if not (value := environment.get(variable, "").strip()):
-        raise BadFileError(
-            path, "the environment has no such variable, or an empty one", field=field
-        )
-    return value
-
-
-def from_file(path: Path, name: str, file: Path) -> str:
-    """What a file holds, without the line break at its end.
-
-    Raises:
-        BadFileError: It cannot be read, is empty, or too large.
-    """
-    field = f"endpoint.header_from_file.{name}"
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(LARGEST + 1)
-        value = content.decode("ascii").strip()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no ASCII"
-        # The chain would show the name, or the bytes.
-        raise BadFileError(path, f"the file cannot be read: {reason}", field=field) from None
-    if not value or len(content) > LARGEST:
-        raise BadFileError(path, f"a file of 1 to {LARGEST} bytes was wanted", field=field)
-    return value
-
-
-def find_ca(section: EndpointSection, path: Path) -> Path | None:
-    """The file of certificates to trust, if there is one.
-
-    Raises:
-        BadFileError: It cannot be used.
-    """
-    if section.ca_file is None:
-        return None
-    file = path.parent / section.ca_file
-    try:
-        ssl.create_default_context(cafile=file)
-    except OSError as error:
-        problem = f"certificates in PEM were wanted: {error.strerror or error}"
-        raise BadFileError(file, problem) from error
-    return file
-
-
-SAGEMAKER = "sagemaker:"
-"""What stands before the name of a SageMaker endpoint."""
-
-SERVERS = ("http://", "https://")
-
-
-def prepare(
-    path: Path,
-    served: Served,
+def endpoint(
+    target: str | os.PathLike[str] | Endpoint | Callable[[Inputs], Labels | Scores],
+    fingerprint: FingerprintLike,
     *,
-    environment: Mapping[str, str],
-    patience: Patience = PATIENCE,
+    shows: Kind | None = None,
+    timeout: float = TIMEOUT,
+    time_limit: float = inf,
 ) -> Endpoint:
-    """Makes the endpoint that an endpoint.toml declares; nobody is asked yet.
+    """Opens an endpoint: something that can be asked the samples of a fingerprint.
 
     Args:
-        path: The file.
-        served: What is known of the model.
-        environment: Where credentials are looked for by name.
-        patience: How long to wait for each answer.
+        target: `http(s)://host/v2/models/NAME`, `grpc(s)://host:port/NAME`, an address that ends
+            with `:predict` or `/invocations`, `sagemaker:NAME`, an `endpoint.toml`, a
+            `model.toml`, an `.onnx` file, a `.jsonl` file of recorded answers, or what
+            `register_endpoint` added. Or a function: from inputs within the domain's bounds, a
+            float array (batch, *shape), to labels, an int array (batch,), or to scores, a float
+            array (batch, classes). What is an `Endpoint` already is returned as it is.
+        fingerprint: What it will be asked.
+        shows: What its numbers with a fraction are: scores or probabilities. By default what the
+            fingerprint expects. Numbers that are no probabilities are refused as such, where
+            probabilities taken for scores would look like tampering.
+        timeout: How many seconds each answer may take, unless an `endpoint.toml` says otherwise.
+        time_limit: How many seconds all answers together may take: no timeout is longer.
+
+    Returns:
+        The endpoint, not yet asked. Those of modelseal have a `name` without secrets.
 
     Raises:
-        BadFileError: The file, or one that it names, cannot be used, or the model's inputs cannot
-            be sent as it says; `field` says where.
+        InvalidArgumentError: The target is none of these, or the timeout is not positive.
+        BadFileError: A file cannot be used.
         MissingExtraError: A client is needed that is not installed.
+        EndpointError: The environment names proxies or certificates that cannot be used.
     """
-    declaration = read_endpoint(path)
-    access = find_access(declaration.endpoint, path, environment=environment)
-    parts = Parts(
-        path=path, declaration=declaration, served=served, access=access, patience=patience
-    )
-    with blaming(path, "endpoint"):
-        return MAKERS[declaration.endpoint.kind](parts)
+    check_timeout(timeout)
+    shows = shows or expected_kind(fingerprint)
+    if isinstance(target, str | os.PathLike):
+        options = EndpointOptions(
+            fingerprint=fingerprint, shows=shows, timeout=timeout, time_limit=time_limit
+        )
+        return _find_opener(name := os.fspath(target))(name, options)
+    if isinstance(target, Endpoint):
+        return target
+    return CallableEndpoint(target, fingerprint.domain, shows=shows)
 
 
-def prepare_short(text: str, served: Served, *, patience: Patience = PATIENCE) -> Endpoint | None:
-    """Makes the endpoint of a short name; None if it is none.
-
-    Args:
-        text: `sagemaker:NAME`, or the address of a server whose path ends with `:predict` or
-            `/invocations`.
-        served: What is known of the model.
-        patience: How long to wait for each answer.
+def endpoint_files(target: str) -> tuple[Path, ...]:
+    """Lists the files that an endpoint of this name reads, of which some may be missing.
 
     Raises:
-        InvalidArgumentError: The address or the name is malformed.
-        MissingExtraError: A client is needed that is not installed.
+        BadFileError: It is an endpoint.toml or a model.toml that cannot be used.
     """
-    if text.startswith(SAGEMAKER):
-        name = text.removeprefix(SAGEMAKER)
-        from modelseal.endpoints.sagemaker import SageMakerEndpoint
-
-        template, mapping = usual("sagemaker-container", served)
-        return SageMakerEndpoint(name, template=template, mapping=mapping, timeout=patience.usual)
-    if not is_short(text):
-        return None
-    from modelseal.endpoints.http import HttpEndpoint
-
-    template, mapping = usual(preset_of(urlsplit(text).path), served)
-    return HttpEndpoint(text, template=template, mapping=mapping, timeout=patience.usual)
+    if _scheme_of(target):
+        return ()
+    path = Path(target)
+    if path.suffix.lower() != ".toml":
+        return (path,)
+    if is_endpoint(path):
+        return list_endpoint_files(path)
+    files: tuple[Path, ...] = _models("model_toml").list_model_files(path)
+    return files
 
 
-def is_short(text: str) -> bool:
-    """Whether a text is an address that says by its ending how it is asked."""
-    try:
-        return text.startswith(SERVERS) and bool(preset_of(urlsplit(text).path))
-    except ValueError:  # is said by whoever reads the address
-        return False
+def endpoint_name(target: str) -> str:
+    """Names an endpoint for others to read: an address without user, password and query.
+
+    An endpoint.toml is named by its path and the place that it declares: with another place in
+    it, it is another endpoint.
+
+    Raises:
+        InvalidArgumentError: The address is malformed.
+        BadFileError: The endpoint.toml cannot be used.
+    """
+    if target.lower().endswith(".toml") and is_endpoint(Path(target)):
+        return f"{target} ({name_place(Path(target))})"
+    if not target.startswith(("http://", "https://")):
+        return target
+    from modelseal.endpoints.auth import read_address
+
+    return read_address(target, wanted="an address is http(s)://host/path").shown
 
 
-def usual(preset: str, served: Served) -> tuple[Template, AnswerMapping]:
-    """How a preset asks and reads where nothing else is said."""
-    chosen = PRESETS[preset]
-    template = Template(sending=Sending(domain=served.domain), text=chosen.template)
-    mapping = AnswerMapping(
-        labelling=Labelling(classes=served.classes, names=served.names),
-        select=chosen.select,
-        numbers=numbers_of(served.shows),
-    )
-    return template, mapping
+def expected_kind(fingerprint: FingerprintLike) -> Kind:
+    """What an endpoint's numbers are if nothing else is said."""
+    probable = isinstance(fingerprint.spec, Probabilities | TopProbabilities)
+    return Kind.PROBABILITIES if probable else Kind.SCORES
 
 
-def make_http(parts: Parts) -> Endpoint:
-    """A server that is asked by a template."""
-    from modelseal.endpoints.http import HttpEndpoint
-
-    template = parts.template()
-    return HttpEndpoint(
-        cast(str, parts.section.url),
-        template=template,
-        mapping=parts.mapping(rows=Rows.ONE if template.size else Rows.ALL, select="@"),
-        access=parts.access,
-        timeout=parts.timeout,
-        method=parts.section.method,
-    )
+def _find_opener(target: str) -> Opener:
+    key = _scheme_of(target) or Path(target).suffix.lower()
+    if not key or key not in ENDPOINTS:
+        # What is no address of ours may hold a password all the same.
+        shown = target.rpartition("@")[2] if "://" in target else target
+        raise InvalidArgumentError(f"{EXPECTED}, got {shown!r}", field="endpoint")
+    return ENDPOINTS.get(key)
 
 
-def make_oip(parts: Parts) -> Endpoint:
-    """A server of the Open Inference Protocol over HTTP."""
+def _scheme_of(target: str) -> str:
+    """The registered scheme that a target begins with; empty if it has none."""
+    found = SCHEME.match(target)
+    return found[1] if found and found[1] in ENDPOINTS else ""
+
+
+def _models(module: str) -> Any:  # noqa: ANN401 (a module)
+    # The models package is a neighbour that needs torch: it is imported by name when it is used.
+    return import_module(f"modelseal.models.{module}")
+
+
+@register_endpoint("http")
+@register_endpoint("https")
+def _open_http(target: str, options: EndpointOptions) -> Endpoint:
+    if preset := _preset_of_address(target):
+        from modelseal.endpoints.declared import usual
+        from modelseal.endpoints.http import HttpEndpoint
+
+        template, mapping = usual(preset, options)
+        return HttpEndpoint(target, template=template, mapping=mapping, timeout=options.longest)
     from modelseal.endpoints.oip.rest_client import OipEndpoint
 
     return OipEndpoint(
-        cast(str, parts.section.url),
-        parts.served.domain,
-        shows=parts.shows(),
-        timeout=parts.timeout,
-        access=parts.access,
+        target, options.fingerprint.domain, shows=options.shows, timeout=options.longest
     )
 
 
-def make_grpc(parts: Parts) -> Endpoint:
-    """A server of the Open Inference Protocol over gRPC."""
+def _preset_of_address(url: str) -> str:
+    try:
+        return preset_of(urlsplit(url).path)
+    except ValueError:  # is said by whoever reads the address
+        return ""
+
+
+@register_endpoint("grpc")
+@register_endpoint("grpcs")
+def _open_grpc(target: str, options: EndpointOptions) -> Endpoint:
     from modelseal.endpoints.oip.grpc_client import OipGrpcEndpoint
 
     return OipGrpcEndpoint(
-        cast(str, parts.section.url),
-        parts.served.domain,
-        shows=parts.shows(),
-        timeout=parts.timeout,
-        access=parts.access,
+        target, options.fingerprint.domain, shows=options.shows, timeout=options.longest
     )
 
 
-def make_sagemaker(parts: Parts) -> Endpoint:
-    """An endpoint of Amazon SageMaker."""
+@register_endpoint("sagemaker")
+def _open_sagemaker(target: str, options: EndpointOptions) -> Endpoint:
+    from modelseal.endpoints.declared import usual
     from modelseal.endpoints.sagemaker import SageMakerEndpoint
 
-    template = parts.template()
+    template, mapping = usual("sagemaker-container", options)
     return SageMakerEndpoint(
-        cast(str, parts.section.name),
+        target.removeprefix("sagemaker:"),
         template=template,
-        mapping=parts.mapping(rows=Rows.ONE if template.size else Rows.ALL, select="@"),
-        url=parts.section.url,
-        timeout=parts.timeout,
+        mapping=mapping,
+        timeout=options.longest,
     )
 
 
-def make_command(parts: Parts) -> Endpoint:
-    """A command that reads and writes JSON lines."""
-    from modelseal.endpoints.subprocess import CommandEndpoint
+@register_endpoint(".toml")
+def _open_toml(target: str, options: EndpointOptions) -> Endpoint:
+    path = Path(target)
+    if is_endpoint(path):
+        from modelseal.endpoints.declared import open_declared
 
-    return CommandEndpoint(
-        cast(list[str], parts.section.command),
-        sending=parts.sending(),
-        mapping=parts.mapping(rows=Rows.ONE, select="output"),
-        folder=parts.path.parent,
-        timeout=parts.timeout,
-    )
+        return open_declared(path, options)
+    require_torch("Running a model.toml")
+    function = _models("score_function").score_function(path, options.fingerprint.domain)
+    return CallableEndpoint(function, options.fingerprint.domain, name=target)
 
 
-MAKERS: dict[str, Callable[[Parts], Endpoint]] = {
-    "http": make_http,
-    "oip": make_oip,
-    "grpc": make_grpc,
-    "sagemaker": make_sagemaker,
-    "command": make_command,
-}
-"""What makes each kind of endpoint."""
+@register_endpoint(".onnx")
+def _open_onnx(target: str, options: EndpointOptions) -> Endpoint:
+    from modelseal.endpoints.onnx import OnnxEndpoint
+
+    return OnnxEndpoint(Path(target), options.fingerprint.domain, shows=options.shows)
+
+
+@register_endpoint(".jsonl")
+def _open_recorded(target: str, options: EndpointOptions) -> Endpoint:
+    from modelseal.endpoints.recorded import RecordedEndpoint, check_record
+
+    path = Path(target)
+    check_record(path, options.fingerprint.digest)
+    return RecordedEndpoint(path, options.fingerprint.samples)

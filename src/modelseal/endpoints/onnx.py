@@ -1,6 +1,5 @@
 """An ONNX file as an endpoint, through ONNX Runtime."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ from modelseal.domain import Domain
 from modelseal.endpoints.encoding import ANY, InputForm, input_form
 from modelseal.endpoints.endpoint import ask_in_groups
 from modelseal.endpoints.responses import answer, check_shows
-from modelseal.errors import BadFileError, EndpointError, MissingExtraError
+from modelseal.errors import BadFileError, EndpointError
+from modelseal.extras import import_extra, onnx_errors
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.types import Codes
 
@@ -63,7 +63,7 @@ class OnnxEndpoint:
         first = self.session.get_outputs()[0].name
         try:
             (output,) = self.session.run([first], inputs)
-        except faults() as error:
+        except onnx_errors() as error:
             raise EndpointError(f"{self.path}: the model failed: {sentence(error)}") from error
         if not isinstance(output, np.ndarray):
             kind = type(output).__name__
@@ -78,26 +78,16 @@ def open_session(path: Path) -> Any:  # noqa: ANN401 (ONNX Runtime has no types)
         MissingExtraError: ONNX Runtime is not installed.
         BadFileError: The file is missing or broken.
     """
-    try:
-        runtime = import_module("onnxruntime")
-    except ImportError as error:
-        raise MissingExtraError("Asking an ONNX file", "onnx") from error
+    runtime = import_extra("onnxruntime", purpose="Asking an ONNX file", extra="onnx")
     if not path.is_file():
         raise BadFileError(path, "an ONNX file was wanted, but there is none")
     options = runtime.SessionOptions()
     options.log_severity_level = QUIET
     try:
         return runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except faults() as error:
+    except onnx_errors() as error:
         problem = f"an ONNX file was wanted, but it cannot be loaded: {sentence(error)}"
         raise BadFileError(path, problem) from error
-
-
-def faults() -> tuple[type[Exception], ...]:
-    """Everything that ONNX Runtime raises: its errors have no class of their own in common."""
-    state = import_module("onnxruntime.capi.onnxruntime_pybind11_state")
-    own = [kind for kind in vars(state).values() if isinstance(kind, type)]
-    return (*(kind for kind in own if issubclass(kind, Exception)), RuntimeError, ValueError)
 
 
 def sentence(error: Exception) -> str:

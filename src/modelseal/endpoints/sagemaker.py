@@ -13,9 +13,9 @@ from modelseal.endpoints.http import BUSY, LARGEST, read_retry_after
 from modelseal.endpoints.responses import AnswerMapping
 from modelseal.endpoints.strict_json import read_value, shorten
 from modelseal.endpoints.template import Template
-from modelseal.endpoints.timeouts import within
 from modelseal.errors import EndpointError, InvalidArgumentError, MissingExtraError, PassingError
 from modelseal.outputs.answers import Answers
+from modelseal.timeouts import within
 from modelseal.types import Codes
 
 SOON = 1e-3

@@ -5,11 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from threading import Lock, Thread
 from time import monotonic, sleep
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import httpx2
-
-from modelseal.errors import PassingError
 
 
 class Watchdog:
@@ -58,45 +56,6 @@ class Watchdog:
                 self.act()
             self._watching = False
             return 0.0
-
-
-Result = TypeVar("Result")
-
-
-def within(
-    seconds: float, act: Callable[[], Result], *, give_up: Callable[[], None] = lambda: None
-) -> Result:
-    """What a call gives, if it comes in time.
-
-    For clients that bound every wait for a byte but not all of them together. A call that is
-    given up goes on in a thread that does not keep the program alive.
-
-    Args:
-        seconds: How long to wait.
-        act: The call. What it raises is raised here.
-        give_up: Is called if it took longer, to end what still goes on.
-
-    Raises:
-        PassingError: It took longer.
-    """
-    results: list[Result] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(act())
-        except BaseException as error:  # noqa: BLE001 (raised again by who waits)
-            errors.append(error)
-
-    thread = Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        give_up()
-        raise PassingError(f"no answer came within {seconds:g} seconds")
-    return results[0]
 
 
 DROPPED = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)

@@ -374,6 +374,13 @@ class Fingerprint:
         return len(self.samples)
 
     @property
+    def digest(self) -> str:
+        """The SHA-256 of its file, such as `sha256:…`."""
+        from modelseal.fingerprint.codec import file_digest
+
+        return file_digest(self)
+
+    @property
     def false_alarm_bound(self) -> float:
         """The rule-of-three bound 3 / n on the share of harmless answers that differ.
 

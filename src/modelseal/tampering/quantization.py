@@ -17,6 +17,7 @@ from modelseal.errors import (
     ModelsealError,
     NotAppliedError,
 )
+from modelseal.extras import onnx_errors
 from modelseal.tampering.base import Images, copied, matrices
 from modelseal.tampering.onnx_files import OnnxModule, export, quantise_file
 
@@ -191,24 +192,15 @@ def _agreeing(changed: nn.Module, given: nn.Module, inputs: Tensor) -> nn.Module
 @contextmanager
 def _translated(whose: str) -> Iterator[None]:
     """Turns what a quantiser raises into one sentence."""
+    kinds: tuple[type[Exception], ...] = (*FOREIGN_ERRORS, *onnx_errors())
     try:
         yield
     except (ModelsealError, ImportError):
         raise
-    except _faults() as problem:
+    except kinds as problem:
         lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
         said = lines[0] if lines else type(problem).__name__
         raise NotAppliedError(f"{whose} quantiser does not take this network: {said}") from problem
-
-
-def _faults() -> tuple[type[Exception], ...]:
-    """FOREIGN_ERRORS and ONNX Runtime's errors, which have nothing in common but their module."""
-    try:
-        state = vars(import_module("onnxruntime.capi.onnxruntime_pybind11_state"))
-    except ImportError:
-        return FOREIGN_ERRORS
-    kinds = [kind for kind in state.values() if isinstance(kind, type)]
-    return (*FOREIGN_ERRORS, *(kind for kind in kinds if issubclass(kind, Exception)))
 
 
 @contextmanager

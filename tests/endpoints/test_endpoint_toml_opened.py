@@ -4,9 +4,10 @@ from base64 import b64encode
 
 import numpy as np
 import pytest
+import sealed
 
 from modelseal.domain import Domain, encode_png
-from modelseal.endpoints.factory import Patience, Served, is_short, prepare, prepare_short
+from modelseal.endpoints.factory import endpoint
 from modelseal.endpoints.http import HttpEndpoint
 from modelseal.endpoints.oip.grpc_client import OipGrpcEndpoint
 from modelseal.endpoints.oip.rest_client import OipEndpoint
@@ -14,20 +15,23 @@ from modelseal.endpoints.responses import Numbers
 from modelseal.endpoints.subprocess import CommandEndpoint
 from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
 from modelseal.outputs.answers import Kind
+from modelseal.outputs.specs import Probabilities
 
 DOMAIN = Domain(shape=(1, 2, 2))
 CODES = np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2)
 NAMES = ("cat", "dog", "elk")
-SERVED = Served(domain=DOMAIN, classes=3, names=NAMES)
-PROBABLE = Served(domain=DOMAIN, classes=3, shows=Kind.PROBABILITIES)
+SERVED = sealed.fingerprint(domain=DOMAIN, classes=3, names=NAMES)
+PROBABLE = sealed.fingerprint(domain=DOMAIN, classes=3, spec=Probabilities(3))
 
 
 @pytest.fixture
-def declared(tmp_path):
-    def build(text, *, served=SERVED, environment=None):
+def declared(tmp_path, monkeypatch):
+    def build(text, *, served=SERVED, environment=None, **times):
         path = tmp_path / "endpoint.toml"
         path.write_text(text, encoding="utf-8")
-        return prepare(path, served, environment=environment or {})
+        for name, value in (environment or {}).items():
+            monkeypatch.setenv(name, value)
+        return endpoint(path, served, **times)
 
     return build
 
@@ -39,7 +43,7 @@ def http(canned, more=""):
 def test_everything_that_a_file_says_is_done(declared, canned, reply, tmp_path):
     canned.routes[("PUT", "/x")] = reply({"out": [{"l": "Hund", "p": 75}, {"l": "Katze", "p": 25}]})
     (tmp_path / "names.txt").write_text("Katze\nHund\nElch\n", encoding="utf-8")
-    endpoint = declared(
+    opened = declared(
         http(
             canned,
             """method = "PUT"
@@ -58,14 +62,14 @@ def test_everything_that_a_file_says_is_done(declared, canned, reply, tmp_path):
         ),
         environment={"TOKEN": "Bearer abcd"},
     )
-    shown = endpoint.ask(CODES)
+    shown = opened.ask(CODES)
     assert (shown.labels.tolist(), shown.values.tolist()) == ([[1, 0]] * 2, [[0.75, 0.25]] * 2)
     bodies = [json.loads(body) for *_, body in canned.asked]
     pictures = [b64encode(encode_png(code)).decode() for code in CODES]
     assert bodies == [{"image": {"b64": picture}} for picture in pictures]
     headers = canned.asked[0][2]
     assert (headers["Host"], headers["Authorization"]) == ("model.example", "Bearer abcd")
-    assert endpoint.timeout == 5
+    assert opened.timeout == 5
 
 
 def test_without_more_a_server_takes_a_nested_list_and_answers_with_one(declared, canned, reply):
@@ -97,26 +101,23 @@ def test_numbers_are_what_the_file_says_or_else_what_is_expected(
 
 
 @pytest.mark.parametrize(
-    ("declared_for", "patience", "wanted"),
+    ("own", "times", "wanted"),
     [
-        ("", Patience(timeout=7.0), 7.0),
-        ("timeout = 5", Patience(timeout=7.0), 5.0),
-        ("timeout = 90", Patience(timeout=7.0), 90.0),
-        ("timeout = 90", Patience(timeout=7.0, longest=60.0), 60.0),
-        ("", Patience(timeout=70.0, longest=60.0), 60.0),
+        ("", {"timeout": 7.0}, 7.0),
+        ("timeout = 5", {"timeout": 7.0}, 5.0),
+        ("timeout = 90", {"timeout": 7.0}, 90.0),
+        ("timeout = 90", {"timeout": 7.0, "time_limit": 60.0}, 60.0),
+        ("", {"timeout": 70.0, "time_limit": 60.0}, 60.0),
     ],
 )
-def test_a_file_says_how_long_to_wait_but_never_longer_than_for_all(
-    tmp_path, declared_for, patience, wanted
-):
-    path = tmp_path / "endpoint.toml"
-    path.write_text(f'[endpoint]\nkind = "http"\nurl = "http://host/x"\n{declared_for}\n')
-    assert prepare(path, SERVED, environment={}, patience=patience).timeout == wanted
+def test_a_file_says_how_long_to_wait_but_never_longer_than_for_all(declared, own, times, wanted):
+    opened = declared(f'[endpoint]\nkind = "http"\nurl = "http://host/x"\n{own}\n', **times)
+    assert opened.timeout == wanted
 
 
 def test_a_short_name_waits_as_long_as_is_said():
-    patience = Patience(timeout=70.0, longest=60.0)
-    assert prepare_short("http://host/invocations", SERVED, patience=patience).timeout == 60.0
+    opened = endpoint("http://host/invocations", SERVED, timeout=70.0, time_limit=60.0)
+    assert opened.timeout == 60.0
 
 
 @pytest.mark.parametrize(
@@ -133,17 +134,17 @@ def test_a_server_of_the_open_protocol_is_declared_with_its_credentials(
 ):
     text = '[endpoint]\nkind = "oip"\nurl = "http://host/v2/models/m"\ntimeout = 3\n'
     text += 'header_from_env = {Authorization = "TOKEN"}\n'
-    endpoint = declared(text + more, served=served, environment={"TOKEN": "Bearer abcd"})
-    assert isinstance(endpoint, OipEndpoint)
-    assert (endpoint.shows, endpoint.timeout) == (shows, 3)
-    assert endpoint.access.headers == {"Authorization": "Bearer abcd"}
+    opened = declared(text + more, served=served, environment={"TOKEN": "Bearer abcd"})
+    assert isinstance(opened, OipEndpoint)
+    assert (opened.shows, opened.timeout) == (shows, 3)
+    assert opened.access.headers == {"Authorization": "Bearer abcd"}
 
 
 def test_a_server_over_grpc_is_made_by_its_own_client(declared, monkeypatch):
     text = '[endpoint]\nkind = "grpc"\nurl = "grpc://host:1/m"\ntimeout = 3\n'
-    endpoint = declared(text, served=PROBABLE)
-    assert isinstance(endpoint, OipGrpcEndpoint)
-    assert (endpoint.host, endpoint.shows, endpoint.timeout) == ("host:1", Kind.PROBABILITIES, 3)
+    opened = declared(text, served=PROBABLE)
+    assert isinstance(opened, OipGrpcEndpoint)
+    assert (opened.host, opened.shows, opened.timeout) == ("host:1", Kind.PROBABILITIES, 3)
     with pytest.raises(BadFileError, match="endpoint: "):
         declared(text.replace("host:1/m", "host"))
     monkeypatch.setitem(sys.modules, "grpc", None)
@@ -154,8 +155,8 @@ def test_a_server_over_grpc_is_made_by_its_own_client(declared, monkeypatch):
 def test_a_server_over_grpc_gets_credentials_as_metadata(declared):
     text = '[endpoint]\nkind = "grpc"\nurl = "grpcs://host:1/m"\nheader_from_env = {{{}}}\n'
     known = {"TOKEN": "Bearer abcd"}
-    endpoint = declared(text.format('Authorization = "TOKEN"'), environment=known)
-    assert endpoint.access.headers == {"Authorization": "Bearer abcd"}
+    opened = declared(text.format('Authorization = "TOKEN"'), environment=known)
+    assert opened.access.headers == {"Authorization": "Bearer abcd"}
     for name in ("grpc-token", "Token-Bin", "a!b", "User-Agent"):
         with pytest.raises(BadFileError, match=f"endpoint: gRPC takes names .* got {name}$"):
             declared(text.format(f'"{name}" = "TOKEN"'), environment=known)
@@ -169,11 +170,11 @@ def test_a_command_runs_in_the_folder_of_its_file(declared, tmp_path):
     )
     (tmp_path / "program.py").write_text(program)
     command = json.dumps([sys.executable, "-I", "program.py"])
-    endpoint = declared(f'[endpoint]\nkind = "command"\ncommand = {command}\n')
-    assert isinstance(endpoint, CommandEndpoint)
-    assert endpoint.ask(CODES).values.tolist() == [[1.5, 2, 3]] * 2
+    opened = declared(f'[endpoint]\nkind = "command"\ncommand = {command}\n')
+    assert isinstance(opened, CommandEndpoint)
+    assert opened.ask(CODES).values.tolist() == [[1.5, 2, 3]] * 2
     assert (tmp_path / "here").exists()
-    endpoint.close()
+    opened.close()
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,7 @@ def test_what_cannot_be_done_is_a_fault_of_the_file(declared, canned, more, prob
 
 
 def test_inputs_that_cannot_be_sent_so_are_refused(declared, canned):
-    served = Served(domain=Domain(shape=(4,)), classes=3)
+    served = sealed.fingerprint(domain=Domain(shape=(4,)))
     with pytest.raises(BadFileError, match="request: a PNG file needs 256 levels and one or three"):
         declared(http(canned, '[request]\nform = "png"\n'), served=served)
 
@@ -215,21 +216,18 @@ def test_an_address_that_is_none_is_a_fault_of_the_file(declared):
     ],
 )
 def test_a_short_address_is_asked_as_its_ending_says(text, preset):
-    endpoint = prepare_short(text, PROBABLE)
-    assert isinstance(endpoint, HttpEndpoint)
-    assert endpoint.template.text == preset
-    assert endpoint.mapping.numbers is Numbers.PROBABILITIES
+    opened = endpoint(text, PROBABLE)
+    assert isinstance(opened, HttpEndpoint)
+    assert opened.template.text == preset
+    assert opened.mapping.numbers is Numbers.PROBABILITIES
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["http://host/v2/models/m", "x:predict", "ftp://h/invocations", "http://[/predict", ""],
-)
+@pytest.mark.parametrize("text", ["x:predict", "ftp://h/invocations", "http://[/predict", ""])
 def test_another_name_is_no_short_one(text):
-    assert not is_short(text)
-    assert prepare_short(text, SERVED) is None
+    with pytest.raises(InvalidArgumentError):
+        endpoint(text, SERVED)
 
 
 def test_a_malformed_short_address_is_refused():
     with pytest.raises(InvalidArgumentError, match="the host or port is malformed"):
-        prepare_short("http://host:port/invocations", SERVED)
+        endpoint("http://host:port/invocations", SERVED)

@@ -3,8 +3,8 @@ import time
 
 import pytest
 
-from modelseal.endpoints.timeouts import within
 from modelseal.errors import EndpointError
+from modelseal.timeouts import within
 
 
 def test_what_comes_in_time_is_given():
