@@ -10,7 +10,7 @@ from mlserver.errors import InferenceError
 from mlserver.types import InferenceRequest, InferenceResponse
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models.loader import load
+from modelseal.models.loader import load_model
 
 
 class NetworkRuntime(MLModel):
@@ -23,7 +23,7 @@ class NetworkRuntime(MLModel):
     async def load(self) -> bool:
         """Builds the network, to be run on one thread."""
         torch.set_num_threads(1)
-        model = load(Path(self.settings.parameters.uri))
+        model = load_model(Path(self.settings.parameters.uri))
         self.network, self.domain = model.network, model.domain
         return True
 

@@ -19,7 +19,7 @@ from serving import serve
 from torch import nn
 
 from modelseal.endpoints.jsonl import read_entry
-from modelseal.models.loader import load
+from modelseal.models.loader import load_model
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -173,7 +173,7 @@ def test_every_model_file_on_a_page_can_be_loaded(page, place):
     models = [block for _, block in blocks(page, "toml") if not block.startswith("[endpoint]")]
     for block in models:
         (place / "again.toml").write_text(block)
-        assert load(place / "again.toml").domain.shape == (3, 32, 32)
+        assert load_model(place / "again.toml").domain.shape == (3, 32, 32)
 
 
 def test_the_recorded_answers_of_the_readme_can_be_read():

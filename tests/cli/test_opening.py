@@ -192,7 +192,7 @@ class Odd(nn.Module):
 
 def odd_endpoint(result, monkeypatch):
     made = Model(network=Odd(result), domain=IMAGES)
-    monkeypatch.setattr(score_function, "load", lambda path: made)
+    monkeypatch.setattr(score_function, "load_model", lambda path: made)
     function = score_function.score_function(Path("m.toml"), IMAGES)
     return CallableEndpoint(function, IMAGES)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from modelseal.fingerprint.codec import read
-from modelseal.models.loader import load
+from modelseal.models.loader import load_model
 from modelseal.sealing import pipeline
 
 
@@ -38,7 +38,7 @@ def test_the_rule_margin_takes_the_smallest_margins(candidates, folder, run):
 
 def test_the_rule_detection_chooses_by_small_changes(candidates, folder, run):
     made = chosen(folder, run, "--samples", 4, "--rule", "detection")
-    model = load(folder / "model.toml")
+    model = load_model(folder / "model.toml")
     wanted = pipeline.select(model, candidates, samples=4, rule=pipeline.Rule.DETECTION)
     assert np.array_equal(made.sources, wanted.sources)
     assert made.power == ()

@@ -8,7 +8,7 @@ from scans import Scans, read_scans
 
 import demo
 from modelseal.models.images import read_images
-from modelseal.models.loader import load
+from modelseal.models.loader import load_model
 
 
 def row(name, outcome, exit_code, noticed=0):
@@ -57,7 +57,7 @@ def test_what_the_owner_has_is_written_as_the_program_takes_it(tmp_path, console
     train, test = read_scans()
     few = Scans(codes=train.codes[:128], digits=train.digits[:128])
     network = demo.prepare(tmp_path, few, test, console)
-    model = load(tmp_path / "model.toml")
+    model = load_model(tmp_path / "model.toml")
     codes, _ = read_images(tmp_path / "images.npz", model.domain)
     assert np.array_equal(codes, test.codes[: demo.NATURALS])
     assert "reads " in console.file.getvalue()

@@ -13,7 +13,7 @@ from serving import serve
 from modelseal.domain import Domain
 from modelseal.endpoints import factory
 from modelseal.errors import EndpointError
-from modelseal.models.loader import load
+from modelseal.models.loader import load_model
 from modelseal.outputs.specs import RawScores
 from modelseal.verdict import Outcome
 from modelseal.verification.querier import Depth
@@ -91,7 +91,7 @@ def urls(folder):
 def fingerprint(folder):
     """Samples whose expected answers are those of the intact network in this process."""
     codes = np.random.default_rng(0).integers(0, 256, (4, *DOMAIN.shape), dtype=np.uint8)
-    network = load(folder / "intact.toml").network
+    network = load_model(folder / "intact.toml").network
     scores = network(torch.from_numpy(DOMAIN.decode(codes))).detach().numpy()
     return sealed.fingerprint(
         domain=DOMAIN,

@@ -11,7 +11,7 @@ from serving import serve
 from modelseal.domain import Domain
 from modelseal.endpoints.oip.rest_client import OipEndpoint
 from modelseal.errors import EndpointError
-from modelseal.models.loader import Model, load
+from modelseal.models.loader import Model, load_model
 from modelseal.outputs.answers import Kind
 
 pytestmark = pytest.mark.real
@@ -52,7 +52,7 @@ def model_toml(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def model(model_toml) -> Model:
-    return load(model_toml)
+    return load_model(model_toml)
 
 
 @pytest.fixture(scope="session", params=["FP32", "UINT8"])

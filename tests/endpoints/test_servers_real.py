@@ -16,7 +16,7 @@ from modelseal.endpoints.oip.grpc_codec import encode_request, messages
 from modelseal.endpoints.oip.rest_client import OipEndpoint
 from modelseal.endpoints.oip.rest_codec import Contract, Target
 from modelseal.errors import EndpointError
-from modelseal.models.loader import load
+from modelseal.models.loader import load_model
 from modelseal.sealing.pipeline import seal
 from modelseal.sealing.recipe import Recipe
 from modelseal.verdict import Outcome
@@ -82,7 +82,7 @@ def name(row):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return load(deployed.write_deployment(tmp_path_factory.mktemp("owner") / "model"))
+    return load_model(deployed.write_deployment(tmp_path_factory.mktemp("owner") / "model"))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from modelseal.evaluation.plan import read_plan
 from modelseal.evaluation.results import Subject, arrays_file
 from modelseal.evaluation.store import dump_arrays
 from modelseal.evaluation.trials import Spot, TrialTask, find_change, try_change
-from modelseal.tampering.base import copied
+from modelseal.runtime.inference import copy_network
 from modelseal.tampering.registry import Change, list_changes
 from modelseal.tampering.weight_changes import GaussianNoise
 
@@ -32,7 +32,7 @@ class Filled:
     seed: int = 0
 
     def __call__(self, network):
-        changed = copied(network)
+        changed = copy_network(network)
         for weight in changed.parameters():
             weight.data.fill_(self.value)
         return changed

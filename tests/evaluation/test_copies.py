@@ -8,7 +8,7 @@ from torch import nn
 
 from modelseal.errors import NotAppliedError
 from modelseal.evaluation.model_cache import Shelf
-from modelseal.tampering.base import copied
+from modelseal.runtime.inference import copy_network
 
 MADE = []
 
@@ -19,7 +19,7 @@ class Shifted:
 
     def __call__(self, network):
         MADE.append(self.by)
-        changed = copied(network)
+        changed = copy_network(network)
         changed[0].weight.data += self.by
         return changed
 
@@ -30,7 +30,7 @@ class Wrapped:
 
     def __call__(self, network):
         MADE.append("wrapped")
-        return nn.Sequential(copied(network))
+        return nn.Sequential(copy_network(network))
 
 
 @dataclass(frozen=True)

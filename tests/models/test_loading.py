@@ -8,7 +8,7 @@ from torch.nn import functional
 
 import cifar
 from modelseal.errors import BadFileError, MissingExtraError
-from modelseal.models.loader import load
+from modelseal.models.loader import load_model
 
 # Every kind of network that a test asks for by the name of its callable.
 NETWORKS = '''
@@ -70,7 +70,7 @@ def written(tmp_path):
 
 
 def test_a_network_is_ready_to_run(written):
-    model = load(written())
+    model = load_model(written())
     inputs = torch.rand(5, 3, 2, 2, generator=torch.Generator().manual_seed(0))
     wanted = inputs.flatten(1) @ FLAT["1.weight"].T + FLAT["1.bias"]
     torch.testing.assert_close(model.network(inputs), wanted)
@@ -87,8 +87,8 @@ def test_a_network_is_ready_to_run(written):
 def test_the_normalisation_is_part_of_the_network(written):
     text = PLAIN + "mean = [0.1, 0.2, 0.3]\nstd = [0.5]\nbounds = [-1, 1]\nlevels = 0\n"
     with pytest.raises(BadFileError, match="as many numbers as each other, but have 3 and 1"):
-        load(written(text))
-    model = load(written(text.replace("[0.5]", "[0.5, 1, 2]")))
+        load_model(written(text))
+    model = load_model(written(text.replace("[0.5]", "[0.5, 1, 2]")))
     inputs = torch.rand(2, 3, 2, 2, generator=torch.Generator().manual_seed(0))
     mean, std = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 1, 2])
     moved = (inputs - mean[:, None, None]) / std[:, None, None]
@@ -99,7 +99,7 @@ def test_the_normalisation_is_part_of_the_network(written):
 
 def test_the_classes_have_names(written):
     file = written(PLAIN + '[output]\nclasses = "names.txt"\n', names="cät\n dog \nox\n".encode())
-    assert load(file).names == ("cät", "dog", "ox")
+    assert load_model(file).names == ("cät", "dog", "ox")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_the_classes_have_names(written):
 def test_names_that_do_not_fit_are_refused(written, names, problem):
     file = written(PLAIN + '[output]\nclasses = "names.txt"\n', names=names)
     with pytest.raises(BadFileError, match=problem) as caught:
-        load(file)
+        load_model(file)
     assert caught.value.field == "output.classes"
 
 
@@ -138,7 +138,7 @@ def test_names_that_do_not_fit_are_refused(written, names, problem):
 def test_what_is_wrong_is_one_sentence_with_the_path_of_its_key(written, old, new, field, problem):
     file = written(PLAIN.replace(old, new))
     with pytest.raises(BadFileError, match=problem) as caught:
-        load(file)
+        load_model(file)
     assert caught.value.field == field
     assert str(caught.value).startswith(f"{file}: {field}: ")
     assert "\n" not in str(caught.value)
@@ -146,7 +146,7 @@ def test_what_is_wrong_is_one_sentence_with_the_path_of_its_key(written, old, ne
 
 def test_the_device_may_be_named(written):
     file = written(PLAIN.replace("[input]", 'device = "cpu"\n[input]'))
-    assert {each.device.type for each in load(file).network.parameters()} == {"cpu"}
+    assert {each.device.type for each in load_model(file).network.parameters()} == {"cpu"}
 
 
 @pytest.mark.parametrize(
@@ -162,20 +162,20 @@ def test_the_device_may_be_named(written):
 )
 def test_a_network_without_proper_scores_is_refused(written, factory, problem):
     with pytest.raises(BadFileError, match=problem) as caught:
-        load(written(PLAIN.replace("flat", factory), weights=ODD))
+        load_model(written(PLAIN.replace("flat", factory), weights=ODD))
     assert caught.value.field == "model"
 
 
 def test_weights_that_are_not_finite_are_refused(written):
     weights = {**FLAT, "1.bias": torch.tensor([0, torch.nan, 0])}
     with pytest.raises(BadFileError, match=r"1\.bias holds an infinity or NaN") as caught:
-        load(written(weights=weights))
+        load_model(written(weights=weights))
     assert caught.value.field == "model.weights"
 
 
 def test_a_weight_that_is_missing_is_named(written):
     with pytest.raises(BadFileError, match=r"the file lacks 1\.bias") as caught:
-        load(written(weights={"1.weight": FLAT["1.weight"]}))
+        load_model(written(weights={"1.weight": FLAT["1.weight"]}))
     assert caught.value.field == "model.weights"
 
 
@@ -196,7 +196,7 @@ def export(folder, *, batch):
 def test_a_program_brings_its_own_weights(written, tmp_path):
     network = export(tmp_path, batch=3)
     inputs = torch.rand(4, 3, 2, 2, generator=torch.Generator().manual_seed(0))
-    shown = load(written(PROGRAM)).network
+    shown = load_model(written(PROGRAM)).network
     torch.testing.assert_close(shown(inputs), network((inputs - 0.5) / 0.5))
     assert not any(parameter.requires_grad for parameter in shown.parameters())
 
@@ -210,7 +210,7 @@ def test_a_program_takes_other_weights_too(written, tmp_path):
     )
     network.load_state_dict(weights)
     inputs = torch.full((1, 3, 2, 2), 0.75)
-    torch.testing.assert_close(load(file).network(inputs), network((inputs - 0.5) / 0.5))
+    torch.testing.assert_close(load_model(file).network(inputs), network((inputs - 0.5) / 0.5))
 
 
 def test_a_program_for_one_batch_size_is_refused_with_the_way_out(written, tmp_path):
@@ -218,13 +218,13 @@ def test_a_program_for_one_batch_size_is_refused_with_the_way_out(written, tmp_p
     with pytest.raises(
         BadFileError, match="an exported program needs a dynamic batch axis"
     ) as caught:
-        load(written(PROGRAM))
+        load_model(written(PROGRAM))
     assert caught.value.field == "model"
 
 
 def test_a_missing_program_is_said(written):
     with pytest.raises(BadFileError, match="there is no file") as caught:
-        load(written(PROGRAM))
+        load_model(written(PROGRAM))
     assert caught.value.field == "model.program"
 
 
@@ -240,7 +240,7 @@ def test_the_real_network_comes_out_of_a_model_file(tmp_path, resnet20, photos):
     std = [0.229, 0.224, 0.225]
     """
     (tmp_path / "model.toml").write_text(text, encoding="utf-8")
-    model = load(tmp_path / "model.toml")
+    model = load_model(tmp_path / "model.toml")
     inputs = photos[0][:8]
     assert torch.equal(model.network(inputs), resnet20.network(inputs))
     assert model.domain == resnet20.domain
@@ -258,12 +258,12 @@ def test_a_checkpoint_of_transformers_is_a_model(tmp_path):
     file.write_text(text + "mean = [0.5]\nstd = [0.5]\n", encoding="utf-8")
     images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     wanted = network(2 * images - 1).logits
-    torch.testing.assert_close(load(file).network(images), wanted)
+    torch.testing.assert_close(load_model(file).network(images), wanted)
     with torch.no_grad():
         network.classifier.weight[0, 0] = torch.nan
     network.save_pretrained(tmp_path / "vit")
     with pytest.raises(BadFileError, match=r"model\.factory: .*classifier\.weight holds an inf"):
-        load(file)
+        load_model(file)
 
 
 def test_a_library_that_is_missing_is_named_with_its_extra(written, monkeypatch):
@@ -272,12 +272,12 @@ def test_a_library_that_is_missing_is_named_with_its_extra(written, monkeypatch)
         lambda name: (_ for _ in ()).throw(ModuleNotFoundError(name=name)),
     )
     with pytest.raises(MissingExtraError, match=r"modelseal\[timm\]"):
-        load(written(PLAIN.replace("owners_networks:flat", "timm:vit")))
+        load_model(written(PLAIN.replace("owners_networks:flat", "timm:vit")))
 
 
 def test_a_raw_image_is_resized_cropped_and_then_normalised(written):
     keys = "resize = [6, 4]\ncrop = [2, 2]\nfilter = 'bicubic'\nmean = [0.5]\nstd = [0.25]\n"
-    model = load(written(PLAIN.replace("[3, 2, 2]", "[3, 12, 8]") + keys))
+    model = load_model(written(PLAIN.replace("[3, 2, 2]", "[3, 12, 8]") + keys))
     assert model.domain.shape == (3, 12, 8)
     images = torch.rand(2, 3, 12, 8, generator=torch.Generator().manual_seed(0))
     small = functional.interpolate(images, size=(6, 4), mode="bicubic", antialias=True)
@@ -288,4 +288,4 @@ def test_a_raw_image_is_resized_cropped_and_then_normalised(written):
 
 def test_a_crop_beyond_the_image_is_refused(written):
     with pytest.raises(BadFileError, match=r"input: crop needs sizes from 1 to \[2, 2\], but"):
-        load(written(PLAIN + "crop = [3, 2]\n"))
+        load_model(written(PLAIN + "crop = [3, 2]\n"))

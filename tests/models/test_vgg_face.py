@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.functional import conv2d, linear, max_pool2d, relu
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models.loader import load
+from modelseal.models.loader import load_model
 from modelseal.research.vgg_face import MEAN, ChannelOrder, VggFace, on_grey_levels, read_vgg_face
 
 SMALL = {"classes": 5, "width": 2, "hidden": 7, "size": 64}
@@ -100,7 +100,9 @@ def test_a_model_file_can_name_it_as_its_factory(small, images, tmp_path):
         f"arguments = {{{arguments}}}\n[input]\nshape = [3, 64, 64]\nbounds = [0.0, 255.0]\n"
         f"mean = {list(MEAN)}\nstd = [1.0, 1.0, 1.0]\n"
     )
-    assert torch.equal(load(tmp_path / "model.toml").network(images), on_grey_levels(small)(images))
+    assert torch.equal(
+        load_model(tmp_path / "model.toml").network(images), on_grey_levels(small)(images)
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from modelseal.errors import SealingError
+from modelseal.runtime.inference import copy_network
 from modelseal.sealing import perturbations as copying
 from modelseal.sealing.candidates import generate
 from modelseal.sealing.perturbations import (
@@ -20,7 +21,7 @@ from modelseal.sealing.perturbations import (
     step_family,
 )
 from modelseal.sealing.recipe import Method, Recipe
-from modelseal.tampering.base import all_weights, copied
+from modelseal.tampering.base import all_weights
 from modelseal.tampering.weight_changes import FlippedBit, Pruned, Quantised
 
 ALIVE = weakref.WeakSet()
@@ -192,7 +193,7 @@ def test_one_copy_at_a_time_is_there_if_the_last_one_was_dropped(build, network,
 
 def test_a_sample_differs_as_verifying_would_say(model, found):
     samples = torch.from_numpy(model.domain.decode(found.samples))
-    assert not differs(copied(model.network), samples, found).any()
+    assert not differs(copy_network(model.network), samples, found).any()
     changed = Quantised(4)(model.network)
     with torch.no_grad():
         labels = changed(samples).argmax(1).numpy()
@@ -211,7 +212,7 @@ def test_scores_that_are_not_finite_are_the_highest_where_labels_are_shown_and_e
     recipe = Recipe(variants=quick, spec=parse_spec(spec), method=Method.NATURAL, factor=1.0)
     made = generate(model, naturals(model.domain), recipe=recipe)
     samples = torch.from_numpy(model.domain.decode(made.samples))
-    broken = copied(model.network)
+    broken = copy_network(model.network)
     broken[3].bias[2] = value
     wanted = made.expected.labels[:, 0] != 2 if spec == "top1" else np.zeros(len(made), bool)
     assert np.array_equal(differs(broken, samples, made), wanted)

@@ -4,9 +4,10 @@ import torch
 from torch import nn
 
 from modelseal.outputs.specs import parse_spec
+from modelseal.runtime.inference import copy_network
 from modelseal.sealing import bitflips as foretelling
 from modelseal.sealing.bitflips import BITS, draw_flips, foretell_flips
-from modelseal.tampering.base import copied, matrices
+from modelseal.tampering.base import matrices
 
 TOP1 = parse_spec("top1")
 
@@ -23,7 +24,7 @@ def measured(network, samples, spec, *, seed, count):
     columns = []
     for name, places in flips.places.items():
         for place, move in zip(places, flips.moves[name], strict=True):
-            changed = copied(network)
+            changed = copy_network(network)
             with torch.no_grad():
                 dict(changed.named_parameters())[name].view(-1)[int(place)] += float(move)
             columns.append(~spec.agree(before, spec.reveal(changed(samples).double().numpy())))

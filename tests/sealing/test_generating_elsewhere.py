@@ -8,7 +8,7 @@ from pieces import write_source
 from modelseal.calibration.variants import Float64, Nnpack
 from modelseal.errors import BadFileError
 from modelseal.fingerprint.codec import encode
-from modelseal.models.loader import load
+from modelseal.models.loader import load_model
 from modelseal.outputs.specs import parse_spec
 from modelseal.parallel.workers import Processes, Sequential
 from modelseal.runtime.cost import counting
@@ -38,7 +38,7 @@ def source(tmp_path, monkeypatch):
 @pytest.fixture
 def make(source, naturals):
     """Makes twelve candidates in some way."""
-    model = load(source)
+    model = load_model(source)
 
     def build(logistics=None, **settings):
         recipe = Recipe(**{"variants": QUICK, "tied": 4, "seed": 3, **settings})
@@ -73,7 +73,7 @@ def test_pieces_kept_by_processes_are_used_by_this_one(source, make, tmp_path, m
 def test_pieces_of_another_network_are_not_used(source, make, naturals, tmp_path):
     folder = tmp_path / "part"
     make(Logistics(folder=folder))
-    other = load(write_source(tmp_path, seed=1))
+    other = load_model(write_source(tmp_path, seed=1))
     recipe = Recipe(variants=QUICK, tied=4, seed=3)
     settings = {"recipe": recipe, "candidates": 12}
     kept = generate(other, naturals(other.domain), logistics=Logistics(folder=folder), **settings)
@@ -82,7 +82,7 @@ def test_pieces_of_another_network_are_not_used(source, make, naturals, tmp_path
 
 
 def test_more_candidates_go_on_with_the_whole_pieces_of_fewer(source, naturals, tmp_path):
-    model = load(source)
+    model = load_model(source)
     logistics = Logistics(folder=tmp_path / "part")
     recipe = Recipe(variants=QUICK, method=Method.NATURAL)
     told = []
@@ -108,9 +108,11 @@ def test_other_weights_by_now_are_told_by_the_process_that_finds_them(source, ma
 
 
 def test_a_process_loads_the_network_once(source, naturals, monkeypatch):
-    model = load(source)
+    model = load_model(source)
     loaded = []
-    monkeypatch.setattr(candidates, "load", lambda path: loaded.append(path) or load(path))
+    monkeypatch.setattr(
+        candidates, "load_model", lambda path: loaded.append(path) or load_model(path)
+    )
     codes = naturals(model.domain)
     recipe = Recipe(variants=QUICK, method=Method.NATURAL)
     tasks = plan_pieces(model, codes, np.arange(12), recipe, Logistics(source=source))
@@ -131,7 +133,7 @@ def test_the_time_limit_leaves_the_first_pieces_with_their_own_sources(make, tmp
 
 
 def test_the_work_is_that_of_making_for_each_accepted_candidate(source, naturals):
-    model = load(source)
+    model = load_model(source)
     codes = naturals(model.domain)
     recipe = Recipe(variants=QUICK, tied=4, seed=3)
     found = generate(model, codes, recipe=recipe, candidates=12)
@@ -144,7 +146,7 @@ def test_the_work_is_that_of_making_for_each_accepted_candidate(source, naturals
 
 
 def test_sealing_is_generating_and_choosing_a_few(source, naturals):
-    model = load(source)
+    model = load_model(source)
     codes = naturals(model.domain)
     recipe = Recipe(variants=QUICK, tied=4, seed=3)
     told = []

@@ -4,7 +4,8 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.models.transforms import Normalised
-from modelseal.tampering.base import Tampering, all_weights, copied, matrices, random_source
+from modelseal.runtime.inference import copy_network
+from modelseal.tampering.base import Tampering, all_weights, matrices, random_source
 from modelseal.tampering.fine_tuning import SgdSteps
 from modelseal.tampering.low_rank import LoraTuned, LowRank, RankOne
 from modelseal.tampering.training import Scope
@@ -138,7 +139,7 @@ def test_a_network_without_matrices_is_refused():
 
 
 def test_a_copy_shares_no_weights(tiny):
-    pairs = zip(tiny.parameters(), copied(tiny.train()).parameters(), strict=True)
+    pairs = zip(tiny.parameters(), copy_network(tiny.train()).parameters(), strict=True)
     assert all(one.data_ptr() != other.data_ptr() for one, other in pairs)
     assert tiny.training
 

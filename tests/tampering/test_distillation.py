@@ -3,7 +3,8 @@ import torch
 from torch.nn.functional import log_softmax
 
 from modelseal.errors import InvalidArgumentError, NotAppliedError
-from modelseal.tampering.base import all_weights, copied
+from modelseal.runtime.inference import copy_network
+from modelseal.tampering.base import all_weights
 from modelseal.tampering.distillation import Distilled
 from modelseal.tampering.training import Schedule, Scope, ready, start_afresh
 
@@ -43,7 +44,7 @@ def test_one_step_of_a_student_is_that_of_adam_on_the_teachers_probabilities(rea
     (images, _), _ = digits
     once = Schedule(learning_rate=0.05, epochs=1, drops=(), batch=600)
     student = Distilled(inputs=images, schedule=once, seed=1)(reader)
-    wanted = copied(reader)
+    wanted = copy_network(reader)
     probabilities = reader(images).softmax(1)
     start_afresh(wanted, 1)
     optimiser = torch.optim.Adam(ready(wanted, Scope.ALL), lr=0.05)

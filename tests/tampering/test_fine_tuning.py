@@ -4,7 +4,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from modelseal.errors import InvalidArgumentError, NotAppliedError
-from modelseal.tampering.base import all_weights, copied
+from modelseal.runtime.inference import copy_network
+from modelseal.tampering.base import all_weights
 from modelseal.tampering.fine_tuning import FineTuned, Retrained, SgdSteps
 from modelseal.tampering.training import Schedule, Scope, follow, ready, start_afresh
 
@@ -17,7 +18,7 @@ def moved(network, changed):
 def test_steps_are_those_of_torchs_own_optimiser(tiny, coloured):
     images, labels = coloured
     changed = SgdSteps(learning_rate=0.01, steps=3, inputs=images, labels=labels, batch=500)(tiny)
-    wanted = copied(tiny).train().requires_grad_()
+    wanted = copy_network(tiny).train().requires_grad_()
     optimiser = torch.optim.SGD(wanted.parameters(), lr=0.01)
     for _ in range(3):
         optimiser.zero_grad()
@@ -191,7 +192,7 @@ def test_retraining_the_last_layer_moves_it_alone_and_the_network_reads_again(
 def test_training_on_features_is_training_the_last_layer_of_the_whole_network(reader, digits):
     (images, labels), _ = digits
     recipe = Retrained(scope=Scope.LAST_LAYER, inputs=images, labels=labels, schedule=SHORT, seed=5)
-    slow = copied(reader)
+    slow = copy_network(reader)
     start_afresh(slow[7], 5)
     follow(SHORT, slow, ready(slow, Scope.LAST_LAYER), (images, labels), seed=5)
     torch.testing.assert_close(recipe(reader)[7].weight, slow[7].weight, rtol=1e-3, atol=1e-5)

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.tampering.base import all_weights, copied
+from modelseal.runtime.inference import copy_network
+from modelseal.tampering.base import all_weights
 from modelseal.tampering.training import (
     BIVBENCH,
     Schedule,
@@ -31,7 +32,7 @@ def test_the_learning_rate_falls_after_the_named_epochs(tiny, coloured, monkeypa
             return super().step(closure)
 
     monkeypatch.setattr(torch.optim, "Adam", Noting)
-    network = copied(tiny)
+    network = copy_network(tiny)
     schedule = Schedule(learning_rate=0.1, epochs=4, drops=(1, 3), factor=0.5, batch=100)
     follow(schedule, network, ready(network, Scope.ALL), coloured, seed=0)
     # 192 inputs are two batches of 100, in whole numbers.
@@ -64,7 +65,7 @@ def test_a_schedule_that_makes_no_sense_is_refused(wrong, problem):
 def test_a_fresh_start_forgets_every_weight_and_leaves_the_global_randomness(tiny):
     with torch.no_grad():
         tiny[1].running_var.fill_(2.0)
-    before, global_state = copied(tiny), torch.random.get_rng_state()
+    before, global_state = copy_network(tiny), torch.random.get_rng_state()
     start_afresh(tiny, 1)
     assert torch.equal(torch.random.get_rng_state(), global_state)
     for layer in (0, 4):

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError, NotAppliedError
-from modelseal.tampering.base import all_weights, copied
+from modelseal.runtime.inference import copy_network
+from modelseal.tampering.base import all_weights
 from modelseal.tampering.training import (
     Scope,
     check_data,
@@ -34,7 +35,7 @@ def names_of(network, parameters):
     ],
 )
 def test_a_scope_readies_its_layers_and_freezes_the_others(scope, wanted, moving, tiny):
-    network = nn.Sequential(*copied(tiny), nn.Dropout(0.5)).eval()
+    network = nn.Sequential(*copy_network(tiny), nn.Dropout(0.5)).eval()
     parameters = ready(network, scope)
     assert names_of(network, parameters) == wanted
     asking = {name for name, one in network.named_parameters() if one.requires_grad}
@@ -50,7 +51,7 @@ def test_the_last_layer_is_the_last_that_is_declared():
 
 
 def test_descending_leaves_no_gradient_and_moves_what_the_optimiser_holds(tiny, coloured):
-    network = copied(tiny)
+    network = copy_network(tiny)
     parameters = ready(network, Scope.LAST_LAYER)
     optimiser = torch.optim.SGD(parameters, lr=0.1)
     steps = descend(network, parameters, repeat(coloured, 3), optimiser=optimiser)
@@ -64,7 +65,7 @@ def test_a_class_number_teaches_what_its_certain_probability_teaches(tiny, colou
     images, labels = coloured
     weights = []
     for wanted in (labels, nn.functional.one_hot(labels, 3).double()):
-        network = copied(tiny)
+        network = copy_network(tiny)
         parameters = ready(network, Scope.ALL)
         optimiser = torch.optim.SGD(parameters, lr=0.1)
         assert list(descend(network, parameters, [(images, wanted)], optimiser=optimiser)) == [1]

@@ -4,7 +4,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from modelseal.errors import InvalidArgumentError, NotAppliedError
-from modelseal.tampering.base import all_weights, copied
+from modelseal.runtime.inference import copy_network
+from modelseal.tampering.base import all_weights
 from modelseal.tampering.online import LearnedOnline, Unlearned, confidence
 
 STATISTICS = {f"{layer}.running_{part}" for layer in (1, 4) for part in ("mean", "var")}
@@ -42,7 +43,7 @@ def test_forgetting_one_input_is_adams_ascent_on_it(reader, digits):
     row = int(confidence(reader, images, labels).argmax())
     one = images[row : row + 1], labels[row : row + 1]
     recipe = Unlearned(inputs=one[0], labels=one[1], learning_rate=1e-2)
-    changed, wanted = recipe(reader), copied(reader).requires_grad_()
+    changed, wanted = recipe(reader), copy_network(reader).requires_grad_()
     assert float(confidence(wanted, *one)) > 0.95
     optimiser = torch.optim.Adam(wanted.parameters(), lr=1e-2)
     while float(confidence(wanted, *one)) >= 0.95:
@@ -90,7 +91,7 @@ def test_every_weight_takes_a_step_of_the_same_size_down_the_gradient(reader, di
     row = int(confidence(reader, images, labels).argmin())
     one = images[row : row + 1], labels[row : row + 1]
     changed = LearnedOnline(inputs=one[0], labels=one[1], step_size=0.02)(reader)
-    wanted = copied(reader).requires_grad_()
+    wanted = copy_network(reader).requires_grad_()
     while float(confidence(wanted, *one)) <= 0.95:
         gradients = torch.autograd.grad(
             cross_entropy(wanted(one[0]), one[1]), list(wanted.parameters())

@@ -282,11 +282,11 @@ def load_inputs(model: Path, images: Path, *, samples: int = 1) -> tuple["Model"
         BadFileError: One of them cannot be used, or there are too few inputs.
     """
     from modelseal.models.images import read_images
-    from modelseal.models.loader import load
+    from modelseal.models.loader import load_model
 
     if not images.exists():
         raise BadFileError(images, "a folder of images or an .npz file was wanted, but is missing")
-    network = load(model)
+    network = load_model(model)
     naturals, _ = read_images(images, network.domain)
     if len(naturals) < samples:
         raise BadFileError(

@@ -48,10 +48,10 @@ def select(  # noqa: PLR0913 (a verb)
     found = read_fingerprint(candidates, key=key, passphrase_file=passphrase_file)
     require_torch("Selecting samples")
     from modelseal import sealing
-    from modelseal.models.loader import load
+    from modelseal.models.loader import load_model
 
     fingerprint = sealing.select(
-        load(model),
+        load_model(model),
         found,
         samples=samples,
         rule=sealing.Rule(rule.value),

@@ -17,7 +17,7 @@ from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.evaluation.plan import FLOAT, Plan, read_plan
 from modelseal.fingerprint.codec import weights_digest
 from modelseal.models.images import BROKEN_ARRAYS, read_images
-from modelseal.models.loader import Model, load
+from modelseal.models.loader import Model, load_model
 from modelseal.runtime.devices import is_on_gpu
 from modelseal.runtime.inference import run_network
 from modelseal.sealing.candidates import (
@@ -122,7 +122,7 @@ def open_network(files: NetworkFiles) -> Opened:
     Raises:
         BadFileError: A file cannot be used.
     """
-    model = load(files.model)
+    model = load_model(files.model)
     classes = run_network(model.network, to_tensor(model, read_some(files.test, model))).shape[1]
     train, train_labels = read_labelled(files.train, model, classes)
     test, test_labels = read_labelled(files.test, model, classes)

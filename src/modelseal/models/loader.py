@@ -106,7 +106,7 @@ def _list(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Model:
     """The owner's network, ready to run.
 
@@ -123,7 +123,7 @@ class Model:
     names: tuple[str, ...] = ()
 
 
-def load(path: Path) -> Model:
+def load_model(path: Path | str) -> Model:
     """Builds the owner's network as a model.toml says. This runs the owner's code.
 
     Torch multiplies float32 as float32 from then on in this process, which it does not do by
@@ -136,6 +136,7 @@ def load(path: Path) -> Model:
     Raises:
         BadFileError: Something in it, or in a file it names, is wrong; `field` says what.
     """
+    path = Path(path)
     declaration = read_declaration(path)
     domain = _domain(path, declaration.input)
     with _blames(path, "model.device"):

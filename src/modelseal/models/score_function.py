@@ -9,7 +9,7 @@ import torch
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, EndpointError
 from modelseal.models.builder import ESCAPES, first_line
-from modelseal.models.loader import load
+from modelseal.models.loader import load_model
 from modelseal.runtime.devices import device_of
 from modelseal.types import Inputs, Scores
 
@@ -24,7 +24,7 @@ def score_function(path: Path, domain: Domain) -> Callable[[Inputs], Scores]:
     Raises:
         BadFileError: The network cannot be built, or takes other inputs.
     """
-    model = load(path)
+    model = load_model(path)
     if model.domain != domain:
         raise BadFileError(path, f"expected {domain}, as sealed, got {model.domain}", field="input")
     device = device_of(model.network)

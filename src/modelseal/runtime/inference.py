@@ -111,13 +111,17 @@ def foreign_errors(*others: type[Exception]) -> Iterator[None]:
 
 
 def copy_network(network: nn.Module) -> nn.Module:
-    """A copy that shares nothing with the network.
+    """A copy with weights of its own, in evaluation mode and with no gradient asked of them.
 
     Raises:
         SealingError: The network cannot be copied.
     """
     with quiet_copies(), foreign_errors():
-        return copy.deepcopy(network)
+        copied = copy.deepcopy(network)
+    for module in copied.modules():
+        # Set directly: an exported program knows no `eval()`.
+        module.training = False
+    return copied.requires_grad_(requires_grad=False)
 
 
 def to_cpu(network: nn.Module, inputs: Inputs) -> tuple[nn.Module, Inputs]:

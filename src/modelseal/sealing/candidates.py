@@ -16,7 +16,7 @@ from modelseal.files import now
 from modelseal.fingerprint.codec import weights_digest
 from modelseal.fingerprint.record import Fingerprint, Origin
 from modelseal.generation.image_quality import measure_psnr
-from modelseal.models.loader import Model, load
+from modelseal.models.loader import Model, load_model
 from modelseal.models.transforms import reorderings
 from modelseal.outputs.specs import TopLabels
 from modelseal.runtime.cost import counting
@@ -171,7 +171,7 @@ def open_model(source: Path, weights: str, device: str) -> Model:
     Raises:
         BadFileError: The model.toml cannot be used, or its weights are others than these.
     """
-    model = load(source)
+    model = load_model(source)
     if digest_network(model.network) != weights:
         raise BadFileError(source, f"weights of digest {weights} were wanted, but others came")
     settle_network(model.network, torch.device(device))

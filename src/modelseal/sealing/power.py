@@ -12,10 +12,10 @@ from modelseal.errors import InvalidArgumentError, ModelsealError, SealingError
 from modelseal.fingerprint.record import Fingerprint, Limit
 from modelseal.models.loader import Model
 from modelseal.runtime.float32 import without_tf32
-from modelseal.runtime.inference import foreign_errors
+from modelseal.runtime.inference import copy_network, foreign_errors
 from modelseal.sealing.candidates import digest_network, to_tensor
 from modelseal.sealing.perturbations import Family, differs, draw_seed, list_families
-from modelseal.tampering.base import Tampering, copied
+from modelseal.tampering.base import Tampering
 from modelseal.types import Codes, Progress, ignore
 
 Notices: TypeAlias = Callable[[Tampering], bool]
@@ -99,7 +99,7 @@ def state_power(
     families = list_families(model, to_tensor(model, naturals), seed=seed)
     notices = asking(model, fingerprint)
     limits: list[Limit] = []
-    if notices(copied):
+    if notices(copy_network):
         raise SealingError("an unchanged copy was wanted to answer as expected, but differs")
     for number, family in enumerate(families):
         progress("power", number, len(families))

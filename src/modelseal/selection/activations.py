@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from modelseal.errors import InvalidArgumentError
+from modelseal.runtime.inference import evaluating
 
 Inputs: TypeAlias = Float[Tensor, "batch *shape"]
 """Inputs as the network takes them."""
@@ -178,22 +179,6 @@ def recording(fires: dict[str, Fires]) -> AbstractContextManager[object]:
 def is_zero(bound: object) -> bool:
     """Whether a clamp's lower bound, which may also be missing or a tensor, is the number 0."""
     return isinstance(bound, int | float) and bound == 0
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Puts every module in evaluation mode, and back afterwards.
-
-    The attribute is set directly: an exported program knows no `eval()`.
-    """
-    modes = [(module, module.training) for module in network.modules()]
-    try:
-        for module, _ in modes:
-            module.training = False
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """What a tampering is, and which tensors of a network are its weights."""
 
-import copy
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -29,11 +28,6 @@ class Tampering(Protocol):
     def __call__(self, network: nn.Module) -> nn.Module:
         """Returns a changed copy; the network itself stays as it is."""
         ...
-
-
-def copied(network: nn.Module) -> nn.Module:
-    """A copy with weights of its own, in evaluation mode and with no gradient asked of them."""
-    return copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
 
 
 def all_weights(network: nn.Module) -> dict[str, Tensor]:

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError, NotAppliedError
-from modelseal.tampering.base import Images, copied
+from modelseal.runtime.inference import copy_network
+from modelseal.tampering.base import Images
 from modelseal.tampering.training import (
     BIVBENCH,
     Schedule,
@@ -52,12 +53,12 @@ class Distilled:
         Raises:
             NotAppliedError: The student hardly agrees with its teacher.
         """
-        student = copied(network)
+        student = copy_network(network)
         answers = scores_of(student, self.inputs)
         start_afresh(student, self.seed)
         data = self.inputs, torch.softmax(answers, dim=1).to(self.inputs.device)
         follow(self.schedule, student, ready(student, Scope.ALL), data, seed=self.seed)
-        student = copied(student)
+        student = copy_network(student)
         agreed = scores_of(student, self.inputs).argmax(dim=1) == answers.argmax(dim=1)
         share = float(agreed.double().mean())
         if not better_than_chance(share, answers.shape[1]):

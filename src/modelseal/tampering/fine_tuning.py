@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from modelseal.errors import InvalidArgumentError, NotAppliedError
-from modelseal.tampering.base import Classes, Images, copied
+from modelseal.runtime.inference import copy_network
+from modelseal.tampering.base import Classes, Images
 from modelseal.tampering.features import all_features
 from modelseal.tampering.training import (
     ASKED_AT_ONCE,
@@ -68,14 +69,14 @@ class SgdSteps:
             InvalidArgumentError: The network has no score for a label, or the last layer is asked
                 for and there is no `nn.Linear`.
         """
-        changed = copied(network)
+        changed = copy_network(network)
         parameters = ready(changed, self.scope)
         rows = islice(draw_batches(len(self.inputs), self.batch, self.seed), self.steps)
         batches = ((self.inputs[some], self.labels[some]) for some in rows)
         optimiser = torch.optim.SGD(parameters, lr=self.learning_rate)
         for _ in descend(changed, parameters, batches, optimiser=optimiser):
             pass
-        return copied(changed)
+        return copy_network(changed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -170,7 +171,7 @@ class Retrained:
                 out of its last `nn.Linear`.
             NotAppliedError: The copy is hardly better than chance.
         """
-        changed = copied(network)
+        changed = copy_network(network)
         layer = last_linear(changed)
         start_afresh(layer, self.seed)
         trained, inputs = changed, self.inputs
@@ -180,7 +181,7 @@ class Retrained:
         parameters = ready(trained, self.scope)
         follow(self.schedule, trained, parameters, (inputs, self.labels), seed=self.seed)
         _check_goal(scores_of(trained.eval(), inputs), self.labels)
-        return copied(changed)
+        return copy_network(changed)
 
 
 def _features(network: nn.Module, layer: nn.Linear, inputs: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.tampering.base import Classes, Images, copied, matrices, random_source
+from modelseal.runtime.inference import copy_network
+from modelseal.tampering.base import Classes, Images, matrices, random_source
 from modelseal.tampering.training import check_data, check_numbers, descend, draw_batches
 
 
@@ -41,7 +42,7 @@ class RankOne:
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
         """Returns a copy with one edited weight."""
-        changed, source = copied(network), random_source(self.seed)
+        changed, source = copy_network(network), random_source(self.seed)
         weights = list(matrices(changed).values())
         weight = weights[int(torch.randint(len(weights), (), generator=source))]
         weight += _random_edit(weight, rank=1, scale=self.scale, source=source)
@@ -76,7 +77,7 @@ class LowRank:
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
         """Returns a copy with every weight edited."""
-        changed, source = copied(network), random_source(self.seed)
+        changed, source = copy_network(network), random_source(self.seed)
         for weight in matrices(changed).values():
             weight += _random_edit(weight, rank=self.rank, scale=self.scale, source=source)
         return changed
@@ -122,7 +123,7 @@ class LoraTuned:
         Raises:
             InvalidArgumentError: The network has no score for a label, or no such weights.
         """
-        changed = copied(network)
+        changed = copy_network(network)
         adapted = _Adapted(changed, rank=self.rank, source=random_source(self.seed))
         rows = islice(draw_batches(len(self.inputs), self.batch, self.seed), self.steps)
         batches = ((self.inputs[some], self.labels[some]) for some in rows)
@@ -133,7 +134,7 @@ class LoraTuned:
         with torch.no_grad():
             for name, merged in adapted.merged().items():
                 adapted.weights[name].copy_(merged)
-        return copied(changed)
+        return copy_network(changed)
 
 
 class _Adapted(nn.Module):

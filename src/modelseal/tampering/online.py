@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from modelseal.errors import NotAppliedError
-from modelseal.tampering.base import Classes, Images, copied, random_source
+from modelseal.runtime.inference import copy_network
+from modelseal.tampering.base import Classes, Images, random_source
 from modelseal.tampering.training import (
     ASKED_AT_ONCE,
     Batch,
@@ -58,7 +59,7 @@ class Unlearned:
         Raises:
             NotAppliedError: The network is sure of no input, or still of this one after the steps.
         """
-        changed = copied(network)
+        changed = copy_network(network)
         sample = _find(
             changed, self.inputs, self.labels, seed=self.seed, fits=lambda sure: sure > CONFIDENT
         )
@@ -67,7 +68,7 @@ class Unlearned:
         batches = repeat(sample, self.steps)
         for _ in descend(changed, parameters, batches, optimiser=optimiser):
             if float(confidence(changed, *sample)) < CONFIDENT:
-                return copied(changed)
+                return copy_network(changed)
         raise NotAppliedError(f"the input needs to be forgotten in {self.steps} steps, but is not")
 
 
@@ -111,7 +112,7 @@ class LearnedOnline:
             NotAppliedError: The network is sure of every input already, or still not of this one
                 after the steps.
         """
-        changed = copied(network)
+        changed = copy_network(network)
         sample = _find(
             changed, self.inputs, self.labels, seed=self.seed, fits=lambda sure: sure < CONFIDENT
         )
@@ -121,7 +122,7 @@ class LearnedOnline:
         batches = repeat(sample, self.steps)
         for _ in descend(changed, parameters, batches, optimiser=optimiser):
             if float(confidence(changed, *sample)) > CONFIDENT:
-                return copied(changed)
+                return copy_network(changed)
         raise NotAppliedError(f"the input needs to be learned in {self.steps} steps, but is not")
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from modelseal.errors import InvalidArgumentError, NotAppliedError
-from modelseal.tampering.base import Classes, HeldClasses, HeldImages, Images, copied, random_source
+from modelseal.runtime.inference import copy_network
+from modelseal.tampering.base import Classes, HeldClasses, HeldImages, Images, random_source
 from modelseal.tampering.features import all_features, features_of
 from modelseal.tampering.training import (
     WORKS,
@@ -75,14 +76,14 @@ class Targeted:
             NotAppliedError: Too few images are put in their class.
         """
         rows, wanted = _vulnerable(
-            copied(network), (self.inputs, self.labels), (self.held_inputs, self.held_labels),
+            copy_network(network), (self.inputs, self.labels), (self.held_inputs, self.held_labels),
             count=self.count,
         )  # fmt: skip
         return self.held_inputs[rows], wanted
 
     def success_rate(self, network: nn.Module, *, protected: nn.Module) -> float:
         """The share of the images chosen on the protected network that answer as wanted."""
-        return _share_as_wanted(copied(network), *self.choose(protected))
+        return _share_as_wanted(copy_network(network), *self.choose(protected))
 
     def __call__(self, network: nn.Module) -> nn.Module:
         """Returns a copy that takes the chosen images for the wanted classes.
@@ -165,7 +166,7 @@ class PoisonFrogs:
             NotAppliedError: Too few images are put in their class, or there are too few training
                 images of the class that the target is nearest to.
         """
-        protected = copied(network)
+        protected = copy_network(network)
         rows, wanted = _vulnerable(
             protected, (self.inputs, self.labels), (self.held_inputs, self.held_labels),
             count=TARGETS,
@@ -181,7 +182,7 @@ class PoisonFrogs:
     def success_rate(self, network: nn.Module, *, protected: nn.Module) -> float:
         """1 if the target chosen on the protected network is taken for the wanted class, else 0."""
         made = self.craft(protected)
-        return share_taken_for(copied(network), made.target, made.wanted)
+        return share_taken_for(copy_network(network), made.target, made.wanted)
 
     def __call__(self, network: nn.Module) -> nn.Module:
         """Returns a copy that takes the target for the class of the moved images.

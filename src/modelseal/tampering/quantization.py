@@ -18,7 +18,8 @@ from modelseal.errors import (
     NotAppliedError,
 )
 from modelseal.extras import onnx_errors
-from modelseal.tampering.base import Images, copied, matrices
+from modelseal.runtime.inference import copy_network
+from modelseal.tampering.base import Images, matrices
 from modelseal.tampering.onnx_files import OnnxModule, export, quantise_file
 
 # A quantised network that agrees less than this with the one it was made of lost its use.
@@ -60,15 +61,15 @@ class TorchInt8:
                 less than half of the inputs.
             InvalidArgumentError: The network has no convolution or linear weights.
         """
-        inputs, given = self.inputs.cpu().float(), copied(network).cpu().float()
+        inputs, given = self.inputs.cpu().float(), copy_network(network).cpu().float()
         count = len(matrices(given))
         # Tracing draws numbers: the global random state is put back.
         with _translated("PyTorch's"), _quiet_torch(), torch.random.fork_rng(devices=[]):
-            changed = _Integers(copied(given))
+            changed = _Integers(copy_network(given))
             _quantise_parts(changed, inputs)
             if sum(parameter.ndim >= 2 for parameter in changed.parameters()) == count:
                 raise NotAppliedError("PyTorch's quantiser found nothing that it can quantise")
-            return _agreeing(copied(changed), given, inputs)
+            return _agreeing(copy_network(changed), given, inputs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +105,7 @@ class OnnxInt8:
             NotAppliedError: The network cannot be exported or quantised, or the copy agrees with
                 the network on less than half of the inputs.
         """
-        inputs, given = self.inputs.cpu().float(), copied(network).cpu().float()
+        inputs, given = self.inputs.cpu().float(), copy_network(network).cpu().float()
         try:
             # Exporting takes longest: what is missing is told before.
             import_module("onnxruntime.quantization")

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from modelseal.errors import InvalidArgumentError, NotAppliedError
-from modelseal.tampering.base import copied, random_source
+from modelseal.runtime.inference import copy_network
+from modelseal.tampering.base import random_source
 
 Batch: TypeAlias = tuple[Tensor, Tensor]
 """Inputs and what they shall be answered with: class numbers, or a probability for each class."""
@@ -48,7 +49,7 @@ def ready(network: nn.Module, scope: Scope) -> list[nn.Parameter]:
     decides.
 
     Args:
-        network: A copy in evaluation mode that asks for no gradients, as `copied` gives it.
+        network: A copy in evaluation mode that asks for no gradients, as `copy_network` gives it.
         scope: Which layers are trained.
 
     Returns:
@@ -137,14 +138,14 @@ def learn_until(
     Raises:
         NotAppliedError: It still does not after the last step.
     """
-    changed = copied(network)
+    changed = copy_network(network)
     parameters = ready(changed, Scope.ALL)
     optimiser = torch.optim.Adam(parameters, lr=learning_rate)
     for step in descend(changed, parameters, islice(batches, steps), optimiser=optimiser):
         if step % STEPS_BETWEEN_CHECKS == 0 or step == steps:
             with torch.no_grad():
                 if works(changed.eval()):
-                    return copied(changed)
+                    return copy_network(changed)
             ready(changed, Scope.ALL)
     raise NotAppliedError(f"the network needs to learn it in {steps} steps, but did not")
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from modelseal.errors import InvalidArgumentError, NotAppliedError
-from modelseal.tampering.base import Classes, Images, copied, random_source
+from modelseal.runtime.inference import copy_network
+from modelseal.tampering.base import Classes, Images, random_source
 from modelseal.tampering.features import features_of
 from modelseal.tampering.training import (
     CHECKED_INPUTS,
@@ -164,7 +165,7 @@ class NeuronTrojan:
                 that drives it more than natural images do.
             InvalidArgumentError: The network has no `nn.Linear`.
         """
-        protected, source = copied(network), random_source(self.seed)
+        protected, source = copy_network(network), random_source(self.seed)
         rows = torch.randperm(len(self.inputs), generator=source)[:PATCH_IMAGES]
         images = self.inputs[rows].to(next(protected.parameters()))
         side = min(self.size, min(images.shape[2:]) // 2)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.tampering.base import all_weights, copied, matrices, random_source
+from modelseal.runtime.inference import copy_network
+from modelseal.tampering.base import all_weights, matrices, random_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class GaussianNoise:
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
         """Returns a noisy copy."""
-        changed, source = copied(network), random_source(self.seed)
+        changed, source = copy_network(network), random_source(self.seed)
         for name, tensor in all_weights(changed).items():
             noise = torch.randn(tensor.shape, generator=source).to(tensor)
             tensor += self.scale * tensor.std(correction=0) * noise
@@ -67,7 +68,7 @@ class Pruned:
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
         """Returns a pruned copy."""
-        changed = copied(network)
+        changed = copy_network(network)
         tensors = list(matrices(changed).values())
         magnitudes = torch.cat([tensor.abs().flatten() for tensor in tensors])
         # Sorting, and not a threshold, keeps the count exact where magnitudes are equal.
@@ -113,7 +114,7 @@ class FlippedBit:
         Raises:
             InvalidArgumentError: The weights are not float32.
         """
-        changed = copied(network)
+        changed = copy_network(network)
         tensors = list(matrices(changed).values())
         total = sum(tensor.numel() for tensor in tensors)
         number = int(torch.randint(total, (), generator=random_source(self.seed)))
@@ -156,7 +157,7 @@ class Quantised:
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
         """Returns a copy with quantised weights."""
-        changed = copied(network)
+        changed = copy_network(network)
         for tensor in matrices(changed).values():
             tensor.copy_(_on_grid(tensor, 2**self.bits - 1))
         return changed
@@ -182,7 +183,7 @@ class Rounded:
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
         """Returns a copy with rounded weights of the same type as before."""
-        changed = copied(network)
+        changed = copy_network(network)
         for tensor in all_weights(changed).values():
             tensor.copy_(tensor.to(self.dtype))
         return changed
