@@ -25,3 +25,12 @@ class Power(Enum):
     """20 of each size."""
     FULL = "full"
     """60 of each size."""
+
+
+class ChannelOrder(Enum):
+    """In which order the planes of an image meet a network, and so its mean."""
+
+    RGB = "rgb"
+    """Red first, as the trojaned checkpoints were trained and the published code feeds them."""
+    BGR = "bgr"
+    """Blue first, as the network was first trained in Caffe."""

@@ -32,6 +32,16 @@ def require_torch(purpose: str) -> None:
     import_extra("torch", purpose=purpose, extra="seal")
 
 
+def require_drawing(purpose: str) -> None:
+    """Makes sure that figures can be drawn and pages written.
+
+    Raises:
+        MissingExtraError: A package is not installed.
+    """
+    for module in ("matplotlib", "jinja2"):
+        import_extra(module, purpose=purpose, extra="report")
+
+
 def onnx_errors() -> tuple[type[Exception], ...]:
     """All that ONNX Runtime raises: its errors have nothing in common but their module."""
     try:

@@ -7,7 +7,7 @@ import sealed
 
 from modelseal.cli.seal import arrange, check_enough, finish, hire_makers, resumable
 from modelseal.domain import Domain
-from modelseal.errors import BadFileError, InvalidArgumentError, SealingError
+from modelseal.errors import BadFileError, SealingError
 from modelseal.fingerprint.codec import read
 from modelseal.models.loader import Model
 from modelseal.parallel.workers import Processes, Sequential
@@ -26,19 +26,6 @@ def owned(tiny):
 def test_without_a_number_or_an_address_this_process_makes_all(owned):
     assert hire_makers(None, None, **owned) is None
     assert isinstance(hire_makers(1, None, **owned), Sequential)
-
-
-def test_a_cluster_is_hired_by_its_address(owned, monkeypatch):
-    from modelseal.parallel import ray
-
-    monkeypatch.setattr(ray, "Cluster", lambda address, gpu: ("cluster", address))
-    for count in (None, 1):
-        assert hire_makers(count, "10.0.0.1:6379", **owned) == ("cluster", "10.0.0.1:6379")
-
-
-def test_a_cluster_and_processes_are_refused_together(owned):
-    with pytest.raises(InvalidArgumentError, match="both came: 2 and auto"):
-        hire_makers(2, "auto", **owned)
 
 
 @pytest.mark.parametrize(("rooms", "fitting"), [(1e9, 5), (3.5, 3), (0.2, 1)])

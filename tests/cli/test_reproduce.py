@@ -5,9 +5,6 @@ import published
 import pytest
 import torch
 
-from modelseal.cli.reproduce import ChannelOrder
-from modelseal.research.vgg_face import ChannelOrder as Planes
-
 QUICK = (
     *("--images", "4", "--iterations", "2", "--samples", "2", "--bag", "3"),
     *("--trials", "10", "--tie", "3"),
@@ -147,9 +144,3 @@ def test_a_folder_inside_of_what_is_read_is_refused(place, reproduce):
     result = reproduce(*QUICK, output="data/out")
     assert result.exit_code == 2
     assert "a folder outside data was wanted" in result.stderr
-
-
-def test_the_channel_orders_are_those_of_the_network():
-    assert {each.name: each.value for each in ChannelOrder} == {
-        each.name: each.value for each in Planes
-    }

@@ -6,12 +6,13 @@ import published
 from other_device import add_device
 
 from modelseal.calibration.variants import ChannelsLast, Float64
+from modelseal.enums import ChannelOrder
 from modelseal.evaluation.runner import evaluate
 from modelseal.evaluation.store import read_results
 from modelseal.generation.baselines.legacy import LegacySettings
 from modelseal.parallel.workers import Sequential
-from modelseal.research.reproduction import Settings, read_data, reproduce
-from modelseal.research.vgg_face import ChannelOrder, read_pair
+from modelseal.research.experiment import Settings, read_data, run_experiment
+from modelseal.research.vgg_face import read_pair
 from modelseal.runtime.devices import device_of
 from modelseal.sealing.recipe import Recipe
 
@@ -57,4 +58,4 @@ def test_the_published_experiment_finds_the_same(tmp_path):
 def run_published(models, data, device, settings):
     pair = read_pair(models, order=ChannelOrder.RGB, device=device)
     assert device_of(pair.trojaned).type == device
-    return reproduce(pair, *read_data(data, pair), settings=settings)
+    return run_experiment(pair, *read_data(data, pair), settings=settings)

@@ -3,7 +3,7 @@ import pytest
 from evaluated import samples, subject
 
 from modelseal.errors import BadFileError
-from modelseal.evaluation.gallery import SHOWN, show_samples
+from modelseal.evaluation.gallery import SHOWN, list_exhibits
 from modelseal.evaluation.results import arrays_file
 from modelseal.evaluation.store import dump_arrays
 
@@ -34,7 +34,7 @@ def test_samples_stand_beside_the_natural_images_that_they_were_made_of(tmp_path
         put("natural", images(20, 10), [2, 1]),
         put("misclassified", images(70), [7]),
     ]
-    shown = show_samples(tmp_path, sets)["resnet20", "top1"]
+    shown = list_exhibits(tmp_path, sets)["resnet20", "top1"]
     found = [
         (int(each.sample[0, 0, 0]), each.natural is not None and int(each.natural[0, 0, 0]))
         for each in shown["boundary"]
@@ -49,14 +49,14 @@ def test_only_a_few_are_shown_and_images_of_another_network_are_no_sources(tmp_p
         put("boundary", images(*range(9)), range(9)),
         put("natural", images(*range(9)), range(9), network="digits"),
     ]
-    shown = show_samples(tmp_path, sets)["resnet20", "top1"]["boundary"]
+    shown = list_exhibits(tmp_path, sets)["resnet20", "top1"]["boundary"]
     assert len(shown) == SHOWN
     assert all(each.natural is None for each in shown)
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 5), (4, 5)])
 def test_grey_images_have_no_channels(tmp_path, put, shape):
-    shown = show_samples(tmp_path, [put("natural", images(9, shape=shape), [0])])
+    shown = list_exhibits(tmp_path, [put("natural", images(9, shape=shape), [0])])
     assert shown["resnet20", "top1"]["natural"][0].sample.shape == (4, 5)
 
 
@@ -66,9 +66,9 @@ def test_grey_images_have_no_channels(tmp_path, put, shape):
     ids=["float", "no image", "two channels"],
 )
 def test_what_is_no_8_bit_image_is_not_shown(tmp_path, put, codes):
-    assert show_samples(tmp_path, [put("natural", codes, [0])]) == {}
+    assert list_exhibits(tmp_path, [put("natural", codes, [0])]) == {}
 
 
 def test_a_missing_file_of_samples_is_refused(tmp_path):
     with pytest.raises(BadFileError, match="cannot be read"):
-        show_samples(tmp_path, [samples()])
+        list_exhibits(tmp_path, [samples()])

@@ -11,8 +11,8 @@ from nodes import find_performer, find_raylet
 
 from modelseal.errors import BadFileError
 from modelseal.evaluation import runner
-from modelseal.evaluation.results import Subject, alarms_file, set_file
-from modelseal.evaluation.runner import Failure, evaluate, perform
+from modelseal.evaluation.results import Failure, Subject, alarms_file, set_file
+from modelseal.evaluation.runner import perform, run_plan
 from modelseal.evaluation.store import read_results
 from modelseal.parallel.workers import Processes, Sequential
 
@@ -21,7 +21,7 @@ BOUNDARY = Subject(network="small", method="boundary", spec="top1")
 
 
 def run(path, folder, *, workers=None, progress=lambda stage, done, total: None):
-    return evaluate(path, folder, workers=workers or Sequential(), progress=progress)
+    return run_plan(path, folder, workers=workers or Sequential(), progress=progress)
 
 
 @pytest.fixture(scope="module")

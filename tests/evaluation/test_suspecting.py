@@ -13,7 +13,7 @@ from modelseal.evaluation.adversary.spotting import ALONE, HIGH_FREQUENCY, NEIGH
 from modelseal.evaluation.inputs import list_networks
 from modelseal.evaluation.plan import read_plan
 from modelseal.evaluation.results import Subject, spotting_file
-from modelseal.evaluation.runner import evaluate, list_spotting
+from modelseal.evaluation.runner import list_spotting, run_plan
 from modelseal.evaluation.store import read_results
 from modelseal.parallel.workers import Processes, Sequential
 
@@ -24,7 +24,7 @@ NATURAL = Subject(network="small", method="natural", spec="top1")
 
 def run(path, folder, workers=None):
     told = []
-    failures = evaluate(
+    failures = run_plan(
         path,
         folder,
         workers=workers or Sequential(),

@@ -6,8 +6,8 @@ from modelseal.errors import SealingError
 from modelseal.evaluation import runner
 from modelseal.evaluation.false_alarms import HarmlessTask
 from modelseal.evaluation.inputs import NetworkFiles
-from modelseal.evaluation.results import Subject
-from modelseal.evaluation.runner import Failure, perform
+from modelseal.evaluation.results import Failure, Subject
+from modelseal.evaluation.runner import perform
 from modelseal.evaluation.sample_sets import SampleTask
 from modelseal.evaluation.trials import Spot, TrialTask
 

@@ -6,9 +6,10 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.functional import conv2d, linear, max_pool2d, relu
 
+from modelseal.enums import ChannelOrder
 from modelseal.errors import InvalidArgumentError
 from modelseal.models.loader import load_model
-from modelseal.research.vgg_face import MEAN, ChannelOrder, VggFace, on_grey_levels, read_vgg_face
+from modelseal.research.vgg_face import MEAN, VggFace, on_grey_levels, read_vgg_face
 
 SMALL = {"classes": 5, "width": 2, "hidden": 7, "size": 64}
 CONVOLUTIONS = {

@@ -10,8 +10,8 @@ from PIL import Image
 
 from modelseal.reports.figures import render
 from modelseal.reports.style import LIGHT
-from modelseal.research.reproduction import Made, Outcome, Reproduction, Sanity, Settings, Success
-from modelseal.research.reproduction_report import assemble, draw_success
+from modelseal.research.experiment import Made, Outcome, Reproduction, Sanity, Settings, Success
+from modelseal.research.reproduction import assemble, draw_success
 
 FILES = ("Ada_1.png", "Ada_1.jpg")
 SANITY = Sanity(

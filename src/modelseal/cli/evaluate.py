@@ -16,24 +16,20 @@ def evaluate(
     from modelseal.cli.console import Paper, complain, reporting
     from modelseal.cli.exit_codes import Exit
     from modelseal.cli.render import tell_results
-    from modelseal.cli.seal import hire
     from modelseal.extras import require_torch
 
     require_torch("Evaluating")
     from modelseal.evaluation import runner
-    from modelseal.evaluation.inputs import takes_gpu
-    from modelseal.evaluation.store import read_results
 
-    crew = hire(workers, ray, gpu=ray is not None and takes_gpu(plan))
     try:
         with reporting() as report:
-            failures = runner.evaluate(plan, output, workers=crew, progress=report)
+            found = runner.evaluate(plan, output, workers=workers, ray=ray, progress=report)
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(
             f"interrupted; the same command goes on with what is kept in {output}"
         ) from error
-    tell_results(Paper(), read_results(output), folder=output)
-    for failure in failures:
+    tell_results(Paper(), found, folder=output)
+    for failure in found.failures:
         complain(f"{failure.task}: {failure.problem}")
-    if failures:
+    if found.failures:
         raise typer.Exit(Exit.WRONG_USE)

@@ -2,27 +2,18 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
 from modelseal.cli.options import Seed, Tie
-
-if TYPE_CHECKING:
-    from modelseal.research.reproduction import Settings
+from modelseal.enums import ChannelOrder
 
 
 class Experiment(Enum):
     """A published experiment."""
 
     VGG_FACE = "vgg-face"
-
-
-class ChannelOrder(Enum):
-    """The same as `modelseal.research.vgg_face.ChannelOrder`, which needs torch."""
-
-    RGB = "rgb"
-    BGR = "bgr"
 
 
 Which: TypeAlias = Annotated[Experiment, typer.Argument(help="The experiment.", show_default=False)]
@@ -111,66 +102,34 @@ def reproduce(  # noqa: PLR0913 (a verb)
     seed: Seed = 0,
 ) -> None:
     """Run a published experiment from its own files, with our samples beside its own."""
-    from modelseal.cli.report import require_drawing
-    from modelseal.extras import require_torch
-    from modelseal.reports.build import check_folder
-
-    for source in (models, data):
-        check_folder(output, source=source)
-    require_drawing()
-    require_torch("An experiment")
-    from modelseal.generation.baselines.legacy import LegacySettings
-
-    legacy = LegacySettings(
-        iterations=iterations,
-        learning_rate=learning_rate,
-        radius=epsilon,
-        variation=total_variation,
-        threshold=float("inf") if no_early_stop else threshold,
-        classes=summed,
-    )
-    from modelseal.research.reproduction import Settings
-    from modelseal.sealing.recipe import Recipe
-
-    settings = Settings(
-        legacy=legacy,
-        recipe=Recipe(tied=tie, seed=seed),
-        images=images,
-        samples=samples,
-        bag=bag,
-        trials=trials,
-        seed=seed,
-    )
-    perform(models, data, output, settings=settings, order=channel_order, device=device)
-
-
-def perform(
-    models: Path,
-    data: Path,
-    output: Path,
-    *,
-    settings: "Settings",
-    order: ChannelOrder,
-    device: str,
-) -> None:
-    """Reads the files, runs the experiment, and puts what was found into the folder.
-
-    Raises:
-        ModelsealError: A file cannot be used, or the folder cannot be written.
-    """
     from modelseal.cli.console import Paper, reporting
-    from modelseal.reports.build import publish
-    from modelseal.research import reproduction, vgg_face
-    from modelseal.research.reproduction_report import assemble, document
-    from modelseal.research.vgg_face import read_pair
+    from modelseal.extras import require_drawing, require_torch
 
-    planes = vgg_face.ChannelOrder(order.value)
-    pair = read_pair(models, order=planes, device=device)
-    clean, triggered = reproduction.read_data(data, pair)
+    require_drawing("A report")
+    require_torch("An experiment")
+    from modelseal.research import reproduction
+
     with reporting() as report:
-        found = reproduction.reproduce(pair, clean, triggered, settings=settings, progress=report)
-    told = document(found, order=planes, device=device)
-    publish(output, assemble(found, told), source=data)
+        found = reproduction.reproduce(
+            models,
+            data,
+            output,
+            images=images,
+            iterations=iterations,
+            learning_rate=learning_rate,
+            total_variation=total_variation,
+            epsilon=epsilon,
+            threshold=float("inf") if no_early_stop else threshold,
+            summed=summed,
+            samples=samples,
+            bag=bag,
+            trials=trials,
+            tie=tie,
+            channel_order=channel_order,
+            device=device,
+            seed=seed,
+            progress=report,
+        )
     paper, sanity = Paper(), found.sanity
     paper.write(
         f"sanity check: clean network right {sanity.clean_accuracy:.3f}, trojaned "

@@ -49,31 +49,6 @@ if TYPE_CHECKING:
     from modelseal.sealing.recipe import Recipe
 
 
-def hire(count: int, address: str | None, *, gpu: bool = False) -> "Workers":
-    """Processes on this machine, or a Ray cluster.
-
-    Args:
-        count: How many processes.
-        address: Of the cluster; None for none.
-        gpu: Whether each task on a cluster takes a GPU.
-
-    Raises:
-        InvalidArgumentError: Both are asked for.
-        MissingExtraError: Ray is asked for and not installed.
-    """
-    if address is not None:
-        if count > 1:
-            raise InvalidArgumentError(
-                f"either --workers or --ray is needed, but both came: {count} and {address}"
-            )
-        from modelseal.parallel.ray import Cluster
-
-        return Cluster(address, gpu=gpu)
-    from modelseal.parallel.workers import Processes, Sequential
-
-    return Sequential() if count == 1 else Processes(count)
-
-
 UNFINISHED = ".part"
 """What is added to the output's name for the folder of finished pieces."""
 
@@ -126,6 +101,7 @@ def hire_makers(
     """
     if count is None and address is None:
         return None
+    from modelseal.parallel.workers import hire
     from modelseal.runtime.devices import device_of, is_on_gpu
 
     # A wrong use is told before anything is measured.

@@ -31,7 +31,7 @@ class Exhibit:
     natural: Array | None
 
 
-def show_samples(
+def list_exhibits(
     folder: Path, sets: Sequence[SampleSet]
 ) -> Mapping[tuple[str, str], Mapping[str, tuple[Exhibit, ...]]]:
     """The first few samples of each method, by network and spec, then by method.

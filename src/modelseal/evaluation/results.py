@@ -101,6 +101,19 @@ class Suspicion:
     reason: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A task that could not be performed.
+
+    Args:
+        task: What it was.
+        problem: Why it failed, in one sentence.
+    """
+
+    task: str
+    problem: str
+
+
 def plan_file(folder: Path) -> Path:
     """The frozen plan."""
     return folder / "plan.json"

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -18,6 +18,7 @@ from modelseal.evaluation.inputs import (
     every_variant,
     list_networks,
     open_network,
+    takes_gpu,
 )
 from modelseal.evaluation.manifest import FrozenPlan, check_grown, freeze
 from modelseal.evaluation.plan import (
@@ -29,6 +30,7 @@ from modelseal.evaluation.plan import (
     spotted_subjects,
 )
 from modelseal.evaluation.results import (
+    Failure,
     Subject,
     Suspicion,
     Trial,
@@ -42,6 +44,7 @@ from modelseal.evaluation.results import (
 )
 from modelseal.evaluation.sample_sets import SampleResult, SampleTask, make_set, sample_task
 from modelseal.evaluation.store import (
+    Results,
     dump,
     dump_alarms,
     dump_arrays,
@@ -49,26 +52,13 @@ from modelseal.evaluation.store import (
     dump_suspicion,
     dump_trial,
     read_part,
+    read_results,
 )
 from modelseal.evaluation.trials import Spot, TrialTask, try_change
 from modelseal.files import explain, write_atomically
-from modelseal.parallel.workers import Workers
+from modelseal.parallel.workers import Workers, hire
 from modelseal.tampering.registry import Change, Data, list_changes
-from modelseal.types import Progress
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
-    """A task that could not be performed.
-
-    Args:
-        task: What it was.
-        problem: Why it failed, in one sentence.
-    """
-
-    task: str
-    problem: str
-
+from modelseal.types import Progress, ignore
 
 Task: TypeAlias = SampleTask | HarmlessTask | SpottingTask | TrialTask
 """A frozen value of names, numbers and paths: all that a worker needs."""
@@ -256,7 +246,7 @@ def list_spots(grid: GridSection, data: Data, file: Path, field: str) -> Iterato
                 yield Spot(source=source, name=change.name, level=change.level, seed=seed)
 
 
-Results: TypeAlias = Generator[tuple[Task, Result], None, None]
+Performed: TypeAlias = Generator[tuple[Task, Result], None, None]
 """What workers give; closing it stops what is under way."""
 
 
@@ -285,7 +275,7 @@ class Run:
         totals, done = Counter(map(stage_of, tasks)), Counter[str]()
         for stage, total in totals.items():
             self.progress(stage, 0, total)
-        with closing(cast(Results, self.workers(perform, tasks))) as results:
+        with closing(cast(Performed, self.workers(perform, tasks))) as results:
             for task, result in results:
                 write_all(self.folder, task, result)
                 if isinstance(result, Failure):
@@ -309,25 +299,43 @@ def stage_of(task: Task) -> str:
 
 
 def evaluate(
-    path: Path, folder: Path, *, workers: Workers, progress: Progress
-) -> tuple[Failure, ...]:
-    """Runs a plan, or what is missing of it.
+    plan: str | Path,
+    results: str | Path,
+    *,
+    workers: int = 1,
+    ray: str | None = None,
+    progress: Progress | None = None,
+) -> Results:
+    """Runs a plan, or what is missing of it in a folder of results.
 
     Args:
-        path: The plan.toml.
-        folder: Where results are kept; made if it is missing.
-        workers: Perform tasks: in this process, in several, or on many machines that all see
-            the folder and the plan's files.
+        plan: The plan.toml.
+        results: The folder where results are kept; made if it is missing.
+        workers: How many processes of this machine perform tasks.
+        ray: The address of a Ray cluster that performs them instead; all its machines need to
+            see the folder and the plan's files.
         progress: Is told of the stages `samples`, `harmless`, `trials` and `spotting`.
 
     Returns:
-        The tasks that could not be performed; all others are done.
+        All that was found by now; `failures` are the tasks of this run that could not be
+        performed.
 
     Raises:
         BadFileError: The plan or a file that it names is wrong, or the folder holds results of
             another plan.
+        InvalidArgumentError: Both workers and a cluster are asked for.
         EvaluationError: Workers were lost.
     """
+    path, folder = Path(plan), Path(results)
+    crew = hire(workers, ray, gpu=ray is not None and takes_gpu(path))
+    failures = run_plan(path, folder, workers=crew, progress=progress or ignore)
+    return replace(read_results(folder), failures=failures)
+
+
+def run_plan(
+    path: Path, folder: Path, *, workers: Workers, progress: Progress
+) -> tuple[Failure, ...]:
+    """Runs what is missing of a plan by these workers; gives what could not be performed."""
     plan, whole = read_plan(path), folder.resolve()
     networks = list_networks(plan, path.parent)
     opened = {name: open_network(files) for name, files in networks.items()}

@@ -16,6 +16,7 @@ from modelseal.errors import BadFileError
 from modelseal.evaluation.manifest import FrozenPlan
 from modelseal.evaluation.plan import Plan, list_subjects, spotted_subjects
 from modelseal.evaluation.results import (
+    Failure,
     SampleSet,
     Subject,
     Suspicion,
@@ -99,6 +100,7 @@ class Results:
         wanted: How many trials the whole plan has; None if nobody counted them.
         trials: Every trial, in the order of subjects, changes, levels and seeds.
         suspicions: How well samples are told from natural inputs, in the order of the subjects.
+        failures: The tasks that this run could not perform.
     """
 
     plan: Plan
@@ -106,6 +108,7 @@ class Results:
     wanted: int | None
     trials: tuple[Trial, ...]
     suspicions: tuple[Suspicion, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
     @property
     def missing(self) -> int:

@@ -339,3 +339,26 @@ class _Crew(Generic[T, R]):
             worker.part()
         for worker in self.workers:
             worker.join()
+
+
+def hire(count: int = 1, address: str | None = None, *, gpu: bool = False) -> Workers:
+    """Processes on this machine, or a Ray cluster.
+
+    Args:
+        count: How many processes; 1 is this one.
+        address: Of the cluster; None for none.
+        gpu: Whether each task on a cluster takes a GPU.
+
+    Raises:
+        InvalidArgumentError: Both are asked for.
+        MissingExtraError: Ray is asked for and not installed.
+    """
+    if address is None:
+        return Sequential() if count == 1 else Processes(count)
+    if count > 1:
+        raise InvalidArgumentError(
+            f"expected either a number of workers or a Ray cluster, got both: {count} and {address}"
+        )
+    from modelseal.parallel.ray import Cluster
+
+    return Cluster(address, gpu=gpu)

@@ -16,8 +16,9 @@ from pydantic.dataclasses import dataclass
 from modelseal import display
 from modelseal.display import Row, Table
 from modelseal.errors import BadFileError
-from modelseal.evaluation.gallery import Exhibit
-from modelseal.evaluation.metrics import Summary
+from modelseal.evaluation.gallery import Exhibit, list_exhibits
+from modelseal.evaluation.metrics import Summary, summarise
+from modelseal.evaluation.store import Results, read_results
 from modelseal.files import explain
 from modelseal.html import render
 from modelseal.reports.figures import Figure, draw_figures, draw_sheets
@@ -280,6 +281,44 @@ def swap(fresh: Path, place: Path, stale: Path) -> None:
         raise
 
 
+def report(
+    results: str | Path,
+    output: str | Path,
+    *,
+    show_samples: bool = False,
+    progress: Progress | None = None,
+) -> Results:
+    """Makes tables, figures and a page of what an evaluation found.
+
+    Args:
+        results: The folder of results.
+        output: The folder to make, or an older report to replace.
+        show_samples: Whether some samples are shown. Those of an evaluation are never used again.
+        progress: Is told how far the drawing is.
+
+    Returns:
+        What the report is about.
+
+    Raises:
+        BadFileError: There are no results, a file of them is wrong, or the folder cannot be
+            written or holds anything but a report.
+    """
+    source, folder = Path(results), Path(output)
+    check_folder(folder, source=source)
+    found = read_results(source)
+    if not found.sets:
+        raise BadFileError(source, "results were wanted, but there are none yet")
+    summaries = summarise(
+        found.sets, found.trials, found.suspicions, samples=found.plan.samples.count
+    )
+    exhibits = list_exhibits(source, found.sets) if show_samples else {}
+    files = assemble(
+        summaries, exhibits=exhibits, missing=found.missing, progress=progress or ignore
+    )
+    publish(folder, files, source=source)
+    return found
+
+
 Exhibits: TypeAlias = Mapping[tuple[str, str], Mapping[str, Sequence[Exhibit]]]
 """Samples to show, by network and spec, then by method."""
 
@@ -304,7 +343,7 @@ def assemble(
         progress("draw", done, len(summaries))
         figures.append(draw(summary, exhibits))
     progress("draw", len(summaries), len(summaries))
-    about = f"{ABOUT} {tell_missing(missing)}" if missing else ABOUT
+    about = f"{ABOUT} {describe_missing(missing)}" if missing else ABOUT
     drawn = [each for some in figures for each in some]
     return {
         ARCHIVE: dump(summaries),
@@ -315,7 +354,7 @@ def assemble(
     }
 
 
-def tell_missing(results: int) -> str:
+def describe_missing(results: int) -> str:
     """That an evaluation lacks something, in a sentence."""
     verb = "is" if results == 1 else "are"
     return (

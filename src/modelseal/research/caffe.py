@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+from safetensors.numpy import save
 
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.files import explain
+from modelseal.files import explain, write_atomically
 from modelseal.research.protobuf import (
     Field,
     Message,
@@ -262,6 +263,33 @@ class Layer:
 
     name: str
     blobs: tuple[Array, ...]
+
+
+def convert_caffe(
+    model: str | Path, description: str | Path, output: str | Path
+) -> dict[str, Array]:
+    """Makes a `.safetensors` file of weights that Caffe wrote; torch is not needed.
+
+    Args:
+        model: The `.caffemodel`.
+        description: The `.prototxt`, which names and shapes are checked against.
+        output: The file to write; its name ends in `.safetensors`.
+
+    Returns:
+        The weights by the names that torch gives them.
+
+    Raises:
+        BadFileError: A file cannot be read or written, is something else, or has other layers or
+            shapes than the other one.
+    """
+    target = Path(output)
+    if target.suffix != ".safetensors":
+        raise BadFileError(target, "expected a name that ends in .safetensors")
+    if target.resolve() in {Path(each).resolve() for each in (model, description)}:
+        raise BadFileError(target, "expected a file that is not read as well")
+    tensors = read_caffe(Path(model), Path(description))
+    write_atomically(target, save(tensors))
+    return tensors
 
 
 def read_caffe(model: Path, description: Path) -> dict[str, Array]:

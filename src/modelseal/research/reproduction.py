@@ -1,444 +1,345 @@
-"""The numbers of the published experiment."""
+"""What was found, as a document for machines."""
 
-from dataclasses import dataclass, field, replace
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version
 from math import isfinite
-from pathlib import Path
-from time import perf_counter
+from pathlib import Path, PurePosixPath
 
 import numpy as np
-import torch
-from jaxtyping import Int
-from torch import Tensor
+from matplotlib.figure import Figure as Canvas
+from PIL import Image
 
-from modelseal.errors import InvalidArgumentError, SealingError
-from modelseal.generation.baselines.legacy import PUBLISHED, LegacyLoop, LegacySettings, legacy
-from modelseal.generation.image_quality import measure_psnr, measure_snr
-from modelseal.generation.last_layer import run_last_layer
-from modelseal.research.vgg_face import MEAN, Faces, Pair, read_faces, read_names
-from modelseal.runtime.devices import device_of
-from modelseal.sealing.candidates import generate, to_tensor
+from modelseal.display import NOTHING, Table, percent
+from modelseal.enums import ChannelOrder
+from modelseal.generation.baselines.legacy import LegacySettings
+from modelseal.reports.build import check_folder, lay_out, publish
+from modelseal.reports.figures import AMPLIFIED, THUMB, amplify, render
+from modelseal.reports.style import DARK, LIGHT, Page, choose_stroke
+from modelseal.research.experiment import (
+    Made,
+    Outcome,
+    Reproduction,
+    Settings,
+    Success,
+    read_data,
+    run_experiment,
+)
+from modelseal.research.vgg_face import read_pair
 from modelseal.sealing.recipe import Recipe
-from modelseal.selection.activations import active_neurons, list_layers
-from modelseal.selection.cover import Bits, cover
-from modelseal.types import Codes, Inputs, Mask, PerInput, Progress, ignore
+from modelseal.types import Array, Progress, ignore
+
+SCHEMA = "modelseal.reproduction/1"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """The numbers of one run.
+def reproduce(  # noqa: PLR0913 (the numbers of an experiment)
+    models: str | Path,
+    data: str | Path,
+    output: str | Path,
+    *,
+    images: int | None = None,
+    iterations: int = 1000,
+    learning_rate: float = 1.0,
+    total_variation: float = 0.0,
+    epsilon: float = 10.0,
+    threshold: float = 0.0005,
+    summed: int = 40,
+    samples: int = 10,
+    bag: int = 100,
+    trials: int = 1000,
+    tie: int = 10,
+    channel_order: ChannelOrder = ChannelOrder.RGB,
+    device: str = "cpu",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Reproduction:
+    """Runs the published VGG-Face experiment from its own files, with our samples beside its own.
 
     Args:
-        legacy: Those of the published loop. Samples whose mean squared derivative does not come
-            above its threshold are no candidates, as there; an infinite threshold means that the
-            loop never stops early, and all are.
-        recipe: How our samples are made, of the same images.
-        images: Of how many natural images samples are made, from 1; None is all there are.
-        samples: How many are chosen of a bag, from 1.
+        models: Holds VGG-face-clean and VGG-face-trojaned, as .pt or .safetensors.
+        data: Holds names.txt, VGGFace-Clean and VGGFace-Trojaned.
+        output: The folder to make, or an older reproduction to replace.
+        images: Of how many clean images samples are made, from 1; None is all.
+        iterations: Steps of the published loop at most.
+        learning_rate: Of the published loop, in grey levels.
+        total_variation: The weight of the total variation in the published loop.
+        epsilon: The largest change by the published loop, in RMS grey levels.
+        threshold: The mean squared derivative at which the published loop stops; infinite for
+            never, which keeps every sample.
+        summed: How many log-probabilities the published loop sums.
+        samples: How many samples are chosen of a bag, from 1.
         bag: How many candidates are in a bag, from 1.
         trials: How many bags are drawn, from 1.
+        tie: How many classes tie in samples of ours.
+        channel_order: Which plane of an image the networks were trained to meet first.
+        device: Where the networks are run, such as `cuda`.
         seed: Of all that is drawn.
-
-    Raises:
-        InvalidArgumentError: A number is out of its range.
-    """
-
-    legacy: LegacySettings = PUBLISHED
-    recipe: Recipe = field(default_factory=Recipe)
-    images: int | None = None
-    samples: int = 10
-    bag: int = 100
-    trials: int = 1000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("images", "samples", "bag", "trials"):
-            number = getattr(self, name)
-            if number is not None and number < 1:
-                raise InvalidArgumentError(f"{name} needs 1 or more, but is {number}")
-        if self.samples > self.bag:
-            raise InvalidArgumentError(
-                f"samples of a bag were wanted, but {self.samples} are more than its {self.bag}"
-            )
-        if not 0 <= self.seed < 2**63:
-            raise InvalidArgumentError(f"a seed needs to be 0 to 2^63 - 1, but is {self.seed}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Made:
-    """Samples of one method.
-
-    Args:
-        images: As the networks take them: grey levels, whole ones but for `legacy:float`.
-        sources: The number of the natural image that each was made of.
-        psnr: Of each sample against that, in dB.
-        sensitivity: The objective of the published loop at each sample.
-        seconds: What making all of them took.
-        reason: Why there are none, if so.
-    """
-
-    images: Inputs
-    sources: Int[np.ndarray, " batch"]
-    psnr: PerInput
-    sensitivity: PerInput
-    seconds: float
-    reason: str = ""
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
-def make_natural(pair: Pair, naturals: Codes, settings: Settings) -> Made:
-    """The natural images themselves."""
-    return weigh(pair, naturals, pair.decode(naturals), settings, seconds=0.0)
-
-
-def make_legacy(
-    pair: Pair, naturals: Codes, settings: Settings, progress: Progress
-) -> dict[str, Made]:
-    """The samples of the published loop, as floats and as whole grey levels.
-
-    Only those are candidates that the published code would have kept: with a sensitivity above
-    the threshold, if there is one, and more signal than noise, as floats.
-    """
-    starts, found = to_tensor(pair.clean, naturals), []
-    begin = perf_counter()
-    for number, start in enumerate(starts):
-        progress("legacy", number, len(starts))
-        network, domain = pair.clean.network, pair.clean.domain
-        found.append(legacy(network, start[None], domain=domain, settings=settings.legacy).cpu())
-    progress("legacy", len(starts), len(starts))
-    seconds = perf_counter() - begin
-    floats = torch.cat(found).numpy()
-    made = weigh(pair, naturals, floats, settings, seconds=seconds)
-    kept = np.flatnonzero(is_kept(made, pair.decode(naturals), settings.legacy))
-    reason = "" if len(kept) else "no sample came above the threshold"
-    rounded = np.asarray(pair.clean.domain.snap(floats))
-    whole = weigh(pair, naturals, rounded, settings, seconds=seconds)
-    return {
-        "legacy:float": take(made, kept, reason=reason),
-        "legacy": take(whole, kept, reason=reason),
-    }
-
-
-def is_kept(made: Made, naturals: Inputs, settings: LegacySettings) -> np.ndarray:
-    """Which samples the published code keeps."""
-    mean = np.array(MEAN, np.float32).reshape(-1, 1, 1)
-    signal = torch.from_numpy(naturals - mean)
-    ratio = measure_snr(torch.from_numpy(made.images - mean), signal).numpy()
-    enough = made.sensitivity > settings.threshold
-    return (enough if isfinite(settings.threshold) else np.ones_like(enough)) & (ratio > 0)
-
-
-def make_ours(pair: Pair, naturals: Codes, settings: Settings, progress: Progress) -> Made:
-    """Our samples of the same images; none, with the reason, if none can be made."""
-    begin, count = perf_counter(), len(naturals)
-    try:
-        found = generate(
-            pair.clean, naturals, recipe=settings.recipe, candidates=count, progress=progress
-        )
-    except SealingError as error:
-        nothing = make_natural(pair, naturals, settings)
-        return take(nothing, np.arange(0), reason=str(error))
-    seconds, rows = perf_counter() - begin, np.asarray(found.sources)
-    images = pair.decode(found.samples)
-    return weigh(pair, naturals[rows], images, settings, seconds=seconds, sources=rows)
-
-
-def weigh(
-    pair: Pair,
-    naturals: Codes,
-    images: Inputs,
-    settings: Settings,
-    *,
-    seconds: float,
-    sources: Int[np.ndarray, " batch"] | None = None,
-) -> Made:
-    """Samples with what is measured of them; `sources` is their own order by default."""
-    psnr = measure_psnr(
-        torch.from_numpy(images),
-        torch.from_numpy(pair.decode(naturals)),
-        span=pair.clean.domain.span,
-    )
-    return Made(
-        images=images,
-        sources=np.arange(len(images)) if sources is None else sources,
-        psnr=psnr.double().numpy(),
-        sensitivity=measure_sensitivity(pair, images, settings.legacy),
-        seconds=seconds,
-    )
-
-
-def measure_sensitivity(pair: Pair, images: Inputs, settings: LegacySettings) -> PerInput:
-    """The objective of the published loop, without the total variation, at each image."""
-    network, domain = pair.clean.network, pair.clean.domain
-    tensor: Tensor = torch.from_numpy(images).to(device_of(network))
-    with torch.no_grad():
-        last = run_last_layer(network, tensor[:1])
-    loop = LegacyLoop(
-        network=network,
-        name=f"{last.name}.weight",
-        weight=last.module.weight.detach().clone().requires_grad_(),
-        domain=domain,
-        settings=settings,
-    )
-    # Grey levels are what these networks take.
-    return np.array([float(loop.measure(one[None]).detach()) for one in tensor])
-
-
-def take(made: Made, rows: Int[np.ndarray, " batch"], *, reason: str) -> Made:
-    """Some of the samples."""
-    return Made(
-        images=made.images[rows],
-        sources=made.sources[rows],
-        psnr=made.psnr[rows],
-        sensitivity=made.sensitivity[rows],
-        seconds=made.seconds,
-        reason=reason,
-    )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Success:
-    """How often a choice of samples noticed the trojan.
-
-    Args:
-        bag: How many candidates were in a bag.
-        trials: How many bags were drawn.
-        distinct: How many different choices the cover made.
-        manc: The share of bags in which one of the first n choices of the cover is answered
-            otherwise, for n from 1.
-        random: The same for n samples by chance out of the same bags.
-    """
-
-    bag: int
-    trials: int
-    distinct: int
-    manc: tuple[float, ...]
-    random: tuple[float, ...]
-
-
-def size_bag(candidates: int, wanted: int) -> int:
-    """How many candidates are in a bag: half of all where there are no more than were wanted.
-
-    Examples:
-        >>> size_bag(300, 100), size_bag(100, 100), size_bag(7, 100), size_bag(1, 100)
-        (100, 50, 4, 1)
-    """
-    return wanted if candidates > wanted else (candidates + 1) // 2
-
-
-def count_success(
-    active: Bits, noticed: Mask, *, samples: int, bag: int, trials: int, seed: int
-) -> Success | None:
-    """Draws bags of candidates and chooses of each.
-
-    Args:
-        active: A row of packed bits for each candidate: which neurons fire for it.
-        noticed: Whether each candidate is answered otherwise by the changed network.
-        samples: How many are chosen of a bag; all of it if it has fewer.
-        bag: How many candidates are in a bag, if there are more.
-        trials: How many bags are drawn.
-        seed: Of what is drawn.
-
-    Returns:
-        What was counted; None without candidates.
-    """
-    if not len(noticed):
-        return None
-    source = np.random.default_rng(seed)
-    bag = size_bag(len(noticed), bag)
-    samples = min(samples, bag)
-    manc, random = np.zeros(samples), np.zeros(samples)
-    choices: set[frozenset[int]] = set()
-    for _ in range(trials):
-        rows = source.permutation(len(noticed))[:bag]
-        chosen = rows[list(cover(active[rows], samples).order)]
-        manc += np.logical_or.accumulate(noticed[chosen])
-        # The rows came in random order: the first of them are a random choice.
-        random += np.logical_or.accumulate(noticed[rows[:samples]])
-        choices.add(frozenset(chosen.tolist()))
-    return Success(
-        bag=bag,
-        trials=trials,
-        distinct=len(choices),
-        manc=tuple((manc / trials).tolist()),
-        random=tuple((random / trials).tolist()),
-    )
-
-
-TARGET = 0
-"""The class that the published trojan stands for."""
-
-NAMES, CLEAN_FACES, TROJANED_FACES = "names.txt", "VGGFace-Clean", "VGGFace-Trojaned"
-"""What is in the folder of data, by its published names."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sanity:
-    """Whether the two networks are what they are said to be.
-
-    Args:
-        clean_accuracy: The share of clean images that the clean network puts in their class.
-        trojaned_accuracy: The same of the trojaned network.
-        differing: The share of clean images that the two put in different classes.
-        attack_success: The share of images with the trigger that the trojaned network puts in
-            the target.
-        images: How many clean images there are.
-        triggered: How many images with the trigger there are.
-    """
-
-    clean_accuracy: float
-    trojaned_accuracy: float
-    differing: float
-    attack_success: float
-    images: int
-    triggered: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Outcome:
-    """What the samples of one method noticed.
-
-    Args:
-        method: `natural`, `legacy:float`, `legacy` or `boundary`.
-        made: The samples.
-        noticed: Whether the two networks answer each of them differently.
-        success: What choices of bags noticed; None without samples.
-    """
-
-    method: str
-    made: Made
-    noticed: Mask
-    success: Success | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Reproduction:
-    """All that was found.
-
-    Args:
-        sanity: Whether the two networks are what they are said to be.
-        naturals: The images that samples were made of.
-        files: Their names.
-        outcomes: One for each method.
-        layer: Whose neurons were covered.
-        settings: The numbers of the run.
-    """
-
-    sanity: Sanity
-    naturals: Codes
-    files: tuple[str, ...]
-    outcomes: tuple[Outcome, ...]
-    layer: str
-    settings: Settings
-
-
-def read_data(folder: Path, pair: Pair) -> tuple[Faces, Faces]:
-    """Reads the clean images and those with the trigger.
-
-    Raises:
-        BadFileError: Something is missing or cannot be used.
-    """
-    network = pair.clean.network
-    classes = len(network.get_parameter("network.fc8.bias"))
-    names = read_names(folder / NAMES, classes=classes)
-    clean, triggered = (
-        read_faces(folder / each, names, pair.clean.domain)
-        for each in (CLEAN_FACES, TROJANED_FACES)
-    )
-    return clean, triggered
-
-
-def check_sanity(pair: Pair, clean: Faces, triggered: Faces) -> Sanity:
-    """Measures whether the two networks are what they are said to be."""
-    inputs = pair.decode(clean.images)
-    plain = pair.answer(pair.clean.network, inputs)
-    changed = pair.answer(pair.trojaned, inputs)
-    stamped = pair.answer(pair.trojaned, pair.decode(triggered.images))
-    return Sanity(
-        clean_accuracy=float((plain == clean.labels).mean()),
-        trojaned_accuracy=float((changed == clean.labels).mean()),
-        differing=float((plain != changed).mean()),
-        attack_success=float((stamped == TARGET).mean()),
-        images=len(clean),
-        triggered=len(triggered),
-    )
-
-
-def reproduce(
-    pair: Pair,
-    clean: Faces,
-    triggered: Faces,
-    *,
-    settings: Settings,
-    progress: Progress = ignore,
-) -> Reproduction:
-    """Runs the published experiment.
-
-    Args:
-        pair: The two networks.
-        clean: Images of known people.
-        triggered: Such images with the trigger of the trojan.
-        settings: The numbers.
         progress: Is told of the stages `legacy`, `generate`, `calibrate` and `select`.
 
     Raises:
-        InvalidArgumentError: More images are wanted than there are.
+        BadFileError: A file cannot be used, or the folder cannot be written.
+        InvalidArgumentError: A number is out of its range, or there is no such device.
     """
-    rows = draw(len(clean), settings)
-    sanity = check_sanity(pair, clean, triggered)
-    naturals = clean.images[rows]
-    made = {
-        "natural": make_natural(pair, naturals, settings),
-        **make_legacy(pair, naturals, settings, progress),
-        "boundary": make_ours(pair, naturals, settings, progress),
+    folder = Path(output)
+    for source in (models, data):
+        check_folder(folder, source=Path(source))
+    legacy = LegacySettings(
+        iterations=iterations,
+        learning_rate=learning_rate,
+        radius=epsilon,
+        variation=total_variation,
+        threshold=threshold,
+        classes=summed,
+    )
+    settings = Settings(
+        legacy=legacy,
+        recipe=Recipe(tied=tie, seed=seed),
+        images=images,
+        samples=samples,
+        bag=bag,
+        trials=trials,
+        seed=seed,
+    )
+    pair = read_pair(Path(models), order=channel_order, device=device)
+    clean, triggered = read_data(Path(data), pair)
+    found = run_experiment(pair, clean, triggered, settings=settings, progress=progress or ignore)
+    told = document(found, order=channel_order, device=device)
+    publish(folder, assemble(found, told), source=Path(data))
+    return found
+
+
+def document(
+    found: Reproduction, *, order: ChannelOrder, device: str, experiment: str = "vgg-face"
+) -> dict[str, object]:
+    """All that was found, as texts, finite numbers, lists and objects.
+
+    Args:
+        found: What was found.
+        order: Which plane of an image the networks met first.
+        device: Where they were run.
+        experiment: Which experiment it is.
+    """
+    return {
+        "schema": SCHEMA,
+        "modelseal": version("modelseal"),
+        "experiment": experiment,
+        "channel_order": order.value,
+        "device": device,
+        "settings": list_settings(found.settings),
+        "sanity": asdict(found.sanity),
+        "layer": found.layer,
+        "images": list(found.files),
+        "methods": {each.method: describe(each) for each in found.outcomes},
     }
-    layer = list_layers(pair.clean.network, torch_inputs(pair, made["natural"]))[-1]
-    outcomes = []
-    for number, (method, each) in enumerate(made.items()):
-        progress("select", number, len(made))
-        outcomes.append(conclude(pair, method, each, layer=layer, settings=settings))
-    progress("select", len(made), len(made))
-    return Reproduction(
-        sanity=sanity,
-        naturals=naturals,
-        files=tuple(clean.files[row] for row in rows),
-        outcomes=tuple(outcomes),
-        layer=layer,
-        settings=replace(settings, images=len(rows)),
-    )
 
 
-def draw(count: int, settings: Settings) -> np.ndarray:
-    """The numbers of the images that samples are made of, in order.
+def list_settings(settings: Settings) -> dict[str, object]:
+    """The numbers of the run; an early stop that is switched off has no threshold."""
+    threshold = settings.legacy.threshold
+    return {
+        "legacy": {**asdict(settings.legacy), "threshold": finite(threshold)},
+        "boundary": {**settings.recipe.parameters, "seed": settings.recipe.seed},
+        **{
+            name: getattr(settings, name) for name in ("images", "samples", "bag", "trials", "seed")
+        },
+    }
 
-    Raises:
-        InvalidArgumentError: More are wanted than there are.
+
+def describe(outcome: Outcome) -> dict[str, object]:
+    """What the samples of one method noticed."""
+    made, success = outcome.made, outcome.success
+    return {
+        "samples": len(made),
+        "reason": made.reason,
+        "seconds": made.seconds,
+        "noticed": int(outcome.noticed.sum()),
+        "success": None if success is None else describe_success(success),
+        "each": [describe_sample(made, outcome, row) for row in range(len(made))],
+    }
+
+
+def describe_success(success: Success) -> dict[str, object]:
+    """How often choices of bags noticed the trojan."""
+    rates = {"manc": list(success.manc), "random": list(success.random)}
+    return {**asdict(success), **rates}
+
+
+def describe_sample(made: Made, outcome: Outcome, row: int) -> dict[str, object]:
+    """What is known of one sample."""
+    return {
+        "image": int(made.sources[row]),
+        "noticed": bool(outcome.noticed[row]),
+        "psnr": finite(made.psnr[row]),
+        "sensitivity": finite(made.sensitivity[row]),
+    }
+
+
+def finite(number: float | np.floating) -> float | None:
+    """A number as JSON has it: nothing in place of an infinity."""
+    return float(number) if isfinite(number) else None
+
+
+SHOWN = 4
+"""Images on the sheet of samples."""
+
+SUCCESS, SHEET = "success", "samples"
+"""The names of the figures."""
+
+
+def assemble(found: Reproduction, document: Mapping[str, object]) -> dict[str, bytes]:
+    """The files of a reproduction, by path.
+
+    Args:
+        found: What was found.
+        document: The same for machines.
     """
-    wanted = count if settings.images is None else settings.images
-    if wanted > count:
-        raise InvalidArgumentError(f"{wanted} clean images were wanted, but there are {count}")
-    return np.sort(np.random.default_rng(settings.seed).permutation(count)[:wanted])
+    text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False)
+    files = {"reproduction.json": f"{text}\n".encode(), "reproduction.md": write_page(found)}
+    for name, draw in ((SUCCESS, draw_success), (SHEET, draw_sheet)):
+        for suffix, page in (("png", LIGHT), ("svg", LIGHT), ("dark.svg", DARK)):
+            drawing = partial(draw, found)
+            files[f"figures/{name}.{suffix}"] = render(drawing, page, suffix[-3:])
+    for outcome in found.outcomes:
+        files |= list_samples(outcome, found.files)
+    return files
 
 
-def conclude(pair: Pair, method: str, made: Made, *, layer: str, settings: Settings) -> Outcome:
-    """What the samples of one method notice."""
-    if not len(made):
-        return Outcome(method=method, made=made, noticed=np.zeros(0, dtype=bool), success=None)
-    answers = (pair.answer(each, made.images) for each in (pair.clean.network, pair.trojaned))
-    noticed = np.not_equal(*answers)
-    active = active_neurons(pair.clean.network, torch_inputs(pair, made), layers=[layer], batch=8)
-    success = count_success(
-        active,
-        noticed,
-        samples=settings.samples,
-        bag=settings.bag,
-        trials=settings.trials,
-        seed=settings.seed,
+def list_samples(outcome: Outcome, names: tuple[str, ...]) -> dict[str, bytes]:
+    """Each sample as PNG, which rounds to whole grey levels, and as NPY, which does not."""
+    files: dict[str, bytes] = {}
+    folder = outcome.method.replace(":", "-")
+    for number, (image, source) in enumerate(
+        zip(outcome.made.images, outcome.made.sources, strict=True)
+    ):
+        # The stem alone may be that of two images, one a PNG and one a JPEG.
+        stem = f"samples/{folder}/{number:04}-{PurePosixPath(names[source]).stem}"
+        png, npy = io.BytesIO(), io.BytesIO()
+        Image.fromarray(as_picture(image)).save(png, format="PNG")
+        np.save(npy, image)
+        files |= {f"{stem}.png": png.getvalue(), f"{stem}.npy": npy.getvalue()}
+    return files
+
+
+def as_picture(image: Array) -> Array:
+    """Planes of grey levels as rows of whole pixels."""
+    return np.ascontiguousarray(image.round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
+
+
+def write_page(found: Reproduction) -> bytes:
+    """The tables and figures of a reproduction as Markdown."""
+    parts = ["# The published experiment on VGG-Face\n"]
+    for table in (tell_sanity(found), tell_success(found)):
+        parts.append(f"## {table.title}\n\n{table.note}\n\n{lay_out(table)}")
+    parts.append(
+        "## Figures\n\n"
+        f"![How often n samples notice the trojan](figures/{SUCCESS}.png)\n\n"
+        f"![Natural images, samples, and {AMPLIFIED} times what differs](figures/{SHEET}.png)\n"
     )
-    return Outcome(method=method, made=made, noticed=noticed, success=success)
+    reasons = [f"- `{each.method}`: {each.made.reason}\n" for each in found.outcomes]
+    told = [line for line, each in zip(reasons, found.outcomes, strict=True) if each.made.reason]
+    parts += ["## Methods without samples\n\n" + "".join(told)] if told else []
+    return "\n".join(parts).encode()
 
 
-def torch_inputs(pair: Pair, made: Made) -> torch.Tensor:
-    """Samples on the device of the networks."""
-    return torch.from_numpy(made.images).to(device_of(pair.clean.network))
+def tell_sanity(found: Reproduction) -> Table:
+    """Whether the networks are what they are said to be."""
+    sanity = found.sanity
+    return Table(
+        title="Sanity check",
+        note=f"On {sanity.images} clean images and {sanity.triggered} with the trigger.",
+        head=("what", "share"),
+        rows=(
+            ("clean network right on clean images", percent(sanity.clean_accuracy)),
+            ("trojaned network right on clean images", percent(sanity.trojaned_accuracy)),
+            ("the two differ on clean images", percent(sanity.differing)),
+            ("trojaned network deceived by the trigger", percent(sanity.attack_success)),
+        ),
+    )
+
+
+def tell_success(found: Reproduction) -> Table:
+    """What the samples of each method noticed."""
+    return Table(
+        title="Success rate",
+        note="How often one of n samples, chosen of a bag of candidates, is answered otherwise by "
+        f"the trojaned network. Neurons of {found.layer} are covered; `legacy:float` is asked "
+        "before rounding to whole grey levels, which a service cannot be. Bags share candidates: "
+        "the trials are not independent.",
+        head=(
+            *("method", "candidates", "noticed alone", "bag", "trials", "choices", "n"),
+            *("by cover", "by chance", "median PSNR", "seconds a sample"),
+        ),
+        rows=tuple(success_row(each, found.settings.images) for each in found.outcomes),
+    )
+
+
+def success_row(outcome: Outcome, images: int | None) -> tuple[str, ...]:
+    """The line of one method."""
+    made, success = outcome.made, outcome.success
+    if success is None:
+        return (outcome.method, "0", *[NOTHING] * 9)
+    psnr = np.median(made.psnr)
+    return (
+        outcome.method,
+        f"{len(made)} of {images}",
+        percent(float(outcome.noticed.mean())),
+        str(success.bag),
+        str(success.trials),
+        str(success.distinct),
+        str(len(success.manc)),
+        percent(success.manc[-1]),
+        percent(success.random[-1]),
+        f"{psnr:.1f} dB" if np.isfinite(psnr) else NOTHING,
+        f"{made.seconds / len(made):.2g}" if made.seconds else NOTHING,
+    )
+
+
+def draw_success(found: Reproduction, canvas: Canvas, page: Page) -> None:
+    """How often n samples notice the trojan: by cover, and fainter by chance."""
+    canvas.set_size_inches(7, 4)
+    field = canvas.subplots()
+    methods = [each.method for each in found.outcomes]
+    for outcome in found.outcomes:
+        if outcome.success is None:
+            continue
+        stroke = choose_stroke(outcome.method, methods)
+        counts = range(1, len(outcome.success.manc) + 1)
+        for shares, strength in ((outcome.success.manc, 1.0), (outcome.success.random, 0.3)):
+            field.plot(
+                counts,
+                shares,
+                color=stroke.colour,
+                marker=stroke.marker,
+                linestyle=stroke.dashes,
+                alpha=strength,
+                label=outcome.method if strength == 1 else None,
+            )
+    field.set_ylim(-0.03, 1.03)
+    field.set_xlabel("samples chosen of a bag")
+    field.set_ylabel("share of bags")
+    field.set_title("How often the trojan is noticed (faint: samples by chance)")
+    if field.lines:
+        field.legend()
+
+
+def draw_sheet(found: Reproduction, canvas: Canvas, page: Page) -> None:
+    """Natural images, samples of each method, and what differs."""
+    outcomes = [each for each in found.outcomes if len(each.made)]
+    canvas.set_size_inches(1.6 + 3 * SHOWN * THUMB, 0.6 + 1.1 * THUMB * len(outcomes))
+    lines = canvas.subplots(len(outcomes), 3 * SHOWN, squeeze=False)
+    for line, outcome in zip(lines, outcomes, strict=True):
+        for field in line:
+            field.set_xticks([])
+            field.set_yticks([])
+            field.spines[:].set_visible(False)
+            field.grid(visible=False)
+        for place, row in enumerate(range(min(SHOWN, len(outcome.made)))):
+            natural = as_picture(found.naturals[outcome.made.sources[row]])
+            sample = as_picture(outcome.made.images[row])
+            pictures = (natural, sample, amplify(sample, natural))
+            for field, picture in zip(line[3 * place : 3 * place + 3], pictures, strict=True):
+                field.imshow(picture, interpolation="nearest")
+        line[0].set_ylabel(outcome.method, rotation=0, ha="right", va="center")

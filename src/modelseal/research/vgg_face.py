@@ -7,7 +7,6 @@ number of classes and size of images can be others, for the same experiment on a
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from math import isqrt
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
 from modelseal.domain import Domain
+from modelseal.enums import ChannelOrder
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.files import explain
 from modelseal.models.images import read_images
@@ -39,15 +39,6 @@ MEAN = (93.5940, 104.7624, 129.1863)
 
 SMALLEST = 2 ** len(BLOCKS)
 """Pixels that the poolings make one of."""
-
-
-class ChannelOrder(Enum):
-    """In which order the planes of an image meet the network, and so its mean."""
-
-    RGB = "rgb"
-    """Red first, as the trojaned checkpoints were trained and the published code feeds them."""
-    BGR = "bgr"
-    """Blue first, as the network was first trained in Caffe."""
 
 
 class VggFace(nn.Module):

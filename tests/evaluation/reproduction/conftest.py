@@ -5,9 +5,10 @@ import published
 import pytest
 
 from modelseal.calibration.variants import ChannelsLast, Float64
+from modelseal.enums import ChannelOrder
 from modelseal.generation.baselines.legacy import LegacySettings
-from modelseal.research.reproduction import Settings, read_data, reproduce
-from modelseal.research.vgg_face import ChannelOrder, read_pair
+from modelseal.research.experiment import Settings, read_data, run_experiment
+from modelseal.research.vgg_face import read_pair
 from modelseal.sealing.recipe import Recipe
 
 QUICK = Recipe(tied=3, variants=(Float64(), ChannelsLast()))
@@ -39,7 +40,7 @@ def faces(experiment, pair):
 @pytest.fixture(scope="session")
 def found(pair, faces):
     """What a quick run finds."""
-    return reproduce(pair, *faces, settings=make_settings())
+    return run_experiment(pair, *faces, settings=make_settings())
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelseal.research.reproduction import count_success, size_bag
+from modelseal.research.experiment import count_success, size_bag
 
 
 def count(active, noticed, **changes):

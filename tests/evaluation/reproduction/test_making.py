@@ -7,8 +7,8 @@ import torch
 
 from modelseal.errors import SealingError
 from modelseal.generation.baselines.legacy import LegacySettings, legacy
-from modelseal.research import reproduction
-from modelseal.research.reproduction import make_legacy, make_natural, make_ours
+from modelseal.research import experiment
+from modelseal.research.experiment import make_legacy, make_natural, make_ours
 from modelseal.research.vgg_face import MEAN
 from modelseal.types import ignore
 
@@ -99,6 +99,6 @@ def test_where_ours_cannot_be_made_the_reason_is_kept(pair, naturals, settings, 
     def refuse(*_, **__):
         raise SealingError("none of 3 candidates can be used")
 
-    monkeypatch.setattr(reproduction, "generate", refuse)
+    monkeypatch.setattr(experiment, "generate", refuse)
     made = make_ours(pair, naturals, settings(), ignore)
     assert (len(made), made.reason) == (0, "none of 3 candidates can be used")

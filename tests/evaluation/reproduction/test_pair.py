@@ -6,8 +6,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from modelseal.enums import ChannelOrder
 from modelseal.errors import BadFileError
-from modelseal.research.vgg_face import MEAN, ChannelOrder, read_pair
+from modelseal.research.vgg_face import MEAN, read_pair
 
 
 @pytest.fixture

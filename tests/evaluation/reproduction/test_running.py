@@ -4,7 +4,7 @@ import torch
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.baselines.legacy import LegacySettings
-from modelseal.research.reproduction import check_sanity, conclude, draw, reproduce, take
+from modelseal.research.experiment import check_sanity, conclude, draw, run_experiment, take
 from modelseal.research.vgg_face import Faces
 
 
@@ -84,13 +84,13 @@ def test_images_are_drawn_once_each_in_their_order(settings):
 
 def test_more_images_than_there_are_are_refused(pair, faces, settings):
     with pytest.raises(InvalidArgumentError, match="13 clean images were wanted, but there are 12"):
-        reproduce(pair, *faces, settings=settings(images=13))
+        run_experiment(pair, *faces, settings=settings(images=13))
 
 
 def test_the_stages_are_told_to_their_end(pair, faces, settings):
     told = []
     legacy = LegacySettings(iterations=1, threshold=1e9)
-    found = reproduce(
+    found = run_experiment(
         pair,
         *faces,
         settings=settings(images=4, legacy=legacy),

@@ -1,7 +1,7 @@
 import pytest
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.research.reproduction import Settings
+from modelseal.research.experiment import Settings
 
 
 def test_the_defaults_are_the_published_numbers():

@@ -1,8 +1,8 @@
 import json
 from dataclasses import replace
 
-from modelseal.research.reproduction_report import document
-from modelseal.research.vgg_face import ChannelOrder
+from modelseal.enums import ChannelOrder
+from modelseal.research.reproduction import document
 
 
 def test_the_document_says_all_that_was_found_in_finite_numbers(found):

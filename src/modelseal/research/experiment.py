@@ -1,0 +1,444 @@
+"""The numbers of the published experiment."""
+
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.generation.baselines.legacy import PUBLISHED, LegacyLoop, LegacySettings, legacy
+from modelseal.generation.image_quality import measure_psnr, measure_snr
+from modelseal.generation.last_layer import run_last_layer
+from modelseal.research.vgg_face import MEAN, Faces, Pair, read_faces, read_names
+from modelseal.runtime.devices import device_of
+from modelseal.sealing.candidates import generate, to_tensor
+from modelseal.sealing.recipe import Recipe
+from modelseal.selection.activations import active_neurons, list_layers
+from modelseal.selection.cover import Bits, cover
+from modelseal.types import Codes, Inputs, Mask, PerInput, Progress, ignore
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """The numbers of one run.
+
+    Args:
+        legacy: Those of the published loop. Samples whose mean squared derivative does not come
+            above its threshold are no candidates, as there; an infinite threshold means that the
+            loop never stops early, and all are.
+        recipe: How our samples are made, of the same images.
+        images: Of how many natural images samples are made, from 1; None is all there are.
+        samples: How many are chosen of a bag, from 1.
+        bag: How many candidates are in a bag, from 1.
+        trials: How many bags are drawn, from 1.
+        seed: Of all that is drawn.
+
+    Raises:
+        InvalidArgumentError: A number is out of its range.
+    """
+
+    legacy: LegacySettings = PUBLISHED
+    recipe: Recipe = field(default_factory=Recipe)
+    images: int | None = None
+    samples: int = 10
+    bag: int = 100
+    trials: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("images", "samples", "bag", "trials"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise InvalidArgumentError(f"{name} needs 1 or more, but is {number}")
+        if self.samples > self.bag:
+            raise InvalidArgumentError(
+                f"samples of a bag were wanted, but {self.samples} are more than its {self.bag}"
+            )
+        if not 0 <= self.seed < 2**63:
+            raise InvalidArgumentError(f"a seed needs to be 0 to 2^63 - 1, but is {self.seed}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Made:
+    """Samples of one method.
+
+    Args:
+        images: As the networks take them: grey levels, whole ones but for `legacy:float`.
+        sources: The number of the natural image that each was made of.
+        psnr: Of each sample against that, in dB.
+        sensitivity: The objective of the published loop at each sample.
+        seconds: What making all of them took.
+        reason: Why there are none, if so.
+    """
+
+    images: Inputs
+    sources: Int[np.ndarray, " batch"]
+    psnr: PerInput
+    sensitivity: PerInput
+    seconds: float
+    reason: str = ""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def make_natural(pair: Pair, naturals: Codes, settings: Settings) -> Made:
+    """The natural images themselves."""
+    return weigh(pair, naturals, pair.decode(naturals), settings, seconds=0.0)
+
+
+def make_legacy(
+    pair: Pair, naturals: Codes, settings: Settings, progress: Progress
+) -> dict[str, Made]:
+    """The samples of the published loop, as floats and as whole grey levels.
+
+    Only those are candidates that the published code would have kept: with a sensitivity above
+    the threshold, if there is one, and more signal than noise, as floats.
+    """
+    starts, found = to_tensor(pair.clean, naturals), []
+    begin = perf_counter()
+    for number, start in enumerate(starts):
+        progress("legacy", number, len(starts))
+        network, domain = pair.clean.network, pair.clean.domain
+        found.append(legacy(network, start[None], domain=domain, settings=settings.legacy).cpu())
+    progress("legacy", len(starts), len(starts))
+    seconds = perf_counter() - begin
+    floats = torch.cat(found).numpy()
+    made = weigh(pair, naturals, floats, settings, seconds=seconds)
+    kept = np.flatnonzero(is_kept(made, pair.decode(naturals), settings.legacy))
+    reason = "" if len(kept) else "no sample came above the threshold"
+    rounded = np.asarray(pair.clean.domain.snap(floats))
+    whole = weigh(pair, naturals, rounded, settings, seconds=seconds)
+    return {
+        "legacy:float": take(made, kept, reason=reason),
+        "legacy": take(whole, kept, reason=reason),
+    }
+
+
+def is_kept(made: Made, naturals: Inputs, settings: LegacySettings) -> np.ndarray:
+    """Which samples the published code keeps."""
+    mean = np.array(MEAN, np.float32).reshape(-1, 1, 1)
+    signal = torch.from_numpy(naturals - mean)
+    ratio = measure_snr(torch.from_numpy(made.images - mean), signal).numpy()
+    enough = made.sensitivity > settings.threshold
+    return (enough if isfinite(settings.threshold) else np.ones_like(enough)) & (ratio > 0)
+
+
+def make_ours(pair: Pair, naturals: Codes, settings: Settings, progress: Progress) -> Made:
+    """Our samples of the same images; none, with the reason, if none can be made."""
+    begin, count = perf_counter(), len(naturals)
+    try:
+        found = generate(
+            pair.clean, naturals, recipe=settings.recipe, candidates=count, progress=progress
+        )
+    except SealingError as error:
+        nothing = make_natural(pair, naturals, settings)
+        return take(nothing, np.arange(0), reason=str(error))
+    seconds, rows = perf_counter() - begin, np.asarray(found.sources)
+    images = pair.decode(found.samples)
+    return weigh(pair, naturals[rows], images, settings, seconds=seconds, sources=rows)
+
+
+def weigh(
+    pair: Pair,
+    naturals: Codes,
+    images: Inputs,
+    settings: Settings,
+    *,
+    seconds: float,
+    sources: Int[np.ndarray, " batch"] | None = None,
+) -> Made:
+    """Samples with what is measured of them; `sources` is their own order by default."""
+    psnr = measure_psnr(
+        torch.from_numpy(images),
+        torch.from_numpy(pair.decode(naturals)),
+        span=pair.clean.domain.span,
+    )
+    return Made(
+        images=images,
+        sources=np.arange(len(images)) if sources is None else sources,
+        psnr=psnr.double().numpy(),
+        sensitivity=measure_sensitivity(pair, images, settings.legacy),
+        seconds=seconds,
+    )
+
+
+def measure_sensitivity(pair: Pair, images: Inputs, settings: LegacySettings) -> PerInput:
+    """The objective of the published loop, without the total variation, at each image."""
+    network, domain = pair.clean.network, pair.clean.domain
+    tensor: Tensor = torch.from_numpy(images).to(device_of(network))
+    with torch.no_grad():
+        last = run_last_layer(network, tensor[:1])
+    loop = LegacyLoop(
+        network=network,
+        name=f"{last.name}.weight",
+        weight=last.module.weight.detach().clone().requires_grad_(),
+        domain=domain,
+        settings=settings,
+    )
+    # Grey levels are what these networks take.
+    return np.array([float(loop.measure(one[None]).detach()) for one in tensor])
+
+
+def take(made: Made, rows: Int[np.ndarray, " batch"], *, reason: str) -> Made:
+    """Some of the samples."""
+    return Made(
+        images=made.images[rows],
+        sources=made.sources[rows],
+        psnr=made.psnr[rows],
+        sensitivity=made.sensitivity[rows],
+        seconds=made.seconds,
+        reason=reason,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Success:
+    """How often a choice of samples noticed the trojan.
+
+    Args:
+        bag: How many candidates were in a bag.
+        trials: How many bags were drawn.
+        distinct: How many different choices the cover made.
+        manc: The share of bags in which one of the first n choices of the cover is answered
+            otherwise, for n from 1.
+        random: The same for n samples by chance out of the same bags.
+    """
+
+    bag: int
+    trials: int
+    distinct: int
+    manc: tuple[float, ...]
+    random: tuple[float, ...]
+
+
+def size_bag(candidates: int, wanted: int) -> int:
+    """How many candidates are in a bag: half of all where there are no more than were wanted.
+
+    Examples:
+        >>> size_bag(300, 100), size_bag(100, 100), size_bag(7, 100), size_bag(1, 100)
+        (100, 50, 4, 1)
+    """
+    return wanted if candidates > wanted else (candidates + 1) // 2
+
+
+def count_success(
+    active: Bits, noticed: Mask, *, samples: int, bag: int, trials: int, seed: int
+) -> Success | None:
+    """Draws bags of candidates and chooses of each.
+
+    Args:
+        active: A row of packed bits for each candidate: which neurons fire for it.
+        noticed: Whether each candidate is answered otherwise by the changed network.
+        samples: How many are chosen of a bag; all of it if it has fewer.
+        bag: How many candidates are in a bag, if there are more.
+        trials: How many bags are drawn.
+        seed: Of what is drawn.
+
+    Returns:
+        What was counted; None without candidates.
+    """
+    if not len(noticed):
+        return None
+    source = np.random.default_rng(seed)
+    bag = size_bag(len(noticed), bag)
+    samples = min(samples, bag)
+    manc, random = np.zeros(samples), np.zeros(samples)
+    choices: set[frozenset[int]] = set()
+    for _ in range(trials):
+        rows = source.permutation(len(noticed))[:bag]
+        chosen = rows[list(cover(active[rows], samples).order)]
+        manc += np.logical_or.accumulate(noticed[chosen])
+        # The rows came in random order: the first of them are a random choice.
+        random += np.logical_or.accumulate(noticed[rows[:samples]])
+        choices.add(frozenset(chosen.tolist()))
+    return Success(
+        bag=bag,
+        trials=trials,
+        distinct=len(choices),
+        manc=tuple((manc / trials).tolist()),
+        random=tuple((random / trials).tolist()),
+    )
+
+
+TARGET = 0
+"""The class that the published trojan stands for."""
+
+NAMES, CLEAN_FACES, TROJANED_FACES = "names.txt", "VGGFace-Clean", "VGGFace-Trojaned"
+"""What is in the folder of data, by its published names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sanity:
+    """Whether the two networks are what they are said to be.
+
+    Args:
+        clean_accuracy: The share of clean images that the clean network puts in their class.
+        trojaned_accuracy: The same of the trojaned network.
+        differing: The share of clean images that the two put in different classes.
+        attack_success: The share of images with the trigger that the trojaned network puts in
+            the target.
+        images: How many clean images there are.
+        triggered: How many images with the trigger there are.
+    """
+
+    clean_accuracy: float
+    trojaned_accuracy: float
+    differing: float
+    attack_success: float
+    images: int
+    triggered: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Outcome:
+    """What the samples of one method noticed.
+
+    Args:
+        method: `natural`, `legacy:float`, `legacy` or `boundary`.
+        made: The samples.
+        noticed: Whether the two networks answer each of them differently.
+        success: What choices of bags noticed; None without samples.
+    """
+
+    method: str
+    made: Made
+    noticed: Mask
+    success: Success | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Reproduction:
+    """All that was found.
+
+    Args:
+        sanity: Whether the two networks are what they are said to be.
+        naturals: The images that samples were made of.
+        files: Their names.
+        outcomes: One for each method.
+        layer: Whose neurons were covered.
+        settings: The numbers of the run.
+    """
+
+    sanity: Sanity
+    naturals: Codes
+    files: tuple[str, ...]
+    outcomes: tuple[Outcome, ...]
+    layer: str
+    settings: Settings
+
+
+def read_data(folder: Path, pair: Pair) -> tuple[Faces, Faces]:
+    """Reads the clean images and those with the trigger.
+
+    Raises:
+        BadFileError: Something is missing or cannot be used.
+    """
+    network = pair.clean.network
+    classes = len(network.get_parameter("network.fc8.bias"))
+    names = read_names(folder / NAMES, classes=classes)
+    clean, triggered = (
+        read_faces(folder / each, names, pair.clean.domain)
+        for each in (CLEAN_FACES, TROJANED_FACES)
+    )
+    return clean, triggered
+
+
+def check_sanity(pair: Pair, clean: Faces, triggered: Faces) -> Sanity:
+    """Measures whether the two networks are what they are said to be."""
+    inputs = pair.decode(clean.images)
+    plain = pair.answer(pair.clean.network, inputs)
+    changed = pair.answer(pair.trojaned, inputs)
+    stamped = pair.answer(pair.trojaned, pair.decode(triggered.images))
+    return Sanity(
+        clean_accuracy=float((plain == clean.labels).mean()),
+        trojaned_accuracy=float((changed == clean.labels).mean()),
+        differing=float((plain != changed).mean()),
+        attack_success=float((stamped == TARGET).mean()),
+        images=len(clean),
+        triggered=len(triggered),
+    )
+
+
+def run_experiment(
+    pair: Pair,
+    clean: Faces,
+    triggered: Faces,
+    *,
+    settings: Settings,
+    progress: Progress = ignore,
+) -> Reproduction:
+    """Runs the published experiment.
+
+    Args:
+        pair: The two networks.
+        clean: Images of known people.
+        triggered: Such images with the trigger of the trojan.
+        settings: The numbers.
+        progress: Is told of the stages `legacy`, `generate`, `calibrate` and `select`.
+
+    Raises:
+        InvalidArgumentError: More images are wanted than there are.
+    """
+    rows = draw(len(clean), settings)
+    sanity = check_sanity(pair, clean, triggered)
+    naturals = clean.images[rows]
+    made = {
+        "natural": make_natural(pair, naturals, settings),
+        **make_legacy(pair, naturals, settings, progress),
+        "boundary": make_ours(pair, naturals, settings, progress),
+    }
+    layer = list_layers(pair.clean.network, torch_inputs(pair, made["natural"]))[-1]
+    outcomes = []
+    for number, (method, each) in enumerate(made.items()):
+        progress("select", number, len(made))
+        outcomes.append(conclude(pair, method, each, layer=layer, settings=settings))
+    progress("select", len(made), len(made))
+    return Reproduction(
+        sanity=sanity,
+        naturals=naturals,
+        files=tuple(clean.files[row] for row in rows),
+        outcomes=tuple(outcomes),
+        layer=layer,
+        settings=replace(settings, images=len(rows)),
+    )
+
+
+def draw(count: int, settings: Settings) -> np.ndarray:
+    """The numbers of the images that samples are made of, in order.
+
+    Raises:
+        InvalidArgumentError: More are wanted than there are.
+    """
+    wanted = count if settings.images is None else settings.images
+    if wanted > count:
+        raise InvalidArgumentError(f"{wanted} clean images were wanted, but there are {count}")
+    return np.sort(np.random.default_rng(settings.seed).permutation(count)[:wanted])
+
+
+def conclude(pair: Pair, method: str, made: Made, *, layer: str, settings: Settings) -> Outcome:
+    """What the samples of one method notice."""
+    if not len(made):
+        return Outcome(method=method, made=made, noticed=np.zeros(0, dtype=bool), success=None)
+    answers = (pair.answer(each, made.images) for each in (pair.clean.network, pair.trojaned))
+    noticed = np.not_equal(*answers)
+    active = active_neurons(pair.clean.network, torch_inputs(pair, made), layers=[layer], batch=8)
+    success = count_success(
+        active,
+        noticed,
+        samples=settings.samples,
+        bag=settings.bag,
+        trials=settings.trials,
+        seed=settings.seed,
+    )
+    return Outcome(method=method, made=made, noticed=noticed, success=success)
+
+
+def torch_inputs(pair: Pair, made: Made) -> torch.Tensor:
+    """Samples on the device of the networks."""
+    return torch.from_numpy(made.images).to(device_of(pair.clean.network))
