@@ -10,6 +10,7 @@ from results_file import RESULTS, write
 
 HERE = Path(__file__).resolve().parent
 BENCHMARKS = (
+    "house",
     "selection",
     "footprint",
     "speed",
