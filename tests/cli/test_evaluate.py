@@ -44,7 +44,7 @@ def test_a_second_run_does_nothing_and_tells_the_same(folder, run):
 @pytest.mark.parametrize(
     ("change", "options", "problem"),
     [
-        (("bags", "sets"), (), "plan.toml: samples.sets: unknown key; there is only candidates"),
+        (("bags", "sets"), (), "plan.toml: samples.sets: unknown key, expected one of candidates"),
         (("model.toml", "no.toml"), (), "no.toml: cannot be read: No such file or directory"),
         (QUICK, ("--workers", 2, "--ray", "auto"), "either a number of workers or a Ray cluster"),
         (QUICK, ("-o", "plan.toml"), "plan.toml: cannot be written to: File exists"),

@@ -91,7 +91,7 @@ def test_a_missing_file_and_one_of_other_bytes_declare_none(tmp_path):
         ("[endpoint]\n", "endpoint.kind: is missing"),
         (
             '[endpoint]\nkind = "ftp"\n',
-            "kind: needs 'http', 'oip', 'grpc', 'sagemaker'",
+            "kind: expected 'http', 'oip', 'grpc', 'sagemaker'",
         ),
         ('[endpoint]\nkind = "http"\n', "endpoint: url is needed for http"),
         ('[endpoint]\nkind = "sagemaker"\n', "endpoint: name is needed for sagemaker"),
@@ -102,10 +102,10 @@ def test_a_missing_file_and_one_of_other_bytes_declare_none(tmp_path):
         ),
         ('[endpoint]\nkind = "grpc"\nurl = "h:1"\npreset = "mlflow"\n', "preset is not for grpc"),
         (HTTP + 'preset = "mflow"\n', "preset needs one of mlflow, .*, but is 'mflow'"),
-        (HTTP + 'methods = "PUT"\n', "endpoint.methods: unknown key; there is only kind, url"),
-        (HTTP + 'method = "GET"\n', "endpoint.method: needs 'POST' or 'PUT', but is 'GET'"),
-        (HTTP + 'timeout = "5"\n', "endpoint.timeout: needs a valid number"),
-        (HTTP + "timeout = nan\n", "endpoint.timeout: needs a finite number"),
+        (HTTP + 'methods = "PUT"\n', "endpoint.methods: unknown key, expected one of kind, url"),
+        (HTTP + 'method = "GET"\n', "endpoint.method: expected 'POST' or 'PUT', got 'GET'"),
+        (HTTP + 'timeout = "5"\n', "endpoint.timeout: expected a valid number"),
+        (HTTP + "timeout = nan\n", "endpoint.timeout: expected a finite number"),
         (
             HTTP + 'headers = {x = "1"}\nheader_from_env = {X = "Y"}\n',
             "the header x is wanted",
@@ -119,15 +119,18 @@ def test_a_missing_file_and_one_of_other_bytes_declare_none(tmp_path):
             "numbers: needs one of scores, probabilities",
         ),
         (HTTP + "[answer]\nlayout = []\n", r"answer.layout: needs one of scores, .*but is \[\]"),
-        (HTTP + '[answer]\nfirst = "1"\n', "answer.first: needs a valid integer"),
+        (HTTP + '[answer]\nfirst = "1"\n', "answer.first: expected a valid integer"),
         (HTTP + '[answer]\nnames = ["a"]\nnames_file = "b"\n', "either names or names_file"),
         (HTTP + "[check]\n", "check.images: is missing"),
         (HTTP + '[check]\nimages = "x"\nlabels = [1.5]\n', "labels needs whole numbers or names"),
         (HTTP + '[check]\nimages = "x"\nlabels = [1]\nlabels_file = "y"\n', "and not both"),
-        (HTTP + '[check]\nimages = "x"\nat_least = 0\n', "check.at_least: needs greater than 0"),
+        (
+            HTTP + '[check]\nimages = "x"\nat_least = 0\n',
+            "check.at_least: expected a number greater than 0",
+        ),
         (
             HTTP + '[check]\nimages = "x"\ncount = 0\n',
-            "count: needs greater than or equal",
+            "count: expected a number greater than or equal",
         ),
         (
             HTTP.replace("http", "oip", 1) + '[answer]\nnumbers = "percent"\n',
@@ -138,7 +141,7 @@ def test_a_missing_file_and_one_of_other_bytes_declare_none(tmp_path):
             '[endpoint]\nkind = "command"\ncommand = ["x"]\n[request]\ntemplate = "x"\n',
             "request: template is not for command",
         ),
-        ("[endpoint", "is no TOML"),
+        ("[endpoint", "expected TOML"),
     ],
 )
 def test_a_wrong_declaration_is_one_sentence_with_its_place(write, text, problem):

@@ -56,7 +56,7 @@ def test_a_spec_is_kept_in_its_one_form(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (SMALLEST.replace("train", "trian"), r"networks\[0\].trian: unknown key; .* name, model,"),
+        (SMALLEST.replace("train", "trian"), r"networks\[0\].trian: unknown key, .* name, model,"),
         (SMALLEST.replace('"a"', '"a/b"'), r"networks\[0\].name: needs letters, digits and"),
         (SMALLEST.replace('"a"', '"a--b"'), r"networks\[0\].name: needs letters, digits and"),
         (SMALLEST.replace("train", "#train"), r"networks\[0\].train: is missing"),
@@ -64,23 +64,38 @@ def test_a_spec_is_kept_in_its_one_form(tmp_path):
         (SMALLEST.replace("boundary", "magic"), r"grids\[0\].methods: needs one of boundary, "),
         (SMALLEST.replace("boundary", "boundary:int"), "but has 'boundary:int'"),
         (SMALLEST.replace('"noise"', '"noise", "noise"'), r"grids\[0\].tamperings: needs diff"),
-        (SMALLEST.replace('"noise"', ""), r"tamperings: needs at least 1 entry, but has none"),
-        (SMALLEST + "seeds = 0\n", r"grids\[0\].seeds: needs greater than or equal to 1, but is 0"),
-        (SMALLEST + 'seeds = "5"\n', r"grids\[0\].seeds: needs a valid integer, but is '5'"),
+        (SMALLEST.replace('"noise"', ""), r"tamperings: expected at least 1 item, got"),
+        (
+            SMALLEST + "seeds = 0\n",
+            r"grids\[0\].seeds: expected a number greater than or equal to 1, got 0",
+        ),
+        (SMALLEST + 'seeds = "5"\n', r"grids\[0\].seeds: expected a valid integer, got '5'"),
         (SMALLEST + 'specs = ["top5"]\n', r"grids\[0\].specs: an output spec is top1, topk:K"),
         (SMALLEST + 'specs = ["top1", "topk:1"]\n', "needs different names, but has 'top1' twice"),
         (SMALLEST + 'networks = ["b"]\n', r"grids\[0\].networks needs one of a, but has 'b'"),
-        (SMALLEST + "[samples]\nsets = 3\n", "samples.sets: unknown key; there is only candidates"),
-        (SMALLEST + "[samples]\nbag = 0\n", "samples.bag: needs greater than or equal to 1, but"),
+        (
+            SMALLEST + "[samples]\nsets = 3\n",
+            "samples.sets: unknown key, expected one of candidates",
+        ),
+        (
+            SMALLEST + "[samples]\nbag = 0\n",
+            "samples.bag: expected a number greater than or equal to 1, got",
+        ),
         (SMALLEST + '[samples]\nrules = ["best"]\n', "samples.rules: needs one of manc, detection"),
         (SMALLEST + "[samples.methods.x]\n", "samples.methods: needs one of boundary"),
         (
             SMALLEST + "[samples.methods.legacy]\nsets = 3\n",
-            "samples.methods.legacy.sets: unknown key; there is only candidates, bags, bag",
+            "samples.methods.legacy.sets: unknown key, expected one of candidates, bags, bag",
         ),
-        (SMALLEST + "[harmless]\nvariant = []\n", "harmless.variant: unknown key; there is only"),
-        (SMALLEST + "[spotting]\nnaturals = 0\n", "spotting.naturals: needs greater than or equal"),
-        (SMALLEST + "[samples]\ntie = 1\n", "samples.tie: needs greater than or equal to 2"),
+        (SMALLEST + "[harmless]\nvariant = []\n", "harmless.variant: unknown key, expected one of"),
+        (
+            SMALLEST + "[spotting]\nnaturals = 0\n",
+            "spotting.naturals: expected a number greater than or equal",
+        ),
+        (
+            SMALLEST + "[samples]\ntie = 1\n",
+            "samples.tie: expected a number greater than or equal to 2",
+        ),
         (
             SMALLEST + "[samples.methods.legacy]\n",
             "samples.methods needs some of boundary",
@@ -90,7 +105,7 @@ def test_a_spec_is_kept_in_its_one_form(tmp_path):
             "spotting.methods needs some of boundary, but has 'natural'",
         ),
         (SMALLEST.split("[[grids]]")[0], "grids: is missing"),
-        ("networks = [", "is no TOML: "),
+        ("networks = [", "expected TOML"),
     ],
 )
 def test_whatever_is_wrong_is_one_sentence_with_its_place(tmp_path, text, problem):

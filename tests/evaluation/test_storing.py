@@ -137,14 +137,14 @@ def change(file, **fields):
     ("fields", "problem"),
     [
         ({"psnr": "nothing"}, "psnr: is missing"),
-        ({"psnr": [1.0, "2", 3.0]}, r"psnr\[1\]: needs a valid number, but is '2'"),
+        ({"psnr": [1.0, "2", 3.0]}, r"psnr\[1\]: expected a valid number, got '2'"),
         ({"margins": [1.0]}, "margins: needs 3 numbers, but has 1"),
         ({"moves": []}, "moves: needs 3 numbers, but has 0"),
         ({"picks": {"manc": [[0], [3]]}}, r"picks.manc\[1\]: needs different numbers below 3, but"),
         ({"picks": {"manc": [[1, 1]]}}, r"picks.manc\[0\]: needs different numbers below 3"),
-        ({"time": 3}, "time: unknown key; there is only subject, psnr, margins, moves, picks"),
+        ({"time": 3}, "time: unknown key, expected one of subject, psnr, margins, moves, picks"),
         ({"subject": {"network": "a", "method": "b"}}, "subject.spec: is missing"),
-        ({"work": float("nan")}, "work: needs a finite number, but is nan"),
+        ({"work": float("nan")}, "work: expected a finite number, got nan"),
     ],
 )
 def test_a_set_that_is_wrong_is_refused_with_the_field(results, fields, problem):
@@ -156,11 +156,11 @@ def test_a_set_that_is_wrong_is_refused_with_the_field(results, fields, problem)
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"changed": [True, 1]}, r"changed\[1\]: needs a valid boolean, but is 1"),
+        ({"changed": [True, 1]}, r"changed\[1\]: expected a valid boolean, got 1"),
         ({"changed": []}, "reason: needs either a reason or answers"),
         ({"reason": "it did not take"}, "reason: needs either a reason or answers"),
-        ({"seed": 1.5}, "seed: needs a valid integer, but is 1.5"),
-        ({"level": "x"}, "level: needs a valid number, but is 'x'"),
+        ({"seed": 1.5}, "seed: expected a valid integer, got 1.5"),
+        ({"level": "x"}, "level: expected a valid number, got 'x'"),
     ],
 )
 def test_a_trial_that_is_wrong_is_refused_with_the_field(results, fields, problem):
@@ -171,7 +171,7 @@ def test_a_trial_that_is_wrong_is_refused_with_the_field(results, fields, proble
 
 def test_files_that_are_no_results_are_refused(results):
     alarms_file(results, SUBJECT).write_text("{")
-    with pytest.raises(BadFileError, match=r"topk.2.json: is no JSON: EOF"):
+    with pytest.raises(BadFileError, match=r"topk.2.json: expected JSON: EOF"):
         read_results(results)
     with pytest.raises(BadFileError, match=r"a folder of results was wanted, but it holds no plan"):
         read_results(results / "trials")

@@ -163,9 +163,9 @@ HOSTILE = {
     "pickle": (pickle.dumps({"samples": [1, 2, 3] * 9}), "bytes are none"),
     "huge header length": (b"\xff" * 8 + GOOD[8:], "bytes are none"),
     "header longer than allowed": (raw(b" " * (2**20 + 1)), "a header of at most 1048576 bytes"),
-    "header of another kind": (raw([]), "input should be an object"),
+    "header of another kind": (raw([]), "expected an object"),
     "deep nesting": (raw(b"[" * 2**20), "recursion limit"),
-    "bytes that are no text": (raw(b'{"__metadata__":{"modelseal":"\xff\xfe"}}'), "invalid JSON"),
+    "bytes that are no text": (raw(b'{"__metadata__":{"modelseal":"\xff\xfe"}}'), "expected JSON"),
     "no metadata": (raw({k: v for k, v in HEADER.items() if k[0] != "_"}, BODY), "is missing"),
     "offsets that overlap": (with_tensor("moves", data_offsets=[0, 24]), "safetensors"),
     "offsets beyond the end": (with_tensor("samples", data_offsets=[120, 10**9]), "safetensors"),
@@ -175,7 +175,7 @@ HOSTILE = {
     "trailing bytes": (GOOD + b"\0", "safetensors"),
     "a key twice": (
         raw(GOOD[8 : 8 + LENGTH].rstrip()[:-1] + b',"__metadata__":{"modelseal":""}}', BODY),
-        "invalid JSON",
+        "expected JSON",
     ),
     "spaces in the header": (raw(GOOD[8 : 8 + LENGTH] + b" " * 8, BODY), "do not fit its digest"),
     "another order of keys": (raw(dict(reversed(HEADER.items())), BODY), "do not fit its digest"),
@@ -192,7 +192,7 @@ HOSTILE = {
     "names of wrong length": (resealed(header=lambda h: h.update(names=["a"])), "names: one name"),
     "lone surrogate": (
         resealed(header=lambda h: h["origin"].update(method="\ud800")),
-        "invalid JSON",
+        "expected JSON",
     ),
     "absurd classes": (
         resealed(header=lambda h: h.update(classes=2**50)),
@@ -237,7 +237,7 @@ def with_limit(**changes):
 HOSTILE |= {
     "a power in format 1.0": (
         resealed(power=sealed.LIMITS, header=lambda h: h.update(format="1.0")),
-        "power: is not known",
+        "power: unknown key",
     ),
     "no power in format 1.1": (
         resealed(header=lambda h: h.update(format="1.1")),
@@ -283,7 +283,7 @@ HOSTILE |= {
             enrolment=sealed.enrolment(),
             header=lambda h: h.update(format="1.1") or h.pop("neighbours"),
         ),
-        "enrolment: is not known",
+        "enrolment: unknown key",
     ),
     "format 1.2 without need": (
         resealed(header=lambda h: h.update(format="1.2", power=[], neighbours=0, enrolment=None)),
@@ -311,7 +311,7 @@ HOSTILE |= {
     ),
     "an enrolment of nobody": (enrolled(endpoint=""), "enrolment.endpoint: a text was wanted"),
     "an enrolment of some time": (enrolled(created="now"), "enrolment.created: a moment such as"),
-    "an unknown part of an enrolment": (enrolled(more="x"), "enrolment.more: is not known"),
+    "an unknown part of an enrolment": (enrolled(more="x"), "enrolment.more: unknown key"),
     "neighbours without their tensor": (
         beside(lambda t: t.pop("neighbours")),
         "neighbours: is mis",

@@ -134,7 +134,7 @@ def test_a_wrong_key_and_a_changed_byte_are_one_and_the_same_sentence(data, wron
         (b"modelseal-encrypted 1.0\n{}", PRIVATE, "a header of at most 1024 bytes was wanted"),
         (b"modelseal-encrypted 1.0\n" + b" " * 1025 + b"\n", PRIVATE, "a header of at most 1024"),
         (reheaded(lambda h: h.update(cipher="aes")), PRIVATE, "cipher: "),
-        (reheaded(lambda h: h.update(more=1)), PRIVATE, "more: is not known"),
+        (reheaded(lambda h: h.update(more=1)), PRIVATE, "more: unknown key"),
         (reheaded(lambda h: h.pop("nonce")), PRIVATE, "nonce: is missing"),
         (reheaded(lambda h: h.update(nonce="00" * 11)), PRIVATE, "nonce: "),
         (reheaded(lambda h: h["lock"].update(how="rsa")), PRIVATE, "lock: "),

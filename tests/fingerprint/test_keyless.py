@@ -275,7 +275,7 @@ def bundle_of(statement, signer):
     [
         (
             {"type": "https://slsa.dev/provenance/v1"},
-            "predicateType: input should be 'urn:modelsea",
+            "predicateType: expected 'urn:modelsea",
         ),
         (
             {"digest": {"sha256": "0" * 64}},
@@ -379,13 +379,13 @@ def test_an_instance_that_is_none_is_told(bundle, make_signer, content):
     [
         ("", "identity: is missing"),
         ('identity = "a"', "issuer: is missing"),
-        ('identity = ""\nissuer = "b"', "identity: needs at least 1 character, but is ''"),
+        ('identity = ""\nissuer = "b"', "identity: expected at least 1 character, got ''"),
         ('identity = "a"\nissuer = "b.c"', "issuer: needs a URL such as https://accounts.google.c"),
         (
             'identity = "a"\nissuer = "b"\nmore = 1',
-            "more: unknown key; there is only identity, iss",
+            "more: unknown key, expected one of identity, iss",
         ),
-        ("identity", "is no TOML"),
+        ("identity", "expected TOML"),
     ],
 )
 def test_a_signer_that_is_wrong_is_told(tmp_path, text, problem):

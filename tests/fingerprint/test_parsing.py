@@ -35,34 +35,34 @@ def test_a_good_header_is_read_field_by_field():
 
 
 WRONG = [
-    ("format", "1", "format: string should match pattern"),
-    ("format", 1.0, "format: input should be a valid string"),
+    ("format", "1", "format: expected match pattern"),
+    ("format", 1.0, "format: expected a valid string"),
     ("format", ..., "format: is missing"),
     ("digest", ..., "digest: is missing"),
-    ("extra", 1, "extra: is not known"),
-    ("spec", 5, "spec: input should be a valid string"),
-    ("classes", "5", "classes: input should be a valid integer"),
-    ("classes", 5.0, "classes: input should be a valid integer"),
-    ("classes", True, "classes: input should be a valid integer"),
-    ("classes", None, "classes: input should be a valid integer"),
-    ("names", "abcde", "names: input should be a valid array"),
-    ("names", ["a", "b", 3], r"names\[2\]: input should be a valid string"),
-    ("factor", float("nan"), "factor: input should be a finite number"),
-    ("factor", float("inf"), "factor: input should be a finite number"),
-    ("factor", "10", "factor: input should be a valid number"),
-    ("domain.shape", [2, "3"], r"domain.shape\[1\]: input should be a valid integer"),
+    ("extra", 1, "extra: unknown key"),
+    ("spec", 5, "spec: expected a valid string"),
+    ("classes", "5", "classes: expected a valid integer"),
+    ("classes", 5.0, "classes: expected a valid integer"),
+    ("classes", True, "classes: expected a valid integer"),
+    ("classes", None, "classes: expected a valid integer"),
+    ("names", "abcde", "names: expected a valid array"),
+    ("names", ["a", "b", 3], r"names\[2\]: expected a valid string"),
+    ("factor", float("nan"), "factor: expected a finite number"),
+    ("factor", float("inf"), "factor: expected a finite number"),
+    ("factor", "10", "factor: expected a valid number"),
+    ("domain.shape", [2, "3"], r"domain.shape\[1\]: expected a valid integer"),
     ("domain.bounds", [0.0], r"domain.bounds\[1\]: is missing"),
-    ("domain.bounds", [0.0, 1.0, 2.0], "domain.bounds: tuple should have at most 2 items"),
+    ("domain.bounds", [0.0, 1.0, 2.0], "domain.bounds: expected at most 2 items"),
     ("domain.levels", ..., "domain.levels: is missing"),
-    ("domain.mean", 0.5, "domain.mean: is not known"),
+    ("domain.mean", 0.5, "domain.mean: unknown key"),
     ("origin", [], "origin: "),
-    ("origin.seed", "7", "origin.seed: input should be a valid integer"),
-    ("origin.packages.numpy", 2, "origin.packages.numpy: input should be a valid string"),
+    ("origin.seed", "7", "origin.seed: expected a valid integer"),
+    ("origin.packages.numpy", 2, "origin.packages.numpy: expected a valid string"),
     ("origin.parameters.tie", True, "origin.parameters.tie: input should be a text or a number"),
     ("origin.parameters.tie", None, "origin.parameters.tie: input should be a text or a number"),
     ("origin.parameters.tie", [1], "origin.parameters.tie: input should be a text or a number"),
     ("origin.parameters.tie", float("nan"), "origin.parameters.tie: .* a finite number"),
-    ("origin.variants", {}, "origin.variants: input should be a valid array"),
+    ("origin.variants", {}, "origin.variants: expected a valid array"),
 ]
 
 
@@ -88,7 +88,7 @@ def test_a_format_that_never_was_is_refused():
 
 def test_a_header_of_format_1_0_says_nothing_of_power_and_must_not():
     assert parse_header(envelope(json.dumps(GOOD)), name="a.seal").limits == ()
-    with pytest.raises(BadFileError, match=r"^a\.seal: power: is not known"):
+    with pytest.raises(BadFileError, match=r"^a\.seal: power: unknown key"):
         parse_header(envelope(json.dumps({**GOOD, "power": POWER["power"]})), name="a.seal")
 
 
@@ -102,9 +102,9 @@ def test_a_header_of_format_1_1_says_all_of_its_power():
     ("power", "problem"),
     [
         (..., "power: is missing"),
-        ([], "power: tuple should have at least 1 item"),
-        ({}, "power: input should be a valid array"),
-        ([1], r"power\[0\]: input should be an object"),
+        ([], "power: expected at least 1 item"),
+        ({}, "power: expected a valid array"),
+        ([1], r"power\[0\]: expected an object"),
         ([POWER["power"][0], {}], r"power\[1\]\.family: is missing"),
         ([{**POWER["power"][0], "level": "small"}], r"power\[0\]\.level: .* a valid number"),
         ([{**POWER["power"][0], "level": float("inf")}], r"power\[0\]\.level: .* finite number"),
@@ -112,7 +112,7 @@ def test_a_header_of_format_1_1_says_all_of_its_power():
         ([{**POWER["power"][0], "draws": 20.0}], r"power\[0\]\.draws: .* a valid integer"),
         ([{**POWER["power"][0], "noticed": True}], r"power\[0\]\.noticed: .* a valid integer"),
         ([{**POWER["power"][0], "fixed": 1}], r"power\[0\]\.fixed: .* a valid boolean"),
-        ([{**POWER["power"][0], "share": 1.0}], r"power\[0\]\.share: is not known"),
+        ([{**POWER["power"][0], "share": 1.0}], r"power\[0\]\.share: unknown key"),
     ],
 )
 def test_a_wrong_part_of_the_power_is_named_with_its_path(power, problem):
@@ -126,22 +126,22 @@ def test_a_wrong_part_of_the_power_is_named_with_its_path(power, problem):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (b"", "invalid JSON"),
-        (b"[]", "input should be an object"),
+        (b"", "expected JSON"),
+        (b"[]", "expected an object"),
         (b"{}", "__metadata__: is missing"),
         (b'{"__metadata__":{}}', "__metadata__.modelseal: is missing"),
-        (b'{"__metadata__":{"modelseal":{}}}', "__metadata__.modelseal: input should be a valid"),
-        (b'{"__metadata__":{"modelseal":"{}","x":""}}', "__metadata__.x: is not known"),
-        (b'{"__metadata__":{"modelseal":"{"}}', "invalid JSON"),
-        (b'{"__metadata__":{"modelseal":"\xff"}}', "invalid JSON"),
-        (b'{"__metadata__":{"modelseal":"\\ud800"}}', "invalid JSON"),
-        (b"[" * 100_000, "invalid JSON: recursion limit"),
-        (envelope("[" * 100_000), "invalid JSON: recursion limit"),
+        (b'{"__metadata__":{"modelseal":{}}}', "__metadata__.modelseal: expected a valid"),
+        (b'{"__metadata__":{"modelseal":"{}","x":""}}', "__metadata__.x: unknown key"),
+        (b'{"__metadata__":{"modelseal":"{"}}', "expected JSON"),
+        (b'{"__metadata__":{"modelseal":"\xff"}}', "expected JSON"),
+        (b'{"__metadata__":{"modelseal":"\\ud800"}}', "expected JSON"),
+        (b"[" * 100_000, "expected JSON: recursion limit"),
+        (envelope("[" * 100_000), "expected JSON: recursion limit"),
         (
             envelope('{"format":"1.0","spec":' + "[" * 1000 + "]" * 1000 + "}"),
-            "invalid JSON: recursion",
+            "expected JSON: recursion",
         ),
-        (envelope("1"), "input should be an object"),
+        (envelope("1"), "expected an object"),
     ],
     ids=range(13),
 )

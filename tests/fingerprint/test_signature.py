@@ -73,7 +73,7 @@ def test_any_change_of_what_was_signed_is_refused(model):
     [
         (lambda d: d.update(algorithm="rsa"), "algorithm: "),
         (lambda d: d.update(schema="modelseal.signature/2"), "schema: "),
-        (lambda d: d.update(more=1), "more: is not known"),
+        (lambda d: d.update(more=1), "more: unknown key"),
         (lambda d: d.pop("time"), "time: is missing"),
         (lambda d: d.update(signature="AAAA"), "signature: "),
         (lambda d: d.update(key="sha256:" + "0" * 64), "key: sha256:"),

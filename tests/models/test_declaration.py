@@ -55,24 +55,28 @@ PROGRAM = '[model]\nprogram = "p.pt2"\n[input]\nshape = [3]\n'
     ("text", "field", "problem"),
     [
         (SMALLEST.replace("weights", "wieghts"), "model.wieghts", "factory, program, weights, arg"),
-        (SMALLEST.replace("[input]", "[inptu]"), "inptu", "there is only model, input, output"),
-        (SMALLEST + "[other]\n", "other", "unknown key; there is only model, input, output"),
-        (SMALLEST.replace("shape =", "shap ="), "input.shap", "only shape, bounds, levels, resize"),
+        (SMALLEST.replace("[input]", "[inptu]"), "inptu", "expected one of model, input, output"),
+        (SMALLEST + "[other]\n", "other", "unknown key, expected one of model, input, output"),
+        (
+            SMALLEST.replace("shape =", "shap ="),
+            "input.shap",
+            "one of shape, bounds, levels, resize",
+        ),
         (SMALLEST.replace("shape = [3, 8, 8]", ""), "input.shape", "is missing"),
         ("", "model", "is missing"),
-        ("model = 3\n[input]\nshape = [1]", "model", "needs a valid dictionary.*but is 3"),
-        (SMALLEST.replace("[3, 8, 8]", '[3, "8", 8]'), "input.shape[1]", "integer, but is '8'"),
-        (SMALLEST.replace("[3, 8, 8]", "[3, true]"), "input.shape[1]", "integer, but is True"),
-        (SMALLEST.replace("[3, 8, 8]", "[3.0]"), "input.shape[0]", "integer, but is 3.0"),
-        (SMALLEST.replace("[3, 8, 8]", "3"), "input.shape", "list, but is 3"),
-        (SMALLEST + "mean = [nan]\nstd = [1]", "input.mean[0]", "finite number, but is nan"),
+        ("model = 3\n[input]\nshape = [1]", "model", "expected a valid dictionary.*got 3"),
+        (SMALLEST.replace("[3, 8, 8]", '[3, "8", 8]'), "input.shape[1]", "integer, got '8'"),
+        (SMALLEST.replace("[3, 8, 8]", "[3, true]"), "input.shape[1]", "integer, got True"),
+        (SMALLEST.replace("[3, 8, 8]", "[3.0]"), "input.shape[0]", "integer, got 3.0"),
+        (SMALLEST.replace("[3, 8, 8]", "3"), "input.shape", "list, got 3"),
+        (SMALLEST + "mean = [nan]\nstd = [1]", "input.mean[0]", "finite number, got nan"),
         (SMALLEST + "bounds = [0]", "input", "bounds needs two numbers, but has 1"),
         (SMALLEST + "resize = [8]", "input", "resize needs a height and a width, but has 1 num"),
         (SMALLEST + "crop = [8, 8, 8]", "input", "crop needs a height and a width, but has 3"),
         (
             SMALLEST + 'filter = "box"',
             "input.filter",
-            "needs 'bilinear' or 'bicubic', but is 'box'",
+            "expected 'bilinear' or 'bicubic', got 'box'",
         ),
         (SMALLEST + "mean = [0]", "input", "mean and std are needed together"),
         (SMALLEST + "std = [1]", "input", "mean and std are needed together"),
@@ -135,7 +139,7 @@ def test_a_missing_file_is_said(tmp_path):
 @pytest.mark.parametrize("content", [b"[model", b"\xff\xfe"])
 def test_what_is_no_toml_is_said(tmp_path, content):
     (tmp_path / "model.toml").write_bytes(content)
-    with pytest.raises(BadFileError, match="is no TOML"):
+    with pytest.raises(BadFileError, match="expected TOML"):
         read_declaration(tmp_path / "model.toml")
 
 

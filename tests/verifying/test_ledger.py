@@ -79,7 +79,7 @@ def test_a_line_that_a_crash_left_unfinished_stands_for_nothing(tmp_path):
         (["{}"], "line 1: schema: is missing"),
         ([OPENING | {"schema": "modelseal.ledger/2"}], "line 1: schema: "),
         ([OPENING | {"per_check": 0}], "line 1: per_check: "),
-        ([OPENING | {"more": 1}], "line 1: more: is not known"),
+        ([OPENING | {"more": 1}], "line 1: more: unknown key"),
         ([OPENING, "half a li", ENTRY], "line 2: "),
         ([OPENING, ENTRY, ENTRY | {"samples": []}], "line 3: samples: "),
         ([OPENING, ENTRY | {"samples": ["4"]}], r"line 2: samples\[0\]: "),

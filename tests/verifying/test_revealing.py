@@ -65,7 +65,7 @@ def test_the_lines_of_a_record_are_read_with_their_times_and_errors():
         ('{"sample": 1, "labels": [1.5]}', r"line 1: labels\[0\]: "),
         ('{"sample": 1, "labels": []}', "line 1: labels: "),
         ('{"sample": 1, "scores": [NaN]}', "line 1: finite numbers were wanted"),
-        ('{"sample": 1, "image": 1}', "line 1: image: is not known"),
+        ('{"sample": 1, "image": 1}', "line 1: image: unknown key"),
         ('{"schema": 1}', "line 1: sample: 0 to 5 was wanted, but nothing came"),
         ('{"sample": 1, "labels": [1]}\n{"schema": 1}', "line 2: sample: 0 to 5 was wanted"),
     ],

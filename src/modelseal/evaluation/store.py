@@ -10,7 +10,6 @@ from typing import TypeVar
 import numpy as np
 import safetensors
 import safetensors.numpy
-from pydantic import ValidationError
 
 from modelseal.errors import BadFileError
 from modelseal.evaluation.manifest import FrozenPlan
@@ -27,7 +26,7 @@ from modelseal.evaluation.results import (
 from modelseal.evaluation.roc import Separation
 from modelseal.files import explain
 from modelseal.fingerprint.codec import weights_digest
-from modelseal.settings import Section, first_problem
+from modelseal.settings import Section, parse_json
 from modelseal.types import Array
 
 
@@ -278,12 +277,10 @@ def read_part(file: Path, kind: type[Part]) -> Part:
         BadFileError: It cannot be read, or is something else; `field` says where.
     """
     try:
-        return kind.model_validate_json(file.read_bytes())
+        content = file.read_bytes()
     except OSError as error:
         raise BadFileError(file, f"cannot be read: {explain(error)}") from error
-    except ValidationError as error:
-        problem, field = first_problem(error, kind)
-        raise BadFileError(file, problem, field=field) from error
+    return parse_json(kind, content, name=file)
 
 
 def read_arrays(file: Path) -> dict[str, Array]:

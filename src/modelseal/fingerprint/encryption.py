@@ -16,7 +16,7 @@ from pydantic import Field
 
 from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
 from modelseal.files import too_large
-from modelseal.fingerprint.format import Strict, parse
+from modelseal.settings import Section, parse_json
 
 NAME = b"modelseal-encrypted "
 """What an encrypted fingerprint begins with, before the version."""
@@ -44,7 +44,7 @@ Key = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Nonce = Annotated[str, Field(pattern=r"^[0-9a-f]{24}$")]
 
 
-class ByPassphrase(Strict):
+class ByPassphrase(Section):
     """The key is made of a passphrase by scrypt with n = 2^`cost`, r = 8 and p = 1."""
 
     how: Literal["scrypt"]
@@ -52,14 +52,14 @@ class ByPassphrase(Strict):
     salt: Salt
 
 
-class ByPublicKey(Strict):
+class ByPublicKey(Section):
     """The key is made of an X25519 agreement with a fresh key by HKDF-SHA256."""
 
     how: Literal["x25519"]
     ephemeral: Key
 
 
-class Header(Strict):
+class Header(Section):
     """How the content is locked."""
 
     cipher: Literal["chacha20-poly1305"]
@@ -115,7 +115,7 @@ def split(data: bytes, *, name: str) -> Envelope:
     line, end, _ = rest.partition(b"\n")
     if not end or len(line) > MAX_LINE:
         raise BadFileError(name, f"a header of at most {MAX_LINE} bytes was wanted, but none came")
-    header = parse(Header, line, name=name)
+    header = parse_json(Header, line, name=name)
     preamble = preamble_of(header)
     if not data.startswith(preamble):
         raise BadFileError(name, "a canonical header was wanted, but this one is written otherwise")

@@ -3,20 +3,15 @@
 from collections.abc import Mapping
 from math import isfinite
 from types import MappingProxyType
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
 from modelseal.errors import BadFileError
+from modelseal.settings import Section, parse_json
 
 
-class Strict(BaseModel):
-    """A part of the header: no unknown keys, no conversions, no infinities."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
-
-
-class DomainHeader(Strict):
+class DomainHeader(Section):
     """The domain: shape, bounds and levels."""
 
     shape: tuple[int, ...]
@@ -37,7 +32,7 @@ Parameter = Annotated[str | int | float, PlainValidator(text_or_number)]
 """Checked by hand: pydantic's union would put the names of its members into the field's path."""
 
 
-class OriginHeader(Strict):
+class OriginHeader(Section):
     """How the samples were made."""
 
     method: str
@@ -50,7 +45,7 @@ class OriginHeader(Strict):
     harmless_answers: int
 
 
-class Header(Strict):
+class Header(Section):
     """All of a fingerprint but its arrays."""
 
     format: str
@@ -68,7 +63,7 @@ class Header(Strict):
         return ()
 
 
-class LimitHeader(Strict):
+class LimitHeader(Section):
     """What was noticed of one family of changes."""
 
     family: str
@@ -90,7 +85,7 @@ class PowerHeader(Header):
         return self.power
 
 
-class EnrolmentHeader(Strict):
+class EnrolmentHeader(Section):
     """How a trusted deployment answered."""
 
     endpoint: str
@@ -132,7 +127,7 @@ class Version(BaseModel):
     format: Annotated[str, Field(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}$")]
 
 
-class Metadata(Strict):
+class Metadata(Section):
     """The free part of a safetensors header: one text under one key."""
 
     modelseal: str
@@ -146,12 +141,6 @@ class Envelope(BaseModel):
     metadata: Annotated[Metadata, Field(alias="__metadata__")]
 
 
-LONGEST = 60
-"""How many characters of a wrong word are shown."""
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
 def parse_header(envelope: bytes, *, name: str) -> Header:
     """Reads the header of a fingerprint out of the header of a safetensors file.
 
@@ -162,8 +151,8 @@ def parse_header(envelope: bytes, *, name: str) -> Header:
     Raises:
         BadFileError: It is not exactly a header of a format that is known.
     """
-    text = parse(Envelope, envelope, name=name).metadata.modelseal
-    version = parse(Version, text, name=name).format
+    text = parse_json(Envelope, envelope, name=name).metadata.modelseal
+    version = parse_json(Version, text, name=name).format
     if tuple(map(int, version.split("."))) > tuple(map(int, FORMAT.split("."))):
         raise BadFileError(
             name,
@@ -174,36 +163,4 @@ def parse_header(envelope: bytes, *, name: str) -> Header:
     if version not in FORMATS:
         wanted = " or ".join(FORMATS)
         raise BadFileError(name, f"{wanted} was wanted, but {version} came", field="format")
-    return parse(FORMATS[version], text, name=name)
-
-
-def parse(model: type[Model], text: bytes | str, *, name: str) -> Model:
-    """Reads a model from JSON.
-
-    Raises:
-        BadFileError: The JSON is not valid; the error names the first wrong field.
-    """
-    try:
-        return model.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        field = path_of(first["loc"])
-        problem = problem_of(first["type"], first["msg"])
-        if first["type"] == "literal_error" and isinstance(first["input"], str):
-            problem = f"{problem}, but is {first['input'][:LONGEST]!r}"
-        raise BadFileError(name, problem, field=field) from error
-
-
-def path_of(location: tuple[int | str, ...]) -> str:
-    """The path to a field as text, such as `names[3]`."""
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
-    return "".join(steps).removeprefix(".")
-
-
-def problem_of(kind: str, message: str) -> str:
-    """What is wrong with a field, in one sentence."""
-    known = {"missing": "is missing", "extra_forbidden": "is not known"}
-    if kind in known:
-        return known[kind]
-    sentence = message.removeprefix("Value error, ")
-    return sentence[:1].lower() + sentence[1:]
+    return parse_json(FORMATS[version], text, name=name)

@@ -15,8 +15,8 @@ from pydantic import Field
 from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
 from modelseal.files import explain, read_bytes
 from modelseal.fingerprint.codec import canonical, file_digest
-from modelseal.fingerprint.format import Strict, parse
 from modelseal.fingerprint.record import Fingerprint
+from modelseal.settings import Section, parse_json
 
 try:
     from cryptography.exceptions import UnsupportedAlgorithm
@@ -167,7 +167,7 @@ Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Resource(Strict):
+class Resource(Section):
     """One file of the model, as an OMS v1.0 manifest lists it."""
 
     name: str
@@ -175,14 +175,14 @@ class Resource(Strict):
     digest: Hex
 
 
-class ModelFiles(Strict):
+class ModelFiles(Section):
     """The files of the model, and their root digest as in the subject of an OMS v1.0 statement."""
 
     resources: Annotated[tuple[Resource, ...], Field(min_length=1)]
     sha256: Hex
 
 
-class Claim(Strict):
+class Claim(Section):
     """What is said of a fingerprint.
 
     Args:
@@ -371,7 +371,7 @@ def check(text: bytes, fingerprint: Fingerprint, key: Ed25519PublicKey, *, name:
     Raises:
         BadFileError: It is no signature file, of another key or fingerprint, or does not fit.
     """
-    signed = parse(Signed, text, name=name)
+    signed = parse_json(Signed, text, name=name)
     wanted = key_id(key)
     if signed.key != wanted:
         raise BadFileError(name, f"{wanted} was wanted, but {signed.key} signed it", field="key")

@@ -14,10 +14,9 @@ from pydantic import Field, field_validator
 
 from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
 from modelseal.files import read_bytes
-from modelseal.fingerprint.format import Strict, parse
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.fingerprint.signatures import Claim, Hex, ModelFiles, check_claim, claim
-from modelseal.settings import Section, read_settings
+from modelseal.settings import Section, parse_json, read_settings
 
 try:
     from urllib3.exceptions import MaxRetryError
@@ -142,20 +141,20 @@ class Signer:
     config: ClientTrustConfig | None
 
 
-class Digests(Strict):
+class Digests(Section):
     """The digests of a subject."""
 
     sha256: Hex
 
 
-class Subject(Strict):
+class Subject(Section):
     """What an in-toto statement is about."""
 
     name: str
     digest: Digests
 
 
-class Statement(Strict):
+class Statement(Section):
     """An in-toto statement about a fingerprint."""
 
     type_: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")]
@@ -307,7 +306,7 @@ def check(text: bytes, fingerprint: Fingerprint, signer: Signer, *, name: str) -
         kind, payload = Verifier(trusted_root=signer.root).verify_dsse(bundle, policy)
     if kind != IN_TOTO:
         raise BadFileError(name, f"a payload of type {IN_TOTO} was wanted, but {kind} came")
-    statement = parse(Statement, payload, name=name)
+    statement = parse_json(Statement, payload, name=name)
     (subject,) = statement.subject
     said = statement.predicate
     check_claim(said, fingerprint, name=name)

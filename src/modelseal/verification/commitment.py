@@ -29,8 +29,8 @@ from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
 from modelseal.fingerprint.checks import MAX_CLASSES
 from modelseal.fingerprint.codec import NUMBERS, canonical, file_digest, types_of
-from modelseal.fingerprint.format import Strict, parse
 from modelseal.fingerprint.record import Fingerprint
+from modelseal.settings import Section, parse_json
 
 try:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -55,7 +55,7 @@ Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
-class DomainPart(Strict):
+class DomainPart(Section):
     """What a valid input is."""
 
     shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=32)]
@@ -63,7 +63,7 @@ class DomainPart(Strict):
     levels: int
 
 
-class Commitment(Strict):
+class Commitment(Section):
     """What is made public.
 
     Args:
@@ -86,7 +86,7 @@ class Commitment(Strict):
     samples: Annotated[tuple[Hex, ...], Field(min_length=1)]
 
 
-class Salts(Strict):
+class Salts(Section):
     """The random numbers that hide a fingerprint's samples: as secret as these.
 
     Args:
@@ -200,7 +200,7 @@ def leaf(sample: dict[str, object], salt: bytes) -> str:
     return hashlib.sha256(LEAF + salt + canonical(sample).encode()).hexdigest()
 
 
-def write_part(part: Strict) -> bytes:
+def write_part(part: Section) -> bytes:
     """A part as the content of a file, always the same for the same part."""
     return f"{canonical(part.model_dump(mode='json', by_alias=True))}\n".encode()
 
@@ -211,7 +211,7 @@ def read_commitment(text: bytes, *, name: str) -> Commitment:
     Raises:
         BadFileError: It is none.
     """
-    return parse(Commitment, text, name=name)
+    return parse_json(Commitment, text, name=name)
 
 
 def read_salts(text: bytes, fingerprint: Fingerprint, *, name: str) -> Salts:
@@ -220,7 +220,7 @@ def read_salts(text: bytes, fingerprint: Fingerprint, *, name: str) -> Salts:
     Raises:
         BadFileError: They are none, or those of another fingerprint.
     """
-    salts = parse(Salts, text, name=name)
+    salts = parse_json(Salts, text, name=name)
     if salts.fingerprint != file_digest(fingerprint):
         raise BadFileError(
             name, "the salts of this fingerprint were wanted, but they are those of another one"

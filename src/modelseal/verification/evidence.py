@@ -18,10 +18,10 @@ from modelseal.endpoints.strict_json import JsonObject, name_of, read_object
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, MissingExtraError
 from modelseal.fingerprint.checks import check_expected, check_names, form_of
 from modelseal.fingerprint.codec import canonical, file_digest
-from modelseal.fingerprint.format import Strict, parse
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import OutputSpec, parse_spec
+from modelseal.settings import Section, parse_json
 from modelseal.types import Array
 from modelseal.verdict import Evidence, Finding, Outcome, Verdict, judge
 from modelseal.verification.commitment import (
@@ -44,7 +44,7 @@ Signature = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{86}==$")]
 Row = Annotated[tuple[float, ...], Field(min_length=1)]
 
 
-class Sample(Strict):
+class Sample(Section):
     """A sample as it was sealed.
 
     Args:
@@ -61,7 +61,7 @@ class Sample(Strict):
     margin: float
 
 
-class Shown(Strict):
+class Shown(Section):
     """One raw answer: labels, probabilities or scores as they came, or the reason for none.
 
     Args:
@@ -77,7 +77,7 @@ class Shown(Strict):
     error: str | None
 
 
-class Asked(Strict):
+class Asked(Section):
     """A sample that was asked.
 
     Args:
@@ -93,7 +93,7 @@ class Asked(Strict):
     answers: Annotated[tuple[Shown, ...], Field(min_length=1)]
 
 
-class SignedEvidence(Strict):
+class SignedEvidence(Section):
     """All that is signed.
 
     Args:
@@ -124,7 +124,7 @@ def read_bundle(text: bytes, *, name: str) -> Bundle:
     Raises:
         BadFileError: It is none, or not written as bundles are.
     """
-    bundle = parse(Bundle, text, name=name)
+    bundle = parse_json(Bundle, text, name=name)
     if text != write_bundle(bundle):
         raise BadFileError(name, "a canonical bundle was wanted, but this one is written otherwise")
     return bundle
@@ -229,7 +229,7 @@ def shown(content: JsonObject, *, name: str) -> Shown:
         BadFileError: It is malformed.
     """
     missing = dict.fromkeys(Shown.model_fields)
-    return parse(Shown, json.dumps({**missing, **content}), name=name)
+    return parse_json(Shown, json.dumps({**missing, **content}), name=name)
 
 
 def reveal(

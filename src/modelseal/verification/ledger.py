@@ -23,8 +23,8 @@ from pydantic import Field
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.files import PRIVATE, beside, explain, now
 from modelseal.fingerprint.codec import canonical, file_digest
-from modelseal.fingerprint.format import Strict, parse
 from modelseal.fingerprint.record import Fingerprint
+from modelseal.settings import Section, parse_json
 from modelseal.types import Array
 
 SUFFIX = ".ledger"
@@ -36,7 +36,7 @@ MAX_BYTES = 2**26
 """The largest ledger that is read: a check of eight samples takes some 150 bytes."""
 
 
-class Opening(Strict):
+class Opening(Section):
     """The first line of a ledger.
 
     Args:
@@ -51,7 +51,7 @@ class Opening(Strict):
     per_check: Annotated[int, Field(ge=1)] | None
 
 
-class Entry(Strict):
+class Entry(Section):
     """One check: its name, when it began, whom it asked, and the samples it spent."""
 
     check: str
@@ -183,7 +183,7 @@ def begin(file: int, opening: Opening, path: Path) -> None:
         os.close(folder)
 
 
-def append(file: int, line: Strict) -> None:
+def append(file: int, line: Section) -> None:
     """Writes a line, which is on the disk when this is over."""
     text = canonical(line.model_dump(mode="json", by_alias=True)).encode() + b"\n"
     while text:
@@ -221,9 +221,9 @@ def parse_ledger(data: bytes, path: Path) -> Ledger | None:
     lines = data.split(b"\n")[:-1]
     if not lines:
         return None
-    opening = parse(Opening, lines[0], name=f"{path}: line 1")
+    opening = parse_json(Opening, lines[0], name=f"{path}: line 1")
     entries = tuple(
-        parse(Entry, line, name=f"{path}: line {number}")
+        parse_json(Entry, line, name=f"{path}: line {number}")
         for number, line in enumerate(lines[1:], start=2)
     )
     check_entries(entries, opening.samples, path)
