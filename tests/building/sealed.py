@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from modelseal.domain import Domain
-from modelseal.fingerprint.record import Enrolment, Fingerprint, Limit, Origin
+from modelseal.fingerprint.record import Enrollment, Fingerprint, Limit, Origin
 from modelseal.outputs.specs import (
     OutputSpec,
     Probabilities,
@@ -47,9 +47,9 @@ NEIGHBOURS = np.array([[1, -2], [3, 0], [-4, 5], [6, -6]])
 """Neighbours of the first samples of the first domain."""
 
 
-def enrolment(**changes: Any) -> Enrolment:
+def enrolment(**changes: Any) -> Enrollment:
     """The same enrolment of three samples every time, but for what is changed."""
-    return Enrolment(
+    return Enrollment(
         **{
             "endpoint": "https://host/v2/models/digits",
             "created": "2026-11-24T10:00:00Z",
@@ -180,7 +180,7 @@ def parts(draw: st.DrawFn) -> dict[str, Any]:
         "origin": draw(origins),
         "power": draw(powers()),
         "neighbours": draw(st.none() | st.just(beside(samples))) if domain.levels else None,
-        "enrolment": draw(st.none() | enrolments(count)),
+        "enrollment": draw(st.none() | enrolments(count)),
     }
 
 
@@ -209,6 +209,6 @@ def enrolments(draw: st.DrawFn, count: int) -> dict[str, Any]:
 def assemble(made: dict[str, Any]) -> Fingerprint:
     """The fingerprint of some parts."""
     power = tuple(Limit(**fields) for fields in made["power"])
-    enrolled = made["enrolment"] and enrolment(**made["enrolment"])
-    parts = {"origin": origin(**made["origin"]), "power": power, "enrolment": enrolled}
+    enrolled = made["enrollment"] and enrolment(**made["enrollment"])
+    parts = {"origin": origin(**made["origin"]), "power": power, "enrollment": enrolled}
     return Fingerprint(**{**made, **parts})

@@ -46,7 +46,7 @@ def test_a_steady_deployment_is_enrolled_and_verified(out, folder, run, serve):
     serve(made, noise={2: 0.05})
     result = run("enroll", "out.seal", URL, "-o", "on.seal", "--seed", 1)
     assert (result.exit_code, result.stderr) == (0, "")
-    found = read(folder / "on.seal").enrolment
+    found = read(folder / "on.seal").enrollment
     assert result.stdout.splitlines() == [
         "on.seal: 8 samples",
         "8 of 8 samples are answered steadily",
@@ -112,7 +112,7 @@ def test_a_deployment_that_answers_otherwise_has_to_be_accepted(out, folder, run
         "modelseal: 1 of 8 samples are answered otherwise than by the "
     )
     assert "enrolled as they are" in accepted.stderr
-    assert sum(read(folder / "on.seal").enrolment.otherwise) == 1
+    assert sum(read(folder / "on.seal").enrollment.otherwise) == 1
 
 
 def test_samples_that_are_not_steady_are_dropped_or_refused(out, folder, run, serve):

@@ -34,7 +34,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 ADDITIONS = {
     "power": sealed.LIMITS,
     "neighbours": sealed.NEIGHBOURS,
-    "enrolment": sealed.enrolment(
+    "enrollment": sealed.enrolment(
         differing=(0, 2, 1, 0), otherwise=(False, True, False, False), endpoint="front façade"
     ),
 }
@@ -268,7 +268,9 @@ HOSTILE |= {
 
 def enrolled(**changes):
     """A file of an enrolled fingerprint, with its enrolment changed."""
-    return resealed(enrolment=sealed.enrolment(), header=lambda h: h["enrolment"].update(**changes))
+    return resealed(
+        enrollment=sealed.enrolment(), header=lambda h: h["enrolment"].update(**changes)
+    )
 
 
 def beside(change):
@@ -280,7 +282,7 @@ HOSTILE |= {
     "an enrolment in format 1.1": (
         resealed(
             power=sealed.LIMITS,
-            enrolment=sealed.enrolment(),
+            enrollment=sealed.enrolment(),
             header=lambda h: h.update(format="1.1") or h.pop("neighbours"),
         ),
         "enrolment: unknown key",
@@ -349,8 +351,8 @@ def test_a_hostile_file_is_refused_in_one_sentence(data, problem, tmp_path):
 def test_the_good_parts_that_hostile_files_are_made_of_are_good():
     assert resealed() == GOOD
     assert resealed(power=sealed.LIMITS) == encode(sealed.fingerprint(power=sealed.LIMITS))
-    assert resealed(enrolment=sealed.enrolment()) == encode(
-        sealed.fingerprint(enrolment=sealed.enrolment())
+    assert resealed(enrollment=sealed.enrolment()) == encode(
+        sealed.fingerprint(enrollment=sealed.enrolment())
     )
     rebuilt = raw(GOOD[8 : 8 + LENGTH], BODY)
     assert encode(decode(rebuilt, name="a.seal")) == GOOD

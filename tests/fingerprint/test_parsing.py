@@ -152,7 +152,7 @@ def test_json_that_holds_no_header_is_one_sentence(text, problem):
 
 
 def test_a_header_of_format_1_2_says_all_of_its_enrolment():
-    made = sealed.fingerprint(enrolment=sealed.enrolment(), neighbours=sealed.NEIGHBOURS[:3])
+    made = sealed.fingerprint(enrollment=sealed.enrolment(), neighbours=sealed.NEIGHBOURS[:3])
     good = {**describe(made), "digest": "sha256:0"}
     header = parse_header(envelope(json.dumps(good)), name="a.seal")
     assert json.loads(header.model_dump_json()) == good

@@ -20,7 +20,7 @@ def test_every_spec_and_domain_can_be_sealed(domain, spec):
     assert len(sealed.fingerprint(domain=domain, spec=spec, count=4)) == 4
 
 
-UNSAID = {"names": (), "power": (), "neighbours": None, "enrolment": None}
+UNSAID = {"names": (), "power": (), "neighbours": None, "enrollment": None}
 
 
 def make_unchecked(**changes):
@@ -99,7 +99,7 @@ WRONG = [
     ({"sources": np.array([0, -1, 2])}, r"^sources\[1\]: a 64-bit number from 0"),
     ({"sources": np.array([0, 1, 2**63], np.uint64)}, r"^sources\[2\]: a 64-bit number"),
     ({"sources": np.array([0.0, 1.0, 2.0])}, "^sources: 3 whole numbers"),
-    ({"enrolment": sealed.enrolment(), "count": 4}, "^enrolment.differing: 4 numbers were wanted"),
+    ({"enrollment": sealed.enrolment(), "count": 4}, "^enrolment.differing: 4 numbers were wanted"),
     ({"neighbours": sealed.NEIGHBOURS}, "^neighbours: 3 rows were wanted, but 4 came"),
     ({"neighbours": np.zeros((3, 0), int)}, r"^neighbours: one row .* \(3, 0\)"),
     ({"neighbours": np.zeros(3, int)}, r"^neighbours: one row .* \(3,\)"),
@@ -231,8 +231,8 @@ def test_the_only_face_of_a_sample_without_neighbours_is_itself():
 
 
 def test_some_samples_keep_their_neighbours_and_their_enrolment():
-    made = sealed.fingerprint(neighbours=sealed.NEIGHBOURS[:3], enrolment=sealed.enrolment())
+    made = sealed.fingerprint(neighbours=sealed.NEIGHBOURS[:3], enrollment=sealed.enrolment())
     few = made.take(np.array([2, 1]))
     assert few.neighbours.tolist() == sealed.NEIGHBOURS[[2, 1]].tolist()
-    assert (few.enrolment.differing, few.enrolment.otherwise) == ((1, 2), (False, True))
-    assert few.enrolment.asked == 5
+    assert (few.enrollment.differing, few.enrollment.otherwise) == ((1, 2), (False, True))
+    assert few.enrollment.asked == 5

@@ -37,7 +37,7 @@ def test_a_deterministic_deployment_of_the_sealed_weights_enrols_with_the_sealed
 ):
     made = sealed.fingerprint(domain=domain, spec=spec, count=4, power=sealed.LIMITS)
     enrolled, trusted = run(made)
-    found = enrolled.enrolment
+    found = enrolled.enrollment
     assert (found.repeats, found.asked, found.alpha) == (30, 4, ALPHA)
     assert (found.differing, found.otherwise) == ((0,) * 4, (False,) * 4)
     assert found.endpoint == "https://host/v2/models/m"
@@ -67,14 +67,14 @@ def test_samples_that_are_not_steady_are_dropped_and_the_power_with_them():
     enrolled, _ = run(made, endpoint={"noise": {1: 0.5, 4: 0.5}})
     assert len(enrolled) == 4
     assert (enrolled.samples == made.samples[[0, 2, 3, 5]]).all()
-    assert (enrolled.enrolment.asked, enrolled.power) == (6, ())
+    assert (enrolled.enrollment.asked, enrolled.power) == (6, ())
 
 
 def test_a_little_noise_is_counted_and_kept():
     made = sealed.fingerprint(count=4)
     enrolled, trusted = run(made, endpoint={"noise": {2: 0.1}}, repeats=60)
     assert len(enrolled) == 4
-    differing = enrolled.enrolment.differing
+    differing = enrolled.enrollment.differing
     assert 0 < differing[2] < 15
     assert (*differing[:2], differing[3]) == (0, 0, 0)
     assert len(trusted.asked) == 240
@@ -104,7 +104,7 @@ def test_other_answers_are_expected_from_then_on_if_they_are_accepted():
     made = sealed.fingerprint(count=4, names=NAMES, power=sealed.LIMITS)
     changed = {2: other(made, 2)}
     enrolled, trusted = run(made, endpoint={"changed": changed}, others=Others.ACCEPT)
-    assert enrolled.enrolment.otherwise == (False, False, True, False)
+    assert enrolled.enrollment.otherwise == (False, False, True, False)
     assert enrolled.expected.labels[2] == changed[2].labels[0]
     assert enrolled.power == ()
     source = np.random.default_rng(0)
@@ -132,9 +132,9 @@ def test_the_answer_that_came_most_often_is_taken_where_noise_is_about(spec):
         demands=Demands(name="x", others=Others.ACCEPT, repeats=60),
         generator=np.random.default_rng(0),
     )
-    assert enrolled.enrolment.otherwise == (True, True)
+    assert enrolled.enrollment.otherwise == (True, True)
     assert enrolled.expected.values.tolist() == [usual.values[0].tolist()] * 2
-    assert decode(encode(enrolled), name="a.seal").enrolment == enrolled.enrolment
+    assert decode(encode(enrolled), name="a.seal").enrollment == enrolled.enrollment
 
 
 def test_too_few_steady_samples_are_refused():
@@ -196,7 +196,7 @@ def test_progress_is_told_after_every_question():
 
 
 def test_an_enrolled_fingerprint_cannot_wash_accepted_answers_away_by_a_new_enrolment():
-    made = sealed.fingerprint(enrolment=sealed.enrolment())
+    made = sealed.fingerprint(enrollment=sealed.enrolment())
     for others in Others:
         with pytest.raises(InvalidArgumentError, match=r"already.* enrol the sealed file"):
             run(made, others=others)
@@ -226,4 +226,4 @@ def test_other_raw_scores_cannot_be_accepted_since_no_bound_is_known_for_them():
     made = sealed.fingerprint(spec=RawScores(0.25), count=4)
     with pytest.raises(InvalidArgumentError, match="but raw scores came, for which no bound"):
         run(made, others=Others.ACCEPT)
-    assert run(made)[0].enrolment.otherwise == (False,) * 4
+    assert run(made)[0].enrollment.otherwise == (False,) * 4

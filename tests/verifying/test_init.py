@@ -339,7 +339,7 @@ def test_evidence_mentions_the_scores_that_differ_most():
 @pytest.mark.parametrize("enrolled", [False, True])
 def test_samples_that_there_are_not_are_found_before_anything_is_asked(manners, problem, enrolled):
     enrolment = sealed.enrolment() if enrolled else None
-    made = sealed.fingerprint(count=3, enrolment=enrolment)
+    made = sealed.fingerprint(count=3, enrollment=enrolment)
     endpoint = Scripted(made)
     with pytest.raises(InvalidArgumentError, match=problem):
         verify(made, endpoint, generator=np.random.default_rng(0), manners=Manners(**manners))

@@ -22,7 +22,7 @@ STEADY = sealed.enrolment(asked=COUNT, differing=(0,) * COUNT, otherwise=(False,
 
 
 def enrolled(**changes):
-    return sealed.fingerprint(**{"count": COUNT, "enrolment": STEADY, **changes})
+    return sealed.fingerprint(**{"count": COUNT, "enrollment": STEADY, **changes})
 
 
 def run(made, *, seed=5, depth=Depth.FIRST_PROOF, **settings):
@@ -53,7 +53,7 @@ def test_noise_as_at_enrolment_is_no_tampering():
     noise = dict.fromkeys(range(COUNT), 0.1)
     for seed in range(5):
         endpoint = {"noise": noise, "generator": np.random.default_rng(seed)}
-        verdict, _ = run(enrolled(enrolment=noisy), seed=seed, endpoint=endpoint)
+        verdict, _ = run(enrolled(enrollment=noisy), seed=seed, endpoint=endpoint)
         assert verdict.outcome is Outcome.INTACT
         assert "answers differed" in verdict.reason
 
@@ -84,7 +84,7 @@ def test_one_answer_that_differs_proves_nothing_and_is_followed_up_at_once():
 
 
 def test_a_suspicious_sample_does_not_keep_the_others_from_their_turns():
-    made = enrolled(enrolment=replace(STEADY, differing=(5,) * COUNT))
+    made = enrolled(enrollment=replace(STEADY, differing=(5,) * COUNT))
     noise = {0: 0.42}
     verdict, endpoint = run(made, endpoint={"noise": noise}, queries=300)
     assert set(endpoint.asked) == set(range(COUNT))
@@ -164,13 +164,13 @@ def test_false_alarms_stay_below_alpha_although_every_sample_is_as_noisy_as_allo
     noise, alarms, rounds = dict.fromkeys(range(COUNT), bound), 0, 20
     for seed in range(rounds):
         endpoint = {"noise": noise, "generator": np.random.default_rng(seed)}
-        verdict, _ = run(enrolled(enrolment=noisy), seed=seed, endpoint=endpoint, queries=120)
+        verdict, _ = run(enrolled(enrollment=noisy), seed=seed, endpoint=endpoint, queries=120)
         alarms += verdict.outcome is Outcome.TAMPERED
     assert alarms <= binom.ppf(0.999, rounds, 0.1)
 
 
 def test_neighbours_and_sample_are_asked_by_chance_and_count_as_one():
-    made = enrolled(count=4, neighbours=sealed.NEIGHBOURS, enrolment=quarter())
+    made = enrolled(count=4, neighbours=sealed.NEIGHBOURS, enrollment=quarter())
     verdict, endpoint = run(made)
     assert verdict.outcome is Outcome.INTACT
     assert len(verdict.evidence) == 4
@@ -190,8 +190,8 @@ def quarter():
 
 
 def test_a_table_of_canned_answers_is_found_out_by_neighbours_alone():
-    plain = enrolled(count=4, enrolment=quarter())
-    guarded = enrolled(count=4, enrolment=quarter(), neighbours=sealed.NEIGHBOURS)
+    plain = enrolled(count=4, enrollment=quarter())
+    guarded = enrolled(count=4, enrollment=quarter(), neighbours=sealed.NEIGHBOURS)
     tampered = {number: other(plain, number) for number in range(4)}
     assert run(plain, endpoint={"beside": tampered})[0].outcome is Outcome.INTACT
     assert run(guarded, endpoint={"beside": tampered})[0].outcome is Outcome.TAMPERED
@@ -281,7 +281,7 @@ def test_the_order_is_that_of_the_generator():
 
 def test_an_intact_verdict_says_how_many_samples_were_enrolled_with_other_answers():
     otherwise = (True, True, *(False,) * (COUNT - 2))
-    verdict, _ = run(enrolled(enrolment=replace(STEADY, otherwise=otherwise)))
+    verdict, _ = run(enrolled(enrollment=replace(STEADY, otherwise=otherwise)))
     assert verdict.outcome is Outcome.INTACT
     assert verdict.reason.endswith(
         "; 2 of these samples were enrolled with other answers than those of the sealed network, "

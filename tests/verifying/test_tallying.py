@@ -11,11 +11,11 @@ from modelseal.verification.e_process import average, weigh_alarm, weigh_trust
 from modelseal.verification.policy import MISSED, Terms, apply
 from modelseal.verification.sequential import PATIENCE, Tallies, Turns
 
-MADE = sealed.fingerprint(enrolment=sealed.enrolment())
+MADE = sealed.fingerprint(enrollment=sealed.enrolment())
 
 
 def begin(*, chosen=None, **terms):
-    levels = apply(Terms(**terms), MADE.enrolment, samples=3)
+    levels = apply(Terms(**terms), MADE.enrollment, samples=3)
     return Tallies(MADE, levels, chosen=chosen)
 
 

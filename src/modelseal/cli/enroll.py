@@ -83,7 +83,7 @@ def enroll(  # noqa: PLR0913 (a verb)
     enrolled = ask(sealed, endpoint, demands=demands, shows=shows, seed=seed, asking=asking)
     goal.write(enrolled)
     tell_enrolled(Paper(), enrolled, file=str(output), asked=len(sealed))
-    warning = warn_of_others(enrolled.enrolment) if enrolled.enrolment else ""
+    warning = warn_of_others(enrolled.enrollment) if enrolled.enrollment else ""
     if warning:
         complain(warning)
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from modelseal.cli.console import Paper, plain
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.record import Enrolment, Fingerprint, Limit, tell_level, tell_power
+from modelseal.fingerprint.record import Enrollment, Fingerprint, Limit, tell_level, tell_power
 from modelseal.types import PerInput
 from modelseal.verdict import Evidence, Finding, Outcome, Statistics, Verdict
 
@@ -40,7 +40,7 @@ def with_terms(
 
     options = {"alpha": terms.alpha, "queries": terms.queries, "look": terms.look}
     for name, value in options.items():
-        if value is not None and fingerprint.enrolment is None:
+        if value is not None and fingerprint.enrollment is None:
             raise InvalidArgumentError(
                 f"--{name} is for fingerprints that were enrolled, but this one was only sealed"
             )
@@ -72,7 +72,7 @@ def tell_enrolled(paper: Paper, enrolled: Fingerprint, *, file: str, asked: int)
         file: Where it was written.
         asked: How many samples were asked.
     """
-    enrolment = enrolled.enrolment
+    enrolment = enrolled.enrollment
     if enrolment is None:
         return
     paper.write(f"{file}: {len(enrolled)} samples", style="bold")
@@ -80,7 +80,7 @@ def tell_enrolled(paper: Paper, enrolled: Fingerprint, *, file: str, asked: int)
     paper.write(tell_steadiness(enrolment))
 
 
-def tell_steadiness(enrolment: Enrolment) -> str:
+def tell_steadiness(enrolment: Enrollment) -> str:
     """How often answers differed at enrolment, in one phrase."""
     answers = enrolment.repeats * len(enrolment.differing)
     return (
@@ -89,7 +89,7 @@ def tell_steadiness(enrolment: Enrolment) -> str:
     )
 
 
-def warn_of_others(enrolment: Enrolment) -> str:
+def warn_of_others(enrolment: Enrollment) -> str:
     """What is said of answers that are not those of the sealed network; empty if there are none."""
     others, samples = sum(enrolment.otherwise), len(enrolment.otherwise)
     return (
@@ -103,7 +103,7 @@ def warn_of_others(enrolment: Enrolment) -> str:
 
 def enrolment_facts(fingerprint: Fingerprint) -> Mapping[str, str]:
     """What can be said of an enrolment and of neighbours, by name; empty if there are none."""
-    facts, enrolment = {}, fingerprint.enrolment
+    facts, enrolment = {}, fingerprint.enrollment
     if fingerprint.neighbours is not None:
         found = int((fingerprint.neighbours != 0).sum())
         facts["neighbours"] = f"{found} in all, of {len(fingerprint)} samples"
@@ -140,7 +140,7 @@ def tally_document(entry: Evidence) -> dict[str, object]:
 def enrolment_document(fingerprint: Fingerprint) -> dict[str, object]:
     """What can be said of an enrolment and of neighbours, for JSON; empty if there are none."""
     document: dict[str, object] = {}
-    enrolment = fingerprint.enrolment
+    enrolment = fingerprint.enrollment
     if fingerprint.neighbours is not None:
         document["neighbours"] = int((fingerprint.neighbours != 0).sum())
     if enrolment is not None:

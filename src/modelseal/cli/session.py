@@ -268,7 +268,7 @@ class Asking:
         Raises:
             InvalidArgumentError: An enrolled fingerprint cannot be asked so.
         """
-        if fingerprint.enrolment is None:
+        if fingerprint.enrollment is None:
             return
         if self.resume is not None:
             raise InvalidArgumentError(
@@ -319,14 +319,14 @@ class Asking:
         raise a false alarm at the rate of alpha at the most, unless the user numbers them.
         """
         terms = self.manners.terms
-        if fingerprint.enrolment is not None and terms.look is None:
+        if fingerprint.enrollment is not None and terms.look is None:
             terms = replace(terms, look=spent.look)
         return replace(self.manners, chosen=spent.numbers, terms=terms)
 
     def head(self, fingerprint: Fingerprint) -> Heading:
         """Of what a record is, but for the check."""
         # Of an enrolled fingerprint, each question is a sample or one of its neighbours.
-        everywhere = self.manners.faces is Faces.ALL or fingerprint.enrolment is not None
+        everywhere = self.manners.faces is Faces.ALL or fingerprint.enrollment is not None
         return Heading(
             fingerprint=file_digest(fingerprint),
             samples=len(fingerprint),

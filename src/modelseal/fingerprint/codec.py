@@ -16,7 +16,7 @@ from modelseal.files import read_bytes, too_large, write_atomically
 from modelseal.fingerprint.checks import form_of
 from modelseal.fingerprint.encryption import is_encrypted
 from modelseal.fingerprint.format import EnrolledHeader, Header, LimitHeader, parse_header
-from modelseal.fingerprint.record import Enrolment, Fingerprint, Limit, Origin
+from modelseal.fingerprint.record import Enrollment, Fingerprint, Limit, Origin
 from modelseal.outputs.answers import Answers
 from modelseal.outputs.specs import OutputSpec, parse_spec
 from modelseal.types import Array
@@ -289,7 +289,7 @@ def describe(fingerprint: Fingerprint) -> dict[str, object]:
 def describe_additions(fingerprint: Fingerprint) -> dict[str, object]:
     """The format, always the lowest that can hold the fingerprint, and what it has beyond 1.0."""
     power = [describe_limit(limit) for limit in fingerprint.power]
-    neighbours, enrolment = fingerprint.neighbours, fingerprint.enrolment
+    neighbours, enrolment = fingerprint.neighbours, fingerprint.enrollment
     if neighbours is None and enrolment is None:
         return {"format": "1.1", "power": power} if power else {"format": "1.0"}
     return {
@@ -300,7 +300,7 @@ def describe_additions(fingerprint: Fingerprint) -> dict[str, object]:
     }
 
 
-def describe_enrolment(enrolment: Enrolment) -> dict[str, object]:
+def describe_enrolment(enrolment: Enrollment) -> dict[str, object]:
     """How a trusted deployment answered, as the header has it."""
     return {
         "endpoint": enrolment.endpoint,
@@ -379,14 +379,14 @@ def build(header: Header, arrays: dict[str, Array]) -> Fingerprint:
         psnr=arrays["psnr"],
         sources=arrays["sources"],
         neighbours=arrays.get("neighbours"),
-        enrolment=enrolment_of(additions),
+        enrollment=enrolment_of(additions),
     )
 
 
-def enrolment_of(header: EnrolledHeader | None) -> Enrolment | None:
+def enrolment_of(header: EnrolledHeader | None) -> Enrollment | None:
     """How a trusted deployment answered, if a header says so."""
     found = header.enrolment if header else None
-    return Enrolment(**found.model_dump()) if found else None
+    return Enrollment(**found.model_dump()) if found else None
 
 
 def domain_of(header: Header) -> Domain:

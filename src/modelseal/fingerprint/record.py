@@ -39,7 +39,7 @@ MAX_ASKED = 2**31
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Enrolment:
+class Enrollment:
     """How a trusted deployment answered the samples of a fingerprint, each many times.
 
     The expected answers of the fingerprint are then those that came most often there.
@@ -83,9 +83,9 @@ class Enrolment:
                 field="enrolment.otherwise",
             )
 
-    def take(self, rows: Array) -> "Enrolment":
+    def take(self, rows: Array) -> "Enrollment":
         """The enrolment of some samples, in this order."""
-        return Enrolment(
+        return Enrollment(
             endpoint=self.endpoint,
             created=self.created,
             alpha=self.alpha,
@@ -319,7 +319,7 @@ class Fingerprint:
             empty if that was not measured.
         neighbours: Inputs beside each sample that it may be asked by, see
             `modelseal.fingerprint.record`; None if none was looked for.
-        enrolment: How a trusted deployment answered; then `expected` is what it answered most
+        enrollment: How a trusted deployment answered; then `expected` is what it answered most
             often. None if none was asked.
 
     Raises:
@@ -340,7 +340,7 @@ class Fingerprint:
     origin: Origin
     power: tuple[Limit, ...] = ()
     neighbours: Neighbours | None = None
-    enrolment: Enrolment | None = None
+    enrollment: Enrollment | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -364,9 +364,9 @@ class Fingerprint:
         check_families([limit.family for limit in self.power])
         if self.neighbours is not None:
             check_neighbours(self.neighbours, self.samples, self.domain)
-        if self.enrolment is not None and len(self.enrolment.differing) != count:
+        if self.enrollment is not None and len(self.enrollment.differing) != count:
             raise InvalidArgumentError(
-                f"{count} numbers were wanted, but {len(self.enrolment.differing)} came",
+                f"{count} numbers were wanted, but {len(self.enrollment.differing)} came",
                 field="enrolment.differing",
             )
 
@@ -429,5 +429,5 @@ class Fingerprint:
             sources=self.sources[rows],
             origin=self.origin,
             neighbours=None if self.neighbours is None else self.neighbours[rows],
-            enrolment=None if self.enrolment is None else self.enrolment.take(rows),
+            enrollment=None if self.enrollment is None else self.enrollment.take(rows),
         )

@@ -143,7 +143,7 @@ def check_sealed(fingerprint: Fingerprint) -> None:
         InvalidArgumentError: It is enrolled: one answer of an endpoint whose answers vary proves
             nothing, and a bundle holds no more than answers.
     """
-    if fingerprint.enrolment is not None:
+    if fingerprint.enrollment is not None:
         raise InvalidArgumentError(
             "a fingerprint that was only sealed was wanted, but this one is enrolled, and no "
             "single answer of an endpoint whose answers vary is evidence"

@@ -13,7 +13,7 @@ from modelseal.endpoints.endpoint import Endpoint
 from modelseal.endpoints.responses import join
 from modelseal.errors import EndpointError, InvalidArgumentError, SealingError
 from modelseal.files import now
-from modelseal.fingerprint.record import MAX_REPEATS, Enrolment, Fingerprint
+from modelseal.fingerprint.record import MAX_REPEATS, Enrollment, Fingerprint
 from modelseal.outputs.answers import Answers
 from modelseal.outputs.specs import OutputSpec, RawScores
 from modelseal.types import Array, Mask, Progress, ignore
@@ -195,7 +195,7 @@ def check_sealed(fingerprint: Fingerprint, demands: Demands) -> None:
         InvalidArgumentError: The fingerprint expects the answers of a deployment already; or any
             other answer shall be accepted in place of raw scores.
     """
-    if fingerprint.enrolment is not None:
+    if fingerprint.enrollment is not None:
         raise InvalidArgumentError(
             "a fingerprint as it was sealed was wanted, but this one is enrolled already, and what "
             "the sealed network answers is not in it: enrol the sealed file"
@@ -297,7 +297,7 @@ def put_together(fingerprint: Fingerprint, rows: list[Chosen], demands: Demands)
         raise SealingError(tell_others(fingerprint, others, of=len(rows)))
     numbers = np.array([row.sample for row in rows])
     whole = len(rows) == len(fingerprint) and not others
-    enrolment = Enrolment(
+    enrolment = Enrollment(
         endpoint=demands.name,
         created=now(),
         alpha=demands.alpha,
@@ -310,7 +310,7 @@ def put_together(fingerprint: Fingerprint, rows: list[Chosen], demands: Demands)
         fingerprint.take(numbers),
         expected=join([row.answer for row in rows]),
         power=fingerprint.power if whole else (),
-        enrolment=enrolment,
+        enrollment=enrolment,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from modelseal.errors import EndpointError, InvalidArgumentError
-from modelseal.fingerprint.record import Enrolment
+from modelseal.fingerprint.record import Enrollment
 from modelseal.outputs.answers import Answers
 from modelseal.types import PerInput
 from modelseal.verification.decoys import Cover
@@ -87,7 +87,7 @@ class Levels:
     look: int | None
 
 
-def apply(terms: Terms, enrolment: Enrolment, *, samples: int) -> Levels:
+def apply(terms: Terms, enrolment: Enrollment, *, samples: int) -> Levels:
     """The terms as they apply to the samples of an enrolment.
 
     Args:

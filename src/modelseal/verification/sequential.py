@@ -216,7 +216,7 @@ def intact_by_statistics(tallies: Tallies, evidence: tuple[Evidence, ...]) -> st
 
 def tell_others(tallies: Tallies, evidence: tuple[Evidence, ...]) -> str:
     """How many of the samples were enrolled with answers that are not the sealed network's."""
-    enrolment = tallies.fingerprint.enrolment
+    enrolment = tallies.fingerprint.enrollment
     count = sum(enrolment.otherwise[entry.sample] for entry in evidence) if enrolment else 0
     return (
         f"; {count} of these samples were enrolled with other answers than those of the sealed "
@@ -313,7 +313,7 @@ def check(fingerprint: Fingerprint, endpoint: Endpoint, manners: Manners) -> Lev
             earlier, or several questions shall be asked at once, or natural inputs among the
             samples.
     """
-    if fingerprint.enrolment is None:
+    if fingerprint.enrollment is None:
         raise InvalidArgumentError("an enrolled fingerprint was wanted, but this one is not")
     check_fresh(endpoint)
     if manners.known:
@@ -333,7 +333,7 @@ def check(fingerprint: Fingerprint, endpoint: Endpoint, manners: Manners) -> Lev
             f"are asked again and again, but {len(manners.cover)} came"
         )
     samples = len(fingerprint if manners.chosen is None else manners.chosen)
-    return apply(manners.terms, fingerprint.enrolment, samples=samples)
+    return apply(manners.terms, fingerprint.enrollment, samples=samples)
 
 
 def check_fresh(endpoint: Endpoint) -> None:

@@ -51,7 +51,7 @@ def verify(
     note = partial(progress, "verify")
     check_numbers(fingerprint, manners)
     asker = Asker(endpoint, fingerprint, manners=manners, generator=generator)
-    if fingerprint.enrolment is not None:
+    if fingerprint.enrollment is not None:
         return verify_repeatedly(
             fingerprint, asker, generator=generator, depth=depth, progress=note
         )
