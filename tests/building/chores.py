@@ -35,7 +35,7 @@ def add_up(chore: Chore) -> tuple[int, float, int]:
 def see_gpu(chore: Chore) -> str | None:
     """The GPUs that are to be seen, once somebody else does a chore at the same time."""
     leave_note(chore)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while len(find_beginners(chore.folder)) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     return os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -30,7 +30,7 @@ def left(pid):
     return state not in "ZX"
 
 
-def gone(pid, *, within=5.0):
+def gone(pid, *, within=60.0):
     end = time.monotonic() + within
     while left(pid) and time.monotonic() < end:
         time.sleep(0.01)

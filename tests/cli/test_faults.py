@@ -2,22 +2,28 @@
 
 import json
 import re
-import time
 from pathlib import Path
 
 import pytest
 import sealed
 from faults import FAULTS, status
 from faulty import Fault, serving
+from quickest import quickest
 
 from modelseal.fingerprint.codec import write
 
+# Seconds that a busy machine may need for an answer.
+BUSY = 30
 TABLE = Path(__file__).parents[2] / "docs" / "reference" / "faults.md"
 
 
-def patience(fault):
-    """Little time for a fault that takes all of it; for others what a busy machine may need."""
-    return 0.3 if "within" in fault.reason else 10
+def patience(fault, *, mixed=False):
+    """Little time for a fault that takes all of it; for others what a busy machine may need.
+
+    Where true answers come beside the fault, even a busy machine has to give them in that time.
+    """
+    takes_all = "within" in fault.reason
+    return (1.5 if mixed else 0.3) if takes_all else BUSY
 
 
 @pytest.fixture
@@ -30,9 +36,10 @@ def made(folder):
 @pytest.mark.parametrize("name", FAULTS)
 def test_every_fault_is_undecided_with_its_reason_and_can_be_gone_on_after(name, made, folder, run):
     fault = FAULTS[name]
-    timeout = ("--timeout", patience(fault), "--retries", 0)
+    once = ("--retries", 0, "--timeout")
     with serving(made, fault) as server:
-        result = run("verify", "out.seal", server.url, "--record", "r.jsonl", *timeout)
+        record = ("--record", "r.jsonl")
+        result = run("verify", "out.seal", server.url, *record, *once, patience(fault))
         assert result.exit_code == 3, result.output
         assert result.stdout.startswith("UNDECIDED: 3 of 4 samples gave no clear answer") or (
             result.stdout.startswith("UNDECIDED: 4 of 4 samples gave no clear answer")
@@ -43,14 +50,14 @@ def test_every_fault_is_undecided_with_its_reason_and_can_be_gone_on_after(name,
         assert all("error" in line for line in lines[1:])
 
         server.heal()
-        again = run("verify", "out.seal", server.url, "--resume", "r.jsonl", *timeout)
+        again = run("verify", "out.seal", server.url, "--resume", "r.jsonl", *once, BUSY)
         assert (again.exit_code, again.stdout.split(":")[0]) == (0, "INTACT"), again.output
 
 
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.play])
 def test_only_what_is_no_answer_and_may_pass_is_asked_again(name, made, run):
     fault = FAULTS[name]
-    timeout = patience(fault)
+    timeout = patience(fault, mixed=True)
     with serving(made, fault, times=1) as server:
         result = run("verify", "out.seal", server.url, "--retries", 1, "--timeout", timeout)
         assert server.posts == (5 if fault.passing else 4)
@@ -73,12 +80,14 @@ EARLY = (
 
 @pytest.mark.parametrize("name", EARLY)
 def test_a_fault_before_the_first_question_is_undecided_or_passes_in_the_same_way(name, made, run):
-    fault, timeout = FAULTS[name], patience(FAULTS[name])
+    fault = FAULTS[name]
     with serving(made, fault, early=True) as server:
+        timeout = patience(fault)
         result = run("verify", "out.seal", server.url, "--retries", 0, "--timeout", timeout)
         assert (result.exit_code, server.posts) == (3, 0)
         assert re.search(fault.reason, result.stdout.splitlines()[0])
         server.left = 1
+        timeout = patience(fault, mixed=True)
         result = run("verify", "out.seal", server.url, "--retries", 1, "--timeout", timeout)
         assert result.exit_code == (0 if fault.passing else 3)
 
@@ -111,18 +120,18 @@ def test_a_server_that_asks_for_time_gets_it(made, run):
 
 @pytest.mark.parametrize("name", ["slow drip of the body", "slow drip of the headers", "timeout"])
 def test_a_server_that_drips_is_cut_at_the_timeout_and_not_later(name, made, run):
-    with serving(made, FAULTS[name], times=1) as server:
-        begin = time.monotonic()
-        result = run("verify", "out.seal", server.url, "--retries", 0, "--timeout", 1)
-        passed = time.monotonic() - begin
-    assert result.exit_code == 3
-    assert "no answer came within 1 seconds" in result.stdout
-    assert 1 <= passed < 1.95
+    def ask():
+        with serving(made, FAULTS[name], times=1) as server:
+            result = run("verify", "out.seal", server.url, "--retries", 0, "--timeout", 1)
+        assert result.exit_code == 3
+        assert "no answer came within 1 seconds" in result.stdout
+
+    assert 1 <= quickest(ask, below=1.95) < 1.95
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_the_time_limit_ends_the_asking_and_what_came_is_kept(concurrency, made, folder, run):
-    options = ("--time-limit", 0.5, "--pace", 30, "--concurrency", concurrency, "--seed", 3)
+    options = ("--time-limit", 30, "--pace", 1800, "--concurrency", concurrency, "--seed", 3)
     with serving(made) as server:
         result = run("verify", "out.seal", server.url, "--record", "r.jsonl", *options)
         assert result.exit_code == 3

@@ -178,12 +178,12 @@ def test_without_torch_one_sentence_names_the_extra(model, seal_file, run, monke
 def test_an_interruption_is_one_line_with_exit_code_130_and_leaves_no_file(model, folder, start):
     model(factory="slow")
     process = start("seal", "model.toml", "images.npz", "-o", "out.seal", *QUICK)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (folder / "asleep").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     before = set(folder.iterdir())
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, out, err) == (130, "", "modelseal: interrupted\n")
     assert set(folder.iterdir()) == before
     assert not (folder / "out.seal").exists()
@@ -200,7 +200,7 @@ def test_a_model_is_sealed_and_verified_by_two_processes_with_one_line_of_progre
         (("verify", "out.seal", "model.toml"), "INTACT: 2 of 2 samples"),
     ):
         process = start(*arguments, program=program, env={"TORCHDYNAMO_DISABLE": "1"})
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=300)
         assert (process.returncode, out[: len(told)]) == (0, told)
         assert all(re.fullmatch(r"\w+: \d+ of \d+( [a-z ]+)?", line) for line in err.splitlines())
 

@@ -16,7 +16,7 @@ NAMES = ("ant", "bee", "cat", "dog", "elk")
 
 WATCHED = """
 import sys
-from modelseal.cli.main import main
+from modelseal.cli.app import main
 try:
     main()
 finally:
@@ -225,14 +225,14 @@ def test_the_numbers_of_an_endpoint_are_what_the_user_says(folder, run, monkeypa
 def test_a_whole_verification_in_a_process_of_its_own_needs_no_torch(seal_file, start):
     seal_file(wrong=[0])
     process = start("verify", "out.seal", "answers.jsonl", "--all", program=WATCHED)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (1, "False True\n")
     assert out.startswith("TAMPERED: 1 of 3 asked samples")
 
 
 def test_the_help_needs_neither_torch_nor_numpy(start):
     process = start("verify", "--help", program=WATCHED)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, "False False\n")
     assert "ENDPOINT" in out
 
@@ -243,7 +243,7 @@ def test_the_exit_code_holds_where_nobody_reads_the_text(seal_file, start):
     os.close(reading)
     process = start("verify", "out.seal", "answers.jsonl", stdout=writing)
     os.close(writing)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, "")
 
 
@@ -251,7 +251,7 @@ def test_the_exit_code_holds_where_a_class_name_cannot_be_written(seal_file, sta
     seal_file(wrong=[1], names=("蟻", "蜂", "猫", "犬", "鹿"))
     arguments = ("verify", "out.seal", "answers.jsonl")
     process = start(*arguments, env={"PYTHONIOENCODING": "ascii"})
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (1, "")
     assert r"differs | \u" in out
     assert out.isascii()

@@ -320,6 +320,6 @@ finally:
 def test_a_whole_verification_of_a_declared_endpoint_needs_no_torch(server, declare, few, start):
     declare('[check]\nimages = "few.npz"\n')
     process = start("verify", "out.seal", "endpoint.toml", program=PROGRAM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, "False\n")
     assert out.startswith("INTACT: ")

@@ -53,7 +53,7 @@ def test_every_fault_is_an_error_and_leaves_no_process(name, command):
         endpoint.ask(CODES)
     assert str(caught.value).startswith(f"{sys.executable}: ")
     assert endpoint.child is None
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 50
 
 
 def test_a_program_that_hangs_is_given_up_in_time_with_all_that_it_started(command, tmp_path):
@@ -64,8 +64,8 @@ def test_a_program_that_hangs_is_given_up_in_time_with_all_that_it_started(comma
         "open('pids', 'w').write(f'{os.getpid()} {child.pid}')\n"
         f"{DEAF}"
     )
-    endpoint = command(program, timeout=2.0)
-    with pytest.raises(EndpointError, match="no answer came within 2 seconds"):
+    endpoint = command(program, timeout=4.0)
+    with pytest.raises(EndpointError, match="no answer came within 4 seconds"):
         endpoint.ask(CODES)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     assert len(pids) == 2

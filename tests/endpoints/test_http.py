@@ -9,6 +9,7 @@ from contextlib import closing
 
 import httpx2
 import pytest
+from quickest import quickest
 
 from modelseal.endpoints import http
 from modelseal.endpoints.http import Connection, check_address
@@ -19,7 +20,7 @@ from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 def fetch(canned):
     """Asks for an address of the server with canned answers."""
 
-    def get(answer, *, seconds=5.0):
+    def get(answer, *, seconds=60.0):
         canned.routes[("GET", "/x")] = answer
         with closing(Connection(canned.root, seconds=seconds)) as connection:
             return connection.get(f"{canned.root}/x")
@@ -35,7 +36,7 @@ def test_body_and_headers_come_as_they_were_sent(fetch, reply):
 
 def test_a_post_sends_body_and_headers(canned, reply):
     canned.routes[("POST", "/x")] = reply({})
-    with closing(Connection(canned.root, seconds=5.0)) as connection:
+    with closing(Connection(canned.root, seconds=60.0)) as connection:
         connection.post(f"{canned.root}/x", b"abc", {"Content-Type": "a/b"})
     ((method, path, headers, body),) = canned.asked
     assert (method, path, body) == ("POST", "/x", b"abc")
@@ -119,13 +120,13 @@ def test_a_body_beyond_the_limit_is_refused_while_it_comes(fetch, reply, monkeyp
 
 def test_a_silent_server_is_given_up_in_time(fetch, canned):
     def wait(*_):
-        canned.ended.wait(5)
+        canned.ended.wait(60)
         return b""
 
     start = time.monotonic()
     with pytest.raises(EndpointError, match=r"no answer came within 0\.2 seconds"):
         fetch(wait, seconds=0.2)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 30
 
 
 @pytest.fixture
@@ -155,6 +156,15 @@ def dribbling():
         thread.join()
 
 
+def ask_in_vain(url):
+    """Asks, with half a second for the answer, which does not come."""
+    with (
+        closing(Connection(url, seconds=0.5)) as connection,
+        pytest.raises(PassingError, match=r"no answer came within 0\.5 seconds"),
+    ):
+        connection.get(url)
+
+
 @pytest.mark.parametrize(
     "start",
     [
@@ -166,24 +176,17 @@ def dribbling():
     ],
 )
 def test_a_server_that_only_dribbles_is_cut_exactly_in_time(dribbling, start):
-    url = dribbling(start)
-    begin = time.monotonic()
-    with (
-        closing(Connection(url, seconds=0.5)) as connection,
-        pytest.raises(PassingError, match=r"no answer came within 0\.5 seconds"),
-    ):
-        connection.get(url)
-    assert 0.5 <= time.monotonic() - begin < 0.95
+    assert 0.5 <= quickest(lambda: ask_in_vain(dribbling(start)), below=0.95) < 0.95
 
 
 def test_a_handshake_that_only_dribbles_is_cut_exactly_in_time(dribbling):
     # A server hello that is sixteen kilobytes long.
-    url = dribbling(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03", b"\0").replace("http", "https")
-    with closing(Connection(url, seconds=0.5)) as connection:
-        begin = time.monotonic()
-        with pytest.raises(PassingError, match=r"no answer came within 0\.5 seconds"):
-            connection.get(url)
-        assert 0.5 <= time.monotonic() - begin < 0.95
+    hello = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03"
+
+    def ask():
+        ask_in_vain(dribbling(hello, b"\0").replace("http", "https"))
+
+    assert 0.5 <= quickest(ask, below=0.95) < 0.95
 
 
 @pytest.mark.parametrize(
@@ -229,12 +232,12 @@ def test_threads_that_ask_at_once_have_a_connection_each_and_keep_it(canned, rep
     together = threading.Barrier(3)
 
     def answer(*_):
-        together.wait(5)
+        together.wait(60)
         return reply({}, Connection="keep-alive")
 
     canned.routes[("GET", "/x")] = answer
     url = f"{canned.root}/x"
-    with closing(Connection(url, seconds=5.0)) as connection, ThreadPoolExecutor(3) as pool:
+    with closing(Connection(url, seconds=60.0)) as connection, ThreadPoolExecutor(3) as pool:
         for _ in range(2):
             replies = list(pool.map(lambda _: connection.get(url), range(3)))
             assert [each.body for each in replies] == [b"{}"] * 3
@@ -249,7 +252,7 @@ def test_threads_that_ask_at_once_have_a_connection_each_and_keep_it(canned, rep
 def test_a_server_that_is_not_there_is_an_error(host, scheme):
     url = f"{scheme}://{host}/x"
     with (
-        closing(Connection(url, seconds=5.0)) as connection,
+        closing(Connection(url, seconds=60.0)) as connection,
         pytest.raises(EndpointError, match=r"no answer came: .+"),
     ):
         connection.get(url)
@@ -258,7 +261,7 @@ def test_a_server_that_is_not_there_is_an_error(host, scheme):
 def test_tls_with_a_server_that_speaks_none_is_an_error(canned):
     url = canned.root.replace("http:", "https:")
     with (
-        closing(Connection(url, seconds=5.0)) as connection,
+        closing(Connection(url, seconds=60.0)) as connection,
         pytest.raises(EndpointError, match=r"no answer came: .+"),
     ):
         connection.get(f"{url}/x")
@@ -269,7 +272,7 @@ def test_an_address_that_cannot_be_used_is_an_error(url):
     with pytest.raises(InvalidArgumentError, match="a URL was wanted, but this is none"):
         check_address(url)
     with (
-        closing(Connection(url, seconds=5.0)) as connection,
+        closing(Connection(url, seconds=60.0)) as connection,
         pytest.raises(EndpointError, match="no answer came"),
     ):
         connection.get(url)
@@ -287,12 +290,12 @@ def test_an_address_that_cannot_be_used_is_an_error(url):
 def test_what_the_environment_names_and_cannot_be_used_is_an_error(monkeypatch, variable, value):
     monkeypatch.setenv(variable, value)
     with pytest.raises(EndpointError, match=r"proxies( or certificates)? cannot be used"):
-        Connection("https://host", seconds=5.0)
+        Connection("https://host", seconds=60.0)
 
 
 @pytest.mark.parametrize("proxy", ["http://me:marker/x@host", "h://me:marker@host"])
 def test_a_malformed_proxy_is_refused_without_its_password(monkeypatch, proxy):
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     with pytest.raises(EndpointError, match="cannot be used") as caught:
-        Connection("https://host", seconds=5.0)
+        Connection("https://host", seconds=60.0)
     assert "marker" not in "".join(traceback.format_exception(caught.value))

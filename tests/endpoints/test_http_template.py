@@ -35,7 +35,7 @@ def endpoint(canned):
             url or f"{canned.root}/predict",
             template=Template(sending=sending or Sending(domain=DOMAIN), **template),
             mapping=AnswerMapping(labelling=Labelling(classes=3), **mapping),
-            **{"timeout": 5.0, **settings},
+            **{"timeout": 60.0, **settings},
         )
 
     return build
@@ -87,7 +87,7 @@ def test_one_connection_is_kept_until_it_is_closed_or_forgotten(endpoint, canned
 
 def silent(canned):
     def wait(*_):
-        canned.ended.wait(5)
+        canned.ended.wait(60)
         return b""
 
     return wait

@@ -143,14 +143,15 @@ def test_another_identity_is_refused(bundle, make_signer, change, problem):
 
 
 @pytest.mark.parametrize(
-    "other", [token("other@example.com"), token(OWNER, issuer="https://other.example")]
+    "other",
+    [{"identity": "other@example.com"}, {"identity": OWNER, "issuer": "https://other.example"}],
 )
 def test_the_token_of_somebody_else_is_refused_before_anything_is_asked(signer, sigstore, other):
     sigstore.asked.clear()
     with pytest.raises(
         BadFileError, match=rf"^s\.toml: {OWNER} of {ISSUER} was wanted, but the iden"
     ):
-        sign(MADE, signer, token=other, name="s.toml")
+        sign(MADE, signer, token=token(**other), name="s.toml")
     assert sigstore.asked == []
 
 
@@ -299,10 +300,9 @@ def test_a_good_signature_of_another_statement_is_refused(bundle, signer, change
     assert str(caught.value).startswith(f"a.json: {problem}")
 
 
-@pytest.mark.parametrize(
-    "proof", ["", "nonsense", token(OWNER, minutes=-20)], ids=["empty", "nonsense", "expired"]
-)
+@pytest.mark.parametrize("proof", ["", "nonsense", "expired"])
 def test_a_token_that_is_none_is_told(signer, proof):
+    proof = token(OWNER, minutes=-20) if proof == "expired" else proof
     with pytest.raises(BadFileError, match=r"^the identity token: one for sigstore that is valid"):
         sign(MADE, signer, token=proof, name="s.toml")
 

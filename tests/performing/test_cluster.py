@@ -114,7 +114,7 @@ def test_an_address_that_never_answers_is_told_in_a_bounded_time(mute, monkeypat
     begin = time.monotonic()
     with pytest.raises(EvaluationError, match=f"^{address}: no Ray cluster answers .*timed out$"):
         list(Cluster(address)(total, []))
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 60
 
 
 def test_another_server_is_not_taken_for_a_cluster(mute):

@@ -21,7 +21,7 @@ STATES = (
 PROGRAM = """
 import warnings
 import torch
-from modelseal.performing.exactness import forbid_tf32, without_tf32
+from modelseal.runtime.float32 import forbid_tf32, without_tf32
 
 def ask(question):
     with warnings.catch_warnings():

@@ -133,9 +133,9 @@ def test_after_the_end_nothing_is_asked_and_nobody_waits():
 
     thread = threading.Thread(target=ask)
     thread.start()
-    begun.wait(5)
+    begun.wait(60)
     one.end()
-    thread.join(5)
+    thread.join(60)
     assert came == [Unasked.ENDED]
     assert one.asked == [0]
 

@@ -21,7 +21,7 @@ import sys
 import tempfile
 from pathlib import Path
 import numpy as np, sealed
-from modelseal.verifying.spending import spend
+from modelseal.verification.ledger import spend
 for turn in range(int(sys.argv[2])):
     spend(
         Path(sys.argv[1]),
@@ -148,7 +148,7 @@ def test_looks_are_counted_for_each_endpoint(tmp_path):
 
 def test_two_processes_at_once_neither_lose_an_entry_nor_spend_a_sample_too_often(tmp_path):
     processes = [start(tmp_path / "a", 20, f"http://{name}") for name in range(4)]
-    assert [process.wait(timeout=60) for process in processes] == [0] * 4
+    assert [process.wait(timeout=300) for process in processes] == [0] * 4
     found = read_ledger(tmp_path / "a")
     assert len(found.entries) == 80
     assert len({entry.check for entry in found.entries}) == 80
@@ -163,7 +163,7 @@ def test_a_process_that_dies_in_mid_check_has_spent_its_samples(tmp_path):
     )
     assert process.stdout.readline() == b"spent\n"
     process.kill()
-    process.wait(timeout=60)
+    process.wait(timeout=300)
     process.stdin.close()
     process.stdout.close()
     assert read_ledger(tmp_path / "a").uses.sum() == 3
