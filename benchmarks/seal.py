@@ -16,7 +16,7 @@ from cifar import declare, images, resnet
 from cost import measure_legacy
 from detection import choose_sets, detect, miss, notice, spread
 from modelseal.calibration.calibrate import calibrate
-from modelseal.calibration.exports import export
+from modelseal.calibration.exports import export_onnx
 from modelseal.endpoints.endpoint import Endpoint
 from modelseal.endpoints.oip.rest_client import OipEndpoint
 from modelseal.endpoints.onnx import OnnxEndpoint
@@ -74,7 +74,7 @@ def measure_alarms(model: Model, fingerprint: Fingerprint) -> dict[str, float]:
         spec=fingerprint.spec,
         variants=list_variants(model),
     )
-    answers, alarms = again.answers, int((~again.silent).sum())
+    answers, alarms = again.silent.size * len(again.variants), int((~again.silent).sum())
     with tempfile.TemporaryDirectory() as folder:
         for endpoint in serve_elsewhere(model, Path(folder)):
             verdict = verify(
@@ -88,7 +88,7 @@ def measure_alarms(model: Model, fingerprint: Fingerprint) -> dict[str, float]:
 def serve_elsewhere(model: Model, folder: Path) -> Iterator[Endpoint]:
     """The same weights as an ONNX file and behind an HTTP server."""
     program = folder / "model.onnx"
-    program.write_bytes(export(model.network, torch.zeros(1, *model.domain.shape)))
+    program.write_bytes(export_onnx(model.network, torch.zeros(1, *model.domain.shape)))
     yield OnnxEndpoint(program, model.domain)
     declared = folder / "model.toml"
     declared.write_text(declare(20), encoding="utf-8")

@@ -16,6 +16,19 @@ class Rule(Enum):
     """Most small changes noticed; of equals, maximum active-neuron cover."""
 
 
+class Precision(Enum):
+    """A lower precision that an owner may allow a server to use."""
+
+    TF32 = "tf32"
+    """Operands of convolutions and matrix products with ten bits after the point, on GPUs."""
+    BF16 = "bf16"
+    """Weights, inputs and every result as bfloat16."""
+    FP16 = "fp16"
+    """Weights, inputs and every result in half precision."""
+    INT8 = "int8"
+    """Operands of convolutions and matrix products as 8-bit whole numbers with one scale each."""
+
+
 class Power(Enum):
     """With how many changed copies it is measured what a fingerprint notices."""
 

@@ -16,12 +16,14 @@ def refuses(
     *,
     field: str | None = None,
     file: Path | str | None = None,
+    match: str | None = None,
 ) -> Iterator[Any]:
     """Makes sure that an error of a kind is raised, about a field and a file if these are given.
 
-    Its text is one line, as every text of an error is.
+    Its text is one line, as every text of an error is; `match` is for a value that it must name,
+    such as a number.
     """
-    with pytest.raises(kind) as caught:
+    with pytest.raises(kind, match=match) as caught:
         yield caught
     error: Any = caught.value
     assert "\n" not in str(error)

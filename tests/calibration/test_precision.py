@@ -5,23 +5,24 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refuses
 from torch import nn
 
 from modelseal.calibration.precision import (
-    Allowed,
-    Lowered,
-    lowered_variants,
-    parse_allowed,
+    LowPrecision,
+    low_precision_variants,
+    parse_precisions,
     to_activations,
     to_tf32,
     to_weights,
 )
 from modelseal.calibration.variants import Variant, reference
+from modelseal.enums import Precision
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.research.cifar_resnet import cifar_resnet
 from modelseal.runtime.inference import run_network
 
-HALF = [(Allowed.BF16, torch.bfloat16), (Allowed.FP16, torch.float16)]
+HALF = [(Precision.BF16, torch.bfloat16), (Precision.FP16, torch.float16)]
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def test_tf32_rounds_both_operands_of_products_and_nothing_else(inputs):
     expected = (exact + linear.bias.double()).detach().numpy()
     network = nn.Sequential(nn.Flatten(), linear)
     # 192 sums in float32 against none: rounding of 1e-6 at the most, where TF32 moves by 1e-4.
-    assert np.abs(Lowered(Allowed.TF32)(network, inputs) - expected).max() < 2e-6
+    assert np.abs(LowPrecision(Precision.TF32)(network, inputs) - expected).max() < 2e-6
     assert np.abs(reference(network, inputs) - expected).max() > 2e-5
 
 
@@ -121,15 +122,15 @@ def test_int8_is_arithmetic_of_whole_numbers_with_a_scale(inputs):
     expected = whole * scale * step + linear.bias.detach().double().numpy()
     network = nn.Sequential(nn.Flatten(), linear)
     # A number half way between two may go either way in float32.
-    assert np.abs(Lowered(Allowed.INT8)(network, inputs) - expected).max() < 2 * scale
-    assert np.median(np.abs(Lowered(Allowed.INT8)(network, inputs) - expected)) < 1e-5
+    assert np.abs(LowPrecision(Precision.INT8)(network, inputs) - expected).max() < 2 * scale
+    assert np.median(np.abs(LowPrecision(Precision.INT8)(network, inputs) - expected)) < 1e-5
 
 
 @pytest.mark.parametrize(("precision", "dtype"), HALF)
 def test_half_precision_is_the_converted_copy_but_for_the_order_of_sums(
     precision, dtype, residual, inputs
 ):
-    emulated = Lowered(precision)(residual, inputs)
+    emulated = LowPrecision(precision)(residual, inputs)
     real = run_network(copy.deepcopy(residual).to(dtype), inputs.to(dtype))
     move = np.abs(real - reference(residual, inputs)).max()
     assert np.abs(emulated - real).max() < move
@@ -140,17 +141,17 @@ def test_half_precision_is_the_converted_copy_but_for_the_order_of_sums(
 def test_the_move_grows_as_the_bits_go(residual, inputs):
     expected = reference(residual, inputs)
     moves = [
-        np.abs(Lowered(each)(residual, inputs) - expected).max()
-        for each in (Allowed.TF32, Allowed.FP16, Allowed.BF16, Allowed.INT8)
+        np.abs(LowPrecision(each)(residual, inputs) - expected).max()
+        for each in (Precision.TF32, Precision.FP16, Precision.BF16, Precision.INT8)
     ]
     assert 0 < max(moves[:2]) < moves[2] < moves[3]
 
 
-@pytest.mark.parametrize("precision", Allowed)
+@pytest.mark.parametrize("precision", Precision)
 def test_a_network_is_left_as_it_was(precision, residual, inputs):
     expected, kept = reference(residual, inputs), copy.deepcopy(residual)
     residual.train()
-    Lowered(precision)(residual, inputs)
+    LowPrecision(precision)(residual, inputs)
     assert all(module.training for module in residual.modules())
     residual.eval()
     assert (reference(residual, inputs) == expected).all()
@@ -158,11 +159,14 @@ def test_a_network_is_left_as_it_was(precision, residual, inputs):
     assert all(torch.equal(before, after) for before, after in pairs)
 
 
-@pytest.mark.parametrize("precision", Allowed)
+@pytest.mark.parametrize("precision", Precision)
 def test_an_exported_program_is_lowered_as_its_network(precision, residual, inputs):
     inputs = inputs[:32]
     program = torch.export.export(residual, (inputs,)).module()
-    scores, expected = Lowered(precision)(program, inputs), Lowered(precision)(residual, inputs)
+    scores, expected = (
+        LowPrecision(precision)(program, inputs),
+        LowPrecision(precision)(residual, inputs),
+    )
     assert scores == pytest.approx(expected, abs=1e-6)
 
 
@@ -178,7 +182,7 @@ class InPlace(nn.Module):
 def test_what_is_written_through_a_view_reaches_what_it_is_a_view_of():
     rows = torch.tensor([[0.3, 0.6, 0.3, -1.0]]).expand(2, 4)
     expected = [1000.5, 1000.5, torch.tensor(0.3).half().item(), 0.0]
-    assert Lowered(Allowed.FP16)(InPlace(), rows)[0].tolist() == expected
+    assert LowPrecision(Precision.FP16)(InPlace(), rows)[0].tolist() == expected
 
 
 def test_several_results_of_one_operation_are_rounded():
@@ -187,7 +191,7 @@ def test_several_results_of_one_operation_are_rounded():
             return (numbers / 3).topk(2).values
 
     rows = torch.tensor([[1.0, 2.0, 4.0]])
-    shown = Lowered(Allowed.FP16)(Largest(), rows)
+    shown = LowPrecision(Precision.FP16)(Largest(), rows)
     assert shown.tolist() == (rows / 3)[:, [2, 1]].half().float().tolist()
 
 
@@ -198,27 +202,30 @@ def test_what_is_too_large_for_half_precision_is_infinite_there_only():
         def forward(self, numbers):
             return numbers.square()
 
-    assert Lowered(Allowed.FP16)(Square(), rows)[0].tolist() == [np.inf, 1.0]
-    assert Lowered(Allowed.BF16)(Square(), rows)[0].tolist() == [90112.0, 1.0]
+    assert LowPrecision(Precision.FP16)(Square(), rows)[0].tolist() == [np.inf, 1.0]
+    assert LowPrecision(Precision.BF16)(Square(), rows)[0].tolist() == [90112.0, 1.0]
 
 
 def test_whole_numbers_of_a_network_are_no_weights(inputs):
     network = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(192, 3)).eval()
     network[0].num_batches_tracked.fill_(2**20 + 1)
-    assert np.isfinite(Lowered(Allowed.FP16)(network, inputs)).all()
+    assert np.isfinite(LowPrecision(Precision.FP16)(network, inputs)).all()
 
 
 def test_what_torch_raises_is_said_in_one_sentence(inputs):
-    with pytest.raises(SealingError, match=r"^the network cannot be run in this way: [^\n]+$"):
-        Lowered(Allowed.INT8)(nn.Linear(5, 2), inputs)
+    with refuses(SealingError, match=r"^[^\n]+$"):
+        LowPrecision(Precision.INT8)(nn.Linear(5, 2), inputs)
 
 
 def test_each_precision_is_a_variant_of_its_own_name_always_in_the_same_order():
-    listed = lowered_variants(frozenset(Allowed))
+    listed = low_precision_variants(frozenset(Precision))
     assert [one.name for one in listed] == ["tf32", "bf16", "fp16", "int8"]
-    assert lowered_variants([Allowed.INT8, Allowed.TF32, Allowed.INT8]) == (listed[0], listed[3])
+    assert low_precision_variants([Precision.INT8, Precision.TF32, Precision.INT8]) == (
+        listed[0],
+        listed[3],
+    )
     assert all(isinstance(one, Variant) for one in listed)
-    assert lowered_variants(()) == ()
+    assert low_precision_variants(()) == ()
 
 
 @pytest.mark.parametrize(
@@ -226,11 +233,10 @@ def test_each_precision_is_a_variant_of_its_own_name_always_in_the_same_order():
     [("", ""), ("int8", "INT8"), ("fp16,bf16", "BF16 FP16"), (" tf32 , tf32", "TF32")],
 )
 def test_words_name_precisions(words, names):
-    assert parse_allowed(words) == {Allowed[name] for name in names.split()}
+    assert parse_precisions(words) == {Precision[name] for name in names.split()}
 
 
 @pytest.mark.parametrize("words", ["fp32", "fp16,", "fp16 bf16", "FP16", ","])
 def test_a_word_that_is_no_precision_is_refused(words):
-    wanted = f"allowed precisions need to be of tf32, bf16, fp16, int8, .* but came as '{words}'"
-    with pytest.raises(InvalidArgumentError, match=wanted):
-        parse_allowed(words)
+    with refuses(InvalidArgumentError, match=f"tf32, bf16, fp16, int8, .* got '{words}'"):
+        parse_precisions(words)

@@ -5,10 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from refusals import refuses
 from torch import nn
 
 from modelseal.calibration import variants
 from modelseal.calibration.exports import Exported, OnnxRuntime, Optimisation, Reloaded
+from modelseal.calibration.transport import Form, Sent
 from modelseal.calibration.variants import (
     OFFSETS,
     BatchSize,
@@ -16,16 +18,24 @@ from modelseal.calibration.variants import (
     Compiled,
     Float64,
     Nnpack,
+    OnDevice,
     OneDnnOff,
     Replaced,
     Threads,
     Variant,
+    all_variants,
+    every_position,
     fp32_variants,
     reference,
+    register_variant,
 )
+from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.registry import Registry
+from modelseal.runtime.inference import run_network
 
 QUICK = [one for one in fp32_variants() if not isinstance(one, Compiled)]
+DOMAIN = Domain(shape=(3, 8, 8))
 
 # Rounding moves the scores of a network by up to 1e-6 of the largest; a mistake by far more.
 ROUNDING = 1e-5
@@ -44,6 +54,19 @@ def inputs(coloured):
 def exported(tiny, inputs):
     shapes = ({0: torch.export.Dim("batch")},)
     return torch.export.export(tiny, (inputs,), dynamic_shapes=shapes).module()
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """A registry of its own, with nothing in it."""
+    fresh: Registry[Variant] = Registry("a variant")
+    monkeypatch.setattr(variants, "VARIANTS", fresh)
+    return fresh
 
 
 @pytest.mark.parametrize("variant", QUICK, ids=lambda variant: variant.name)
@@ -87,8 +110,7 @@ def test_a_compiler_that_fails_is_reported_in_one_sentence(tiny, inputs, monkeyp
         raise RuntimeError("\nNo working C++ compiler found in CXX\n\nSet TORCH_LOGS for more.")
 
     monkeypatch.setattr(torch, "compile", fail)
-    wanted = "^the network cannot be run in this way: No working C.. compiler found in CXX$"
-    with pytest.raises(SealingError, match=wanted):
+    with refuses(SealingError, match=r"^[^\n]*: No working C.. compiler found in CXX$"):
         Compiled()(tiny, inputs)
 
 
@@ -107,13 +129,22 @@ def test_every_input_stands_at_several_places_of_a_batch(size, places):
         for number in range(size):
             stood[number].add((number - offset) % size)
     assert all(len(each) == places for each in stood.values())
-    assert all({0, size - 1} <= set.union(*stood.values()) for _ in stood)
+    assert {0, size - 1} <= set.union(*stood.values())
+
+
+def test_a_batch_that_takes_too_much_memory_is_not_run(rows, monkeypatch):
+    monkeypatch.setattr(variants, "LARGEST", 64 * rows[0].numel())
+    network = nn.Linear(rows.shape[1], 2).eval()
+    assert len(BatchSize(64)(network, rows)) == len(rows)
+    with refuses(SealingError, match="^65 inputs of 3 values"):
+        BatchSize(65)(network, rows)
+    assert len(reference(network, rows)) == len(rows)
 
 
 def test_threads_are_set_for_the_run_only_even_if_it_fails(watched, rows):
     Threads(2)(watched, rows)
     assert watched.threads == [2]
-    with pytest.raises(SealingError, match="cannot be run"):
+    with refuses(SealingError):
         Threads(2)(nn.Linear(4, 2), rows)
     assert torch.get_num_threads() == 1
 
@@ -123,14 +154,14 @@ def test_one_dnn_is_off_for_the_run_only_even_if_it_fails(variant, nnpack, watch
     variant(watched, rows)
     assert watched.one_dnn == [False]
     assert watched.nnpack == [nnpack]
-    with pytest.raises(SealingError, match="cannot be run"):
+    with refuses(SealingError):
         variant(nn.Linear(4, 2), rows)
     assert torch.backends.mkldnn.enabled
 
 
 def test_nnpack_must_be_there(watched, rows, monkeypatch):
     monkeypatch.setattr(torch, "_nnpack_available", lambda: False)
-    with pytest.raises(SealingError, match="this torch has no NNPACK"):
+    with refuses(SealingError, match="NNPACK"):
         Nnpack()(watched, rows)
 
 
@@ -147,11 +178,6 @@ def test_images_and_filters_have_their_channels_last(inputs):
     assert all(one.is_contiguous(memory_format=torch.channels_last) for one in seen)
 
 
-def test_channels_last_needs_images(watched, rows):
-    with pytest.raises(InvalidArgumentError, match="needs inputs of 3 axes, but they have 1"):
-        ChannelsLast()(watched, rows)
-
-
 def test_double_precision_gives_the_scores_without_rounding(inputs):
     network = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
     weight, bias = (value.detach().numpy().astype(np.float64) for value in network[1].parameters())
@@ -166,17 +192,45 @@ def test_a_replaced_network_is_run_instead(watched, rows):
     assert watched.batches == []
 
 
-def test_the_default_variants_cover_every_kind_once(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    variants = fp32_variants()
-    kinds = Counter(type(variant).__name__ for variant in variants)
-    assert all(isinstance(variant, Variant) for variant in variants)
-    assert len({variant.name for variant in variants}) == len(variants) == 25
-    assert kinds == {
-        "BatchSize": 11, "Threads": 2, "ChannelsLast": 1, "OneDnnOff": 1, "Nnpack": 1, "Float64": 1,
-        "Compiled": 1, "Exported": 1, "Reloaded": 1, "OnnxRuntime": 5,
-    }  # fmt: skip
-    assert {one.size for one in variants if isinstance(one, BatchSize)} == {1, 2, 7, 32, 256}
+def test_a_machine_without_a_gpu_says_so(watched, rows, no_gpu):
+    with refuses(SealingError, match="GPU"):
+        OnDevice()(watched, rows)
+    assert watched.batches == []
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+def test_a_gpu_moves_the_scores_by_rounding_only(tiny, inputs):
+    assert OnDevice()(tiny, inputs) == pytest.approx(reference(tiny, inputs), abs=1e-4)
+
+
+def test_a_network_is_run_on_a_device_with_tf32_off_and_stays_where_it_was(rows):
+    states = []
+
+    class Spy(nn.Linear):
+        def forward(self, numbers):
+            states.append(torch.backends.cudnn.conv.fp32_precision)
+            return super().forward(numbers)
+
+    network, before = Spy(3, 2), torch.backends.cudnn.conv.fp32_precision
+    torch.backends.cudnn.conv.fp32_precision = "tf32"
+    try:
+        assert (OnDevice("cpu")(network, rows) == reference(network, rows)).all()
+        assert states == ["ieee", "tf32"]
+    finally:
+        torch.backends.cudnn.conv.fp32_precision = before
+
+
+def test_a_device_that_torch_does_not_know_is_said_in_one_sentence(rows):
+    with refuses(SealingError, match=r"^[^\n]+$"):
+        OnDevice("nowhere")(nn.Linear(3, 2), rows)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: BatchSize(0), lambda: BatchSize(2, -1), lambda: Threads(0)]
+)
+def test_impossible_variants_are_refused(make):
+    with refuses(InvalidArgumentError):
+        make()
 
 
 @pytest.mark.parametrize(
@@ -192,7 +246,10 @@ def test_the_default_variants_cover_every_kind_once(monkeypatch):
         (Exported(), "export"),
         (Reloaded(), "reloaded"),
         (OnnxRuntime(Optimisation.NONE), "onnxruntime-none"),
+        (OnDevice(), "on-cuda"),
+        (OnDevice("cuda:1"), "on-cuda-1"),
         (Replaced("again", nn.Identity()), "again"),
+        *[(Sent(form, DOMAIN), f"sent-as-{form.value}") for form in Form],
     ],
 )
 def test_names_are_short_and_lasting(variant, name):
@@ -200,26 +257,16 @@ def test_names_are_short_and_lasting(variant, name):
     assert re.fullmatch("[a-z0-9-]+", variant.name)
 
 
-@pytest.mark.parametrize(
-    ("make", "problem"),
-    [
-        (lambda: BatchSize(0), "a size from 1 and an offset from 0, not 0, 0"),
-        (lambda: BatchSize(2, -1), "a size from 1 and an offset from 0, not 2, -1"),
-        (lambda: Threads(0), "at least one thread is needed, not 0"),
-    ],
-)
-def test_impossible_variants_are_refused(make, problem):
-    with pytest.raises(InvalidArgumentError, match=problem):
-        make()
-
-
-def test_a_batch_that_takes_too_much_memory_is_not_run(rows, monkeypatch):
-    monkeypatch.setattr(variants, "LARGEST", 64 * rows[0].numel())
-    network = nn.Linear(rows.shape[1], 2).eval()
-    assert len(BatchSize(64)(network, rows)) == len(rows)
-    with pytest.raises(SealingError, match=r"^65 inputs of 3 values take too much memory$"):
-        BatchSize(65)(network, rows)
-    assert len(reference(network, rows)) == len(rows)
+def test_the_default_variants_cover_every_kind_once(no_gpu):
+    listed = fp32_variants()
+    assert all(isinstance(variant, Variant) for variant in listed)
+    assert len({variant.name for variant in listed}) == len(listed)
+    assert Counter(type(variant).__name__ for variant in listed) == {
+        "BatchSize": 11, "Threads": 2, "ChannelsLast": 1, "OneDnnOff": 1, "Nnpack": 1, "Float64": 1,
+        "Compiled": 1, "Exported": 1, "Reloaded": 1, "OnnxRuntime": 5,
+    }  # fmt: skip
+    assert {one.size for one in listed if isinstance(one, BatchSize)} == {1, 2, 7, 32, 256}
+    assert len({id(one.exports) for one in listed if isinstance(one, OnnxRuntime)}) == 1
 
 
 @pytest.mark.parametrize(
@@ -235,3 +282,42 @@ def test_every_other_kind_of_device_is_a_way(monkeypatch, device, gpu, others):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     names = [each.name for each in fp32_variants(torch.device(device))]
     assert [name for name in names if name.startswith("on-")] == others
+
+
+def test_every_input_stands_at_every_position_of_three_batch_sizes():
+    """That each offset is another position is shown where inputs are turned."""
+    turns = {(one.size, one.offset) for one in every_position()} | {(32, 0)}
+    assert turns == {(size, offset) for size in (2, 7, 32) for offset in range(size)}
+    assert BatchSize(32, 0) not in every_position()
+
+
+def test_all_variants_are_those_of_sealing_and_more_each_once(no_gpu):
+    names = [one.name for one in all_variants(DOMAIN)]
+    plain = [one.name for one in fp32_variants()]
+    assert names[: len(plain)] == plain
+    assert max(Counter(names).values()) == 1
+    assert {*names} == {
+        *(*plain, "restarted", "on-cuda", "sent-as-png", "sent-as-json", "sent-as-bytes"),
+        *(one.name for one in every_position()),
+    }
+
+
+def test_a_function_and_a_class_can_be_registered_and_are_tried(registry, tiny, inputs):
+    @register_variant("mirrored")
+    def mirrored(network, rows):
+        return run_network(network, rows.flip(0))[::-1].copy()
+
+    @register_variant("alone")
+    class Alone:
+        def __call__(self, network, rows):
+            return run_network(network, rows, size=1)
+
+    for listed in (fp32_variants(), all_variants(DOMAIN)[:2]):
+        assert [each.name for each in listed] == ["mirrored", "alone"]
+        assert all(close(each(tiny, inputs), reference(tiny, inputs)) for each in listed)
+    assert close(mirrored(tiny, inputs), Alone()(tiny, inputs))
+
+
+def test_a_name_is_registered_once_only():
+    with refuses(InvalidArgumentError, match="float64"):
+        register_variant("float64")(reference)

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from modelseal.calibration.precision import Allowed
 from modelseal.cli.options import Method
 from modelseal.cli.seal import allow_precisions, check_counts, load_inputs, make_recipe
+from modelseal.enums import Precision
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.outputs.specs import TopLabels
 from modelseal.sealing.recipe import Method as SealingMethod
@@ -52,7 +52,7 @@ def test_words_become_allowed_precisions_of_the_same_recipe():
     recipe = make_recipe(**OPTIONS)
     assert allow_precisions(recipe, "") == recipe
     allowed = allow_precisions(recipe, "fp16,int8")
-    assert allowed.allowed == {Allowed.FP16, Allowed.INT8}
+    assert allowed.allowed == {Precision.FP16, Precision.INT8}
     assert replace(allowed, allowed=()) == recipe
 
 

@@ -8,8 +8,8 @@ import torch
 from other_device import add_device
 
 from modelseal.calibration.calibrate import calibrate
-from modelseal.calibration.precision import Allowed
 from modelseal.calibration.variants import Float64, Nnpack
+from modelseal.enums import Precision
 from modelseal.errors import SealingError
 from modelseal.models.transforms import Normalised
 from modelseal.outputs.specs import TopLabels
@@ -83,7 +83,7 @@ def test_while_samples_are_made_the_cpu_is_asked_once(build, naturals, moved, mo
 
 
 def test_a_fingerprint_is_the_same_with_lower_precisions_too(model, naturals, moved, anywhere):
-    recipe = Recipe(variants=anywhere, allowed=frozenset(Allowed), tied=3, seed=2)
+    recipe = Recipe(variants=anywhere, allowed=frozenset(Precision), tied=3, seed=2)
     near, far = (
         generate(each, naturals(model.domain, 24), recipe=recipe, candidates=24)
         for each in (model, moved(model))

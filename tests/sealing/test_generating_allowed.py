@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from modelseal.calibration.precision import Allowed
 from modelseal.calibration.variants import reference
+from modelseal.enums import Precision
 from modelseal.errors import SealingError
 from modelseal.runtime.inference import run_network
 from modelseal.sealing.candidates import generate, to_tensor
@@ -37,7 +37,7 @@ def sealed(model, naturals, quick):
 def test_a_model_in_allowed_half_precision_is_silent_and_one_not_allowed_is_noticed(model, sealed):
     rounded = Rounded(torch.float16)(model.network)
     half = copy.deepcopy(model.network).half()
-    without, allowed = sealed(), sealed(Allowed.FP16)
+    without, allowed = sealed(), sealed(Precision.FP16)
     assert wrong(model, without, rounded) > 0.3
     assert wrong(model, without, half) > 0.3
     assert wrong(model, allowed, rounded) == wrong(model, allowed, half) == 0
@@ -48,13 +48,13 @@ def test_a_model_in_allowed_half_precision_is_silent_and_one_not_allowed_is_noti
 def test_a_model_with_allowed_8_bit_weights_is_silent_and_one_not_allowed_is_noticed(model, sealed):
     quantised = Quantised(8)(model.network)
     assert wrong(model, sealed(), quantised) > 0.5
-    allowed = sealed(Allowed.INT8)
+    allowed = sealed(Precision.INT8)
     assert wrong(model, allowed, quantised) == 0
     assert len(allowed) >= 4
 
 
 def test_what_was_allowed_is_in_the_fingerprint_and_its_answers_count(model, sealed, quick):
-    found = sealed(Allowed.FP16, Allowed.TF32, method=Method.NATURAL)
+    found = sealed(Precision.FP16, Precision.TF32, method=Method.NATURAL)
     assert found.origin.parameters["allowed"] == "tf32, fp16"
     names = tuple(variant.name for variant in quick)
     assert found.origin.variants == (*names, "tf32", "fp16")
@@ -76,7 +76,7 @@ def test_a_precision_that_is_allowed_but_cannot_be_tried_is_an_error(build, natu
     model = build(network=Choosy().eval())
     inputs = naturals(model.domain)
     assert reference(model.network, to_tensor(model, inputs)).shape == (16, 5)
-    recipe = Recipe(variants=quick[:3], method=Method.NATURAL, allowed=(Allowed.FP16,))
+    recipe = Recipe(variants=quick[:3], method=Method.NATURAL, allowed=(Precision.FP16,))
     wanted = "^fp16 was allowed, but cannot be tried: .* in this way: not in this precision$"
     with pytest.raises(SealingError, match=wanted):
         generate(model, inputs, recipe=recipe)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pieces import build_task
 
-from modelseal.calibration.precision import parse_allowed
+from modelseal.calibration.precision import parse_precisions
 from modelseal.calibration.variants import Float64, Nnpack
 from modelseal.domain import Domain
 from modelseal.outputs.specs import parse_spec
@@ -69,7 +69,7 @@ def test_a_piece_is_found_again_whatever_its_place_and_where_it_is_made():
         {"recipe": Recipe(factor=4.0)},
         {"recipe": Recipe(variants=(Nnpack(),))},
         {"recipe": Recipe(variants=(Nnpack(), Float64()))},
-        {"recipe": Recipe(allowed=parse_allowed("fp16"))},
+        {"recipe": Recipe(allowed=parse_precisions("fp16"))},
     ],
     ids=str,
 )

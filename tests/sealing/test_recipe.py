@@ -3,8 +3,9 @@ from math import inf, nan
 
 import pytest
 
-from modelseal.calibration.precision import Allowed, Lowered
+from modelseal.calibration.precision import LowPrecision
 from modelseal.calibration.variants import Float64
+from modelseal.enums import Precision
 from modelseal.errors import InvalidArgumentError
 from modelseal.outputs.specs import parse_spec
 from modelseal.sealing.recipe import Method, Recipe, Rule
@@ -73,15 +74,15 @@ def test_the_parameters_say_how_large_the_margin_had_to_be():
 
 
 def test_the_parameters_say_what_was_allowed_always_in_the_same_order():
-    for allowed in ((Allowed.FP16, Allowed.BF16), frozenset({Allowed.BF16, Allowed.FP16})):
+    for allowed in ((Precision.FP16, Precision.BF16), frozenset({Precision.BF16, Precision.FP16})):
         assert Recipe(allowed=allowed).parameters["allowed"] == "bf16, fp16"
     assert "allowed" not in Recipe(allowed=frozenset()).parameters
 
 
 def test_allowed_precisions_come_beside_other_variants_each_once():
-    recipe = Recipe(allowed=(Allowed.INT8, Allowed.FP16))
-    plain = (Float64(), Lowered(Allowed.FP16))
-    assert recipe.with_allowed(plain) == (*plain, Lowered(Allowed.INT8))
+    recipe = Recipe(allowed=(Precision.INT8, Precision.FP16))
+    plain = (Float64(), LowPrecision(Precision.FP16))
+    assert recipe.with_allowed(plain) == (*plain, LowPrecision(Precision.INT8))
     assert Recipe().with_allowed(list(plain)) == plain
 
 

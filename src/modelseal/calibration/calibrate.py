@@ -13,17 +13,12 @@ from modelseal.calibration.variants import Variant, reference
 from modelseal.errors import InvalidArgumentError, ModelsealError, SealingError
 from modelseal.outputs.specs import OutputSpec
 from modelseal.runtime.inference import Inputs
-from modelseal.types import Array, Mask, PerInput, Progress, Scores, ignore
+from modelseal.types import Mask, PerInput, Progress, Scores, ignore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Skipped:
-    """A variant that could not be run.
-
-    Args:
-        name: The variant's name.
-        reason: One sentence that says why.
-    """
+    """A variant that could not be run, with the reason in one sentence."""
 
     name: str
     reason: str
@@ -51,11 +46,6 @@ class Calibration:
     moves_by_variant: Mapping[str, PerInput]
     silent: Mask
 
-    @property
-    def answers(self) -> int:
-        """How many answers of variants were compared with the reference."""
-        return len(self.variants) * len(self.margins)
-
     def accepted(self, factor: float) -> Mask:
         """Which inputs no harmless variant can flip: silent, and with room to spare.
 
@@ -66,7 +56,7 @@ class Calibration:
             InvalidArgumentError: The factor is smaller, or not finite.
         """
         if not (isfinite(factor) and factor >= 1):
-            raise InvalidArgumentError(f"a safety factor needs to be 1 or more, but is {factor}")
+            raise InvalidArgumentError(f"expected 1 or more, got {factor}", field="factor")
         # An infinite margin means that no other answer exists; a NaN fails every comparison.
         room = np.isfinite(self.margins) & (self.margins > 0)
         return cast(Mask, self.silent & room & (self.margins >= factor * self.moves))
@@ -98,24 +88,26 @@ def calibrate(
     """
     names = [variant.name for variant in variants]
     if len(set(names)) < len(names):
-        raise InvalidArgumentError(f"variants need different names, but are {', '.join(names)}")
+        raise InvalidArgumentError(
+            f"expected different names, got {', '.join(names)}", field="variants"
+        )
     if expected is None:
         expected = reference(network, inputs)
-    shown, skipped = run_variants(network, inputs, variants=variants, progress=progress)
+    shown, skipped = _run_variants(network, inputs, variants=variants, progress=progress)
     if not shown:
         reasons = "; ".join(f"{each.name}: {each.reason}" for each in skipped)
-        raise SealingError(
-            f"calibration needs a variant that can be run ({reasons or 'none came'})"
-        )
+        raise SealingError(f"expected a variant that can be run, got {reasons or 'none'}")
     for name, scores in shown.items():
-        check_shape(name, scores, expected)
+        if scores.shape != expected.shape:
+            raise InvalidArgumentError(
+                f"expected scores of shape {expected.shape}, got {scores.shape}", field=name
+            )
     return compare(expected, shown, spec=spec, skipped=skipped)
 
 
-def run_variants(
+def _run_variants(
     network: nn.Module, inputs: Inputs, *, variants: Sequence[Variant], progress: Progress
 ) -> tuple[dict[str, Scores], tuple[Skipped, ...]]:
-    """The scores of every variant that can be run, by name, and those that cannot."""
     shown: dict[str, Scores] = {}
     skipped: list[Skipped] = []
     for done, variant in enumerate(variants, start=1):
@@ -134,20 +126,13 @@ def compare(
     spec: OutputSpec,
     skipped: tuple[Skipped, ...] = (),
 ) -> Calibration:
-    """Margins and moves of scores that are there already.
-
-    Args:
-        expected: The reference's scores.
-        shown: Each variant's scores of the same inputs, at least one.
-        spec: What the endpoint shows.
-        skipped: The variants that could not be run.
-    """
+    """Margins and moves of the scores that each variant, at least one, gave the same inputs."""
     # Scores that are not finite give NaN, which is never accepted.
     with np.errstate(invalid="ignore", over="ignore"):
         answers = spec.reveal(expected)
         moves = {name: spec.move(expected, scores) for name, scores in shown.items()}
         silent = [spec.agree(answers, spec.reveal(scores)) for scores in shown.values()]
-        largest = np.max([*moves.values(), rounding(expected)], axis=0)
+        largest = np.max([*moves.values(), _rounding(expected)], axis=0)
         margins = spec.margin(expected)
     return Calibration(
         variants=tuple(shown),
@@ -159,7 +144,7 @@ def compare(
     )
 
 
-def rounding(scores: Scores) -> PerInput:
+def _rounding(scores: Scores) -> PerInput:
     """One unit in the last place of each input's largest score, as a float32.
 
     Two scores that are each wrong by half of it differ wrongly by all of it. A probability
@@ -168,15 +153,3 @@ def rounding(scores: Scores) -> PerInput:
     """
     largest = np.abs(scores).max(axis=1).astype(np.float32)
     return cast(PerInput, np.spacing(largest).astype(np.float64))
-
-
-def check_shape(name: str, scores: Array, expected: Array) -> None:
-    """Makes sure that a variant scores the same inputs and classes as the reference.
-
-    Raises:
-        InvalidArgumentError: It does not.
-    """
-    if scores.shape != expected.shape:
-        raise InvalidArgumentError(
-            f"variant {name} needs to give scores of shape {expected.shape}, not {scores.shape}"
-        )

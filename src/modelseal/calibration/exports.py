@@ -1,18 +1,14 @@
-"""The same network run by ONNX Runtime."""
+"""The same network exported and run from files: by torch, by ONNX Runtime, by another process."""
 
 import hashlib
-import logging
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -22,7 +18,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from modelseal.errors import InvalidArgumentError, MissingExtraError, SealingError
-from modelseal.extras import onnx_errors
+from modelseal.extras import import_extra, onnx_errors
 from modelseal.runtime.float32 import without_tf32
 from modelseal.runtime.inference import (
     Inputs,
@@ -31,6 +27,7 @@ from modelseal.runtime.inference import (
     foreign_errors,
     full_size,
     quiet_copies,
+    quiet_logger,
     run_network,
     run_pieces,
     to_cpu,
@@ -38,10 +35,14 @@ from modelseal.runtime.inference import (
 from modelseal.types import Scores
 
 # The exporter takes a batch of 1 for a constant.
-EXAMPLES = 2
-
-QUIET = 4
-"""ONNX Runtime's own log shows fatal errors only: it writes to the terminal what we raise."""
+_EXAMPLES = 2
+# ONNX Runtime's own log shows fatal errors only: it writes to the terminal what we raise.
+_FATAL_ONLY = 4
+# It tells of torchvision's operations, which it would know if torchvision were there.
+_EXPORTERS_LOG = "torch.onnx._internal.exporter._registration"
+# Python and torch start in seconds; a process that takes this many hangs.
+_LONGEST = 600
+_PROGRAM, _WEIGHTS, _INPUTS, _SCORES = "program.pt2", "weights", "inputs", "scores"
 
 
 class Optimisation(Enum):
@@ -54,34 +55,32 @@ class Optimisation(Enum):
     NONE = "none"
 
 
-LEVELS = {
-    Optimisation.ALL: "ORT_ENABLE_ALL",
-    Optimisation.LAYOUT: "ORT_ENABLE_LAYOUT",
-    Optimisation.EXTENDED: "ORT_ENABLE_EXTENDED",
-    Optimisation.BASIC: "ORT_ENABLE_BASIC",
-    Optimisation.NONE: "ORT_DISABLE_ALL",
-}
-"""What ONNX Runtime calls them."""
-
-
 class Exports:
-    """Exported networks, kept while the network lives and its weights stay the same."""
+    """Networks as ONNX files, kept while the network lives and its weights stay the same."""
 
     def __init__(self) -> None:
         self._kept: WeakKeyDictionary[nn.Module, tuple[bytes, bytes]] = WeakKeyDictionary()
 
     def of(self, network: nn.Module, inputs: Inputs) -> bytes:
-        """The network as an ONNX file, exported again only if its weights have changed.
-
-        Raises:
-            MissingExtraError: The exporter is not installed.
-            SealingError: The network cannot be exported.
-        """
-        digest, (known, program) = digest_of(network), self._kept.get(network, (b"", b""))
+        """The ONNX file, exported again only if a weight has changed."""
+        digest, (known, program) = _digest(network), self._kept.get(network, (b"", b""))
         if known != digest:
-            program = export(network, inputs)
+            program = export_onnx(network, inputs)
             self._kept[network] = (digest, program)
         return program
+
+
+def _digest(network: nn.Module) -> bytes:
+    digest = hashlib.sha256()
+    for name, tensor in _own_tensors(network).items():
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(name.encode() + values.numpy().tobytes())
+    return digest.digest()
+
+
+def _own_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """All weights and statistics by name, without extra state that is no tensor."""
+    return {name: each for name, each in network.state_dict().items() if isinstance(each, Tensor)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,54 +101,35 @@ class OnnxRuntime:
         return f"onnxruntime-{self.optimisation.value}"
 
     def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
-        """The scores of each input.
-
-        Raises:
-            MissingExtraError: ONNX Runtime or the exporter is not installed.
-            SealingError: The network cannot be exported or run.
-        """
-        runtime = load_runtime()
-        session = open_session(runtime, self.exports.of(network, inputs), self.optimisation)
+        """The scores, if ONNX Runtime is installed and takes the network."""
+        session = _open_session(self.exports.of(network, inputs), self.optimisation)
         with foreign_errors(*onnx_errors()):
-            return run_pieces(partial(ask, session), inputs, size=full_size(inputs))
+            return run_pieces(partial(_ask, session), inputs, size=full_size(inputs))
 
 
-def load_runtime() -> Any:  # noqa: ANN401 (ONNX Runtime has no types)
-    """ONNX Runtime itself.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
-    try:
-        return import_module("onnxruntime")
-    except ImportError as problem:
-        raise MissingExtraError("Running a network in ONNX Runtime", "export") from problem
-
-
-def open_session(runtime: Any, program: bytes, optimisation: Optimisation) -> Any:  # noqa: ANN401
-    """Loads an ONNX file into the runtime, with as many threads as torch uses.
-
-    Raises:
-        SealingError: The runtime does not take it.
-    """
+def _open_session(program: bytes, optimisation: Optimisation) -> Any:  # noqa: ANN401 (no types)
+    """An ONNX file in the runtime, with as many threads as torch uses."""
+    runtime = import_extra(
+        "onnxruntime", purpose="Running a network in ONNX Runtime", extra="export"
+    )
     options = runtime.SessionOptions()
-    # Older ones lack a level.
-    with foreign_errors():
-        level = getattr(runtime.GraphOptimizationLevel, LEVELS[optimisation])
-    options.graph_optimization_level = level
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = QUIET
     with foreign_errors(*onnx_errors()):
+        level = (
+            "DISABLE_ALL" if optimisation is Optimisation.NONE else f"ENABLE_{optimisation.name}"
+        )
+        # Older runtimes lack a level.
+        options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, f"ORT_{level}")
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = _FATAL_ONLY
         return runtime.InferenceSession(program, options, providers=["CPUExecutionProvider"])
 
 
-def ask(session: Any, inputs: Tensor) -> Tensor:  # noqa: ANN401
-    """The scores that a loaded file gives."""
+def _ask(session: Any, inputs: Tensor) -> Tensor:  # noqa: ANN401
     (scores,) = session.run(["scores"], {"inputs": inputs.cpu().numpy()})
     return torch.from_numpy(scores)
 
 
-def export(network: nn.Module, inputs: Inputs) -> bytes:
+def export_onnx(network: nn.Module, inputs: Inputs) -> bytes:
     """The network as an ONNX file that takes any number of inputs.
 
     Raises:
@@ -157,9 +137,9 @@ def export(network: nn.Module, inputs: Inputs) -> bytes:
         SealingError: The network cannot be exported.
     """
     dynamic = ({0: torch.export.Dim("batch")},)
-    network, first = to_cpu(network, inputs[[0] * EXAMPLES])
+    network, first = to_cpu(network, inputs[[0] * _EXAMPLES])
     try:
-        with evaluating(network), quiet_exporter(), foreign_errors():
+        with evaluating(network), quiet_copies(), quiet_logger(_EXPORTERS_LOG), foreign_errors():
             program = torch.onnx.export(
                 network, (first,), dynamo=True, verbose=False, external_data=False,
                 input_names=["inputs"], output_names=["scores"], dynamic_shapes=dynamic,
@@ -171,90 +151,43 @@ def export(network: nn.Module, inputs: Inputs) -> bytes:
     return cast(bytes, program.model_proto.SerializeToString())
 
 
-@contextmanager
-def quiet_exporter() -> Iterator[None]:
-    """Silences what the exporter says to nobody in particular."""
-    # It tells of torchvision's operations, which it would know if torchvision were there.
-    log = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = log.level
-    try:
-        log.setLevel(logging.ERROR)
-        with quiet_copies():
-            yield
-    finally:
-        log.setLevel(level)
-
-
-def digest_of(network: nn.Module) -> bytes:
-    """What tells these weights from any others; extra state that is no tensor is left out."""
-    digest = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        if isinstance(tensor, Tensor):
-            values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-            digest.update(name.encode() + values.numpy().tobytes())
-    return digest.digest()
-
-
 @dataclass(frozen=True, slots=True)
 class Exported:
     """The program of `torch.export`: the network's operations without its code."""
 
-    @property
-    def name(self) -> str:
-        """It is `export`."""
-        return "export"
+    name: ClassVar[str] = "export"
 
     def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
-        """The scores of each input.
-
-        Raises:
-            SealingError: The network cannot be exported.
-        """
+        """The scores, if the network can be exported."""
         return run_network(export_program(network, inputs).module(), inputs)
 
 
 def export_program(network: nn.Module, inputs: Inputs) -> ExportedProgram:
     """The network in evaluation mode as a program that takes `full_size` inputs at a time.
 
-    Args:
-        network: It is left as it was.
-        inputs: At least one, as the network takes them.
-
     Raises:
         InvalidArgumentError: There are no inputs.
         SealingError: The network cannot be exported.
     """
     if not len(inputs):
-        raise InvalidArgumentError("at least one input is needed, but none came")
+        raise InvalidArgumentError("expected 1 input or more, got none", field="inputs")
     examples = inputs[[row % len(inputs) for row in range(full_size(inputs))]]
     # One size is all that is run, and networks that fix it can be exported too.
     with evaluating(network), quiet_copies(), foreign_errors():
         return torch.export.export(network, (examples,))
 
 
-# Python and torch start in seconds; a process that takes this long hangs.
-LONGEST = 600
-PROGRAM, WEIGHTS, INPUTS, SCORES = "program.pt2", "weights", "inputs", "scores"
-
-
 @dataclass(frozen=True, slots=True)
 class Reloaded:
     """The weights saved as safetensors and loaded again."""
 
-    @property
-    def name(self) -> str:
-        """It is `reloaded`."""
-        return "reloaded"
+    name: ClassVar[str] = "reloaded"
 
     def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
-        """The scores of each input.
-
-        Raises:
-            SealingError: The weights cannot be saved.
-        """
+        """The scores, if the weights can be saved."""
         again = copy_network(network)
         with foreign_errors(SafetensorError):
-            refill(again, load(save(list_tensors(again))))
+            _refill(again, load(save(_tensors_to_save(again))))
         return run_network(again, inputs)
 
 
@@ -265,78 +198,55 @@ class Restarted:
     It needs no code of the owner: a network that can be exported can be restarted.
     """
 
-    @property
-    def name(self) -> str:
-        """It is `restarted`."""
-        return "restarted"
+    name: ClassVar[str] = "restarted"
 
     def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
-        """The scores of each input.
-
-        Raises:
-            SealingError: The network cannot be exported, saved, or run by the other process.
-        """
+        """The scores, if the network can be exported and run by the other process."""
         program = export_program(network, inputs)
         with (
             TemporaryDirectory(prefix="modelseal-") as name,
             foreign_errors(SafetensorError, subprocess.SubprocessError),
         ):
             folder = Path(name)
-            torch.export.save(program, folder / PROGRAM)
-            save_file(list_tensors(program.module()), folder / WEIGHTS)
-            save_file({INPUTS: inputs.cpu().contiguous()}, folder / INPUTS)
-            start(folder, str(inputs.device))
-            return load_file(folder / SCORES)[SCORES].numpy()
+            torch.export.save(program, folder / _PROGRAM)
+            save_file(_tensors_to_save(program.module()), folder / _WEIGHTS)
+            save_file({_INPUTS: inputs.cpu().contiguous()}, folder / _INPUTS)
+            _run_elsewhere(folder, str(inputs.device))
+            return load_file(folder / _SCORES)[_SCORES].numpy()
 
 
-def start(folder: Path, device: str) -> None:
-    """Runs this module in a fresh process, with as many threads as torch uses here.
-
-    Args:
-        folder: What is to be run.
-        device: Where.
-
-    Raises:
-        SealingError: It fails.
-    """
+def _run_elsewhere(folder: Path, device: str) -> None:
+    """Runs this module in a fresh process, with as many threads as torch uses here."""
     # -P keeps files of the present folder from passing for packages.
     threads = str(torch.get_num_threads())
     command = (sys.executable, "-P", "-m", __name__, str(folder), threads, device)
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)  # noqa: S603 (our own interpreter)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST)  # noqa: S603 (our own interpreter)
     if ended.returncode:
         said = (ended.stderr.strip() or f"exit code {ended.returncode}").splitlines()[-1]
         raise SealingError(f"the network cannot be run by another process: {said}")
 
 
-def answer(folder: Path, device: str) -> None:
+def run_folder(folder: Path, device: str) -> None:
     """Runs what is in a folder and writes the scores there: the other process's part."""
-    network = torch.export.load(folder / PROGRAM).module()
-    refill(network, load_file(folder / WEIGHTS))
+    network = torch.export.load(folder / _PROGRAM).module()
+    _refill(network, load_file(folder / _WEIGHTS))
     with without_tf32():
-        scores = run_network(network, load_file(folder / INPUTS)[INPUTS].to(device))
-    save_file({SCORES: torch.from_numpy(scores)}, folder / SCORES)
+        scores = run_network(network, load_file(folder / _INPUTS)[_INPUTS].to(device))
+    save_file({_SCORES: torch.from_numpy(scores)}, folder / _SCORES)
 
 
-def list_tensors(network: nn.Module) -> dict[str, Tensor]:
-    """All weights and statistics by name, on the CPU, each with memory of its own.
-
-    Extra state that is no tensor is left out.
-    """
+def _tensors_to_save(network: nn.Module) -> dict[str, Tensor]:
+    """On the CPU, each with memory of its own: tied weights are written twice."""
     return {
         name: each.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, each in network.state_dict().items()
-        if isinstance(each, Tensor)
+        for name, each in _own_tensors(network).items()
     }
 
 
 @torch.no_grad()
-def refill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Replaces all weights by loaded ones, so that none can stay in memory by mistake.
-
-    Raises:
-        RuntimeError: The names are not those of the network.
-    """
-    own = {name: each for name, each in network.state_dict().items() if isinstance(each, Tensor)}
+def _refill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Replaces all weights by loaded ones, so that none can stay in memory by mistake."""
+    own = _own_tensors(network)
     if own.keys() != tensors.keys():
         raise RuntimeError(f"weights {sorted(own.keys() ^ tensors.keys())} do not fit")
     for name, each in own.items():
@@ -345,4 +255,4 @@ def refill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[2]))
-    answer(Path(sys.argv[1]), sys.argv[3])
+    run_folder(Path(sys.argv[1]), sys.argv[3])

@@ -9,7 +9,6 @@ little more than float32.
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -17,29 +16,30 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from modelseal.enums import Precision
 from modelseal.errors import InvalidArgumentError
 from modelseal.runtime.inference import Inputs, copy_network, foreign_errors, run_network
 from modelseal.types import Scores
 
-Change: TypeAlias = Callable[[Tensor], Tensor]
-"""Moves float32 numbers to the nearest ones that a precision has."""
+Rounding: TypeAlias = Callable[[Tensor], Tensor]
+"""Moves float32 numbers to the nearest ones that a precision has; leaves others alone."""
 
-
-class Allowed(Enum):
-    """A precision that an owner may allow a server to use."""
-
-    TF32 = "tf32"
-    """Operands of convolutions and matrix products with ten bits after the point, on GPUs."""
-    BF16 = "bf16"
-    """Weights, inputs and every result as bfloat16."""
-    FP16 = "fp16"
-    """Weights, inputs and every result in half precision."""
-    INT8 = "int8"
-    """Operands of convolutions and matrix products as 8-bit whole numbers with one scale each."""
+aten = torch.ops.aten
+# All that torch makes products of, and where the first operand is among the arguments.
+_PRODUCTS: dict[object, int] = {
+    aten.convolution: 0,
+    aten._convolution: 0,
+    aten.mm: 0,
+    aten.bmm: 0,
+    aten.mv: 0,
+    aten.addmm: 1,
+    aten.baddbmm: 1,
+    aten.addmv: 1,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Lowered:
+class LowPrecision:
     """The network in a lower precision.
 
     - `tf32` rounds both operands of every convolution and matrix product to ten bits after the
@@ -51,12 +51,9 @@ class Lowered:
       are exact, and everything else stays in float32. Quantisers differ in their details, but not
       in how far they move scores: ONNX Runtime's own dynamic one moves those of a ResNet-20 for
       CIFAR-10 by up to 0.94, this one by up to 0.89.
-
-    Args:
-        precision: Which one.
     """
 
-    precision: Allowed
+    precision: Precision
 
     @property
     def name(self) -> str:
@@ -65,17 +62,20 @@ class Lowered:
 
     def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
         """The scores of each input."""
-        emulation, result = emulate(self.precision), CHANGES[self.precision][2]
+        *operands, result = _ROUNDINGS[self.precision]
         lowered = copy_network(network)
         with torch.no_grad(), foreign_errors():
             for tensor in (*lowered.parameters(), *lowered.buffers()):
                 if tensor.is_floating_point():
                     tensor.copy_(result(tensor))
+        # Torch's own class has no types.
+        emulation = cast(Callable[[], _Emulation], _Emulation)()
+        emulation.operands, emulation.result = operands, result
         with cast(AbstractContextManager[object], emulation):
             return run_network(lowered, result(inputs))
 
 
-def parse_allowed(words: str) -> frozenset[Allowed]:
+def parse_precisions(words: str) -> frozenset[Precision]:
     """Reads precisions as they are written on the command line.
 
     Args:
@@ -85,29 +85,29 @@ def parse_allowed(words: str) -> frozenset[Allowed]:
         InvalidArgumentError: A word is no precision.
 
     Examples:
-        >>> parse_allowed("int8")
-        frozenset({<Allowed.INT8: 'int8'>})
+        >>> parse_precisions("int8")
+        frozenset({<Precision.INT8: 'int8'>})
     """
     try:
-        return frozenset(Allowed(word.strip()) for word in words.split(",") if words)
+        return frozenset(Precision(word.strip()) for word in words.split(",") if words)
     except ValueError as problem:
-        known = ", ".join(each.value for each in Allowed)
+        known = ", ".join(each.value for each in Precision)
         raise InvalidArgumentError(
-            f"allowed precisions need to be of {known}, with commas between, but came as {words!r}"
+            f"expected precisions out of {known}, with commas between, got {words!r}"
         ) from problem
 
 
-def lowered_variants(allowed: Iterable[Allowed]) -> tuple[Lowered, ...]:
+def low_precision_variants(allowed: Iterable[Precision]) -> tuple[LowPrecision, ...]:
     """The variant of each allowed precision, always in the same order."""
     wanted = set(allowed)
-    return tuple(Lowered(each) for each in Allowed if each in wanted)
+    return tuple(LowPrecision(each) for each in Precision if each in wanted)
 
 
-class Emulation(TorchDispatchMode):
-    """Changes the operands of products, and the results of all operations, on their way."""
+class _Emulation(TorchDispatchMode):
+    """Rounds the operands of products, and the results of all operations, on their way."""
 
-    operands: tuple[Change, Change]
-    result: Change
+    operands: list[Rounding]
+    result: Rounding
 
     def __torch_dispatch__(
         self,
@@ -116,42 +116,28 @@ class Emulation(TorchDispatchMode):
         args: tuple[object, ...] = (),
         kwargs: dict[str, object] | None = None,
     ) -> object:
-        """Runs one operation, or the operations that it is made of."""
         named = kwargs or {}
         with cast(AbstractContextManager[object], self):
             parts = func.decompose(*args, **named)
         if parts is not NotImplemented:
             return parts
-        place = PRODUCTS.get(func.overloadpacket)
-        changed = args if place is None else self.change(args, place)
-        given = func(*changed, **named)
+        given = func(*self._round_operands(func.overloadpacket, args), **named)
         # A view must stay one: what is written to it later must reach what it is a view of.
-        if self.result is unchanged or func.is_view:
+        if self.result is _unchanged or func.is_view:
             return given
         if func._schema.is_mutable and isinstance(given, Tensor):
             return given.copy_(self.result(given))
         return tree_map_only(Tensor, self.result, given)
 
-    def change(self, args: tuple[object, ...], place: int) -> tuple[object, ...]:
-        """The arguments of a product with both operands changed."""
-        pair = args[place : place + 2]
-        operands = (
-            change(cast(Tensor, each)) for change, each in zip(self.operands, pair, strict=True)
-        )
-        return (*args[:place], *operands, *args[place + 2 :])
+    def _round_operands(self, operation: object, args: tuple[object, ...]) -> list[object]:
+        changed = list(args)
+        if (first := _PRODUCTS.get(operation)) is not None:
+            for place, rounded in enumerate(self.operands, start=first):
+                changed[place] = rounded(cast(Tensor, args[place]))
+        return changed
 
 
-def emulate(precision: Allowed) -> Emulation:
-    """The changes that make a precision."""
-    # Torch's own class has no types.
-    emulation = cast(Callable[[], Emulation], Emulation)()
-    first, second, result = CHANGES[precision]
-    emulation.operands, emulation.result = (first, second), result
-    return emulation
-
-
-def unchanged(numbers: Tensor) -> Tensor:
-    """The numbers themselves."""
+def _unchanged(numbers: Tensor) -> Tensor:
     return numbers
 
 
@@ -169,7 +155,7 @@ def to_tf32(numbers: Tensor) -> Tensor:
     return torch.where(numbers.isnan(), numbers, nearest.view(torch.float32))
 
 
-def through(dtype: torch.dtype) -> Change:
+def _through(dtype: torch.dtype) -> Rounding:
     """The change to a shorter floating type and back."""
 
     def there_and_back(numbers: Tensor) -> Tensor:
@@ -204,23 +190,10 @@ def to_activations(numbers: Tensor) -> Tensor:
     return torch.where(scale > 0, moved * scale, numbers)
 
 
-aten = torch.ops.aten
-PRODUCTS: dict[object, int] = {
-    aten.convolution: 0,
-    aten._convolution: 0,
-    aten.mm: 0,
-    aten.bmm: 0,
-    aten.mv: 0,
-    aten.addmm: 1,
-    aten.baddbmm: 1,
-    aten.addmv: 1,
+# What becomes of first operands, second operands and results.
+_ROUNDINGS: dict[Precision, tuple[Rounding, Rounding, Rounding]] = {
+    Precision.TF32: (to_tf32, to_tf32, _unchanged),
+    Precision.BF16: (_unchanged, _unchanged, _through(torch.bfloat16)),
+    Precision.FP16: (_unchanged, _unchanged, _through(torch.float16)),
+    Precision.INT8: (to_activations, to_weights, _unchanged),
 }
-"""All that torch makes products of, and where the first operand is among the arguments."""
-
-CHANGES: dict[Allowed, tuple[Change, Change, Change]] = {
-    Allowed.TF32: (to_tf32, to_tf32, unchanged),
-    Allowed.BF16: (unchanged, unchanged, through(torch.bfloat16)),
-    Allowed.FP16: (unchanged, unchanged, through(torch.float16)),
-    Allowed.INT8: (to_activations, to_weights, unchanged),
-}
-"""What becomes of first operands, second operands and results."""

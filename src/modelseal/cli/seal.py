@@ -228,9 +228,9 @@ def allow_precisions(recipe: "Recipe", words: str) -> "Recipe":
     Raises:
         InvalidArgumentError: A word is no precision.
     """
-    from modelseal.calibration.precision import parse_allowed
+    from modelseal.calibration.precision import parse_precisions
 
-    return replace(recipe, allowed=parse_allowed(words))
+    return replace(recipe, allowed=parse_precisions(words))
 
 
 def list_inputs(model: Path, images: Path) -> tuple[Path, ...]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 # A backward pass multiplies by every weight twice: for its input's gradient and its own.
-BACKWARD = 2.0
+_BACKWARD = 2.0
 
 
 class Counter:
@@ -20,7 +20,7 @@ class Counter:
     @property
     def work(self) -> float:
         """All of it in forward passes of one input."""
-        return self.forward + BACKWARD * self.backward
+        return self.forward + _BACKWARD * self.backward
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Counter":
         return self
@@ -29,25 +29,23 @@ class Counter:
         """Is called after every forward pass, but not by what a compiler or exporter runs."""
         if torch.compiler.is_compiling() or not isinstance(scores, Tensor):
             return
-        whole = unwrap(scores)
-        self.forward += count_rows(whole)
+        whole = _unwrap(scores)
+        self.forward += _count_rows(whole)
         if whole.requires_grad:
-            whole.register_hook(self.back)
+            whole.register_hook(self._back)
 
-    def back(self, gradient: Tensor) -> None:
-        """Is called with the gradient of the scores in every backward pass."""
-        self.backward += count_rows(unwrap(gradient))
+    def _back(self, gradient: Tensor) -> None:
+        self.backward += _count_rows(_unwrap(gradient))
 
 
-def unwrap(scores: Tensor) -> Tensor:
+def _unwrap(scores: Tensor) -> Tensor:
     """The scores of all inputs where `torch.func.vmap` shows those of one."""
     while torch._C._functorch.is_batchedtensor(scores):
         scores = torch._C._functorch.get_unwrapped(scores)
     return scores
 
 
-def count_rows(scores: Tensor) -> int:
-    """Of how many inputs these are the scores."""
+def _count_rows(scores: Tensor) -> int:
     return scores.numel() // scores.shape[-1]
 
 

@@ -13,7 +13,7 @@ def find_device(name: str) -> torch.device:
     """A device that can be used.
 
     Raises:
-        InvalidArgumentError: There is no such device here.
+        InvalidArgumentError: There is no such device here, or it does not compute in float64.
     """
     try:
         device = torch.device(name)
@@ -21,14 +21,14 @@ def find_device(name: str) -> torch.device:
         torch.zeros(1, dtype=torch.float64, device=device)
     except TypeError as error:
         raise InvalidArgumentError(
-            f"a device that computes in float64 was wanted, but {name} does not"
+            f"expected a device that computes in float64, got {name!r}"
         ) from error
     except (RuntimeError, AssertionError) as error:
         raise InvalidArgumentError(
-            f"a device of this machine was wanted, such as cpu or cuda, but {name!r} is none"
+            f"expected a device of this machine, such as cpu or cuda, got {name!r}"
         ) from error
     if device.type == "meta":
-        raise InvalidArgumentError("a device that computes was wanted, but meta does not")
+        raise InvalidArgumentError(f"expected a device that computes, got {name!r}")
     return device
 
 
@@ -43,14 +43,6 @@ def is_on_gpu(network: nn.Module) -> bool:
 
 
 def settle_network(network: nn.Module, device: torch.device | None) -> nn.Module:
-    """Moves a network to a device; without one it stays where it is.
-
-    Torch multiplies float32 as float32 from then on, as long as this process runs, as it does
-    while samples are made.
-
-    Args:
-        network: It is moved itself.
-        device: Where to.
-    """
+    """Moves a network itself to a device, if one is given, and forbids TF32 in this process."""
     forbid_tf32()
     return network if device is None else network.to(device)

@@ -5,7 +5,6 @@ products on GPUs and CPUs to TF32 or bfloat16: lower precisions with other score
 owner says if they are harmless.
 """
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,18 +13,16 @@ from typing import Any, cast
 
 import torch
 
+from modelseal.runtime.inference import quiet_warnings
+
 EXACT, UNSET = "ieee", "none"
+# Torch advises to use the new switches.
+_ADVICE = ".*TF32"
 
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """One of torch's switches.
-
-    Args:
-        read: Gives its state; a RuntimeError where it and another switch disagree.
-        write: Sets it.
-        exact: The state that is float32.
-    """
+    """One of torch's switches: how it is read and set, and its state that is float32."""
 
     read: Callable[[], object]
     write: Callable[[Any], None]
@@ -35,14 +32,14 @@ class Switch:
 @contextmanager
 def without_tf32() -> Iterator[None]:
     """Multiplies float32 as float32; torch's switches read afterwards as they did before."""
-    with quiet_switches():
-        old = [(switch, state) for switch in list_old_switches() for state in read(switch)]
-        new = [(switch, state) for switch in list_switches() for state in read(switch)]
+    with quiet_warnings(_ADVICE):
+        old = [(switch, state) for switch in list_old_switches() for state in _read(switch)]
+        new = [(switch, state) for switch in list_switches() for state in _read(switch)]
     try:
         forbid_tf32()
         yield
     finally:
-        with quiet_switches():
+        with quiet_warnings(_ADVICE):
             for switch, state in old:
                 switch.write(state)
             for switch, state in new:
@@ -54,14 +51,13 @@ def without_tf32() -> Iterator[None]:
 
 def forbid_tf32() -> None:
     """Multiplies float32 as float32 for as long as this process runs."""
-    with quiet_switches():
-        # Reading the old switches is an error where they disagree with the new ones.
+    with quiet_warnings(_ADVICE):
         for switch in (*list_old_switches(), *list_switches()):
             switch.write(switch.exact)
 
 
-def read(switch: Switch) -> list[object]:
-    """The state of a switch; nothing if it cannot be read."""
+def _read(switch: Switch) -> list[object]:
+    """The state of a switch; nothing where an old one disagrees with the new ones."""
     with suppress(RuntimeError):
         return [switch.read()]
     return []
@@ -77,26 +73,17 @@ def list_switches() -> list[Switch]:
         *(torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn),
         *(cpu.matmul, cpu.conv, cpu.rnn),
     )
-    return [attribute(owner, "fp32_precision", EXACT) for owner in owners]
+    return [_attribute(owner, "fp32_precision", EXACT) for owner in owners]
 
 
 def list_old_switches() -> list[Switch]:
     """The switches of torch before 2.9, which later versions have as well."""
     return [
-        attribute(torch.backends.cuda.matmul, "allow_tf32", exact=False),
-        attribute(torch.backends.cudnn, "allow_tf32", exact=False),
+        _attribute(torch.backends.cuda.matmul, "allow_tf32", exact=False),
+        _attribute(torch.backends.cudnn, "allow_tf32", exact=False),
         Switch(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"),
     ]
 
 
-def attribute(owner: object, name: str, exact: object) -> Switch:
-    """A switch that is an attribute."""
+def _attribute(owner: object, name: str, exact: object) -> Switch:
     return Switch(partial(getattr, owner, name), partial(setattr, owner, name), exact)
-
-
-@contextmanager
-def quiet_switches() -> Iterator[None]:
-    """Silences torch's advice to use the new switches."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, message=".*TF32")
-        yield

@@ -1,9 +1,10 @@
 """Running a network in pieces of one size, without leaving a trace in it."""
 
 import copy
+import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
 import numpy as np
@@ -66,39 +67,27 @@ def run_pieces(
     """
     count = len(inputs)
     if not count:
-        raise InvalidArgumentError("at least one input is needed, but none came")
+        raise InvalidArgumentError("expected 1 input or more, got none", field="inputs")
     places = torch.arange(-(-count // size) * size, device=inputs.device)
     rows = places.roll(-offset) % count
     with torch.inference_mode(), foreign_errors():
-        pieces = [as_scores(function(inputs[part]), size) for part in rows.reshape(-1, size)]
+        pieces = [_as_scores(function(inputs[part]), size) for part in rows.reshape(-1, size)]
     return np.roll(np.concatenate(pieces), offset, axis=0)[:count]
 
 
-def as_scores(shown: object, size: int) -> Scores:
-    """What a network gave, as an array.
-
-    Raises:
-        InvalidArgumentError: It is no floating-point tensor of shape (batch, classes).
-    """
+def _as_scores(shown: object, size: int) -> Scores:
     if not isinstance(shown, Tensor) or not shown.is_floating_point() or shown.ndim != 2:
         came = list(shown.shape) if isinstance(shown, Tensor) else type(shown).__name__
-        raise InvalidArgumentError(f"a network needs to give (batch, classes) scores, not {came}")
+        raise InvalidArgumentError(f"expected scores (batch, classes) of a network, got {came}")
     if len(shown) != size:
-        raise InvalidArgumentError(f"a network needs to give {size} rows, not {len(shown)}")
+        raise InvalidArgumentError(f"expected {size} rows of a network, got {len(shown)}")
     exact = shown.double() if shown.dtype is torch.float64 else shown.float()
     return exact.cpu().numpy()
 
 
 @contextmanager
 def foreign_errors(*others: type[Exception]) -> Iterator[None]:
-    """Turns what torch raises into one sentence.
-
-    Args:
-        *others: More kinds of exceptions to turn, beside FOREIGN_ERRORS.
-
-    Raises:
-        SealingError: Instead of any of them.
-    """
+    """Turns FOREIGN_ERRORS, and other kinds of exceptions, into a SealingError of one sentence."""
     kinds: tuple[type[Exception], ...] = (*FOREIGN_ERRORS, *others)
     try:
         yield
@@ -110,6 +99,20 @@ def foreign_errors(*others: type[Exception]) -> Iterator[None]:
         raise SealingError(f"the network cannot be run in this way: {said}") from problem
 
 
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Puts every module in evaluation mode, and back afterwards."""
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        for module, _ in modes:
+            # Set directly: an exported program knows no `eval()`.
+            module.training = False
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 def copy_network(network: nn.Module) -> nn.Module:
     """A copy with weights of its own, in evaluation mode and with no gradient asked of them.
 
@@ -119,17 +122,12 @@ def copy_network(network: nn.Module) -> nn.Module:
     with quiet_copies(), foreign_errors():
         copied = copy.deepcopy(network)
     for module in copied.modules():
-        # Set directly: an exported program knows no `eval()`.
         module.training = False
     return copied.requires_grad_(requires_grad=False)
 
 
 def to_cpu(network: nn.Module, inputs: Inputs) -> tuple[nn.Module, Inputs]:
-    """A network and its inputs on the CPU: themselves if the inputs are there, else copies.
-
-    Raises:
-        SealingError: The network cannot be copied or moved.
-    """
+    """A network and its inputs on the CPU: themselves if the inputs are there, else copies."""
     if inputs.device.type == "cpu":
         return network, inputs
     copied = copy_network(network)
@@ -138,26 +136,25 @@ def to_cpu(network: nn.Module, inputs: Inputs) -> tuple[nn.Module, Inputs]:
 
 
 @contextmanager
-def quiet_copies() -> Iterator[None]:
-    """Silences a warning about torch's own classes, raised when it copies an exported graph."""
+def quiet_warnings(*messages: str) -> Iterator[None]:
+    """Silences warnings whose text begins with one of some regular expressions."""
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", category=FutureWarning, message=r"`isinstance\(treespec, LeafSpec\)`"
-        )
+        for message in messages:
+            warnings.filterwarnings("ignore", message=message)
         yield
+
+
+def quiet_copies() -> AbstractContextManager[None]:
+    """Silences a warning about torch's own classes, raised when it copies an exported graph."""
+    return quiet_warnings(r"`isinstance\(treespec, LeafSpec\)`")
 
 
 @contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Puts every module in evaluation mode, and back afterwards.
-
-    The attribute is set directly: an exported program knows no `eval()`.
-    """
-    modes = [(module, module.training) for module in network.modules()]
+def quiet_logger(name: str) -> Iterator[None]:
+    """Silences a logger about what our own sentence says."""
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
     try:
-        for module, _ in modes:
-            module.training = False
         yield
     finally:
-        for module, training in modes:
-            module.training = training
+        logger.disabled = before

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from math import isfinite
 
-from modelseal.calibration.precision import Allowed, lowered_variants
+from modelseal.calibration.precision import low_precision_variants
 from modelseal.calibration.variants import Variant
+from modelseal.enums import Precision
 from modelseal.errors import InvalidArgumentError
 from modelseal.outputs.specs import OutputSpec, TopLabels
 
@@ -82,7 +83,7 @@ class Recipe:
     factor: float = FACTOR
     seed: int = 0
     variants: tuple[Variant, ...] | None = None
-    allowed: frozenset[Allowed] | tuple[Allowed, ...] = frozenset()
+    allowed: frozenset[Precision] | tuple[Precision, ...] = frozenset()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "allowed", frozenset(self.allowed))
@@ -108,12 +109,12 @@ class Recipe:
     def parameters(self) -> dict[str, str | int | float]:
         """What a fingerprint keeps of it beside the method, the spec and the seed."""
         margin = "automatic" if self.margin is None else self.margin
-        words = ", ".join(each.name for each in lowered_variants(self.allowed))
+        words = ", ".join(each.name for each in low_precision_variants(self.allowed))
         allowed = {"allowed": words} if words else {}
         return {"tied": self.tied, "margin": margin, "factor": self.factor, **allowed}
 
     def with_allowed(self, variants: Sequence[Variant]) -> tuple[Variant, ...]:
         """These variants, and those of the allowed precisions that are not among them."""
         names = {each.name for each in variants}
-        lowered = lowered_variants(self.allowed)
+        lowered = low_precision_variants(self.allowed)
         return (*variants, *(each for each in lowered if each.name not in names))

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from refusals import refuses
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError
@@ -12,8 +13,8 @@ def test_a_device_is_found_by_its_name():
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "", "meta"])
-def test_a_device_that_is_not_here_is_told(name):
-    with pytest.raises(InvalidArgumentError, match=r"a device .* was wanted"):
+def test_a_device_that_is_not_here_is_refused(name):
+    with refuses(InvalidArgumentError, match=f"got '{name}'"):
         find_device(name)
 
 
@@ -41,10 +42,10 @@ def test_statistics_alone_tell_where_a_network_is():
     assert device_of(nn.BatchNorm2d(2, affine=False, device="meta")) == torch.device("meta")
 
 
-def test_a_device_without_float64_is_told(monkeypatch):
+def test_a_device_without_float64_is_refused(monkeypatch):
     def refuse(*shape, dtype, device):
         raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
 
     monkeypatch.setattr(torch, "zeros", refuse)
-    with pytest.raises(InvalidArgumentError, match=r"^a device that computes in float64 .* mps"):
+    with refuses(InvalidArgumentError, match="float64, got 'mps'"):
         find_device("mps")

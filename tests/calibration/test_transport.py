@@ -7,10 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from refusals import refuses
 from torch import nn
 
 from modelseal.calibration import transport
-from modelseal.calibration.transport import Form, Sent, send_bytes, send_json, send_png
+from modelseal.calibration.transport import SENDS, Form, Sent
 from modelseal.calibration.variants import reference
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError, SealingError
@@ -52,7 +53,7 @@ def codes(kind):
     return st.sampled_from(SHAPES).flatmap(lambda one: arrays.arrays(kind, one, elements=finite))
 
 
-@given(codes(np.uint8) | codes(np.float32), st.sampled_from([send_json, send_bytes]))
+@given(codes(np.uint8) | codes(np.float32), st.sampled_from([SENDS[Form.JSON], SENDS[Form.BYTES]]))
 def test_every_number_arrives_to_the_bit(code, send):
     arrived = send(code)
     assert (arrived.dtype, arrived.shape) == (code.dtype, code.shape)
@@ -61,7 +62,7 @@ def test_every_number_arrives_to_the_bit(code, send):
 
 @given(codes(np.uint8))
 def test_every_image_arrives_to_the_bit(code):
-    assert np.array_equal(send_png(code), code)
+    assert np.array_equal(SENDS[Form.PNG](code), code)
 
 
 def test_a_json_list_holds_the_numbers_of_the_levels(monkeypatch):
@@ -72,7 +73,7 @@ def test_a_json_list_holds_the_numbers_of_the_levels(monkeypatch):
         return json.JSONDecoder().decode(text)
 
     monkeypatch.setattr(transport.json, "loads", note)
-    send_json(np.array([[0, 255]], np.uint8))
+    SENDS[Form.JSON](np.array([[0, 255]], np.uint8))
     assert texts == ["[[0, 255]]"]
 
 
@@ -81,7 +82,7 @@ def test_what_arrives_is_what_is_run_though_it_is_changed(form, monkeypatch):
     domain, network = Domain(shape=(1, 4, 5)), flat((1, 4, 5))
     inputs = draw(domain)
     changed = torch.from_numpy(domain.decode(domain.encode(inputs.numpy()) ^ 1))
-    monkeypatch.setitem(transport.SENDINGS, form, lambda code: code ^ 1)
+    monkeypatch.setitem(transport.SENDS, form, lambda code: code ^ 1)
     shown = Sent(form, domain)(network, inputs)
     assert np.array_equal(shown, run_network(network, changed))
     assert not np.array_equal(shown, run_network(network, inputs))
@@ -90,9 +91,8 @@ def test_what_arrives_is_what_is_run_though_it_is_changed(form, monkeypatch):
 @pytest.mark.parametrize("form", Form)
 def test_what_arrives_in_another_form_is_an_error(form, monkeypatch):
     domain, network = Domain(shape=(1, 4, 5)), flat((1, 4, 5))
-    monkeypatch.setitem(transport.SENDINGS, form, lambda code: code[..., :2])
-    said = f"^inputs sent as {form.value} arrived in another form$"
-    with pytest.raises(SealingError, match=said):
+    monkeypatch.setitem(transport.SENDS, form, lambda code: code[..., :2])
+    with refuses(SealingError, match=f" {form.value} "):
         Sent(form, domain)(network, draw(domain))
 
 
@@ -103,13 +103,13 @@ def test_inputs_between_the_levels_cannot_be_sent():
     for moved in (level + 0.5 / 255, torch.nextafter(level, torch.tensor(2.0)), torch.tensor(nan)):
         changed = inputs.clone()
         changed[2, 0, 1, 1] = moved
-        with pytest.raises(InvalidArgumentError, match="levels to the bit are needed to send them"):
+        with refuses(InvalidArgumentError):
             Sent(Form.JSON, domain)(network, changed)
 
 
 def test_inputs_of_another_shape_cannot_be_sent():
     inputs = draw(Domain(shape=(1, 4, 5)))
-    with pytest.raises(InvalidArgumentError, match=r"inputs of shape \[4, 5\] that lie on"):
+    with refuses(InvalidArgumentError, match=r"\[4, 5\]"):
         Sent(Form.BYTES, Domain(shape=(4, 5)))(flat((4, 5)), inputs)
 
 
@@ -118,12 +118,5 @@ def test_inputs_of_another_shape_cannot_be_sent():
 )
 def test_only_8_bit_images_can_be_sent_as_png(shape, levels):
     domain = Domain(shape=shape, levels=levels)
-    wanted = rf"a PNG file needs 256 levels .* but inputs have shape .* and {levels} levels"
-    with pytest.raises(InvalidArgumentError, match=wanted):
+    with refuses(InvalidArgumentError, match=f"PNG .* {levels} levels"):
         Sent(Form.PNG, domain)(flat(shape), draw(domain))
-
-
-def test_names_are_short_and_lasting():
-    domain = Domain(shape=(3, 4, 5))
-    names = [Sent(form, domain).name for form in Form]
-    assert names == ["sent-as-png", "sent-as-json", "sent-as-bytes"]

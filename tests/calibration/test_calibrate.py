@@ -6,9 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from refusals import refuses
 from torch import nn
 
-from modelseal.calibration.calibrate import Calibration, Skipped, calibrate, compare
+from modelseal.calibration.calibrate import calibrate, compare
 from modelseal.calibration.variants import (
     BatchSize,
     ChannelsLast,
@@ -57,7 +58,6 @@ def test_a_known_noise_of_one_batch_size_is_measured_and_flips_what_it_must():
     assert result.moves_by_variant["batch-1-at-0"].tolist() == [0.25, 0.25, 0.25]
     assert result.moves_by_variant["batch-2-at-0"].tolist() == [0, 0, 0]
     assert result.silent.tolist() == [True, False, True]
-    assert result.answers == 6
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_sample_is_accepted_if_its_margin_is_that_many_times_the_move(factor, 
 @pytest.mark.parametrize("factor", [0.0, 0.99, -1.0, np.nan, np.inf])
 def test_a_safety_factor_below_one_is_refused(factor):
     result = calibrate(nn.Identity(), SCORES, spec=TopLabels(), variants=[BatchSize(2)])
-    with pytest.raises(InvalidArgumentError, match="a safety factor needs to be 1 or more"):
+    with refuses(InvalidArgumentError, field="factor"):
         result.accepted(factor)
 
 
@@ -145,33 +145,33 @@ def test_variants_that_cannot_run_are_skipped_with_their_reason():
     result = calibrate(
         nn.Identity(), SCORES, spec=TopLabels(), variants=[ChannelsLast(), Threads(1)]
     )
-    reason = "channels last needs inputs of 3 axes, but they have 1"
-    assert result.skipped == (Skipped(name="channels-last", reason=reason),)
+    (skipped,) = result.skipped
+    assert skipped.name == "channels-last"
+    assert "3 axes" in skipped.reason
     assert result.variants == ("threads-1",)
-    assert result.answers == 3
 
 
 def test_calibration_without_a_variant_that_runs_is_refused():
-    with pytest.raises(SealingError, match=r"that can be run \(channels-last: channels last need"):
+    with refuses(SealingError, match=r"channels-last: .* 3 axes"):
         calibrate(nn.Identity(), SCORES, spec=TopLabels(), variants=[ChannelsLast()])
-    with pytest.raises(SealingError, match=r"needs a variant that can be run \(none came\)"):
+    with refuses(SealingError, match=r"none"):
         calibrate(nn.Identity(), SCORES, spec=TopLabels(), variants=[])
 
 
 def test_two_variants_of_one_name_are_refused():
     twice = [Threads(1), Threads(1)]
-    with pytest.raises(InvalidArgumentError, match="different names, but are threads-1, threads-1"):
+    with refuses(InvalidArgumentError, field="variants", match="threads-1, threads-1"):
         calibrate(nn.Identity(), SCORES, spec=TopLabels(), variants=twice)
 
 
 def test_a_replaced_network_of_other_classes_is_refused():
     other = Replaced("other", nn.Linear(3, 2))
-    with pytest.raises(InvalidArgumentError, match=r"other needs .* \(3, 3\), not \(3, 2\)"):
+    with refuses(InvalidArgumentError, field="other", match=r"\(3, 3\), got \(3, 2\)"):
         calibrate(nn.Identity(), SCORES, spec=TopLabels(), variants=[other])
 
 
 def test_a_network_that_cannot_run_at_all_is_an_error_and_not_skipped():
-    with pytest.raises(SealingError, match="the network cannot be run"):
+    with refuses(SealingError):
         calibrate(nn.Linear(7, 2), SCORES, spec=TopLabels(), variants=[Threads(1)])
 
 
@@ -202,7 +202,6 @@ def test_moves_of_shifts_are_those_that_were_put_in():
         nn.Identity(), SCORES, spec=TopLabels(), variants=[Shifted("shifted", shift)]
     )
     assert result.moves.tolist() == [0.5, 0.25, 0.125]
-    assert isinstance(result, Calibration)
 
 
 @pytest.mark.real
