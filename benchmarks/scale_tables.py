@@ -21,8 +21,8 @@ CHANGES = {
     "noise_1e-3": "noise, 1e-3 of each layer's spread",
     "fp16": "weights rounded to fp16",
     "mantissa": "the top mantissa bit of a weight",
-    "mantissa_by_some": "the same, noticed by one of them or another",
-    "mantissa_reached": "the same, any score of the sample changes",
+    "mantissa_by_some": "the same, detected by at least one sample",
+    "mantissa_reached": "the same, changes some score of the sample",
 }
 """The changes, and what they are called."""
 
@@ -52,7 +52,7 @@ def scale_table(figures: Figures) -> str:
         "seconds": ("seconds for an accepted sample", unit("s")),
         "legacy_seconds": ("the published loop's", unit("s")),
         "seconds_ratio_cpu": ("times faster", unit("")),
-        "lean_legacy_seconds": ("seconds of that loop without what it never uses", unit("s")),
+        "lean_legacy_seconds": ("seconds of that loop without its unused gradients", unit("s")),
         "lean_seconds_ratio_cpu": ("times faster than that", unit("")),
         "psnr_median_db": ("PSNR, median", unit("dB")),
         "gflops": ("operations", unit("GFLOP/s")),
@@ -69,10 +69,10 @@ def machine_table(figures: Figures) -> str:
     return figure_table(
         figures,
         {
-            "scale.vgg_face.peak_gb": ("memory for sealing VGG-Face's shape, at most", unit("GB")),
+            "scale.vgg_face.peak_gb": ("peak memory for sealing VGG-Face's shape", unit("GB")),
             "scale.peak_gflops": ("the machine's measured peak", unit("GFLOP/s")),
-            "scale.peak_share": ("share of it that making samples reaches", percent),
-            "scale.vgg_face.forward_share": ("share that a forward pass reaches", percent),
+            "scale.peak_share": ("share of it reached while making samples", percent),
+            "scale.vgg_face.forward_share": ("share reached by a forward pass", percent),
         },
     )
 
@@ -90,7 +90,7 @@ def layouts_table(figures: Figures) -> str:
 
 
 def rows_table(figures: Figures) -> str:
-    """What single samples of large networks notice."""
+    """What single samples of large networks detect."""
     sizes = [
         tell(figures, f"scale.{network}.detection_{kind}", whole)
         for network in LARGE
@@ -102,7 +102,7 @@ def rows_table(figures: Figures) -> str:
         for show in (whole, lambda _: "0")  # natural images cost nothing
     ]
     rows: list[tuple[str, ...]] = [
-        ("how many were asked", *sizes),
+        ("number of samples", *sizes),
         ("forward passes for each, a backward pass counting two", *work),
     ]
     for key, text in CHANGES.items():

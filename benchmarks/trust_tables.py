@@ -7,7 +7,7 @@ DETECTORS = {
     "network": "a network trained on other samples",
     "neighbour": "nearest known image, sources unknown",
     "neighbour_source": "nearest known image, sources known",
-    "neighbour_spent": "nearest earlier question, sample spent before",
+    "neighbour_spent": "nearest earlier query, sample spent before",
 }
 """What tells samples from natural images, and what it is called."""
 
@@ -23,11 +23,13 @@ def spotting_table(figures: Figures) -> str:
         )
         for key, text in DETECTORS.items()
     ]
-    return markdown(("detector", "AUC", "found at 1 % false", "at 5 % false"), rows)
+    return markdown(
+        ("detector", "AUC", "detected at 1 % false positives", "at 5 % false positives"), rows
+    )
 
 
 def sharing_table(figures: Figures) -> str:
-    """What share of questions a provider may answer cleanly and still be found."""
+    """What share of queries a provider may answer from the original and still be found."""
     counts = (1, 8, 16, 32, 64)
     shares = [tell(figures, f"trust.breaking_share_n_{count}", unit("")) for count in counts]
     powers = [tell(figures, f"trust.power_q_0_5_n_{count}", percent) for count in counts]
@@ -36,18 +38,18 @@ def sharing_table(figures: Figures) -> str:
 
 
 def noise_table(figures: Figures) -> str:
-    """False alarms and questions over simulated deployments."""
+    """False alarms and queries over simulated deployments."""
     return figure_table(
         figures,
         {
             "trust.noisy_deployments": ("deployments whose answers vary", whole),
-            "trust.noisy_differing": ("of their answers differed", percent),
+            "trust.noisy_differing": ("answers that differed", percent),
             "trust.noisy_alpha": ("alpha", unit("")),
             "trust.noisy_false_alarms": ("false alarms among them", whole),
-            "trust.noisy_undecided": ("of them undecided", whole),
-            "trust.noisy_power": ("found with one changed sample of eight", percent),
-            "trust.queries_intact": ("questions until intact, median", whole),
-            "trust.queries_tampered": ("questions until tampered, median", whole),
+            "trust.noisy_undecided": ("undecided among them", whole),
+            "trust.noisy_power": ("detected with one changed sample of eight", percent),
+            "trust.queries_intact": ("queries until intact, median", whole),
+            "trust.queries_tampered": ("queries until tampered, median", whole),
             "trust.deterministic_deployments": ("deployments whose answers do not vary", whole),
             "trust.deterministic_false_alarms": ("false alarms among them", whole),
         },
@@ -55,7 +57,7 @@ def noise_table(figures: Figures) -> str:
 
 
 def fuzz_table(figures: Figures) -> str:
-    """Fuzzed answers and files, and what asking costs."""
+    """Fuzzed answers and files, and what a query costs."""
     return figure_table(
         figures,
         {
@@ -64,7 +66,7 @@ def fuzz_table(figures: Figures) -> str:
             "trust.fuzz_tracebacks": ("tracebacks", whole),
             "trust.fuzz_intact": ("intact without all expected answers", whole),
             "trust.fuzz_slowest_s": ("seconds for the slowest", unit("s")),
-            "trust.query_overhead_ms": ("verify's own time for a question, bytes", unit("ms")),
+            "trust.query_overhead_ms": ("time that verify adds to a query, bytes", unit("ms")),
             "trust.query_overhead_fp32_ms": ("the same, numbers as JSON", unit("ms")),
         },
     )

@@ -15,7 +15,7 @@ import torch
 import yaml
 from PIL import Image
 from safetensors.torch import save_file
-from serving import serve
+from serving import free_ports, serve
 from torch import nn
 
 from modelseal.endpoints.jsonl import read_entry
@@ -23,7 +23,9 @@ from modelseal.models.loader import load_model
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-TUTORIAL = ROOT / "docs" / "tutorials" / "first-model.md"
+CI_PAGE = ROOT / "docs" / "how-to" / "verify-in-ci-and-cron.md"
+PORT = str(free_ports(1)[0])
+"""Takes the place of 8000, which the tutorial's server listens on."""
 ADDRESS = "http://127.0.0.1:8080/v2/models/NAME"
 LAYERS = "nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(1800, 10)"
 NETWORKS = f"from torch import nn\n\ndef resnet20():\n    return nn.Sequential({LAYERS})\n"
@@ -43,7 +45,7 @@ def blocks(page, *languages):
 
 def statements(block):
     """The lines of a shell block without comments; the whole block if it is one statement."""
-    if block.startswith("if "):
+    if block.startswith("if ") or " &\n" in block:
         return [block.strip()]
     return [line.partition(" #")[0].strip() for line in block.splitlines() if line.strip()]
 
@@ -92,8 +94,10 @@ def run(place, url):
 
     @cache
     def run_once(statement):
+        told = f"trap 'jobs -p | xargs -r kill' EXIT\n{statement}"
+        told = told.replace(ADDRESS, url).replace("8000", PORT)
         ended = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", statement.replace(ADDRESS, url)],
+            ["bash", "-euo", "pipefail", "-c", told],
             cwd=place,
             env={**os.environ, "PATH": path, "ENDPOINT": url},
             capture_output=True,
@@ -118,12 +122,15 @@ def test_what_a_page_tells_to_do_works_in_its_order(page, place, run, url, monke
     monkeypatch.chdir(place)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     names = {"__name__": "document"}
-    for language, block in blocks(page, "sh", "python"):
+    for language, block in blocks(page, "sh", "python", r'\w+ title="[^"]+"'):
+        if " title=" in language:
+            (place / language.split('"')[1]).write_text(block.replace("8000", PORT))
+            continue
         if language == "python":
             exec(compile(block.replace(ADDRESS, url), page.name, "exec"), names)
             continue
         for statement in statements(block):
-            if statement.startswith(("modelseal ", "if modelseal ")):
+            if statement.startswith(("modelseal ", "if modelseal ", "python ")):
                 code, output = run(statement)
                 assert code == 0, output
                 assert "not known to be intact" not in output
@@ -132,7 +139,7 @@ def test_what_a_page_tells_to_do_works_in_its_order(page, place, run, url, monke
 @pytest.mark.real
 @pytest.mark.usefixtures("sealed")
 def test_the_steps_of_continuous_integration_find_the_served_model_intact(run, place):
-    (step,) = [line for line in commands(TUTORIAL) if '"$ENDPOINT"' in line]
+    (step,) = [line for line in commands(CI_PAGE) if '"$ENDPOINT"' in line]
     assert run(step) == (0, "")
     assert (place / "verdict.txt").read_text().startswith("INTACT: ")
 
@@ -164,7 +171,8 @@ def test_whatever_is_told_to_install_or_make_is_there(page):
 
 @pages_with("^```(sh|yaml)$")
 def test_every_command_is_one_that_the_tests_run_or_know_to_install_something(page):
-    known = ("modelseal ", "if modelseal ", "pip install ", "make ", 'echo "$SEAL" | base64')
+    known = ("modelseal ", "if modelseal ", "python ", "kill %1", "pip install ", "make ")
+    known += ('echo "$SEAL" | base64',)
     assert [line for line in commands(page) if not line.startswith(known)] == []
 
 
@@ -176,8 +184,8 @@ def test_every_model_file_on_a_page_can_be_loaded(page, place):
         assert load_model(place / "again.toml").domain.shape == (3, 32, 32)
 
 
-def test_the_recorded_answers_of_the_readme_can_be_read():
-    ((_, lines),) = blocks(ROOT / "README.md", "jsonl")
+def test_the_recorded_answers_of_the_documents_can_be_read():
+    ((_, lines),) = blocks(ROOT / "docs" / "how-to" / "ask-other-services.md", "jsonl")
     samples = [read_entry(line.encode(), 8, heading=False)[0] for line in lines.splitlines()]
     assert samples == [0, 1]
 

@@ -168,7 +168,7 @@ def test_the_action_installs_what_it_holds_or_a_version_with_all_that_asks(
 
 def test_the_action_s_inputs_and_outputs_are_those_of_the_page():
     described = set(
-        re.findall(r"^\| `([\w-]+)` \| (?:needed|that of|in the|`grpc)", PAGE, re.MULTILINE)
+        re.findall(r"^\| `([\w-]+)` \| (?:required|that of|in the|`grpc)", PAGE, re.MULTILINE)
     )
     assert described == set(action()["inputs"])
     assert {key for key, each in action()["inputs"].items() if each.get("required")} == {

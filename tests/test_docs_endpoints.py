@@ -15,9 +15,9 @@ from modelseal.domain import Domain
 from modelseal.endpoints.endpoint_toml import PRESETS
 from modelseal.endpoints.factory import endpoint
 
-PAGE = (
-    Path(__file__).resolve().parents[1] / "docs" / "how-to" / "ask-other-services.md"
-).read_text("utf-8")
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = ("how-to/ask-other-services.md", "reference/endpoint-toml.md")
+PAGE = "".join((DOCS / page).read_text("utf-8") for page in PAGES)
 DOMAIN = Domain(shape=(3, 32, 32))
 SERVED = sealed.fingerprint(domain=DOMAIN, classes=3, names=("cat", "dog", "elk"))
 
@@ -81,7 +81,7 @@ def test_the_page_says_every_key_and_every_word():
 
 
 def test_the_program_on_the_page_answers(place):
-    (program,) = blocks("python")
+    program, _ = blocks("python")
     (place / "client.py").write_text(program)
     (block,) = [block for block in blocks("toml") if 'kind = "command"' in block]
     opened = declare(place, block.replace("python3", sys.executable))

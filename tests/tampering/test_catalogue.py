@@ -208,10 +208,10 @@ def test_every_change_applies_to_colours_three_classes_and_no_batchnorm(name, co
 
 
 def test_the_documents_say_of_every_name_what_it_does():
-    page = (Path(__file__).parents[2] / "docs" / "how-to" / "evaluate-a-plan.md").read_text(
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "plan-toml.md").read_text(
         encoding="utf-8"
     )
-    section = page.partition("### The changes")[2].partition("## Results")[0]
+    section = page.partition("## The changes")[2].partition("## Results")[0]
     cells = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
     told = [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
     assert sorted(told) == sorted(NAMES)
