@@ -18,7 +18,7 @@ from modelseal.types import PerInput
 from modelseal.verdict import Evidence, Finding, Outcome, Statistics, Verdict
 
 if TYPE_CHECKING:
-    from modelseal.evaluation.store import Results
+    from modelseal.evaluation.results import Results
     from modelseal.verification.policy import Manners, Terms
 
 
