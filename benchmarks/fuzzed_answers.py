@@ -16,6 +16,7 @@ from fuzzing import Case, Tally, any_json, mutate, mutate_json, run_cases
 from modelseal.endpoints.http import Connection, Reply
 from modelseal.endpoints.oip.rest_client import OipEndpoint
 from modelseal.endpoints.recorded import RecordedEndpoint, record
+from modelseal.enums import Depth
 from modelseal.fingerprint.codec import read
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers, Kind
@@ -30,7 +31,6 @@ from modelseal.outputs.specs import (
 )
 from modelseal.types import Array, Codes
 from modelseal.verdict import Verdict
-from modelseal.verification.querier import Depth
 from modelseal.verification.verify import verify
 
 GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden"

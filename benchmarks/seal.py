@@ -20,6 +20,7 @@ from modelseal.calibration.exports import export_onnx
 from modelseal.endpoints.endpoint import Endpoint
 from modelseal.endpoints.oip.rest_client import OipEndpoint
 from modelseal.endpoints.onnx import OnnxEndpoint
+from modelseal.enums import Depth
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loader import Model
 from modelseal.sealing.candidates import generate, list_variants, to_tensor
@@ -27,7 +28,6 @@ from modelseal.sealing.methods import make_samples
 from modelseal.sealing.recipe import Method, Recipe
 from modelseal.selection.activations import active_neurons
 from modelseal.verdict import Finding
-from modelseal.verification.querier import Depth
 from modelseal.verification.verify import verify
 from results_file import write
 

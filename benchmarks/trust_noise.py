@@ -17,8 +17,8 @@ from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import TopLabels
 from modelseal.types import Array, Codes
 from modelseal.verdict import Outcome, Verdict
-from modelseal.verification.enrollment import Demands, enroll
-from modelseal.verification.policy import ALPHA, Manners
+from modelseal.verification.enrollment import ALPHA, enroll
+from modelseal.verification.policy import QueryPolicy
 from modelseal.verification.verify import verify
 
 DEPLOYMENTS = 2000
@@ -27,7 +27,7 @@ SAMPLES, CLASSES = 8, 10
 # it, too few samples are steady for 30 repeats.
 NOISIEST = 0.25
 # Simulated endpoints never fail.
-AT_ONCE = Manners(retries=0)
+AT_ONCE = QueryPolicy(retries=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,9 +118,7 @@ def check(noise: Array, generator: np.random.Generator) -> Checked:
     """
     made = make_fingerprint(generator)
     trusted = Deployment(fingerprint=made, noise=noise, generator=generator)
-    enrolled = enroll(
-        made, trusted, demands=Demands(name="simulated"), generator=generator, manners=AT_ONCE
-    )
+    enrolled = enroll(made, trusted, generator=generator, policy=AT_ONCE)
     row = int(generator.integers(len(enrolled)))
     number, label = int(enrolled.samples[row, 0]), expected_label(enrolled, row)
     changed = Deployment(
@@ -130,8 +128,8 @@ def check(noise: Array, generator: np.random.Generator) -> Checked:
         changed={number: (label + 1) % CLASSES},
     )
     return Checked(
-        same=verify(enrolled, trusted, generator=generator, manners=AT_ONCE),
-        other=verify(enrolled, changed, generator=generator, manners=AT_ONCE),
+        same=verify(enrolled, trusted, generator=generator, policy=AT_ONCE),
+        other=verify(enrolled, changed, generator=generator, policy=AT_ONCE),
     )
 
 
@@ -178,7 +176,7 @@ def count(outcome: Outcome, verdicts: list[Verdict]) -> float:
 def share_differing(verdicts: list[Verdict]) -> float:
     """The share of all answers that differed from the enrolled ones."""
     tallies = [entry.tally for verdict in verdicts for entry in verdict.evidence if entry.tally]
-    return sum(tally.differing for tally in tallies) / sum(tally.asked for tally in tallies)
+    return sum(tally.differs for tally in tallies) / sum(tally.asked for tally in tallies)
 
 
 def middle(outcome: Outcome, verdicts: list[Verdict]) -> float:

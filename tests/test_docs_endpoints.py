@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import sealed
 
-from modelseal.cli.session import find_natural
 from modelseal.domain import Domain
 from modelseal.endpoints.endpoint_toml import PRESETS
 from modelseal.endpoints.factory import endpoint
+from modelseal.verification.naturals import find_naturals
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = ("how-to/ask-other-services.md", "reference/endpoint-toml.md")
@@ -51,7 +51,7 @@ def test_every_file_on_the_page_declares_an_endpoint(block, place):
     opened = declare(place, block)
     assert callable(opened.ask)
     made = sealed.fingerprint(domain=DOMAIN, classes=3)
-    natural = find_natural(str(place / "endpoint.toml"), made, check=None)
+    natural = find_naturals(str(place / "endpoint.toml"), made, file=None)
     assert (natural is not None) is ("[check]" in block)
 
 

@@ -3,8 +3,10 @@ from .domain import Domain as Domain
 from .endpoints.endpoint import Endpoint as Endpoint
 from .endpoints.factory import endpoint as endpoint
 from .endpoints.factory import register_endpoint as register_endpoint
+from .enums import Depth as Depth
 from .enums import Power as Power
 from .enums import Rule as Rule
+from .enums import VerdictForm as VerdictForm
 from .errors import BadFileError as BadFileError
 from .errors import EndpointError as EndpointError
 from .errors import EvaluationError as EvaluationError
@@ -21,3 +23,16 @@ from .models.loader import load_model as load_model
 from .reports.build import report as report
 from .research.caffe import convert_caffe as convert_caffe
 from .research.reproduction import reproduce as reproduce
+from .verdict import Evidence as Evidence
+from .verdict import Finding as Finding
+from .verdict import Outcome as Outcome
+from .verdict import Verdict as Verdict
+from .verification.commitment import commit as commit
+from .verification.enrollment import enroll as enroll
+from .verification.evidence import recheck as recheck
+from .verification.evidence import reveal as reveal
+from .verification.naturals import Naturals as Naturals
+from .verification.policy import QueryPolicy as QueryPolicy
+from .verification.policy import SequentialPolicy as SequentialPolicy
+from .verification.verdict_files import write_verdict as write_verdict
+from .verification.verify import verify as verify

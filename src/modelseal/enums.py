@@ -47,3 +47,23 @@ class ChannelOrder(Enum):
     """Red first, as the trojaned checkpoints were trained and the published code feeds them."""
     BGR = "bgr"
     """Blue first, as the network was first trained in Caffe."""
+
+
+class Depth(Enum):
+    """How far to ask."""
+
+    FIRST_PROOF = "until the first proof of tampering"
+    ALL = "every sample"
+
+
+class VerdictForm(Enum):
+    """In what forms a verdict is written."""
+
+    JSON = "json"
+    """The document itself."""
+    JUNIT = "junit"
+    """JUnit XML, for continuous integration."""
+    SARIF = "sarif"
+    """SARIF 2.1.0, for code scanning."""
+    HTML = "html"
+    """A page to read or print."""

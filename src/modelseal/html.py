@@ -2,8 +2,6 @@
 
 from importlib.resources import files
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-
 
 def render(template: str, **values: object) -> str:
     """A page that needs nothing beside it; all text in it stays text.
@@ -12,6 +10,9 @@ def render(template: str, **values: object) -> str:
         template: The template's name in this package.
         values: What it is filled with.
     """
+    # What needs `valid` alone shall not need Jinja.
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
     environment = Environment(
         autoescape=True,
         loader=FunctionLoader(read_template),

@@ -1,10 +1,17 @@
-"""What is said of a served model, and on what evidence."""
+"""What is said of a served model, on what evidence, and the document that says so."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
+from importlib.metadata import version
 from math import isfinite
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from modelseal.errors import InvalidArgumentError
+from modelseal.fingerprint.record import Limit
+
+SCHEMA = "modelseal.verdict/1"
 
 
 class Outcome(Enum):
@@ -25,29 +32,20 @@ class Finding(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tally:
-    """What asking one sample again and again came to.
+    """How many answers to one sample led to which finding; at least one in all."""
 
-    Args:
-        agreeing: How many answers were the expected one.
-        differing: How many were another one.
-        unclear: How many could not be judged.
-
-    Raises:
-        InvalidArgumentError: A number is negative, or there was no question.
-    """
-
-    agreeing: int
-    differing: int
+    agrees: int
+    differs: int
     unclear: int
 
     def __post_init__(self) -> None:
-        if min(self.agreeing, self.differing, self.unclear) < 0 or not self.asked:
-            raise InvalidArgumentError(f"at least one question was wanted, but {self} came")
+        if min(self.agrees, self.differs, self.unclear) < 0 or not self.asked:
+            raise InvalidArgumentError(f"expected at least one answer, got {self}")
 
     @property
     def asked(self) -> int:
-        """How many questions there were."""
-        return self.agreeing + self.differing + self.unclear
+        """How many queries there were."""
+        return self.agrees + self.differs + self.unclear
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,10 +56,10 @@ class Statistics:
         e_value: How much the answers speak for tampering at the most: were nothing changed, it
             would ever reach 1/x with a probability of x at the most. From 0 and finite.
         bar: What it must reach for an alarm, above 1.
-        queries: How many questions were asked.
-        false_alarm_bound: The probability of a false alarm at the most, with that of an enrolment
+        queries: How many queries there were.
+        false_alarm_bound: The highest probability of a false alarm, with that of an enrolment
             that misleads and, of a schedule, that of all its looks.
-        missed_bound: The probability at the most that a sample whose most frequent answer is
+        missed_bound: The highest probability that a sample whose most frequent answer is
             another one passes.
         look: The number of this look of a schedule, from 1; None for a check that stands alone.
 
@@ -81,7 +79,7 @@ class Statistics:
         numbers = isfinite(self.e_value) and self.e_value >= 0 and isfinite(self.bar)
         counts = self.queries >= 0 and (self.look is None or self.look >= 1)
         if not (numbers and counts and self.bar > 1 and all(0 < risk < 1 for risk in risks)):
-            raise InvalidArgumentError(f"statistics within their ranges were wanted, not {self}")
+            raise InvalidArgumentError(f"expected statistics within their ranges, got {self}")
 
     @property
     def p_value(self) -> float:
@@ -116,14 +114,39 @@ class Evidence:
     expected: str
     shown: str = ""
     reason: str = ""
-    tally: Tally | None = None
+    tally: Annotated[Tally | None, Field(exclude_if=lambda tally: tally is None)] = None
 
     def __post_init__(self) -> None:
         if (self.finding is Finding.UNCLEAR) != bool(self.reason):
             raise InvalidArgumentError(
-                "a reason is wanted for unclear and for nothing else, "
-                f"but {self.finding.value} came with {self.reason!r}"
+                f"expected a reason for unclear alone, got {self.reason!r} for {self.finding.value}"
             )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Provenance:
+    """Which check a verdict is of.
+
+    Args:
+        fingerprint: The fingerprint's file as it was given; empty if it came from none.
+        endpoint: What was asked, without secrets.
+        weights_digest: The digest of the sealed weights.
+        signed_by: What the signer of the fingerprint is called, if one was required.
+        time: When the verdict was reached, in UTC to the second.
+        false_alarm_bound: The rule-of-three bound of the fingerprint.
+        power: What the samples noticed at sealing, all of them together.
+        harmless_answers: How many answers of harmless variants were compared at sealing, if that
+            is known.
+    """
+
+    fingerprint: str = ""
+    endpoint: str = ""
+    weights_digest: str = ""
+    signed_by: str | None = None
+    time: str = ""
+    false_alarm_bound: float = 1.0
+    power: tuple[Limit, ...] = ()
+    harmless_answers: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,6 +160,7 @@ class Verdict:
         reason: One sentence for a person.
         chosen: The numbers of the samples that this check was about, if not about all.
         statistics: What a sequential test found, if samples were asked again and again.
+        provenance: Which check it is of.
 
     Raises:
         InvalidArgumentError: The evidence does not support the outcome, or speaks of a sample
@@ -150,51 +174,56 @@ class Verdict:
     reason: str
     chosen: tuple[int, ...] | None = None
     statistics: Statistics | None = None
+    provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
         asked = [entry.sample for entry in self.evidence]
-        if len(set(asked)) < len(asked) or not set(asked) <= set(range(self.samples)):
+        allowed = set(range(self.samples))
+        if self.chosen is not None:
+            allowed &= set(self.chosen)
+        if len(set(asked)) < len(asked) or not set(asked) <= allowed:
             raise InvalidArgumentError(
-                f"each of {self.samples} samples was wanted once at most, but {asked} came"
-            )
-        if self.chosen is not None and not set(asked) <= set(self.chosen) <= set(
-            range(self.samples)
-        ):
-            raise InvalidArgumentError(
-                f"samples among the chosen {list(self.chosen)} of {self.samples} were wanted, "
-                f"but {asked} came"
+                f"expected samples among {sorted(allowed)}, each once at most, got {asked}"
             )
         supported = judge(self.evidence, samples=self.samples, chosen=self.chosen)
         if self.outcome is not supported:
             raise InvalidArgumentError(
-                f"the evidence supports {supported.value}, not {self.outcome.value}"
+                f"expected {supported.value}, as the evidence says, got {self.outcome.value}"
             )
         if self.statistics:
-            check_statistics(self.statistics, self.evidence, self.outcome)
+            _check_statistics(self.statistics, self.evidence, self.outcome)
 
     def count(self, finding: Finding) -> int:
         """How many asked samples led to this finding."""
         return sum(entry.finding is finding for entry in self.evidence)
 
+    @property
+    def rules_out(self) -> tuple[Limit, ...]:
+        """What an intact model's samples were seen to notice, if all of them were asked."""
+        whole = self.outcome is Outcome.INTACT and len(self.evidence) == self.samples
+        return self.provenance.power if whole else ()
 
-def check_statistics(
+    def to_json(self) -> dict[str, object]:
+        """The document `modelseal.verdict/1`, as `docs/reference/json-documents.md` describes it.
+
+        Returns:
+            Texts, finite numbers, lists and objects, ready for `json.dumps`.
+        """
+        return VerdictDocument.of(self).model_dump(mode="json", by_alias=True)
+
+
+def _check_statistics(
     statistics: Statistics, evidence: tuple[Evidence, ...], outcome: Outcome
 ) -> None:
-    """Makes sure that a test and what is said of its samples belong together.
-
-    Raises:
-        InvalidArgumentError: There is an alarm without tampering or the other way round, or the
-            questions do not add up.
-    """
     if statistics.alarm != (outcome is Outcome.TAMPERED):
         raise InvalidArgumentError(
-            f"an e-value of {statistics.e_value:g} at a bar of {statistics.bar:g} does not "
-            f"support {outcome.value}"
+            f"expected {outcome.value}, as the evidence says, got an e-value of "
+            f"{statistics.e_value:g} at a bar of {statistics.bar:g}"
         )
     counted = sum(entry.tally.asked if entry.tally else 0 for entry in evidence)
     if counted != statistics.queries:
         raise InvalidArgumentError(
-            f"tallies of {statistics.queries} questions were wanted, but they count {counted}"
+            f"expected tallies of {statistics.queries} queries, got {counted}"
         )
 
 
@@ -208,11 +237,6 @@ def judge(
     check to agree: all that the fingerprint holds, or those that were chosen before any was asked.
     Anything else is undecided.
 
-    Args:
-        evidence: One entry for each sample that was asked.
-        samples: How many samples the fingerprint holds, at least 1.
-        chosen: The numbers of the samples that the check is about, if not about all.
-
     Examples:
         >>> judge((), samples=8)
         <Outcome.UNDECIDED: 'undecided'>
@@ -225,3 +249,83 @@ def judge(
     if agreeing == wanted and wanted and not unclear:
         return Outcome.INTACT
     return Outcome.UNDECIDED
+
+
+class Noticed(BaseModel):
+    """The smallest change of one family that was noticed at sealing, as documents say it."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    family: str
+    unit: str | None
+    level: float | None
+    noticed: int
+    draws: int
+    fixed: bool
+    at_least: float
+
+
+class Judged(BaseModel):
+    """What every document of a verdict says; keys that it does not know are passed over."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    modelseal: str
+    time: str
+    endpoint: str
+    weights_digest: str
+    outcome: Outcome
+    reason: str
+    samples: int
+    asked: int
+    agrees: int
+    differs: int
+    unclear: int
+    evidence: tuple[Evidence, ...]
+
+
+class VerdictDocument(Judged):
+    """The document of a verdict, as `docs/reference/json-documents.md` describes it."""
+
+    schema_: Annotated[Literal["modelseal.verdict/1"], Field(alias="schema")]
+    fingerprint: str
+    signed_by: str | None
+    chosen: int
+    false_alarm_bound: float
+    rules_out: tuple[Noticed, ...]
+    statistics: Annotated[
+        dict[str, float | int | None] | None, Field(exclude_if=lambda found: found is None)
+    ] = None
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> "VerdictDocument":
+        """The document of this verdict."""
+        found, provenance = verdict.statistics, verdict.provenance
+        return cls.model_validate(
+            {
+                **judged(verdict),
+                "schema": SCHEMA,
+                "fingerprint": provenance.fingerprint,
+                "signed_by": provenance.signed_by,
+                "chosen": verdict.samples if verdict.chosen is None else len(verdict.chosen),
+                "false_alarm_bound": provenance.false_alarm_bound,
+                "rules_out": tuple(map(Noticed.model_validate, verdict.rules_out)),
+                "statistics": found and {**asdict(found), "p_value": found.p_value},
+            }
+        )
+
+
+def judged(verdict: Verdict) -> dict[str, object]:
+    """The values that every document of a verdict has."""
+    return {
+        "modelseal": version("modelseal"),
+        "time": verdict.provenance.time,
+        "endpoint": verdict.provenance.endpoint,
+        "weights_digest": verdict.provenance.weights_digest,
+        "outcome": verdict.outcome,
+        "reason": verdict.reason,
+        "samples": verdict.samples,
+        "asked": len(verdict.evidence),
+        **{finding.value: verdict.count(finding) for finding in Finding},
+        "evidence": verdict.evidence,
+    }

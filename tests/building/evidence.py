@@ -8,7 +8,7 @@ import sealed
 from modelseal.fingerprint.codec import file_digest
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.verification.commitment import Salts
-from modelseal.verification.evidence import Bundle, read_records, reveal
+from modelseal.verification.evidence import Bundle, make_bundle, read_records
 
 TIME = "2026-11-23T10:00:00Z"
 NAMES = ("ant", "bee", "cat", "dog", "elk")
@@ -34,7 +34,7 @@ def lines_of(made: Fingerprint, *, numbers: Any = None, **changes: Any) -> list[
 def bundle_of(made: Fingerprint, lines: list[dict[str, Any]]) -> Bundle:
     """An evidence bundle of recorded lines."""
     text = "\n".join(json.dumps(line) for line in lines).encode()
-    return reveal(
+    return make_bundle(
         made,
         read_records(text, made, name="record"),
         salts=salts_of(made),

@@ -1,13 +1,10 @@
 """Verdicts as documents, for what is made of them."""
 
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import sealed
 
-from modelseal.cli.documents import verdict_document
-from modelseal.verdict import Evidence, Finding, Verdict, judge
-from modelseal.verification.documents import Record
+from modelseal.verdict import Evidence, Finding, Provenance, Verdict, VerdictDocument, judge
 
 SHOWN = {
     Finding.AGREES: {"shown": "cat"},
@@ -16,25 +13,33 @@ SHOWN = {
 }
 
 
-def build_record(*findings: Finding, samples: int = 3, **changes: Any) -> Record:
-    """The document of a verdict on the first samples, each with its finding, asked backwards."""
+def build_verdict(*findings: Finding, samples: int = 3) -> Verdict:
+    """A verdict on the first samples, each with its finding, asked backwards."""
     evidence = tuple(
         Evidence(sample=number, finding=finding, expected="cat", **SHOWN[finding])
         for number, finding in reversed(list(enumerate(findings)))
     )
-    verdict = Verdict(
+    made = sealed.fingerprint(count=samples)
+    return Verdict(
         outcome=judge(evidence, samples=samples),
         samples=samples,
         evidence=evidence,
         reason="so it is",
+        provenance=Provenance(
+            fingerprint="seals/out.seal",
+            endpoint="http://host/v2/models/m",
+            weights_digest=made.origin.weights_digest,
+            time="2026-11-23T02:00:21Z",
+            false_alarm_bound=made.false_alarm_bound,
+            power=sealed.LIMITS,
+        ),
     )
-    document = verdict_document(
-        verdict,
-        sealed.fingerprint(count=samples, power=sealed.LIMITS),
-        file=Path("seals/out.seal"),
-        endpoint="http://host/v2/models/m",
-    )
-    return cast(Record, {**document, **changes})
+
+
+def build_document(*findings: Finding, samples: int = 3, **changes: Any) -> VerdictDocument:
+    """The document of such a verdict, but for what is changed."""
+    document = VerdictDocument.of(build_verdict(*findings, samples=samples))
+    return document.model_copy(update=changes)
 
 
 INTACT = (Finding.AGREES, Finding.AGREES, Finding.AGREES)

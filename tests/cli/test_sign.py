@@ -6,7 +6,7 @@ import time
 import private_sigstore
 import pytest
 
-from modelseal.cli import verify as verifying
+from modelseal.verification import session
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def nothing_asked(monkeypatch):
     def fail(*_, **__):
         raise AssertionError("something was asked")
 
-    monkeypatch.setattr(verifying, "ask", fail)
+    monkeypatch.setattr(session.Session, "__init__", fail)
 
 
 def test_a_signed_fingerprint_is_verified(place, run):

@@ -5,11 +5,10 @@ import sealed
 
 from modelseal.cli.console import Paper
 from modelseal.cli.render import (
+    show_verdict,
     tell_accepted,
     tell_domain,
-    tell_findings,
     tell_made,
-    tell_verdict,
 )
 from modelseal.domain import Domain
 from modelseal.verdict import Evidence, Finding, Outcome, Verdict
@@ -33,8 +32,8 @@ def terminal(monkeypatch):
 
 
 def test_a_verdict_is_two_lines_with_nothing_of_the_server_s_in_control(capsys):
-    tell_verdict(Paper(), VERDICT)
-    assert capsys.readouterr().out.splitlines() == [
+    show_verdict(Paper(), VERDICT, every=False)
+    assert capsys.readouterr().out.splitlines()[:2] == [
         rf"TAMPERED: \x1b[2J{100 * 'x'} [b]",
         "3 of 8 samples asked: 1 agree, 1 differ, 1 are unclear",
     ]
@@ -56,13 +55,14 @@ def test_an_outcome_has_its_colour_on_a_terminal(capsys, terminal, outcome, colo
         shown=evidence[0].shown,
         reason=evidence[0].reason,
     )
-    tell_verdict(Paper(), Verdict(outcome=outcome, samples=1, evidence=(entry,), reason="why"))
+    verdict = Verdict(outcome=outcome, samples=1, evidence=(entry,), reason="why")
+    show_verdict(Paper(), verdict, every=False)
     first = capsys.readouterr().out.splitlines()[0]
     assert first == f"\x1b[{colour}m{outcome.value.upper()}\x1b[0m: why"
 
 
 def test_findings_are_a_row_each_in_the_order_of_asking(capsys):
-    tell_findings(Paper(), EVIDENCE)
+    show_verdict(Paper(), VERDICT, every=True)
     rows = [
         [cell.strip() for cell in line.strip("│").split("│")]
         for line in capsys.readouterr().out.splitlines()

@@ -1,18 +1,27 @@
 import json
 import os
 import sys
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import sealed
 import torch
+from faulty import serving
+from PIL import Image
 from safetensors.torch import save_file
 
 from modelseal.domain import Domain
+from modelseal.endpoints import recorded
+from modelseal.endpoints.recorded import RecordedEndpoint, record
+from modelseal.errors import EndpointError
 from modelseal.fingerprint.codec import write
 from modelseal.outputs.specs import Probabilities
 
 NAMES = ("ant", "bee", "cat", "dog", "elk")
+FORMS = ("--json", "--junit", "--sarif", "--html")
+EVERY = [part for form in FORMS for part in (form, f"verdict.{form[2:]}")]
+CODES = {"intact": 0, "tampered": 1, "undecided": 3}
 
 WATCHED = """
 import sys
@@ -52,9 +61,21 @@ def test_a_model_that_answers_as_expected_is_intact_with_exit_code_0(seal_file, 
     result = run("verify", "out.seal", "answers.jsonl")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
-        "INTACT: 3 of 3 samples answered as expected (none of 3000 answers of harmless variants "
-        "differed at sealing)",
-        "3 of 3 samples asked: 3 agree, 0 differ, 0 are unclear",
+        "INTACT: 3 of 3 samples answered as expected",
+        "none of 3000 answers of harmless variants differed at sealing",
+    ]
+
+
+def test_an_intact_verdict_is_two_lines_and_a_table_of_what_it_rules_out(seal_file, run):
+    seal_file(power=sealed.LIMITS)
+    lines = run("verify", "out.seal", "answers.jsonl").stdout.splitlines()
+    assert max(map(len, lines)) < 100
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
+    assert rows == [
+        ["Gaussian noise", "2^-14 of each layer's spread", "20 of 20", "86.0 % or more"],
+        ["a flipped sign bit", "", "17 of 20", "65.6 % or more"],
+        ["pruning", "2^-1 of all weights", "0 of 1", "the only one"],
+        ["rounded to bfloat16", "", "1 of 1", "the only one"],
     ]
 
 
@@ -73,7 +94,6 @@ def test_a_missing_answer_is_undecided_with_exit_code_3(seal_file, folder, run):
     result = run("verify", "out.seal", "answers.jsonl")
     assert (result.exit_code, result.stderr) == (3, "")
     assert result.stdout.startswith("UNDECIDED: 2 of 3 samples gave no clear answer")
-    assert "none is recorded" in result.stdout
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -86,27 +106,61 @@ def test_a_proof_among_recorded_answers_is_found_whatever_is_missing(seal_file, 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "problem"),
+    ("arguments", "told"),
     [
-        (["missing.seal", "answers.jsonl"], "missing.seal: cannot be read: No such file"),
-        (["answers.jsonl", "answers.jsonl"], "answers.jsonl: a fingerprint was wanted"),
-        (["out.seal", "missing.jsonl"], "missing.jsonl: cannot be read: No such file"),
-        (["out.seal", "somewhere"], "expected http(s)://host/v2/models/NAME"),
-        (["out.seal", "http://host/m"], "an Open Inference Protocol URL is"),
-        (["out.seal", "answers.jsonl", "--json", "no/x"], "no/x: a file to write was wanted"),
-        (["out.seal", "answers.jsonl", "--json", "out.seal"], "this one is read as well"),
-        (["out.seal", "answers.jsonl", "--json", "answers.jsonl"], "this one is read as well"),
+        (["missing.seal", "answers.jsonl"], "missing.seal: "),
+        (["answers.jsonl", "answers.jsonl"], "answers.jsonl: "),
+        (["out.seal", "missing.jsonl"], "missing.jsonl: "),
+        (["out.seal", "somewhere"], "somewhere"),
+        (["out.seal", "http://host/m"], ""),
+        (["out.seal", "answers.jsonl", "--json", "no/x"], "no/x: "),
+        (["out.seal", "answers.jsonl", "--json", "out.seal"], "out.seal: "),
+        (["out.seal", "answers.jsonl", "--json", "answers.jsonl"], "answers.jsonl: "),
+        (["out.seal", "answers.jsonl", "--timeout", 0], "timeout: "),
+        (["out.seal", "answers.jsonl", "--timeout", "nan"], "timeout: "),
+        (["out.seal", "answers.jsonl", "--time-limit", 0], "time_limit: "),
+        (["out.seal", "answers.jsonl", "--pace", -1], "pace: "),
+        (["out.seal", "answers.jsonl", "--record", "a", "--resume", "b"], ""),
+        (["out.seal", "answers.jsonl", "--record", "old"], "old: "),
+        (["out.seal", "answers.jsonl", "--record", "none/r"], "none/r: "),
+        (["out.seal", "answers.jsonl", "--record", "out.seal"], "out.seal: "),
+        (["out.seal", "answers.jsonl", "--resume", "out.seal"], "out.seal: "),
+        (["out.seal", "answers.jsonl", "--resume", "none"], "none: "),
+        (["out.seal", "answers.jsonl", "--resume", "old"], "old: "),
+        (["out.seal", "answers.jsonl", "--per-check", "4"], "per_check: "),
+        (["out.seal", "answers.jsonl", "--alpha", "0.1"], "alpha: "),
+        (["out.seal", "answers.jsonl", "--queries", "3"], "queries: "),
+        (["out.seal", "answers.jsonl", "--look", "3"], "look: "),
+        (["out.seal", "answers.jsonl", "--neighbours"], "neighbours: "),
+        (["out.seal", "answers.jsonl", "--cover", "2"], "--cover"),
+        (["out.seal", "answers.jsonl", "--naturals", "old"], "--cover"),
+        (["out.seal", "answers.jsonl", "--cover", "2", "--naturals", "no"], "no: "),
+        (["out.seal", "answers.jsonl", "--cover", "2", "--naturals", "old"], "old: "),
+        *((["out.seal", "answers.jsonl", form, "no/x"], "no/x: ") for form in FORMS),
+        *((["out.seal", "answers.jsonl", form, "answers.jsonl"], "answers") for form in FORMS),
+        *((["out.seal", "answers.jsonl", "--record", "r", form, "r"], "r ") for form in FORMS),
+        *(
+            (["out.seal", "answers.jsonl", "--resume", "old", form, "old"], "old ")
+            for form in FORMS
+        ),
+        *((["out.seal", "answers.jsonl", form, "-"], form) for form in FORMS[1:]),
+        (["out.seal", "answers.jsonl", "--junit", "one", "--html", "./one"], "one"),
+        (["out.seal", "answers.jsonl", "--junit", "old", "--html", "link"], "link"),
     ],
+    ids=str,
 )
-def test_wrong_use_or_a_bad_file_is_one_sentence_with_exit_code_2(
-    seal_file, folder, run, arguments, problem
+def test_wrong_use_or_a_bad_file_is_one_sentence_and_nothing_is_asked_or_written(
+    seal_file, folder, run, arguments, told, monkeypatch
 ):
     seal_file()
+    (folder / "old").write_text("old")
+    (folder / "link").symlink_to("old")
+    monkeypatch.setattr(RecordedEndpoint, "ask", None)
     before = {file: file.read_bytes() for file in folder.iterdir()}
     result = run("verify", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("modelseal: ")
-    assert problem in result.stderr
+    assert told in result.stderr
     assert result.stderr.count("\n") == 1
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
 
@@ -120,6 +174,13 @@ def test_wrong_use_or_a_bad_file_is_one_sentence_with_exit_code_2(
         ["out.seal", "answers.jsonl", "--seed", "x"],
         ["out.seal", "answers.jsonl", "--shows", "labels"],
         ["out.seal", "answers.jsonl", "--unknown"],
+        ["out.seal", "answers.jsonl", "--retries", "-1"],
+        ["out.seal", "answers.jsonl", "--retries", "101"],
+        ["out.seal", "answers.jsonl", "--concurrency", "0"],
+        ["out.seal", "answers.jsonl", "--timeout", "x"],
+        ["out.seal", "answers.jsonl", "--cover", "-1"],
+        ["out.seal", "answers.jsonl", "--per-check", "0"],
+        ["out.seal", "answers.jsonl", "--max-uses", "0"],
     ],
 )
 def test_a_wrong_command_line_is_exit_code_2(seal_file, run, arguments):
@@ -158,51 +219,136 @@ def test_nobody_can_foresee_the_order_of_asking_without_a_seed(seal_file, run):
     assert order(run) != order(run)
 
 
-def test_json_in_a_file_stands_beside_the_text(seal_file, folder, run):
-    seal_file(wrong=[2])
-    result = run("verify", "out.seal", "answers.jsonl", "--json", "verdict.json")
-    assert (result.exit_code, result.stdout.split(":")[0]) == (1, "TAMPERED")
+@pytest.mark.parametrize(("wrong", "outcome"), [([], "intact"), ([1], "tampered")])
+def test_every_form_says_the_same_beside_the_text(seal_file, folder, run, wrong, outcome):
+    seal_file(wrong=wrong)
+    result = run("verify", "out.seal", "answers.jsonl", *EVERY)
+    assert result.exit_code == CODES[outcome]
+    assert result.stdout.startswith(outcome.upper())
+    assert check_forms(folder, outcome)["endpoint"] == "answers.jsonl"
+
+
+def check_forms(folder, outcome):
     document = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
     assert document["schema"] == "modelseal.verdict/1"
-    assert document["outcome"] == "tampered"
-    assert document["endpoint"] == "answers.jsonl"
-    assert {file.name for file in folder.iterdir()} == {
-        "out.seal",
-        "answers.jsonl",
-        "verdict.json",
-    }
+    assert document["outcome"] == outcome
+    suites = ElementTree.parse(folder / "verdict.junit").getroot()  # noqa: S314 (our own)
+    properties = {each.get("name"): each.get("value") for each in suites.iter("property")}
+    assert properties["outcome"] == outcome
+    assert properties["time"] == document["time"]
+    (call,) = json.loads((folder / "verdict.sarif").read_text())["runs"][0]["invocations"]
+    assert (call["exitCode"], call["endTimeUtc"]) == (CODES[outcome], document["time"])
+    assert f"<h1>{outcome.upper()}</h1>" in (folder / "verdict.html").read_text(encoding="utf-8")
+    return document
 
 
-def test_a_server_that_cannot_be_reached_is_undecided_and_its_password_is_not_told(
+def test_a_server_that_cannot_be_reached_is_undecided_in_every_form_without_its_password(
     seal_file, folder, run
 ):
     seal_file(count=8)
-    address = "http://me:secret@127.0.0.1:9/v2/models/m"
-    result = run("verify", "out.seal", address, "--json", "verdict.json", "--retries", 0)
+    address = "http://me:hunter2@127.0.0.1:9/v2/models/m"
+    result = run("verify", "out.seal", address, *EVERY, "--retries", 0)
     assert result.exit_code == 3
     assert result.stdout.startswith("UNDECIDED: 3 of 8 samples gave no clear answer")
-    written = (folder / "verdict.json").read_text(encoding="utf-8")
-    assert json.loads(written)["endpoint"] == "http://127.0.0.1:9/v2/models/m"
-    assert "secret" not in result.output + written
+    assert check_forms(folder, "undecided")["endpoint"] == "http://127.0.0.1:9/v2/models/m"
+    assert "hunter2" not in result.output
+    for form in FORMS:
+        assert "hunter2" not in (folder / f"verdict.{form[2:]}").read_text(encoding="utf-8")
 
 
-def test_an_endpoint_that_fails_when_it_is_opened_is_undecided(seal_file, run, monkeypatch):
+def test_an_endpoint_that_fails_when_it_is_opened_is_undecided_in_every_form(
+    seal_file, folder, run, monkeypatch
+):
     # Everything that an endpoint of today can find wrong when it is opened is a bad file. One
     # that looks at its server first fails here.
-    from modelseal.endpoints import recorded
-    from modelseal.errors import EndpointError
-
     def fail(*_):
         raise EndpointError("nobody is there")
 
     monkeypatch.setattr(recorded, "RecordedEndpoint", fail)
     seal_file()
-    result = run("verify", "out.seal", "answers.jsonl")
+    result = run("verify", "out.seal", "answers.jsonl", *EVERY)
     assert result.exit_code == 3
-    assert result.stdout.splitlines() == [
-        "UNDECIDED: the endpoint cannot be asked: nobody is there",
-        "0 of 3 samples asked: 0 agree, 0 differ, 0 are unclear",
-    ]
+    assert "nobody is there" in result.stdout.splitlines()[0]
+    check_forms(folder, "undecided")
+
+
+def test_json_on_standard_output_goes_with_files_of_the_other_forms(seal_file, folder, run):
+    seal_file()
+    result = run("verify", "out.seal", "answers.jsonl", "--json", "-", "--junit", "j.xml")
+    assert json.loads(result.stdout)["outcome"] == "intact"
+    assert (folder / "j.xml").is_file()
+
+
+def test_without_jinja_a_page_is_refused_before_anything_is_asked(seal_file, run, monkeypatch):
+    seal_file()
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert run("verify", "out.seal", "answers.jsonl", "--junit", "j", "--sarif", "s").exit_code == 0
+    monkeypatch.setattr(RecordedEndpoint, "ask", None)
+    result = run("verify", "out.seal", "answers.jsonl", "--html", "h")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "modelseal[report]" in result.stderr
+
+
+def test_a_record_names_what_was_asked_without_secrets_and_is_recorded_answers(folder, run):
+    made = sealed.fingerprint(count=4)
+    write(made, folder / "out.seal")
+    with serving(made) as server:
+        url = server.url.replace("//", "//me:secret@")
+        assert run("verify", "out.seal", url, "--record", "r.jsonl").exit_code == 0
+        heading = json.loads((folder / "r.jsonl").read_text().splitlines()[0])
+        assert (heading["endpoint"], heading["samples"]) == (server.url, 4)
+        assert "secret" not in (folder / "r.jsonl").read_text()
+        assert (folder / "r.jsonl").stat().st_mode & 0o777 == 0o600
+        assert run("verify", "out.seal", "r.jsonl").exit_code == 0
+        (folder / "r.jsonl").write_bytes((folder / "r.jsonl").read_bytes()[:-9])
+        result = run("verify", "out.seal", server.url, "--resume", "r.jsonl")
+        assert (result.exit_code, server.posts) == (0, 5)
+        assert result.stderr.count("modelseal: r.jsonl: ") == 2
+        write(sealed.fingerprint(count=4, factor=9.0), folder / "out.seal")
+        for arguments in ([server.url, "--resume", "r.jsonl"], ["r.jsonl"]):
+            result = run("verify", "out.seal", *arguments)
+            assert (result.exit_code, result.stdout) == (2, "")
+            assert "r.jsonl: fingerprint: " in result.stderr
+
+
+def test_no_record_is_begun_for_an_endpoint_that_cannot_be_used(seal_file, folder, run):
+    seal_file()
+    result = run("verify", "out.seal", "missing.onnx", "--record", "r.jsonl")
+    assert result.exit_code == 2
+    assert not (folder / "r.jsonl").exists()
+
+
+@pytest.mark.parametrize("naturals", ["naturals", "naturals.npz"])
+def test_natural_images_are_asked_among_the_samples_and_not_judged(
+    folder, run, monkeypatch, naturals
+):
+    made = sealed.fingerprint(domain=Domain(shape=(1, 8, 8)))
+    write(made, folder / "out.seal")
+    record(made.expected, folder / "answers.jsonl")
+    (folder / "naturals").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 8), dtype=np.uint8)
+    for number, each in enumerate(pixels):
+        Image.fromarray(each).save(folder / "naturals" / f"{number}.png")
+    np.savez(folder / "naturals.npz", images=pixels)
+    asked, look_up = [], RecordedEndpoint.ask
+
+    def ask(self, codes):
+        """Recorded answers know nothing of decoys, as a server would."""
+        asked.append(codes.tobytes())
+        known = any((codes[0] == sample).all() for sample in made.samples)
+        return look_up(self, codes if known else made.samples[[0]])
+
+    monkeypatch.setattr(RecordedEndpoint, "ask", ask)
+    arguments = ("verify", "out.seal", "answers.jsonl", "--naturals", naturals, "--cover")
+    result = run(*arguments, 5, "--json", "-")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout)["asked"] == 3
+    assert len(asked) == len(set(asked)) == 8
+    for more in ([7], [2, "--json", "naturals/0.png" if naturals == "naturals" else naturals]):
+        result = run(*arguments, *more)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert naturals in result.stderr
+    assert len(asked) == 8
 
 
 def test_the_numbers_of_an_endpoint_are_what_the_user_says(folder, run, monkeypatch):
@@ -277,5 +423,5 @@ def test_a_document_never_replaces_a_file_that_the_endpoint_s_model_names(model,
     before = (folder / "weights0.safetensors").read_bytes()
     result = run("verify", "out.seal", "model.toml", "--json", "weights0.safetensors")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "this one is read as well" in result.stderr
+    assert "weights0.safetensors: " in result.stderr
     assert (folder / "weights0.safetensors").read_bytes() == before

@@ -15,11 +15,11 @@ from modelseal.domain import Domain
 from modelseal.endpoints.encoding import Form, Sending
 from modelseal.endpoints.responses import AnswerMapping, Labelling, Rows
 from modelseal.endpoints.subprocess import CommandEndpoint, running
+from modelseal.enums import Depth
 from modelseal.errors import InvalidArgumentError
 from modelseal.outputs.specs import RawScores
 from modelseal.verdict import Outcome
-from modelseal.verification.policy import Manners
-from modelseal.verification.querier import Depth
+from modelseal.verification.policy import QueryPolicy
 from modelseal.verification.verify import verify
 
 
@@ -55,7 +55,7 @@ def test_a_program_is_verified_with_many_questions_at_once(right, command):
         command(ANSWER),
         generator=np.random.default_rng(0),
         depth=Depth.ALL,
-        manners=Manners(concurrency=4),
+        policy=QueryPolicy(concurrency=4),
     )
     assert verdict.outcome is (Outcome.INTACT if right else Outcome.TAMPERED)
 

@@ -11,10 +11,10 @@ from forms import SERVERS, serving
 from modelseal.domain import Domain
 from modelseal.endpoints import factory
 from modelseal.endpoints.endpoint_toml import PRESETS
+from modelseal.enums import Depth
 from modelseal.errors import EndpointError
 from modelseal.outputs.specs import RawScores
 from modelseal.verdict import Outcome
-from modelseal.verification.querier import Depth
 from modelseal.verification.verify import verify
 
 DOMAIN = Domain(shape=(3, 8, 8))

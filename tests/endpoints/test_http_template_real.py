@@ -12,11 +12,11 @@ from serving import serve
 
 from modelseal.domain import Domain
 from modelseal.endpoints import factory
+from modelseal.enums import Depth
 from modelseal.errors import EndpointError
 from modelseal.models.loader import load_model
 from modelseal.outputs.specs import RawScores
 from modelseal.verdict import Outcome
-from modelseal.verification.querier import Depth
 from modelseal.verification.verify import verify
 
 pytestmark = pytest.mark.real

@@ -5,10 +5,10 @@ from canned_grpc import canned_server, official, replying
 
 from modelseal.domain import Domain
 from modelseal.endpoints.oip.grpc_client import OipGrpcEndpoint
+from modelseal.enums import Depth
 from modelseal.outputs.specs import RawScores
 from modelseal.verdict import Outcome
-from modelseal.verification.policy import Manners
-from modelseal.verification.querier import Depth
+from modelseal.verification.policy import QueryPolicy
 from modelseal.verification.verify import verify
 
 DOMAIN = Domain(shape=(4,))
@@ -35,6 +35,6 @@ def test_a_server_is_verified_with_many_questions_at_once(right):
             endpoint,
             generator=np.random.default_rng(0),
             depth=Depth.ALL,
-            manners=Manners(concurrency=4),
+            policy=QueryPolicy(concurrency=4),
         )
     assert verdict.outcome is (Outcome.INTACT if right else Outcome.TAMPERED)

@@ -16,11 +16,11 @@ from forms import SERVERS, serving
 from modelseal.domain import Domain
 from modelseal.endpoints import factory
 from modelseal.endpoints.sagemaker import SageMakerEndpoint
+from modelseal.enums import Depth
 from modelseal.errors import EndpointError, InvalidArgumentError, MissingExtraError, PassingError
 from modelseal.outputs.specs import RawScores
 from modelseal.verdict import Outcome
-from modelseal.verification.policy import Manners
-from modelseal.verification.querier import Depth
+from modelseal.verification.policy import QueryPolicy
 from modelseal.verification.verify import verify
 
 DOMAIN = Domain(shape=(3, 8, 8))
@@ -268,6 +268,6 @@ def test_an_endpoint_is_verified_with_many_questions_at_once(right, endpoint, re
         endpoint(forwarding(reply, tiny)),
         generator=np.random.default_rng(0),
         depth=Depth.ALL,
-        manners=Manners(concurrency=4),
+        policy=QueryPolicy(concurrency=4),
     )
     assert verdict.outcome is (Outcome.INTACT if right else Outcome.TAMPERED)

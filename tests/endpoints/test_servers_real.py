@@ -15,12 +15,12 @@ from modelseal.endpoints.oip.grpc_client import Channel, OipGrpcEndpoint
 from modelseal.endpoints.oip.grpc_codec import encode_request, messages
 from modelseal.endpoints.oip.rest_client import OipEndpoint
 from modelseal.endpoints.oip.rest_codec import Contract, Target
+from modelseal.enums import Depth
 from modelseal.errors import EndpointError
 from modelseal.models.loader import load_model
 from modelseal.sealing.pipeline import seal
 from modelseal.sealing.recipe import Recipe
 from modelseal.verdict import Outcome
-from modelseal.verification.querier import Depth
 from modelseal.verification.verify import verify
 
 pytestmark = pytest.mark.real

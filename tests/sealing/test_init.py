@@ -14,6 +14,7 @@ from modelseal.calibration.variants import (
     Threads,
 )
 from modelseal.endpoints.endpoint import CallableEndpoint
+from modelseal.enums import Depth
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.fingerprint.codec import encode
 from modelseal.outputs.specs import parse_spec
@@ -23,7 +24,6 @@ from modelseal.sealing.pipeline import seal, select
 from modelseal.sealing.recipe import Method, Recipe
 from modelseal.tampering.weight_changes import GaussianNoise, Quantised
 from modelseal.verdict import Outcome
-from modelseal.verification.querier import Depth
 from modelseal.verification.verify import verify
 
 

@@ -13,8 +13,7 @@ from modelseal.sealing.candidates import generate, to_tensor
 from modelseal.sealing.neighbours import POOL, Effects, find_neighbours, measure_effects, propose
 from modelseal.sealing.recipe import Recipe
 from modelseal.verdict import Outcome
-from modelseal.verification.enrollment import Demands, enroll
-from modelseal.verification.policy import Faces, Manners
+from modelseal.verification.enrollment import enroll
 from modelseal.verification.verify import verify
 
 SPECS = (TopLabels(), TopLabels(2), RawScores(0.01))
@@ -152,11 +151,10 @@ def test_a_table_of_the_samples_before_another_network_passes_only_without_neigh
     guarded = find_neighbours(model, plain, Recipe(variants=quick), count=3)
     table = Table(plain, serve(network(seed=1), model.domain))
     source = np.random.default_rng(0)
-    every = Manners(faces=Faces.ALL)
     assert verify(guarded, table, generator=source).outcome is Outcome.INTACT
-    assert verify(guarded, table, generator=source, manners=every).outcome is Outcome.TAMPERED
+    assert verify(guarded, table, generator=source, neighbours=True).outcome is Outcome.TAMPERED
     own = serve(model.network, model.domain)
-    assert verify(guarded, own, generator=source, manners=every).outcome is Outcome.INTACT
+    assert verify(guarded, own, generator=source, neighbours=True).outcome is Outcome.INTACT
 
 
 def test_the_same_holds_for_an_enrolled_fingerprint(model, network, found, quick):
@@ -165,7 +163,7 @@ def test_the_same_holds_for_an_enrolled_fingerprint(model, network, found, quick
     for count in (0, 3):
         made = find_neighbours(model, found.take(np.arange(4)), Recipe(variants=quick), count=count)
         source = np.random.default_rng(0)
-        enrolled = enroll(made, own, demands=Demands(name="x"), generator=source)
+        enrolled = enroll(made, own, generator=source)
         assert verify(enrolled, own, generator=source).outcome is Outcome.INTACT
         table = Table(enrolled, serve(network(seed=1), model.domain))
         outcomes.append(verify(enrolled, table, generator=source).outcome)

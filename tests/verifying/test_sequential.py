@@ -1,189 +1,411 @@
-import itertools
-from math import exp, log
+from collections import Counter
+from dataclasses import replace
+from math import log
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import beta, binom
+import sealed
+from noisy import Noisy, counting, other
+from refusals import refuses
+from scipy.stats import binom
 
-from modelseal.errors import InvalidArgumentError
-from modelseal.intervals import upper_bound
+from modelseal.endpoints.recorded import RecordedEndpoint, record
+from modelseal.enums import Depth
+from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.verdict import Finding, Outcome
 from modelseal.verification.e_process import (
-    HALF,
     average,
     bound_all,
-    estimate,
-    from_log,
-    spend,
+    spend_alpha,
     weigh_alarm,
     weigh_trust,
 )
+from modelseal.verification.judge import examine
+from modelseal.verification.policy import QueryPolicy, SequentialPolicy
+from modelseal.verification.querier import Clock, Querier, sample_or_neighbour
+from modelseal.verification.sequential import (
+    MISSED,
+    QUERIES,
+    TURNS,
+    Tallies,
+    Turns,
+    ask_repeatedly,
+    find_levels,
+)
+from modelseal.verification.verify import verify
 
-PROBABILITIES = [0.0, 0.01, 0.1, 0.25, 0.4, 0.49, 0.5, 0.6, 0.9, 1.0]
+COUNT = 8
+STEADY = sealed.enrolment(asked=COUNT, differing=(0,) * COUNT, otherwise=(False,) * COUNT)
 
 
-@pytest.mark.parametrize("risk", [0.05, 0.005, 3e-4, 1e-9])
-@pytest.mark.parametrize("asked", [1, 2, 7, 30, 400, 10_000])
-def test_bounds_are_those_of_clopper_and_pearson(asked, risk):
-    for differing in sorted({0, 1, 2, asked // 3, asked // 2, asked - 1, asked}):
-        if differing > asked:
-            continue
-        wanted = 1.0 if differing == asked else beta.ppf(1 - risk, differing + 1, asked - differing)
-        assert upper_bound(differing, asked, risk=risk) == pytest.approx(wanted, rel=1e-6)
+def enrolled(**changes):
+    return sealed.fingerprint(**{"count": COUNT, "enrollment": STEADY, **changes})
 
 
-@pytest.mark.parametrize("asked", [8, 30])
-def test_a_bound_is_too_low_no_more_often_than_its_risk_for_any_probability(asked):
-    counts = np.arange(asked + 1)
-    bounds = np.array([upper_bound(int(count), asked, risk=0.05) for count in counts])
-    for p in np.linspace(0.01, 0.99, 99):
-        assert binom.pmf(counts, asked, p)[bounds < p].sum() <= 0.05 + 1e-12
+def run(made, *, seed=5, depth=Depth.FIRST_PROOF, endpoint=None, **settings):
+    asked = Noisy(fingerprint=made, **(endpoint or {}))
+    more = {
+        name: settings.pop(name)
+        for name in ("policy", "ledger", "per_check", "record")
+        if name in settings
+    }
+    generator, sequential = np.random.default_rng(seed), SequentialPolicy(**settings)
+    verdict = verify(made, asked, generator=generator, depth=depth, sequential=sequential, **more)
+    return verdict, asked
+
+
+def test_a_deployment_that_answers_as_enrolled_is_intact_after_eight_answers_of_each_sample():
+    verdict, endpoint = run(enrolled())
+    assert verdict.outcome is Outcome.INTACT
+    assert Counter(endpoint.asked) == dict.fromkeys(range(COUNT), 8)
+    found = verdict.statistics
+    assert (found.queries, found.p_value, found.bar) == (64, 1.0, 200.0)
+    assert (found.false_alarm_bound, found.missed_bound, found.look) == (0.01, 0.01, None)
+    assert verdict.reason == (
+        "8 of 8 samples are still answered as enrolled: 0 of 64 answers differed"
+    )
+    assert all(entry.tally.agrees == 8 for entry in verdict.evidence)
+
+
+def test_noise_as_at_enrolment_is_no_tampering():
+    noisy = replace(STEADY, differing=(3,) * COUNT)
+    noise = dict.fromkeys(range(COUNT), 0.1)
+    for seed in range(5):
+        endpoint = {"noise": noise, "generator": np.random.default_rng(seed)}
+        verdict, _ = run(enrolled(enrollment=noisy), seed=seed, endpoint=endpoint)
+        assert verdict.outcome is Outcome.INTACT
+        assert "answers differed" in verdict.reason
+
+
+def test_one_changed_sample_of_eight_is_found_in_few_questions_with_its_evidence():
+    made = enrolled(names=("ant", "bee", "cat", "dog", "elk"))
+    for seed in range(10):
+        verdict, endpoint = run(made, seed=seed, endpoint={"changed": {3: other(made, 3)}})
+        assert verdict.outcome is Outcome.TAMPERED
+        assert verdict.statistics.queries == len(endpoint.asked) < 20
+        assert verdict.statistics.e_value >= 200
+        (entry,) = [entry for entry in verdict.evidence if entry.finding is Finding.DIFFERS]
+        assert (entry.sample, entry.tally.agrees, entry.expected) == (3, 0, "ant")
+        times = f"{entry.tally.differs} of {entry.tally.differs} times, such as bee"
+        assert times in verdict.reason
+        assert "sample 3 was to answer ant" in verdict.reason
+
+
+def test_one_answer_that_differs_proves_nothing_and_is_followed_up_at_once():
+    made = enrolled()
+    verdict, endpoint = run(made, endpoint={"changed": {3: other(made, 3)}}, queries=8)
+    assert verdict.outcome is Outcome.UNDECIDED
+    first = endpoint.asked.index(3)
+    assert 0 < first < 6
+    assert endpoint.asked[first:] == [3] * (8 - first)
+
+
+def test_a_suspicious_sample_does_not_keep_the_others_from_their_turns():
+    made = enrolled(enrollment=replace(STEADY, differing=(5,) * COUNT))
+    noise = {0: 0.42}
+    verdict, endpoint = run(made, endpoint={"noise": noise}, queries=300)
+    assert set(endpoint.asked) == set(range(COUNT))
+    assert {entry.sample for entry in verdict.evidence if entry.finding is Finding.AGREES} >= set(
+        range(1, COUNT)
+    )
+
+
+def test_all_goes_on_after_the_proof_until_every_sample_is_settled():
+    made = enrolled()
+    changed = {number: other(made, number) for number in (1, 6)}
+    verdict, _ = run(made, depth=Depth.ALL, endpoint={"changed": changed})
+    assert verdict.outcome is Outcome.TAMPERED
+    found = {entry.sample: entry.finding for entry in verdict.evidence}
+    assert {n for n, finding in found.items() if finding is Finding.DIFFERS} == {1, 6}
+    assert verdict.count(Finding.AGREES) == COUNT - 2
+
+
+def test_too_few_questions_settle_nothing():
+    verdict, endpoint = run(enrolled(), queries=20)
+    assert verdict.outcome is Outcome.UNDECIDED
+    assert len(endpoint.asked) == verdict.statistics.queries == 20
+    assert verdict.reason.startswith(
+        "8 of 8 samples are not settled since as many questions were asked as are allowed: sample "
+    )
+    assert "answers differed, which settles nothing" in verdict.reason
+
+
+def test_a_deployment_that_is_gone_is_left_alone_and_undecided():
+    changed = dict.fromkeys(range(COUNT), EndpointError("no route to host"))
+    verdict, endpoint = run(enrolled(), endpoint={"changed": changed})
+    assert verdict.outcome is Outcome.UNDECIDED
+    assert len(endpoint.asked) == 3
+    assert "5 were not asked since 3 times in a row no answer came" in verdict.reason
+    assert "no route to host" in verdict.reason
+
+
+def test_a_sample_without_answers_is_never_intact_and_never_tampering():
+    verdict, _ = run(enrolled(), endpoint={"changed": {2: EndpointError("too busy")}})
+    assert verdict.outcome is Outcome.UNDECIDED
+    (entry,) = [entry for entry in verdict.evidence if entry.finding is not Finding.AGREES]
+    assert (entry.sample, entry.finding, entry.reason) == (2, Finding.UNCLEAR, "too busy")
+    assert verdict.statistics.e_value == 1.0
+
+
+def test_an_answer_that_fails_now_and_then_takes_more_questions():
+    made = enrolled()
+
+    class Flaky(Noisy):
+        def ask(self, codes):
+            answer = super().ask(codes)
+            if len(self.asked) % 9 == 0:
+                raise EndpointError("try again")
+            return answer
+
+    endpoint = Flaky(fingerprint=made)
+    verdict = verify(made, endpoint, generator=np.random.default_rng(5))
+    assert verdict.outcome is Outcome.INTACT
+    assert verdict.statistics.queries > 64
+    assert sum(entry.tally.unclear for entry in verdict.evidence) > 0
+
+
+def test_later_looks_of_a_schedule_need_more_proof():
+    made = enrolled()
+    endpoint = {"changed": {3: other(made, 3)}}
+    bars = [run(made, look=look, endpoint=endpoint)[0].statistics.bar for look in (1, 2, 30)]
+    assert bars == sorted(bars)
+    assert bars[0] > 200
+    verdict, _ = run(made, look=30, endpoint=endpoint)
+    assert (verdict.outcome, verdict.statistics.look) == (Outcome.TAMPERED, 30)
+
+
+def test_false_alarms_stay_below_alpha_although_every_sample_is_as_noisy_as_allowed():
+    counts = 5
+    noisy = replace(STEADY, differing=(counts,) * COUNT, alpha=0.2)
+    (bound,) = bound_all(np.array([counts]), 30, risk=0.1, samples=COUNT)
+    noise, alarms, rounds = dict.fromkeys(range(COUNT), bound), 0, 20
+    for seed in range(rounds):
+        endpoint = {"noise": noise, "generator": np.random.default_rng(seed)}
+        verdict, _ = run(enrolled(enrollment=noisy), seed=seed, endpoint=endpoint, queries=120)
+        alarms += verdict.outcome is Outcome.TAMPERED
+    assert alarms <= binom.ppf(0.999, rounds, 0.1)
+
+
+def test_neighbours_and_sample_are_asked_by_chance_and_count_as_one():
+    made = enrolled(count=4, neighbours=sealed.NEIGHBOURS, enrollment=quarter())
+    verdict, endpoint = run(made)
+    assert verdict.outcome is Outcome.INTACT
+    assert len(verdict.evidence) == 4
+    faces = Counter(zip(endpoint.asked, endpoint.faces, strict=True))
+    assert set(faces) == {
+        (0, 0),
+        (0, 1),
+        (0, 2),
+        (1, 0),
+        (1, 1),
+        *[(n, f) for n in (2, 3) for f in range(3)],
+    }
+
+
+def quarter():
+    return sealed.enrolment(asked=4, differing=(0,) * 4, otherwise=(False,) * 4)
+
+
+def test_a_table_of_canned_answers_is_found_out_by_neighbours_alone():
+    plain = enrolled(count=4, enrollment=quarter())
+    guarded = enrolled(count=4, enrollment=quarter(), neighbours=sealed.NEIGHBOURS)
+    tampered = {number: other(plain, number) for number in range(4)}
+    assert run(plain, endpoint={"beside": tampered})[0].outcome is Outcome.INTACT
+    assert run(guarded, endpoint={"beside": tampered})[0].outcome is Outcome.TAMPERED
+
+
+def test_a_check_may_be_about_some_samples_and_the_ledger_counts_its_looks(tmp_path):
+    made = enrolled(power=sealed.LIMITS)
+    for look in (1, 2):
+        verdict, endpoint = run(made, ledger=tmp_path / "l", per_check=2)
+        assert (verdict.outcome, len(verdict.chosen)) == (Outcome.INTACT, 2)
+        assert set(endpoint.asked) == set(verdict.chosen)
+        assert (verdict.rules_out, verdict.statistics.look) == ((), look)
+    assert run(made, ledger=tmp_path / "l", look=9)[0].statistics.look == 9
+
+
+def test_an_intact_verdict_on_all_samples_rules_out_their_power():
+    assert run(enrolled(power=sealed.LIMITS))[0].rules_out == sealed.LIMITS
+
+
+def test_no_query_is_sent_after_the_time():
+    now = [0.0]
+
+    class Slow(Noisy):
+        def ask(self, codes):
+            now[0] += 1.0
+            return super().ask(codes)
+
+    made = enrolled()
+    querier = Querier(
+        endpoint=Slow(fingerprint=made),
+        fingerprint=made,
+        policy=QueryPolicy(time_limit=10.5),
+        generator=np.random.default_rng(5),
+        inputs=sample_or_neighbour,
+        clock=Clock(now=lambda: now[0], wait=lambda *_: None),
+    )
+    tallies = Tallies(made, find_levels(SequentialPolicy(), STEADY, samples=COUNT), chosen=None)
+    verdict = ask_repeatedly(querier, tallies, depth=Depth.FIRST_PROOF, progress=lambda *_: None)
+    assert (verdict.outcome, len(querier.endpoint.asked)) == (Outcome.UNDECIDED, 11)
+
+
+def test_every_answer_is_recorded_and_progress_is_told(tmp_path):
+    reports, made = [], enrolled()
+    verify(
+        made,
+        Noisy(fingerprint=made),
+        generator=np.random.default_rng(5),
+        record=tmp_path / "r",
+        progress=counting(reports),
+    )
+    assert len((tmp_path / "r").read_text().splitlines()) == 65
+    assert [report[-2:] for report in reports] == [(number + 1, 400) for number in range(64)]
 
 
 @pytest.mark.parametrize(
-    "shares",
-    [(0.5, 0.5), (0.4, 0.3, 0.3), (0.6, 0.4), (0.51, 0.25, 0.24), (0.9, 0.1), (0.8, 0.1, 0.1)],
+    ("field", "settings"),
+    [
+        ("concurrency", {"policy": QueryPolicy(concurrency=2)}),
+        ("decoys", {"decoys": np.zeros((1, 2, 3), np.uint8)}),
+        ("resume", {"resume": Path("r")}),
+        ("alpha", {"sequential": SequentialPolicy(alpha=1e-9)}),
+    ],
 )
-def test_bounds_hold_although_the_enrolled_answer_is_chosen_by_the_same_answers(shares):
-    asked, risk = 12, 0.2
-    wrong = 0.0
-    for counts in itertools.product(range(asked + 1), repeat=len(shares)):
-        if sum(counts) != asked:
-            continue
-        chosen = int(np.argmax(counts))
-        (bound,) = bound_all(np.array([asked - counts[chosen]]), asked, risk=risk, samples=1)
-        if bound <= HALF and bound < 1 - shares[chosen]:
-            wrong += multinomial(counts, shares)
-    assert wrong <= risk
+def test_what_an_enrolled_fingerprint_cannot_be_asked_with_is_refused(field, settings):
+    made = enrolled()
+    endpoint = Noisy(fingerprint=made)
+    with refuses(InvalidArgumentError, field=field):
+        verify(made, endpoint, **settings)
+    assert endpoint.asked == []
 
 
-def multinomial(counts, shares):
-    """The chance of these counts, one answer after the other."""
-    left, chance, rest = sum(counts), 1.0, 1.0
-    for count, share in zip(counts, shares, strict=True):
-        chance *= binom.pmf(count, left, min(share / rest, 1.0)) if rest > 1e-12 else 1.0
-        left, rest = left - count, rest - share
-    return chance
+def test_what_says_the_same_however_often_it_is_asked_is_refused(tmp_path):
+    made = enrolled()
+    record(made.expected, tmp_path / "answers.jsonl")
+    recorded = RecordedEndpoint(tmp_path / "answers.jsonl", made.samples)
+    with refuses(InvalidArgumentError, field="endpoint"):
+        verify(made, recorded)
 
 
-def test_many_samples_share_the_risk():
-    (alone,) = bound_all(np.array([1]), 30, risk=0.01, samples=1)
-    shared = bound_all(np.array([1, 0, 1]), 30, risk=0.01, samples=10)
-    assert alone == upper_bound(1, 30, risk=0.005)
-    assert shared.tolist() == [upper_bound(count, 30, risk=0.0005) for count in (1, 0, 1)]
+def test_the_order_is_that_of_the_generator():
+    made = enrolled()
+    orders = [run(made, seed=seed)[1].asked for seed in (1, 1, 2)]
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[0][:COUNT]) == list(range(COUNT))
 
 
-def alarm(answers, bound):
-    """The e-value of a row of answers, step by step, as the formula has it."""
-    total = 0.0
-    for left in (0.75, 0.5, 0.25, 0.0625, 0.0):
-        q, product = 1 - (1 - bound) * left, 1.0
-        for differs in answers:
-            product *= q / bound if differs else (1 - q) / (1 - bound)
-        total += product / 5
-    return total
+def test_an_intact_verdict_says_how_many_samples_were_enrolled_with_other_answers():
+    otherwise = (True, True, *(False,) * (COUNT - 2))
+    verdict, _ = run(enrolled(enrollment=replace(STEADY, otherwise=otherwise)))
+    assert verdict.outcome is Outcome.INTACT
+    assert "2 of these samples were enrolled with other answers" in verdict.reason
 
 
-def trust(answers, known):
-    total = 0.0
-    for q in (known, (known + 0.5) / 2):
-        product = 1.0
-        for differs in answers:
-            product *= q / 0.5 if differs else (1 - q) / 0.5
-        total += product / 2
-    return total
+# What is compared with what
 
 
-def count(answers):
-    return np.array([sum(answers)]), np.array([len(answers) - sum(answers)])
+def test_half_of_alpha_is_for_the_enrollment_and_half_for_the_check():
+    levels = find_levels(SequentialPolicy(), sealed.enrolment(alpha=0.02), samples=3)
+    assert (levels.alpha, levels.bar) == (0.02, 100.0)
+    bounds = bound_all(np.array([0, 2, 1]), 30, risk=0.01, samples=5)
+    assert levels.bounds.tolist() == bounds.tolist()
+    assert levels.estimates.tolist() == [0.5 / 31, 2.5 / 31, 1.5 / 31]
+    assert levels.queries == 3 * QUERIES
 
 
-@pytest.mark.parametrize("bound", [0.05, 0.24, 0.5, 0.9])
-def test_e_values_are_the_averaged_likelihood_ratios_of_the_answers(bound):
-    for length in range(7):
-        for answers in itertools.product((0, 1), repeat=length):
-            (found,) = weigh_alarm(*count(answers), np.array([bound]))
-            assert exp(found) == pytest.approx(alarm(answers, bound))
-            (found,) = weigh_trust(*count(answers), np.array([bound / 2]))
-            assert exp(found) == pytest.approx(trust(answers, bound / 2))
+def test_what_is_asked_for_goes_before_what_was_enrolled():
+    policy = SequentialPolicy(alpha=0.1, queries=7)
+    levels = find_levels(policy, sealed.enrolment(alpha=0.02), samples=3)
+    assert (levels.alpha, levels.bar, levels.queries) == (0.1, 20.0, 7)
+    levels = find_levels(SequentialPolicy(look=3), sealed.enrolment(alpha=0.02), samples=3)
+    assert levels.bar == 1 / spend_alpha(0.01, 3)
 
 
-def chance(answers, p):
-    return np.prod([p if differs else 1 - p for differs in answers])
+# Tallies and turns
+
+MADE = sealed.fingerprint(enrollment=sealed.enrolment())
 
 
-@pytest.mark.parametrize("length", [1, 2, 5, 9])
-@pytest.mark.parametrize("p", PROBABILITIES)
-def test_no_e_value_is_expected_above_one_while_its_null_hypothesis_holds(p, length):
-    rows = list(itertools.product((0, 1), repeat=length))
-    for bound in (0.05, 0.24, 0.4, 0.5):
-        if p <= bound:
-            expected = sum(
-                chance(row, p) * exp(weigh_alarm(*count(row), np.array([bound]))[0]) for row in rows
-            )
-            assert expected <= 1 + 1e-9
-        if p >= HALF:
-            expected = sum(
-                chance(row, p) * exp(weigh_trust(*count(row), np.array([bound / 2]))[0])
-                for row in rows
-            )
-            assert expected <= 1 + 1e-9
+def begin(*, chosen=None):
+    levels = find_levels(SequentialPolicy(), MADE.enrollment, samples=3)
+    return Tallies(MADE, levels, chosen=chosen)
 
 
-@pytest.mark.parametrize(("p", "bound"), [(0.05, 0.05), (0.2, 0.24), (0.4, 0.4)])
-def test_stopping_at_the_first_crossing_still_raises_few_alarms(p, bound):
-    """All rows of 14 answers, stopped as early as wanted: the exact chance of ever crossing."""
-    level, crossed = 10.0, 0.0
-    for row in itertools.product((0, 1), repeat=14):
-        heights = [alarm(row[:length], bound) for length in range(1, 15)]
-        if max(heights) >= level:
-            crossed += chance(row, p)
-    assert crossed <= 1 / level
+def agreeing(number):
+    return MADE.expected.take(np.array([number]))
 
 
-def test_the_average_over_samples_is_an_e_value_of_all_of_them():
-    bounds, ps = np.array([0.3, 0.1]), (0.3, 0.1)
-    expected = 0.0
-    for first in itertools.product((0, 1), repeat=3):
-        for second in itertools.product((0, 1), repeat=3):
-            counts = [
-                np.concatenate(pair) for pair in zip(count(first), count(second), strict=True)
-            ]
-            expected += (
-                chance(first, ps[0])
-                * chance(second, ps[1])
-                * exp(average(weigh_alarm(*counts, bounds)))
-            )
-    assert expected == pytest.approx(1.0)
+def test_what_is_found_is_what_the_mathematics_says_of_the_counts():
+    tallies = begin()
+    answers = {0: "aaad", 1: "ddau", 2: "aaaaaaaaaaaaaaaaaa"}
+    made = {"d": lambda n: other(MADE, n), "a": agreeing, "u": lambda n: EndpointError("x")}
+    for number, row in answers.items():
+        for letter in row:
+            tallies.take(examine(MADE, number, made[letter](number)))
+    levels = tallies.levels
+    alarms = weigh_alarm(np.array([1, 2, 0]), np.array([3, 1, 18]), levels.bounds)
+    assert tallies.alarms == pytest.approx(alarms)
+    trust = weigh_trust(np.array([1, 3, 0]), np.array([3, 1, 18]), levels.estimates)
+    assert tallies.trusted.tolist() == (trust >= -log(MISSED)).tolist() == [False, False, True]
+    assert tallies.highest >= average(alarms)
+    assert tallies.queries == 26
 
 
-def test_one_changed_sample_of_eight_is_proven_by_a_handful_of_answers():
-    bounds = bound_all(np.zeros(8, int), 30, risk=0.005, samples=8)
-    differing = np.array([7, 0, 0, 0, 0, 0, 0, 0])
-    assert average(weigh_alarm(differing, np.ones(8, int) - (differing > 0), bounds)) > log(200)
+def test_the_height_of_an_alarm_is_kept_when_later_answers_agree():
+    tallies = begin()
+    for _ in range(3):
+        tallies.take(examine(MADE, 1, other(MADE, 1)))
+    highest = tallies.highest
+    for _ in range(3):
+        tallies.take(examine(MADE, 1, agreeing(1)))
+    assert tallies.highest == highest > average(tallies.alarms)
 
 
-def test_eight_answers_that_agree_settle_a_sample_that_never_differed():
-    known = estimate(np.array([0]), 30)
-    assert weigh_trust(np.array([0]), np.array([8]), known)[0] > log(100)
+def test_samples_that_were_not_chosen_are_neither_open_nor_averaged():
+    few, every = begin(chosen=(1,)), begin()
+    assert few.open.tolist() == [False, True, False]
+    for tallies in (few, every):
+        tallies.take(examine(MADE, 1, other(MADE, 1)))
+    assert few.highest == few.alarms[1] > every.highest
 
 
-def test_an_average_of_impossible_things_is_impossible():
-    assert average(np.array([-np.inf, -np.inf])) == -np.inf
-    assert average(np.array([-np.inf, 0.0])) == pytest.approx(log(0.5))
+def test_evidence_shows_the_differing_answer_and_every_count():
+    tallies = begin()
+    for answer in (agreeing(1), other(MADE, 1), EndpointError("busy"), agreeing(1)):
+        tallies.take(examine(MADE, 1, answer))
+    (entry,) = tallies.evidence()
+    assert (entry.finding, entry.shown) == (Finding.UNCLEAR, other(MADE, 1).describe(0))
+    counts = (entry.tally.agrees, entry.tally.differs, entry.tally.unclear)
+    assert counts == (2, 1, 1)
+    assert entry.reason == (
+        "1 of 4 answers differed and 1 could not be judged, which settles nothing"
+    )
 
 
-def test_numbers_beyond_all_floats_stay_finite():
-    assert np.isfinite(from_log(1e6))
-    assert from_log(0.0) == 1.0
+def test_every_open_sample_has_its_turn_in_a_new_order_each_time():
+    tallies, turns = begin(), Turns(np.random.default_rng(1))
+    orders = [[turns.choose(tallies) for _ in range(3)] for _ in range(20)]
+    assert all(sorted(order) == [0, 1, 2] for order in orders)
+    assert len({tuple(order) for order in orders}) > 3
 
 
-@given(st.floats(1e-6, 0.5), st.integers(1, 2000))
-def test_any_number_of_looks_spends_less_than_alpha(alpha, looks):
-    assert sum(spend(alpha, look) for look in range(1, looks + 1)) < alpha
+def test_the_most_suspicious_sample_goes_first_but_not_for_ever():
+    tallies, turns = begin(), Turns(np.random.default_rng(1))
+    turns.choose(tallies)
+    tallies.take(examine(MADE, 0, other(MADE, 0)))
+    tallies.take(examine(MADE, 2, other(MADE, 2)))
+    tallies.take(examine(MADE, 2, other(MADE, 2)))
+    assert [turns.choose(tallies) for _ in range(TURNS)] == [2] * TURNS
+    others = [turns.choose(tallies) for _ in range(1 + TURNS)]
+    assert others[1:] == [2] * TURNS
 
 
-def test_there_is_no_look_before_the_first():
-    with pytest.raises(InvalidArgumentError, match="counted from 1, but got 0"):
-        spend(0.01, 0)
+def test_nothing_is_chosen_when_all_is_settled():
+    tallies = begin()
+    for number in range(3):
+        for _ in range(12):
+            tallies.take(examine(MADE, number, agreeing(number)))
+    assert not tallies.open.any()
+    assert Turns(np.random.default_rng(0)).choose(tallies) is None

@@ -1,70 +1,27 @@
-"""How enrolled fingerprints are asked and told of: from options to terms, from tests to text."""
+"""What the verbs show of fingerprints, verdicts and results."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from modelseal.cli.console import Paper, plain
+from modelseal.display import Table
 from modelseal.domain import Domain
-from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.record import Enrollment, Fingerprint, Limit, tell_level, tell_power
+from modelseal.fingerprint.record import Enrollment, Fingerprint, Limit, tell_power
 from modelseal.types import PerInput
-from modelseal.verdict import Evidence, Finding, Outcome, Statistics, Verdict
+from modelseal.verdict import Finding, Noticed, Outcome, Verdict
+from modelseal.verification.documents import describe_basis, evidence_table, noticed_table
 
 if TYPE_CHECKING:
-    from modelseal.evaluation.results import Results
-    from modelseal.verification.policy import Manners, Terms
-
-
-def with_terms(
-    manners: "Manners", fingerprint: Fingerprint, *, terms: "Terms", neighbours: bool
-) -> "Manners":
-    """Manners with the terms for an enrolled fingerprint, or the neighbours of another one.
-
-    Args:
-        manners: How to ask.
-        fingerprint: What is asked.
-        terms: What the options say.
-        neighbours: Whether neighbours shall be asked as well.
-
-    Raises:
-        InvalidArgumentError: The options are for other fingerprints.
-    """
-    from modelseal.verification.policy import Faces
-
-    options = {"alpha": terms.alpha, "queries": terms.queries, "look": terms.look}
-    for name, value in options.items():
-        if value is not None and fingerprint.enrollment is None:
-            raise InvalidArgumentError(
-                f"--{name} is for fingerprints that were enrolled, but this one was only sealed"
-            )
-    # Where none were found, the row of each sample holds zeros.
-    if neighbours and (fingerprint.neighbours is None or not fingerprint.neighbours.any()):
-        raise InvalidArgumentError(
-            "--neighbours needs a fingerprint with neighbours, as seal --neighbours makes it"
-        )
-    faces = Faces.ALL if neighbours else Faces.ITSELF
-    return replace(manners, terms=terms, faces=faces)
-
-
-def tell_statistics(paper: Paper, statistics: Statistics) -> None:
-    """Writes what a test found, in one line."""
-    look = f", over all looks of which this is number {statistics.look}" if statistics.look else ""
-    paper.write(
-        f"{statistics.queries} questions: e-value {statistics.e_value:.3g} of {statistics.bar:.4g} "
-        f"for an alarm, p-value {statistics.p_value:.2g}; false alarms at most "
-        f"{100 * statistics.false_alarm_bound:g} %{look}"
-    )
+    from modelseal.evaluation.store import Results
 
 
 def tell_enrolled(paper: Paper, enrolled: Fingerprint, *, file: str, asked: int) -> None:
-    """Writes what came of an enrolment, in a few lines.
+    """Writes what came of an enrollment, in a few lines.
 
     Args:
         paper: What it is written on.
@@ -72,26 +29,26 @@ def tell_enrolled(paper: Paper, enrolled: Fingerprint, *, file: str, asked: int)
         file: Where it was written.
         asked: How many samples were asked.
     """
-    enrolment = enrolled.enrollment
-    if enrolment is None:
+    enrollment = enrolled.enrollment
+    if enrollment is None:
         return
     paper.write(f"{file}: {len(enrolled)} samples", style="bold")
     paper.write(f"{len(enrolled)} of {asked} samples are answered steadily")
-    paper.write(tell_steadiness(enrolment))
+    paper.write(tell_steadiness(enrollment))
 
 
-def tell_steadiness(enrolment: Enrollment) -> str:
-    """How often answers differed at enrolment, in one phrase."""
-    answers = enrolment.repeats * len(enrolment.differing)
+def tell_steadiness(enrollment: Enrollment) -> str:
+    """How often answers differed at enrollment, in one phrase."""
+    answers = enrollment.repeats * len(enrollment.differing)
     return (
-        f"{sum(enrolment.differing)} of {answers} answers differed, {max(enrolment.differing)} of "
-        f"{enrolment.repeats} at the most for one sample"
+        f"{sum(enrollment.differing)} of {answers} answers differed, {max(enrollment.differing)} "
+        f"of {enrollment.repeats} at the most for one sample"
     )
 
 
-def warn_of_others(enrolment: Enrollment) -> str:
+def warn_of_others(enrollment: Enrollment) -> str:
     """What is said of answers that are not those of the sealed network; empty if there are none."""
-    others, samples = sum(enrolment.otherwise), len(enrolment.otherwise)
+    others, samples = sum(enrollment.otherwise), len(enrollment.otherwise)
     return (
         f"{others} of {samples} samples are answered otherwise than by the sealed network: "
         "enrolled as they are; if this deployment was changed already, that change is not found "
@@ -101,100 +58,66 @@ def warn_of_others(enrolment: Enrollment) -> str:
     )
 
 
-def enrolment_facts(fingerprint: Fingerprint) -> Mapping[str, str]:
-    """What can be said of an enrolment and of neighbours, by name; empty if there are none."""
-    facts, enrolment = {}, fingerprint.enrollment
+def enrollment_facts(fingerprint: Fingerprint) -> Mapping[str, str]:
+    """What can be said of an enrollment and of neighbours, by name; empty if there are none."""
+    facts, enrollment = {}, fingerprint.enrollment
     if fingerprint.neighbours is not None:
         found = int((fingerprint.neighbours != 0).sum())
         facts["neighbours"] = f"{found} in all, of {len(fingerprint)} samples"
-    if enrolment is not None:
-        facts["enrolled"] = f"{enrolment.endpoint}, {enrolment.created}"
-        facts["steadiness"] = tell_steadiness(enrolment)
-        facts["as sealed"] = warn_of_others(enrolment) or "all samples are answered as sealed"
-        facts["alpha"] = f"{enrolment.alpha:g}, {enrolment.asked} samples asked"
+    if enrollment is not None:
+        facts["enrolled"] = f"{enrollment.endpoint}, {enrollment.created}"
+        facts["steadiness"] = tell_steadiness(enrollment)
+        facts["as sealed"] = warn_of_others(enrollment) or "all samples are answered as sealed"
+        facts["alpha"] = f"{enrollment.alpha:g}, {enrollment.asked} samples asked"
     return facts
-
-
-def statistics_document(statistics: Statistics) -> dict[str, object]:
-    """What a test found, for JSON."""
-    return {
-        "e_value": statistics.e_value,
-        "p_value": statistics.p_value,
-        "bar": statistics.bar,
-        "queries": statistics.queries,
-        "false_alarm_bound": statistics.false_alarm_bound,
-        "missed_bound": statistics.missed_bound,
-        "look": statistics.look,
-    }
-
-
-def tally_document(entry: Evidence) -> dict[str, object]:
-    """How often a sample was asked again and what came, for JSON; empty if it was asked once."""
-    tally = entry.tally
-    if tally is None:
-        return {}
-    counts = {"agrees": tally.agreeing, "differs": tally.differing, "unclear": tally.unclear}
-    return {"tally": counts}
-
-
-def enrolment_document(fingerprint: Fingerprint) -> dict[str, object]:
-    """What can be said of an enrolment and of neighbours, for JSON; empty if there are none."""
-    document: dict[str, object] = {}
-    enrolment = fingerprint.enrollment
-    if fingerprint.neighbours is not None:
-        document["neighbours"] = int((fingerprint.neighbours != 0).sum())
-    if enrolment is not None:
-        document["enrolment"] = {
-            "endpoint": enrolment.endpoint,
-            "created": enrolment.created,
-            "alpha": enrolment.alpha,
-            "repeats": enrolment.repeats,
-            "asked": enrolment.asked,
-            "differing": list(enrolment.differing),
-            "otherwise": list(enrolment.otherwise),
-        }
-    return document
 
 
 COLOURS = {
     Outcome.INTACT: "bold green",
     Outcome.TAMPERED: "bold red",
     Outcome.UNDECIDED: "bold yellow",
-    Finding.AGREES: "green",
-    Finding.DIFFERS: "red",
-    Finding.UNCLEAR: "yellow",
 }
 
-COUNTED = {Finding.AGREES: "agree", Finding.DIFFERS: "differ", Finding.UNCLEAR: "are unclear"}
-"""What is said of so many samples."""
+FINDINGS = {
+    Finding.AGREES.value: "green",
+    Finding.DIFFERS.value: "red",
+    Finding.UNCLEAR.value: "yellow",
+}
 
 SKIPPED = "skipped"
 """The parameter under which sealing notes the harmless variants that could not be tried."""
 
 
-def tell_verdict(paper: Paper, verdict: Verdict) -> None:
-    """Writes the verdict, its reason and how many samples led to which finding."""
+def show_verdict(paper: Paper, verdict: Verdict, *, every: bool) -> None:
+    """Writes the verdict in two lines, with a table of what it rules out or what was found.
+
+    Args:
+        paper: What it is written on.
+        verdict: The verdict.
+        every: Whether each finding is shown even if the model is intact.
+    """
     outcome = Text(verdict.outcome.value.upper(), COLOURS[verdict.outcome])
     paper.print(Text.assemble(outcome, f": {plain(verdict.reason)}"), soft_wrap=True)
-    counts = ", ".join(f"{verdict.count(finding)} {word}" for finding, word in COUNTED.items())
-    paper.write(f"{len(verdict.evidence)} of {verdict.samples} samples asked: {counts}")
-    if verdict.statistics:
-        tell_statistics(paper, verdict.statistics)
+    paper.write(describe_basis(verdict))
+    if verdict.provenance.signed_by:
+        paper.write(f"the fingerprint is signed by {verdict.provenance.signed_by}")
+    if verdict.rules_out:
+        show_limits(paper, verdict.rules_out)
+    if verdict.evidence and (every or verdict.outcome is not Outcome.INTACT):
+        show_table(paper, evidence_table(verdict.evidence))
 
 
-def tell_findings(paper: Paper, evidence: Sequence[Evidence]) -> None:
-    """Writes a table of what each asked sample showed, in the order of asking."""
-    table = Table("sample", "finding", "expected", "shown")
-    for entry in evidence:
-        finding = Text(entry.finding.value, COLOURS[entry.finding])
-        expected, shown = (Text(plain(each)) for each in (entry.expected, answered(entry)))
-        table.add_row(str(entry.sample), finding, expected, shown)
-    paper.print(table)
+def show_limits(paper: Paper, limits: Sequence[Limit]) -> None:
+    """Writes a table of the smallest change of each family that was noticed at sealing."""
+    show_table(paper, noticed_table(tuple(map(Noticed.model_validate, limits))))
 
 
-def answered(entry: Evidence) -> str:
-    """What was shown, or why nothing can be said of it."""
-    return entry.reason or entry.shown
+def show_table(paper: Paper, table: Table) -> None:
+    """Writes a table; what is found of samples has its colour."""
+    drawn = RichTable(*table.head)
+    for row in table.rows:
+        drawn.add_row(*(Text(plain(cell), FINDINGS.get(cell, "")) for cell in row))
+    paper.print(drawn)
 
 
 def show_inspection(paper: Paper, fingerprint: Fingerprint) -> None:
@@ -215,22 +138,11 @@ def show_facts(paper: Paper, facts: Mapping[str, str]) -> None:
         for name, value in facts.items():
             paper.write(f"{name}: {value}")
         return
-    table = Table.grid(padding=(0, 2, 0, 0))
+    table = RichTable.grid(padding=(0, 2, 0, 0))
     table.add_column(width=14)
     table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(f"  {name}", Text(plain(value)))
-    paper.print(table)
-
-
-def show_limits(paper: Paper, limits: Sequence[Limit]) -> None:
-    """Writes a table of the smallest change of each family that was noticed at sealing."""
-    table = Table("change", "from", "noticed", "share, at 95 % confidence")
-    for limit in limits:
-        level = "" if limit.level is None else f"{tell_level(limit.level)} {limit.unit}"
-        count = f"{limit.noticed} of {limit.draws}"
-        share = "the only one" if limit.fixed else f"{_round_down(limit.at_least)} or more"
-        table.add_row(*(Text(plain(each)) for each in (limit.family, level, count, share)))
     paper.print(table)
 
 
@@ -263,12 +175,12 @@ def list_facts(fingerprint: Fingerprint) -> dict[str, dict[str, str]]:
             "false alarms": _describe_alarms(fingerprint),
             "power": "see below" if fingerprint.power else "not measured",
         },
-        **_list_enrolment(fingerprint),
+        **_list_enrollment(fingerprint),
     }
 
 
-def _list_enrolment(fingerprint: Fingerprint) -> dict[str, dict[str, str]]:
-    facts = dict(enrolment_facts(fingerprint))
+def _list_enrollment(fingerprint: Fingerprint) -> dict[str, dict[str, str]]:
+    facts = dict(enrollment_facts(fingerprint))
     return {"What was enrolled": facts} if facts else {}
 
 
@@ -278,11 +190,6 @@ def _describe_alarms(fingerprint: Fingerprint) -> str:
         return "not measured"
     bound = f"{fingerprint.false_alarm_bound:.2g} for variants like those tried"
     return f"none in {answers} harmless answers; rule-of-three bound {bound}"
-
-
-def _round_down(share: float) -> str:
-    """A lower bound as a percentage, never rounded up."""
-    return f"{floor(1000 * share) / 10:.1f} %"
 
 
 def _join_pairs(values: Mapping[str, str | int | float]) -> str:
@@ -347,7 +254,7 @@ def tell_results(paper: Paper, results: "Results", *, folder: Path) -> None:
     """
     rows = list_rows(results)
     if paper.is_terminal:
-        table = Table(*COLUMNS)
+        table = RichTable(*COLUMNS)
         for row in rows:
             table.add_row(*(Text(plain(cell)) for cell in row))
         paper.print(table)

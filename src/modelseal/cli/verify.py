@@ -1,6 +1,10 @@
 """`modelseal verify`: asks an endpoint whether it still serves the sealed model."""
 
-import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -33,30 +37,13 @@ from modelseal.cli.options import (
     ResumeFile,
     Retries,
     SarifFile,
-    Shows,
     ShowsOption,
     Timeout,
 )
-from modelseal.errors import EndpointError
-from modelseal.verdict import Outcome, Verdict
+from modelseal.enums import Depth, VerdictForm
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    import numpy as np
-
-    from modelseal.cli.session import Asking
-    from modelseal.cli.sign import Signed
-    from modelseal.cli.verdict_files import VerdictFiles
-    from modelseal.fingerprint.record import Fingerprint
-    from modelseal.verification.querier import Depth
-
-CODES = {
-    Outcome.INTACT: Exit.INTACT,
-    Outcome.TAMPERED: Exit.TAMPERED,
-    Outcome.UNDECIDED: Exit.UNDECIDED,
-}
-"""The exit code of each outcome."""
+    from modelseal.verdict import Verdict
 
 
 def verify(  # noqa: PLR0913 (a verb)
@@ -96,143 +83,105 @@ def verify(  # noqa: PLR0913 (a verb)
     """
     import numpy as np
 
-    from modelseal.cli.session import Asking, Budget, list_naturals, load_cover
+    from modelseal.cli.console import complain, reporting
     from modelseal.cli.sign import read_signed, signature_files
-    from modelseal.cli.verdict_files import VerdictFiles
     from modelseal.endpoints.factory import endpoint_files
-    from modelseal.verification.policy import Manners, Terms
-    from modelseal.verification.querier import Depth
+    from modelseal.errors import InvalidArgumentError
+    from modelseal.outputs.answers import Kind
+    from modelseal.verification import verify as library
+    from modelseal.verification.ledger import ledger_of
+    from modelseal.verification.naturals import decoy_files
+    from modelseal.verification.policy import QueryPolicy, SequentialPolicy
 
-    manners = Manners(
+    policy = QueryPolicy(
         retries=retries,
+        timeout=timeout,
         pace=pace,
-        time_limit=math.inf if time_limit is None else time_limit,
+        time_limit=inf if time_limit is None else time_limit,
         concurrency=concurrency,
     )
-    budget = Budget(fingerprint, per_check=per_check, max_uses=max_uses)
-    asking = Asking(
-        manners=manners, timeout=timeout, record=record, resume=resume, budget=budget, check=check
-    )
-    files = VerdictFiles(json=json, junit=junit, sarif=sarif, html=html)
-    read_first = [each for each in (key, passphrase_file, require_signature, check) if each]
-    own = [
-        fingerprint,
-        budget.ledger,
+    if (cover > 0) != (naturals is not None):
+        raise InvalidArgumentError("--cover N and --naturals IMAGES need one another")
+    forms = {"json": json, "junit": junit, "sarif": sarif, "html": html}
+    files = {VerdictForm(name): path for name, path in forms.items() if path is not None}
+    read = (fingerprint, ledger_of(fingerprint), key, passphrase_file, require_signature, check)
+    inputs = [
+        *(path for path in read if path),
         *signature_files(fingerprint, require_signature),
-        *read_first,
+        *endpoint_files(endpoint),
+        *(decoy_files(naturals) if naturals else ()),
     ]
-    check_files(
-        files, asking, inputs=[*own, *endpoint_files(endpoint), *list_naturals(cover, naturals)]
-    )
+    check_verdict_files(files, inputs=inputs, records=[path for path in (record, resume) if path])
     signed = read_signed(
         fingerprint, key=key, passphrase_file=passphrase_file, signer=require_signature
     )
-    sealed = signed.fingerprint
-    terms, generator = Terms(alpha=alpha, queries=queries, look=look), np.random.default_rng(seed)
-    images = load_cover(sealed, naturals, count=cover, generator=generator)
-    asking = (
-        asking.agree(sealed, terms=terms, neighbours=neighbours).cover_with(images).call(endpoint)
-    )
-    depth = Depth.ALL if everything else Depth.FIRST_PROOF
-    verdict = ask(sealed, endpoint, shows=shows, depth=depth, generator=generator, asking=asking)
-    deliver(verdict, signed, files, file=fingerprint, endpoint=asking.name, depth=depth)
-    raise typer.Exit(CODES[verdict.outcome])
+    with reporting() as report:
+        verdict = library.verify(
+            signed.fingerprint,
+            endpoint,
+            policy=policy,
+            sequential=SequentialPolicy(alpha=alpha, queries=queries, look=look),
+            depth=Depth.ALL if everything else Depth.FIRST_PROOF,
+            neighbours=neighbours,
+            decoys=(naturals, cover) if naturals else None,
+            preflight=check,
+            ledger=ledger_of(fingerprint),
+            per_check=per_check,
+            max_uses=max_uses,
+            record=record,
+            resume=resume,
+            shows=Kind(shows.value) if shows else None,
+            generator=np.random.default_rng(seed),
+            progress=report,
+            notify=complain,
+        )
+    of = replace(verdict.provenance, fingerprint=str(fingerprint), signed_by=signed.signer)
+    deliver(replace(verdict, provenance=of), files, every=everything)
+    raise typer.Exit(Exit[verdict.outcome.name])
 
 
-def deliver(
-    verdict: Verdict,
-    signed: "Signed",
-    files: "VerdictFiles",
-    *,
-    file: "Path",
-    endpoint: str,
-    depth: "Depth",
-) -> None:
-    """Tells people the verdict, and writes it into all files that are wanted.
+def deliver(verdict: "Verdict", files: Mapping[VerdictForm, Path], *, every: bool) -> None:
+    """Shows the verdict, and writes it into all files that are wanted.
 
     Raises:
         BadFileError: A file cannot be written.
     """
-    from modelseal.cli.documents import verdict_document
+    from modelseal.cli.console import Paper
+    from modelseal.cli.fingerprint_files import STANDARD_OUTPUT, emit
+    from modelseal.cli.render import show_verdict
+    from modelseal.verification.verdict_files import write_verdict
 
-    if files.wants_text:
-        tell(verdict, depth=depth, signer=signed.signer)
-    sealed, signer = signed
-    files.write(verdict_document(verdict, sealed, file=file, endpoint=endpoint, signer=signer))
+    printed = files.get(VerdictForm.JSON) == STANDARD_OUTPUT
+    if not printed:
+        show_verdict(Paper(), verdict, every=every)
+    write_verdict(verdict, {form: path for form, path in files.items() if path != STANDARD_OUTPUT})
+    if printed:
+        emit(verdict.to_json(), STANDARD_OUTPUT)
 
 
-def check_files(files: "VerdictFiles", asking: "Asking", *, inputs: "list[Path]") -> None:
+def check_verdict_files(
+    files: Mapping[VerdictForm, Path], *, inputs: Sequence[Path], records: Sequence[Path]
+) -> None:
     """Makes sure, before anything is asked, that all that is wanted can be written.
 
     Raises:
-        ModelsealError: It cannot, or one file is wanted for two things.
+        BadFileError: A file cannot be written, or is one of the inputs.
+        InvalidArgumentError: One file is wanted for two things, or standard output is wanted for
+            something else than JSON.
+        MissingExtraError: A page is wanted, and Jinja is not installed.
     """
-    files.check(inputs=inputs)
-    for path in (None, *files.paths):
-        asking.check_files(inputs=inputs, json=path)
+    from modelseal.cli.fingerprint_files import STANDARD_OUTPUT, check_output, is_same
+    from modelseal.errors import InvalidArgumentError
+    from modelseal.verification.verdict_files import require_pages
 
-
-def ask(
-    fingerprint: "Fingerprint",
-    endpoint: str,
-    *,
-    shows: Shows | None,
-    depth: "Depth",
-    generator: "np.random.Generator",
-    asking: "Asking",
-) -> Verdict:
-    """The verdict on the endpoint of this name; undecided if it cannot even be opened.
-
-    Raises:
-        ModelsealError: The name is none of an endpoint, or the file cannot be used.
-    """
-    from modelseal.cli.console import reporting
-    from modelseal.cli.session import ask_natural
-    from modelseal.endpoints import factory
-    from modelseal.outputs.answers import Kind
-    from modelseal.verification import verify
-
-    try:
-        kind = Kind(shows.value) if shows else None
-        opened = factory.endpoint(
-            endpoint,
-            fingerprint,
-            shows=kind,
-            timeout=asking.timeout,
-            time_limit=asking.manners.time_limit,
-        )
-        asking.check_name(endpoint)
-        asking.check_sense(fingerprint, opened)
-        asking = asking.start()
-        ask_natural(opened, endpoint, fingerprint, asking=asking)
-        with (
-            asking.begin(fingerprint, generator=generator) as manners,
-            reporting() as report,
-        ):
-            return verify.verify(
-                fingerprint,
-                opened,
-                generator=generator,
-                depth=depth,
-                progress=report,
-                manners=manners,
-            )
-    except EndpointError as error:
-        reason = f"the endpoint cannot be asked: {error}"
-        return Verdict(
-            outcome=Outcome.UNDECIDED, samples=len(fingerprint), evidence=(), reason=reason
-        )
-
-
-def tell(verdict: Verdict, *, depth: "Depth", signer: str | None) -> None:
-    """Writes the verdict for people; with every finding if they asked for all or need them."""
-    from modelseal.cli.console import Paper
-    from modelseal.cli.render import tell_findings, tell_verdict
-    from modelseal.verification.querier import Depth
-
-    paper = Paper()
-    tell_verdict(paper, verdict)
-    if signer is not None:
-        paper.write(f"the fingerprint is signed by {signer}")
-    if verdict.evidence and (depth is Depth.ALL or verdict.outcome is not Outcome.INTACT):
-        tell_findings(paper, verdict.evidence)
+    for form, path in files.items():
+        if path == STANDARD_OUTPUT and form is not VerdictForm.JSON:
+            raise InvalidArgumentError(f"--{form.value} needs a file, but got -")
+    outputs = [*(path for path in files.values() if path != STANDARD_OUTPUT), *records]
+    for path in outputs:
+        check_output(path, inputs=inputs)
+    for one, other in combinations(outputs, 2):
+        if is_same(one, other):
+            raise InvalidArgumentError(f"expected a file for each, got {other} twice")
+    if VerdictForm.HTML in files:
+        require_pages()

@@ -20,13 +20,14 @@ import base64
 import hashlib
 import hmac
 import secrets
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
+from modelseal.files import beside, now, read_bytes, write_atomically, write_new
 from modelseal.fingerprint.checks import MAX_CLASSES
 from modelseal.fingerprint.codec import NUMBERS, canonical, file_digest, types_of
 from modelseal.fingerprint.record import Fingerprint
@@ -37,19 +38,13 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("A commitment", "crypto") from error
 
-SCHEMA = "modelseal.commitment/1"
-SALTS = "modelseal.salts/1"
-
-SUFFIX = ".salts"
-"""What is added to the fingerprint's name for the file of the random numbers."""
-
 MAX_BYTES = 2**26
 """The largest commitment, bundle or file of salts that is read."""
 
-HIDING = b"modelseal.commitment/1 salt\n"
-SIGNING = b"modelseal.commitment/1 signing key\n"
-LEAF = b"modelseal.commitment/1 sample\n"
-"""Keep what is made of one secret, or hashed, apart from all else."""
+# These keep what is made of one secret, or hashed, apart from all else.
+_HIDING = b"modelseal.commitment/1 salt\n"
+_SIGNING = b"modelseal.commitment/1 signing key\n"
+_LEAF = b"modelseal.commitment/1 sample\n"
 
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -85,6 +80,15 @@ class Commitment(Section):
     key: Hex
     samples: Annotated[tuple[Hex, ...], Field(min_length=1)]
 
+    def save(self, path: Path) -> None:
+        """Writes it to a file that everybody may read.
+
+        Raises:
+            BadFileError: The file cannot be written.
+        """
+        write_atomically(path, write_part(self))
+        path.chmod(0o644)
+
 
 class Salts(Section):
     """The random numbers that hide a fingerprint's samples: as secret as these.
@@ -102,33 +106,62 @@ class Salts(Section):
 
     def salt(self, number: int) -> bytes:
         """The salt of one sample; it tells nothing of the others."""
-        return self.derive(HIDING + number.to_bytes(8, "little"))
+        return self._derive(_HIDING + number.to_bytes(8, "little"))
 
     @property
     def key(self) -> Ed25519PrivateKey:
         """The key that signs evidence bundles."""
-        return Ed25519PrivateKey.from_private_bytes(self.derive(SIGNING))
+        return Ed25519PrivateKey.from_private_bytes(self._derive(_SIGNING))
 
-    def derive(self, purpose: bytes) -> bytes:
-        """HMAC-SHA256 under the secret, of a purpose and the fingerprint that it is for."""
+    def _derive(self, purpose: bytes) -> bytes:
         message = purpose + self.fingerprint.encode()
         return hmac.digest(bytes.fromhex(self.secret), message, "sha256")
 
 
-def draw_salts(fingerprint: Fingerprint, *, time: str) -> Salts:
-    """Draws the random numbers for a fingerprint.
+def salts_of(fingerprint: Path) -> Path:
+    """Where the salts of a fingerprint's file are."""
+    return beside(fingerprint, ".salts")
+
+
+def commit(fingerprint: Fingerprint, *, salts: Path) -> Commitment:
+    """Makes the commitment to a fingerprint, always the same for the same random numbers.
 
     Args:
-        fingerprint: What they are for.
-        time: The present moment in UTC, such as `2026-11-23T10:00:00Z`.
+        fingerprint: A sealed one that is not enrolled: of an endpoint whose answers vary, no
+            single answer is evidence.
+        salts: The file of its random numbers, which is made if it is missing. Keep it secret.
 
     Raises:
-        InvalidArgumentError: The fingerprint is enrolled, and so nothing is ever revealed of it.
+        InvalidArgumentError: The fingerprint is enrolled.
+        BadFileError: The salts are those of another fingerprint, or cannot be written.
     """
     check_sealed(fingerprint)
+    if not salts.exists():
+        drawn = draw_salts(fingerprint, time=now())
+        write_new(salts, write_part(drawn))
+        return make_commitment(fingerprint, drawn)
+    return make_commitment(fingerprint, load_salts(salts, fingerprint))
+
+
+def check_sealed(fingerprint: Fingerprint) -> None:
+    """Makes sure that single answers to a fingerprint are evidence.
+
+    Raises:
+        InvalidArgumentError: It is enrolled.
+    """
+    if fingerprint.enrollment is not None:
+        raise InvalidArgumentError(
+            "expected a fingerprint that was only sealed, got an enrolled one, and no single "
+            "answer of an endpoint whose answers vary is evidence",
+            field="fingerprint",
+        )
+
+
+def draw_salts(fingerprint: Fingerprint, *, time: str) -> Salts:
+    """Draws the random numbers for a fingerprint, at this moment in UTC."""
     return Salts.model_validate(
         {
-            "schema": SALTS,
+            "schema": "modelseal.salts/1",
             "fingerprint": file_digest(fingerprint),
             "time": time,
             "secret": secrets.token_hex(32),
@@ -136,31 +169,36 @@ def draw_salts(fingerprint: Fingerprint, *, time: str) -> Salts:
     )
 
 
-def check_sealed(fingerprint: Fingerprint) -> None:
-    """Makes sure that single answers of a fingerprint are evidence.
+def load_salts(path: Path, fingerprint: Fingerprint) -> Salts:
+    """Reads the random numbers of a fingerprint.
 
     Raises:
-        InvalidArgumentError: It is enrolled: one answer of an endpoint whose answers vary proves
-            nothing, and a bundle holds no more than answers.
+        BadFileError: They are missing, malformed, or those of another fingerprint.
     """
-    if fingerprint.enrollment is not None:
-        raise InvalidArgumentError(
-            "a fingerprint that was only sealed was wanted, but this one is enrolled, and no "
-            "single answer of an endpoint whose answers vary is evidence"
+    text = read_bytes(path, most=MAX_BYTES, missing="expected salts, got none: commit first")
+    salts = parse_json(Salts, text, name=str(path))
+    if salts.fingerprint != file_digest(fingerprint):
+        raise BadFileError(
+            path, "expected the salts of this fingerprint, got another's", field="fingerprint"
         )
+    return salts
 
 
-def commit(fingerprint: Fingerprint, salts: Salts) -> Commitment:
-    """The commitment to a fingerprint, always the same for the same random numbers.
+def load_commitment(path: Path) -> Commitment:
+    """Reads a commitment.
 
     Raises:
-        InvalidArgumentError: The fingerprint is enrolled.
+        BadFileError: It is none.
     """
-    check_sealed(fingerprint)
+    return parse_json(Commitment, read_bytes(path, most=MAX_BYTES), name=str(path))
+
+
+def make_commitment(fingerprint: Fingerprint, salts: Salts) -> Commitment:
+    """The commitment to a fingerprint under some random numbers."""
     domain = fingerprint.domain
     return Commitment.model_validate(
         {
-            "schema": SCHEMA,
+            "schema": "modelseal.commitment/1",
             "time": salts.time,
             "weights_digest": fingerprint.origin.weights_digest,
             "domain": DomainPart(
@@ -172,7 +210,7 @@ def commit(fingerprint: Fingerprint, salts: Salts) -> Commitment:
             "classes": fingerprint.classes,
             "key": salts.key.public_key().public_bytes_raw().hex(),
             "samples": tuple(
-                leaf(describe_sample(fingerprint, number), salts.salt(number))
+                hash_sample(describe_sample(fingerprint, number), salts.salt(number))
                 for number in range(len(fingerprint))
             ),
         }
@@ -184,54 +222,20 @@ def describe_sample(fingerprint: Fingerprint, number: int) -> dict[str, object]:
     kind = types_of(fingerprint.domain)["samples"]
     codes = np.ascontiguousarray(fingerprint.samples[number], NUMBERS[kind])
     little = codes.astype(codes.dtype.newbyteorder("<"), copy=False)
-    expected = fingerprint.expected
+    labels, values = fingerprint.expected.labels, fingerprint.expected.values
     return {
         "codes": base64.b64encode(little.tobytes()).decode(),
-        "labels": None if expected.labels is None else expected.labels[number].tolist(),
-        "values": None
-        if expected.values is None
-        else [float(value) for value in expected.values[number]],
+        "labels": None if labels is None else labels[number].tolist(),
+        "values": None if values is None else [float(value) for value in values[number]],
         "margin": float(fingerprint.margins[number]),
     }
 
 
-def leaf(sample: dict[str, object], salt: bytes) -> str:
+def hash_sample(sample: dict[str, object], salt: bytes) -> str:
     """The salted hash of a sample."""
-    return hashlib.sha256(LEAF + salt + canonical(sample).encode()).hexdigest()
+    return hashlib.sha256(_LEAF + salt + canonical(sample).encode()).hexdigest()
 
 
 def write_part(part: Section) -> bytes:
     """A part as the content of a file, always the same for the same part."""
     return f"{canonical(part.model_dump(mode='json', by_alias=True))}\n".encode()
-
-
-def read_commitment(text: bytes, *, name: str) -> Commitment:
-    """Reads a commitment.
-
-    Raises:
-        BadFileError: It is none.
-    """
-    return parse_json(Commitment, text, name=name)
-
-
-def read_salts(text: bytes, fingerprint: Fingerprint, *, name: str) -> Salts:
-    """Reads the random numbers of a fingerprint.
-
-    Raises:
-        BadFileError: They are none, or those of another fingerprint.
-    """
-    salts = parse_json(Salts, text, name=name)
-    if salts.fingerprint != file_digest(fingerprint):
-        raise BadFileError(
-            name, "the salts of this fingerprint were wanted, but they are those of another one"
-        )
-    return salts
-
-
-def domain_of(commitment: Commitment) -> Domain:
-    """What a valid input is.
-
-    Raises:
-        InvalidArgumentError: The domain is none.
-    """
-    return Domain(**commitment.domain.model_dump())

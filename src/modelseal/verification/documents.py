@@ -1,118 +1,132 @@
-"""What a verdict's document holds: the one that `--json` writes, by type."""
+"""What a verdict says in whatever form it is written: facts, tables and their meaning."""
 
-from typing import NotRequired, TypedDict
+from math import floor
 
-
-class Entry(TypedDict):
-    """What one sample showed."""
-
-    sample: int
-    finding: str
-    expected: str
-    shown: str
-    reason: str
-
-
-class Noticed(TypedDict):
-    """The smallest change of one family that was noticed at sealing."""
-
-    family: str
-    unit: str | None
-    level: float | None
-    noticed: int
-    draws: int
-    fixed: bool
-    at_least: float
-
-
-class Record(TypedDict):
-    """A verdict with its evidence, as `docs/reference/json-documents.md` describes it."""
-
-    modelseal: str
-    time: str
-    fingerprint: str
-    weights_digest: str
-    signed_by: str | None
-    endpoint: str
-    outcome: str
-    reason: str
-    samples: int
-    chosen: int
-    asked: int
-    agrees: int
-    differs: int
-    unclear: int
-    false_alarm_bound: float
-    rules_out: list[Noticed]
-    evidence: list[Entry]
-    statistics: NotRequired[dict[str, object]]
-
-
-def state(record: Record) -> dict[str, str]:
-    """What a verdict is about, by name: the same facts on every form, all of them as text."""
-    return {
-        "fingerprint": record["fingerprint"],
-        "weights digest": record["weights_digest"],
-        **({"signed by": record["signed_by"]} if record["signed_by"] else {}),
-        "endpoint": record["endpoint"],
-        "time": record["time"],
-        "modelseal": record["modelseal"],
-        "outcome": record["outcome"],
-        "reason": record["reason"],
-        **state_statistics(record),
-    }
-
-
-def state_statistics(record: Record) -> dict[str, str]:
-    """What was counted of answers that vary, by name; empty if they were taken for fixed."""
-    found = record.get("statistics", {})
-    return {
-        name.replace("_", " "): f"{value:.6g}" if isinstance(value, float) else str(value)
-        for name, value in sorted(found.items())
-        if isinstance(value, bool | int | float | str)
-    }
-
-
-def unasked(record: Record) -> list[int]:
-    """The numbers of the samples that were not asked, in rising order."""
-    asked = {entry["sample"] for entry in record["evidence"]}
-    return [number for number in range(record["samples"]) if number not in asked]
-
+from modelseal.display import Row, Table
+from modelseal.fingerprint.record import tell_level
+from modelseal.verdict import Evidence, Finding, Noticed, Outcome, Verdict, VerdictDocument
 
 SEALED = {
-    "intact": "Every sample of this check was answered as the sealed model answers it. That is "
-    "strong evidence, no proof.",
-    "tampered": "A sample was answered otherwise than the sealed model answers it in any harmless "
-    "way of running it that was tried at sealing: the weights, their precision or the "
+    Outcome.INTACT: "Every sample of this check was answered as the sealed model answers it. That "
+    "is strong evidence, no proof.",
+    Outcome.TAMPERED: "A sample was answered otherwise than the sealed model answers it in any "
+    "harmless way of running it that was tried at sealing: the weights, their precision or the "
     "preprocessing were changed.",
-    "undecided": "Answers are missing or malformed, or not all samples were asked. Nothing is "
-    "known of the model, and it must not be taken for intact.",
+    Outcome.UNDECIDED: "Answers are missing or malformed, or not all samples were asked. Nothing "
+    "is known of the model, and it must not be taken for intact.",
 }
 """Of a model whose answers do not vary."""
 
 ENROLLED = {
-    "intact": "For every sample of this check the answer that was enrolled is still the most "
-    "frequent one. That is strong evidence, no proof, and what was changed before the enrolment "
+    Outcome.INTACT: "For every sample of this check the answer that was enrolled is still the most "
+    "frequent one. That is strong evidence, no proof, and what was changed before the enrollment "
     "is not found.",
-    "tampered": "The answers differ from those of the enrolled deployment more often than chance "
-    "explains, at the rate of false alarms that is stated: the model, its precision, its "
-    "preprocessing or the machines that it runs on were changed since the enrolment.",
-    "undecided": "Answers are missing or malformed, or as many questions as are allowed settled "
-    "nothing. Nothing is known of the model, and it must not be taken for intact.",
+    Outcome.TAMPERED: "The answers differ from those of the enrolled deployment more often than "
+    "chance explains, at the rate of false alarms that is stated: the model, its precision, its "
+    "preprocessing or the machines that it runs on were changed since the enrollment.",
+    Outcome.UNDECIDED: "Answers are missing or malformed, or as many queries as are allowed "
+    "settled nothing. Nothing is known of the model, and it must not be taken for intact.",
 }
-"""Of a deployment whose answers vary, and which is compared with its enrolment."""
+"""Of a deployment whose answers vary, and which is compared with its enrollment."""
+
+COUNTED = {Finding.AGREES: "agree", Finding.DIFFERS: "differ", Finding.UNCLEAR: "are unclear"}
+"""What is said of so many samples."""
 
 
-def tell_meaning(record: Record, outcome: str) -> str:
-    """What an outcome of this check says.
-
-    Args:
-        record: What `--json` writes.
-        outcome: The outcome, which need not be that of the record.
-    """
-    meaning = (ENROLLED if "statistics" in record else SEALED)[outcome]
-    asked, samples = record["asked"], record["samples"]
-    if outcome == "intact" and asked < samples:
-        meaning += f" It is about {asked} of {samples} samples; what these alone notice was not "
-        meaning += "measured."
+def describe_meaning(document: VerdictDocument, outcome: Outcome) -> str:
+    """What an outcome of this check says, which need not be that of the document."""
+    meaning = (ENROLLED if document.statistics else SEALED)[outcome]
+    if outcome is Outcome.INTACT and document.asked < document.samples:
+        meaning += f" It is about {document.asked} of {document.samples} samples; what these alone "
+        meaning += "notice was not measured."
     return meaning
+
+
+def describe_counts(verdict: Verdict) -> str:
+    """How many samples were asked, and how many led to which finding."""
+    counts = ", ".join(f"{verdict.count(finding)} {word}" for finding, word in COUNTED.items())
+    return f"{len(verdict.evidence)} of {verdict.samples} samples asked: {counts}"
+
+
+def describe_basis(verdict: Verdict) -> str:
+    """On what a verdict rests, in one line beside its reason."""
+    found = verdict.statistics
+    if found is not None:
+        look = f", over all looks of which this is number {found.look}" if found.look else ""
+        return (
+            f"{found.queries} queries: e-value {found.e_value:.3g} of {found.bar:.4g} for an "
+            f"alarm, p-value {found.p_value:.2g}; false alarms at most "
+            f"{100 * found.false_alarm_bound:g} %{look}"
+        )
+    answers = verdict.provenance.harmless_answers
+    if answers is None or verdict.outcome is not Outcome.INTACT:
+        return describe_counts(verdict)
+    if not answers:
+        return "how many answers harmless differences change was never measured"
+    return f"none of {answers} answers of harmless variants differed at sealing"
+
+
+def facts_of(document: VerdictDocument) -> dict[str, str]:
+    """What a verdict is about, by name: the same facts in every form, all of them as text."""
+    return {
+        "fingerprint": document.fingerprint,
+        "weights digest": document.weights_digest,
+        **({"signed by": document.signed_by} if document.signed_by else {}),
+        "endpoint": document.endpoint,
+        "time": document.time,
+        "modelseal": document.modelseal,
+        "outcome": document.outcome.value,
+        "reason": document.reason,
+        **statistics_of(document),
+    }
+
+
+def statistics_of(document: VerdictDocument) -> dict[str, str]:
+    """What was counted of answers that vary, by name; empty if they were taken for fixed."""
+    return {
+        name.replace("_", " "): f"{value:.6g}" if isinstance(value, float) else str(value)
+        for name, value in sorted((document.statistics or {}).items())
+        if value is not None
+    }
+
+
+def unasked(document: VerdictDocument) -> list[int]:
+    """The numbers of the samples that were not asked, in rising order."""
+    asked = {entry.sample for entry in document.evidence}
+    return [number for number in range(document.samples) if number not in asked]
+
+
+def noticed_table(rules_out: tuple[Noticed, ...]) -> Table:
+    """What the samples were seen to notice at sealing."""
+    return Table(
+        title="What the samples notice",
+        note="What this verdict rules out, as far as it was tried at sealing: the smallest "
+        "change of each kind that was noticed on every changed copy of the network, or how "
+        "many copies were noticed; shares at 95 % confidence.",
+        head=("change", "from", "copies noticed", "share noticed"),
+        rows=tuple(map(_noticed_row, rules_out)),
+    )
+
+
+def _noticed_row(limit: Noticed) -> Row:
+    level = "" if limit.level is None else f"{tell_level(limit.level)} {limit.unit}"
+    # A lower bound is never rounded up.
+    share = f"{floor(1000 * limit.at_least) / 10:.1f} % or more"
+    count = f"{limit.noticed} of {limit.draws}"
+    return limit.family, level, count, "the only one" if limit.fixed else share
+
+
+def evidence_table(evidence: tuple[Evidence, ...], *, missing: int = 0) -> Table:
+    """What each sample showed, and how many were not asked."""
+    rows = [
+        (str(entry.sample), entry.finding.value, entry.expected, entry.reason or entry.shown)
+        for entry in evidence
+    ]
+    if missing:
+        rows.append((f"{missing} more", "not asked", "", ""))
+    return Table(
+        title="Evidence",
+        note="What each sample was expected to answer and what came, in the order of asking.",
+        head=("sample", "finding", "expected", "shown"),
+        rows=tuple(rows),
+    )

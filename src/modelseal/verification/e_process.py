@@ -59,7 +59,7 @@ def bound_all(differing: Counts, asked: int, *, risk: float, samples: int) -> Pe
         differing: How many answers of each sample differed from its enrolled one.
         asked: How often each was asked.
         risk: The probability that any bound of at most 1/2 is too low.
-        samples: How many samples were asked at enrolment.
+        samples: How many samples were asked at enrollment.
     """
     share = risk / (2 * samples)
     found = {int(count): upper_bound(int(count), asked, risk=share) for count in set(differing)}
@@ -92,13 +92,13 @@ def weigh_trust(differing: Counts, agreeing: Counts, estimates: PerInput) -> Per
     """The logarithm of an e-process against "p ≥ 1/2", for each sample.
 
     As `weigh_alarm` the other way round: averaged over two q below 1/2, the estimate of p at
-    enrolment and the middle between that and 1/2. Where it reaches 1/β, the enrolled answer is
+    enrollment and the middle between that and 1/2. Where it reaches 1/β, the enrolled answer is
     still the most frequent one; a sample that has another one passes with at most β.
 
     Args:
         differing: How many answers differed, with those that could not be judged.
         agreeing: How many agreed.
-        estimates: The p of each sample as enrolment gave it, below 1/2.
+        estimates: The p of each sample as enrollment gave it, below 1/2.
     """
     others = np.stack([estimates + (HALF - estimates) * share for share in TOWARDS_HALF])
     return mix(ratio(differing, agreeing, null=np.full_like(estimates, HALF), other=others))
@@ -136,7 +136,7 @@ def from_log(logarithm: float) -> float:
     return exp(min(logarithm, log(float_info.max) - 1))
 
 
-def spend(alpha: float, look: int) -> float:
+def spend_alpha(alpha: float, look: int) -> float:
     """The share of alpha that the look of this number may take: 6 / (π² k²) of it.
 
     Over all looks that there will ever be, the shares add up to one.
@@ -145,7 +145,7 @@ def spend(alpha: float, look: int) -> float:
         InvalidArgumentError: There is no such look.
 
     Examples:
-        >>> round(sum(spend(0.05, look) for look in range(1, 10_000)), 5)
+        >>> round(sum(spend_alpha(0.05, look) for look in range(1, 10_000)), 5)
         0.05
     """
     if look < 1:

@@ -1,12 +1,14 @@
-"""Asking one question: paced, again after faults that pass, and noted."""
+"""Asking samples: one query at its pace, again after faults that pass, or several at once."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
 from threading import Event, Lock
-from typing import cast
+from time import monotonic
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,252 +18,220 @@ from modelseal.endpoints.retries import ask_patiently, back_off
 from modelseal.errors import EndpointError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers
-from modelseal.types import Codes
+from modelseal.types import Array, Codes
 from modelseal.verdict import Evidence, Finding
-from modelseal.verification.decoys import is_cover, take_question
-from modelseal.verification.judge import NO_ANSWERS, Stop, examine
-from modelseal.verification.policy import Faces, Manners, forget
+from modelseal.verification.judge import NO_ANSWERS, examine
+from modelseal.verification.policy import QueryPolicy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clock:
+    """What time it is in seconds, and how to wait for an event, but so many seconds at most."""
+
+    now: Callable[[], float] = monotonic
+    wait: Callable[[Event, float], object] = Event.wait
 
 
 class Unasked(Enum):
-    """Why a question was not asked."""
+    """Why a sample was not asked."""
 
-    TIME_OVER = "the time for all questions was over"
+    TIME_OVER = "the time limit was over"
     ENDED = "the asking had ended"
 
 
-class Asker:
-    """Asks an endpoint the samples of a fingerprint, one at a time.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Reply:
+    """What came of one query.
 
-    It may be used from several threads. The time limit counts from when it is made, unless the
-    manners say since when.
+    Args:
+        answer: An answer of whatever form, or the EndpointError that stands for none.
+        evidence: What it shows of its sample; None for a decoy.
+    """
+
+    answer: object
+    evidence: Evidence | None
+
+    @property
+    def silent(self) -> bool:
+        """Whether no answer came at all."""
+        return isinstance(self.answer, EndpointError)
+
+
+Note: TypeAlias = Callable[[int, Answers | EndpointError], None]
+"""Is told a sample's number and its usable answer, or why there is none; one at a time."""
+
+PickInputs: TypeAlias = Callable[[Fingerprint, int, np.random.Generator], Codes]
+"""By which inputs a sample is asked, in this order, until one is not answered as expected."""
+
+
+def sample_alone(fingerprint: Fingerprint, number: int, _: np.random.Generator) -> Codes:
+    """The sample itself."""
+    return fingerprint.samples[[number]]
+
+
+def sample_and_neighbours(
+    fingerprint: Fingerprint, number: int, generator: np.random.Generator
+) -> Codes:
+    """The sample and all its neighbours, in random order."""
+    return generator.permutation(fingerprint.faces(number))
+
+
+def sample_or_neighbour(
+    fingerprint: Fingerprint, number: int, generator: np.random.Generator
+) -> Codes:
+    """The sample or one of its neighbours, by chance: every query is alike, under one bound."""
+    faces = fingerprint.faces(number)
+    return faces[[generator.integers(len(faces))]]
+
+
+@dataclass(kw_only=True, eq=False)
+class Querier:
+    """Asks an endpoint the samples of a fingerprint, from any number of threads.
 
     Args:
         endpoint: What to ask.
         fingerprint: Whose samples.
-        manners: How to ask.
-        generator: The source of pauses and waits.
+        policy: How to ask.
+        generator: The source of pauses, waits, and the order of neighbours.
+        inputs: By which inputs a sample is asked.
+        decoys: Inputs that are numbered after the samples; their answers are not judged.
+        note: Is told every answer to a sample as soon as it came.
+        clock: What time it is.
+        begun: Since when the time limit counts; by default from now on.
     """
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        fingerprint: Fingerprint,
-        *,
-        manners: Manners,
-        generator: np.random.Generator,
-    ) -> None:
-        self.endpoint = endpoint
-        self.fingerprint = fingerprint
-        self.manners = manners
-        self.clock = manners.clock
-        begun = self.clock.now() if manners.begun is None else manners.begun
-        self.deadline = begun + manners.time_limit
+    endpoint: Endpoint
+    fingerprint: Fingerprint
+    policy: QueryPolicy
+    generator: np.random.Generator
+    inputs: PickInputs = sample_alone
+    decoys: Sequence[Array] = ()
+    note: Note | None = None
+    clock: Clock = field(default_factory=Clock)
+    begun: float | None = None
+
+    def __post_init__(self) -> None:
         self.asked: list[int] = []
-        """The questions that were asked, cover among them, in the order of asking."""
-        self._generator = generator
+        """What was asked, decoys among it, in the order of asking."""
+        begun = self.clock.now() if self.begun is None else self.begun
+        self._deadline = begun + self.policy.time_limit
         self._next = -inf
         self._ended = Event()
         self._lock = Lock()
         self._noting = Lock()
 
-    def ask(self, number: int) -> object:
-        """Asks one sample when its turn has come, and notes what came.
+    @property
+    def patience(self) -> float:
+        """After how many queries in a row without an answer the endpoint is left alone.
 
-        Returns:
-            An answer of whatever form, the EndpointError that stands for none, or why the sample
-            was not asked.
+        To look something up in a file costs nobody anything, and all that is in it has to be seen.
         """
+        return inf if isinstance(self.endpoint, RecordedEndpoint) else float(NO_ANSWERS)
+
+    def ask(self, number: int) -> Reply | Unasked:
+        """Asks a sample or a decoy when its turn has come, and notes what came."""
         unasked = self.take_turn(number)
         if unasked is not None:
             return unasked
-        answer = self.send_faces(number)
-        if not isinstance(answer, Unasked):
-            self.note(number, answer)
-        return answer
+        samples = len(self.fingerprint)
+        if number >= samples:
+            return Reply(answer=self.send(self.decoys[number - samples]), evidence=None)
+        reply = self._ask_sample(number)
+        if self.note is not None and isinstance(reply, Reply) and reply.evidence is not None:
+            reason = reply.evidence.reason
+            usable = reply.answer if isinstance(reply.answer, Answers) and not reason else None
+            with self._noting:
+                self.note(number, usable or EndpointError(reason))
+        return reply
 
-    def send_faces(self, number: int) -> object:
-        """Asks a sample, or it and its neighbours in random order as the manners say.
-
-        Returns:
-            What came for the first that did not agree with the sample's expected answer, or for
-            the last; an EndpointError if the time was over before all were asked, and that the
-            asking had ended if something else ended it.
-        """
-        if self.manners.faces is Faces.ITSELF or is_cover(number, self.fingerprint):
-            return self.send(take_question(number, self.fingerprint, self.manners.cover))
+    def _ask_sample(self, number: int) -> Reply | Unasked:
         with self._lock:
-            faces = self._generator.permutation(self.fingerprint.faces(number))
-        answer = self.send(faces[[0]])
-        for face in faces[1:]:
-            if examine(self.fingerprint, number, answer).finding is not Finding.AGREES:
+            inputs = self.inputs(self.fingerprint, number, self.generator)
+        for place in range(len(inputs)):
+            answer: object = EndpointError("not all neighbours were asked in time")
+            if not place or self._rest(self._draw_pause()):
+                answer = self.send(inputs[[place]])
+            elif self._ended.is_set():
+                return Unasked.ENDED
+            evidence = examine(self.fingerprint, number, answer)
+            if evidence.finding is not Finding.AGREES:
                 break
-            if not self.rest(self.pause()):
-                if self._ended.is_set():
-                    return Unasked.ENDED
-                return EndpointError("not all neighbours were asked in time")
-            answer = self.send(face[None])
-        return answer
+        return Reply(answer=answer, evidence=evidence)
 
     def send(self, codes: Codes) -> object:
-        """Asks inputs at once, and again after faults that pass; notes nothing.
+        """What an endpoint answers to inputs, or the EndpointError that stands for no answer.
 
-        Returns:
-            An answer of whatever form, or the EndpointError that stands for none.
+        They are sent again after faults that pass, and after no other.
         """
+        with self._lock:  # a generator of numpy must not be used by two threads at once
+            waits = list(back_off(self.policy.retries, self.generator))
         try:
-            return ask_patiently(self.endpoint, codes, waits=self.waits(), rest=self.rest)
+            return ask_patiently(self.endpoint, codes, waits=waits, rest=self._rest)
         except EndpointError as error:
             return error
 
     def end(self) -> None:
-        """Ends the asking: no question is begun any more, and no wait goes on."""
+        """Ends the asking: no query is begun any more, and no wait goes on."""
         self._ended.set()
 
     def take_turn(self, number: int) -> Unasked | None:
-        """Waits until a question may be asked, a pause after the one before.
-
-        Returns:
-            Nothing, or why it may not be asked.
-        """
+        """Waits until a query may be sent, a pause after the one before; or says why not."""
         with self._lock:
             start = max(self.clock.now(), self._next)
-            if start >= self.deadline:
+            if start >= self._deadline:
                 return Unasked.TIME_OVER
-            self._next = start + self.draw_pause()
+            self._next = start + self._pause()
             self.asked.append(number)
-        if self.rest(start - self.clock.now()):
+        if self._rest(start - self.clock.now()):
             return None
         with self._lock:
             self.asked.remove(number)
         return Unasked.ENDED if self._ended.is_set() else Unasked.TIME_OVER
 
-    def pause(self) -> float:
-        """A pause between questions in seconds."""
+    def _draw_pause(self) -> float:
         with self._lock:
-            return self.draw_pause()
+            return self._pause()
 
-    def draw_pause(self) -> float:
-        """The same for whoever holds the lock."""
-        return float(self._generator.exponential(self.manners.pace)) if self.manners.pace else 0.0
+    def _pause(self) -> float:
+        pace = self.policy.pace
+        return float(self.generator.exponential(pace)) if pace else 0.0
 
-    def waits(self) -> list[float]:
-        """How long to wait after each fault of one question."""
-        with self._lock:  # a generator of numpy must not be used by two threads at once
-            return list(back_off(self.manners.retries, self._generator))
-
-    def rest(self, seconds: float) -> bool:
-        """Waits, and tells whether to go on.
-
-        What would end after the time limit is not begun.
-        """
-        if self.clock.now() + seconds >= self.deadline:
+    def _rest(self, seconds: float) -> bool:
+        """Waits, and tells whether to go on; a wait that would end too late is not begun."""
+        if self.clock.now() + seconds >= self._deadline:
             return False
         if seconds > 0:
             self.clock.wait(self._ended, seconds)
         return not self._ended.is_set()
 
-    def note(self, number: int, answer: object) -> None:
-        """Notes an answer that can be judged, or why it cannot."""
-        if self.manners.note is forget or is_cover(number, self.fingerprint):
-            return
-        reason = examine(self.fingerprint, number, answer).reason
-        usable = isinstance(answer, Answers) and not reason
-        with self._noting:
-            self.manners.note(number, cast(Answers, answer) if usable else EndpointError(reason))
 
-
-class Depth(Enum):
-    """How far to ask."""
-
-    FIRST_PROOF = "until the first proof of tampering"
-    ALL = "every sample"
-
-
-class Course:
-    """What was found by now, and whether it is enough.
-
-    Args:
-        fingerprint: What is asked.
-        depth: Whether the first proof of tampering is enough.
-        silence: After how many questions in a row without an answer the endpoint is left alone.
-        progress: Told after each sample how many were asked and how many there are.
-    """
-
-    def __init__(
-        self,
-        fingerprint: Fingerprint,
-        *,
-        depth: Depth,
-        silence: float,
-        progress: Callable[[int, int], None],
-    ) -> None:
-        self.fingerprint = fingerprint
-        self.depth = depth
-        self.silence = silence
-        self.progress = progress
-        self.found: dict[int, Evidence] = {}
-        self.stop: Stop | None = None
-        self._silent = 0
-
-    def recall(self, number: int, answer: object) -> bool:
-        """Takes what is known of a sample from earlier, and tells whether it is enough."""
-        entry = self.found[number] = examine(self.fingerprint, number, answer)
-        if entry.finding is Finding.DIFFERS and self.depth is Depth.FIRST_PROOF:
-            self.stop = Stop.PROOF
-        return self.stop is not None
-
-    def take(self, number: int, answer: object) -> bool:
-        """Takes what came of asking a sample, and tells whether it is enough."""
-        if isinstance(answer, Unasked):
-            if answer is Unasked.TIME_OVER:
-                self.stop = self.stop or Stop.TIME
-            return True
-        if not is_cover(number, self.fingerprint):
-            self.recall(number, answer)
-        self._silent = self._silent + 1 if isinstance(answer, EndpointError) else 0
-        if self._silent >= self.silence:
-            self.stop = self.stop or Stop.SILENCE
-        self.progress(len(self.found), len(self.fingerprint))
-        return self.stop is not None
-
-
-def patience(endpoint: Endpoint) -> float:
-    """After how many questions in a row without an answer an endpoint is left alone.
-
-    To look something up in a file costs nobody anything, and all that is in it has to be seen.
-    """
-    return inf if isinstance(endpoint, RecordedEndpoint) else float(NO_ANSWERS)
-
-
-def ask_in_turn(asker: Asker, numbers: Iterable[int], take: Callable[[int, object], bool]) -> None:
-    """Asks samples one after another, until what came is enough."""
-    for number in numbers:
-        if take(number, asker.ask(number)):
-            return
-
-
-def ask_at_once(
-    asker: Asker, numbers: Iterable[int], take: Callable[[int, object], bool], *, workers: int
+def ask_all(
+    querier: Querier,
+    numbers: Sequence[int],
+    is_enough: Callable[[Reply | Unasked], bool],
+    *,
+    concurrency: int,
 ) -> None:
-    """Asks several samples at the same time, until what came is enough.
+    """Asks samples and decoys until what came is enough; what is under way then is still taken.
 
-    Those that are under way then are still taken. The first sample is asked alone: an endpoint
-    that opens its connection or reads about its model with the first question does so once, and
-    one that is not there is not met by many questions.
+    The first is asked alone: an endpoint that opens its connection or reads about its model with
+    the first query does so once, and one that is not there is not met by many queries.
     """
+    if concurrency == 1:
+        any(is_enough(querier.ask(number)) for number in numbers)
+        return
     waiting, width, enough = deque(numbers), 1, False
-    running: dict[Future[object], int] = {}
-    with ThreadPoolExecutor(workers) as pool:
+    running: set[Future[Reply | Unasked]] = set()
+    with ThreadPoolExecutor(concurrency) as pool:
         try:
             while running or (waiting and not enough):
                 while waiting and not enough and len(running) < width:
-                    number = waiting.popleft()
-                    running[pool.submit(asker.ask, number)] = number
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    enough = take(running.pop(future), future.result()) or enough
-                width = workers
+                    running.add(pool.submit(querier.ask, waiting.popleft()))
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    enough = is_enough(future.result()) or enough
+                width = concurrency
                 if enough:
-                    asker.end()
+                    querier.end()
         finally:
-            asker.end()  # whatever went wrong, no wait between two tries goes on
+            querier.end()  # whatever went wrong, no wait between two tries goes on

@@ -1,26 +1,97 @@
-"""What many answers to the same samples show, and which sample is asked next."""
+"""The sequential test of an enrolled fingerprint: asked again and again until it is settled."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from math import inf, log
 
 import numpy as np
 
 from modelseal.endpoints.endpoint import Endpoint
 from modelseal.endpoints.recorded import RecordedEndpoint
-from modelseal.errors import EndpointError, InvalidArgumentError
-from modelseal.fingerprint.record import Fingerprint, tell_power
-from modelseal.types import Codes, Mask
+from modelseal.enums import Depth
+from modelseal.errors import InvalidArgumentError
+from modelseal.fingerprint.record import Enrollment, Fingerprint
+from modelseal.types import Mask, PerInput, Progress
 from modelseal.verdict import Evidence, Finding, Outcome, Statistics, Tally, Verdict, judge
-from modelseal.verification.e_process import average, from_log, weigh_alarm, weigh_trust
-from modelseal.verification.judge import Stop, examine, of
-from modelseal.verification.policy import MISSED, Levels, Manners, apply
-from modelseal.verification.querier import Asker, Depth, Unasked, patience
+from modelseal.verification.e_process import (
+    HALF,
+    average,
+    bound_all,
+    estimate,
+    from_log,
+    spend_alpha,
+    weigh_alarm,
+    weigh_trust,
+)
+from modelseal.verification.judge import Stop
+from modelseal.verification.policy import QueryPolicy, SequentialPolicy
+from modelseal.verification.querier import Querier, Unasked
 
-PATIENCE = 8
-"""After so many questions to suspicious samples another one has its turn.
+MISSED = 0.01
+"""The highest probability that a sample whose most frequent answer has changed passes.
 
-About as many prove that a sample which never differed at enrolment has changed.
+A smaller one costs little: each factor of ten takes three or four more answers of every sample.
 """
+
+QUERIES = 50
+"""How many queries there are at the most for each sample, by default.
+
+Eight settle a sample that never differed at enrollment; one that differs in a fifth of all cases
+is settled by 50 in nine of ten cases.
+"""
+
+TURNS = 8
+"""After so many queries to suspicious samples another one has its turn.
+
+About as many prove that a sample which never differed at enrollment has changed.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Levels:
+    """What answers are compared with: a policy as it applies to the samples of an enrollment.
+
+    Args:
+        alpha: The highest rate of false alarms.
+        bar: Which e-value is an alarm.
+        bounds: What the p of each sample was at enrollment, at the most.
+        estimates: What it was by estimate.
+        queries: The most queries.
+        look: The number of this look in a schedule.
+    """
+
+    alpha: float
+    bar: float
+    bounds: PerInput
+    estimates: PerInput
+    queries: int
+    look: int | None
+
+
+def find_levels(policy: SequentialPolicy, enrollment: Enrollment, *, samples: int) -> Levels:
+    """What answers are compared with when so many samples of an enrollment are asked.
+
+    Raises:
+        InvalidArgumentError: The enrollment asked too little for so few false alarms.
+    """
+    alpha = enrollment.alpha if policy.alpha is None else policy.alpha
+    half, differing = alpha / 2, np.array(enrollment.differing)
+    bounds = bound_all(differing, enrollment.repeats, risk=half, samples=enrollment.asked)
+    if (bounds > HALF).any():
+        worst = int(bounds.argmax())
+        raise InvalidArgumentError(
+            f"expected more than {enrollment.repeats} queries of each sample at enrollment for a "
+            f"rate of false alarms of {alpha:g}, got {differing[worst]} differing answers of "
+            f"sample {worst}, which bounds their share by {bounds[worst]:.2g} and not 0.5",
+            field="alpha",
+        )
+    return Levels(
+        alpha=alpha,
+        bar=1 / (half if policy.look is None else spend_alpha(half, policy.look)),
+        bounds=bounds,
+        estimates=estimate(differing, enrollment.repeats),
+        queries=policy.queries or QUERIES * samples,
+        look=policy.look,
+    )
 
 
 class Tallies:
@@ -45,7 +116,7 @@ class Tallies:
         self.wanted = np.arange(count) if chosen is None else np.array(chosen)
         self.counts = {finding: np.zeros(count, np.int64) for finding in Finding}
         self.alarms = np.zeros(count)
-        """The logarithm of the e-value of each sample against "as at enrolment"."""
+        """The logarithm of the e-value of each sample against "as at enrollment"."""
         self.peaks = np.zeros(count)
         """The highest that it ever was."""
         self.trusted = np.zeros(count, bool)
@@ -55,17 +126,12 @@ class Tallies:
         self.queries = 0
         self.latest: dict[int, dict[Finding, Evidence]] = {}
 
-    def take(self, number: int, answer: object) -> Finding:
-        """Takes the answer to one sample."""
-        entry = examine(self.fingerprint, number, answer)
+    def take(self, entry: Evidence) -> None:
+        """Takes what one answer shows, and weighs all answers to its sample anew."""
+        number = entry.sample
         self.latest.setdefault(number, {})[entry.finding] = entry
         self.counts[entry.finding][number] += 1
         self.queries += 1
-        self.weigh(number)
-        return entry.finding
-
-    def weigh(self, number: int) -> None:
-        """Computes anew what the answers to one sample say."""
         one = slice(number, number + 1)
         agreeing, differing, unclear = (self.counts[finding][one] for finding in Finding)
         self.alarms[one] = weigh_alarm(differing, agreeing, self.levels.bounds[one])
@@ -92,15 +158,30 @@ class Tallies:
         wanted[self.wanted] = True
         return np.asarray(wanted & ~found)
 
+    @property
+    def statistics(self) -> Statistics:
+        """What the test found, in numbers."""
+        levels, value = self.levels, from_log(self.highest)
+        return Statistics(
+            # The logarithm decides; rounding it must not say otherwise.
+            e_value=max(value, levels.bar) if self.proven else min(value, levels.bar * (1 - 1e-9)),
+            bar=levels.bar,
+            queries=self.queries,
+            false_alarm_bound=levels.alpha,
+            missed_bound=MISSED,
+            look=levels.look,
+        )
+
     def evidence(self) -> tuple[Evidence, ...]:
         """One entry for each sample that was asked, in the order in which they first were."""
-        return tuple(map(self.sum_up, self.latest))
+        return tuple(map(self._sum_up, self.latest))
 
-    def sum_up(self, number: int) -> Evidence:
-        """What all answers to one sample show together."""
+    def _sum_up(self, number: int) -> Evidence:
         agreeing, differing, unclear = (int(self.counts[finding][number]) for finding in Finding)
-        tally = Tally(agreeing=agreeing, differing=differing, unclear=unclear)
-        finding = self.find(number)
+        tally = Tally(agrees=agreeing, differs=differing, unclear=unclear)
+        finding = Finding.AGREES if self.trusted[number] else Finding.UNCLEAR
+        if self.differing[number]:
+            finding = Finding.DIFFERS
         seen = self.latest[number]
         # Where an answer differed, that one says most.
         telling = seen.get(Finding.DIFFERS) or next(iter(seen.values()))
@@ -109,40 +190,30 @@ class Tallies:
             finding=finding,
             expected=telling.expected,
             shown=telling.shown,
-            reason=explain(tally, seen) if finding is Finding.UNCLEAR else "",
+            reason=_why_unsettled(tally, seen) if finding is Finding.UNCLEAR else "",
             tally=tally,
         )
 
-    def find(self, number: int) -> Finding:
-        """What all answers to one sample come to."""
-        if self.differing[number]:
-            return Finding.DIFFERS
-        return Finding.AGREES if self.trusted[number] else Finding.UNCLEAR
 
-
-def explain(tally: Tally, seen: dict[Finding, Evidence]) -> str:
-    """Why nothing is settled of a sample."""
+def _why_unsettled(tally: Tally, seen: dict[Finding, Evidence]) -> str:
     if tally.unclear == tally.asked:
         return seen[Finding.UNCLEAR].reason
     unclear = f" and {tally.unclear} could not be judged" if tally.unclear else ""
-    return f"{tally.differing} of {tally.asked} answers differed{unclear}, which settles nothing"
+    return f"{tally.differs} of {tally.asked} answers differed{unclear}, which settles nothing"
 
 
 class Turns:
     """Which sample is asked next: each in turn in a new random order every time.
 
     Between two of them those that look changed have up to eight turns, the most suspicious one
-    first: one changed sample among many is then proven in few questions. That the choice hangs on
+    first: one changed sample among many is then proven in few queries. That the choice hangs on
     the answers costs nothing, because the e-values hold for any.
-
-    Args:
-        generator: The source of the order.
     """
 
     def __init__(self, generator: np.random.Generator) -> None:
-        self.generator = generator
-        self.waiting: list[int] = []
-        self.patience = 0
+        self._generator = generator
+        self._waiting: list[int] = []
+        self._left = 0
 
     def choose(self, tallies: Tallies) -> int | None:
         """The number of the next sample; None if no sample is open."""
@@ -150,190 +221,63 @@ class Turns:
         if not open_ones.any():
             return None
         suspicion = np.where(open_ones & (tallies.alarms > 0), tallies.alarms, -inf)
-        if self.patience and suspicion.max() > -inf:
-            self.patience -= 1
+        if self._left and suspicion.max() > -inf:
+            self._left -= 1
             return int(suspicion.argmax())
-        self.patience = PATIENCE
-        self.waiting = [number for number in self.waiting if open_ones[number]]
-        if not self.waiting:
-            self.waiting = self.generator.permutation(np.flatnonzero(open_ones)).tolist()
-        return self.waiting.pop()
+        self._left = TURNS
+        self._waiting = [number for number in self._waiting if open_ones[number]]
+        if not self._waiting:
+            self._waiting = self._generator.permutation(np.flatnonzero(open_ones)).tolist()
+        return self._waiting.pop()
 
 
-def sum_up(tallies: Tallies, *, stop: Stop | None) -> Verdict:
-    """The verdict that the answers support.
-
-    Args:
-        tallies: What was found of every sample.
-        stop: Why no further question was asked; nothing if all was settled.
-    """
-    fingerprint, evidence = tallies.fingerprint, tallies.evidence()
-    outcome = judge(evidence, samples=len(fingerprint), chosen=tallies.chosen)
-    statistics = measure(tallies)
-    match outcome:
-        case Outcome.INTACT:
-            reason = intact_by_statistics(tallies, evidence)
-        case Outcome.TAMPERED:
-            reason = tampered_by_statistics(evidence, statistics)
-        case Outcome.UNDECIDED:
-            reason = undecided_by_statistics(tallies, evidence, stop)
-    return Verdict(
-        outcome=outcome,
-        samples=len(fingerprint),
-        evidence=evidence,
-        reason=reason,
-        chosen=tallies.chosen,
-        statistics=statistics,
-    )
-
-
-def measure(tallies: Tallies) -> Statistics:
-    """What the test found, in numbers."""
-    levels = tallies.levels
-    value = from_log(tallies.highest)
-    return Statistics(
-        # The logarithm decides; rounding it must not say otherwise.
-        e_value=max(value, levels.bar) if tallies.proven else min(value, levels.bar * (1 - 1e-9)),
-        bar=levels.bar,
-        queries=tallies.queries,
-        false_alarm_bound=levels.alpha,
-        missed_bound=MISSED,
-        look=levels.look,
-    )
-
-
-def intact_by_statistics(tallies: Tallies, evidence: tuple[Evidence, ...]) -> str:
-    """Why a model is intact, how its answers varied, and what that rules out."""
-    differing = int(tallies.counts[Finding.DIFFERS].sum())
-    whole = len(evidence) == len(tallies.fingerprint)
-    power = tell_power(tallies.fingerprint.power) if whole else ""
-    ruled_out = f"; rules out, as tried at sealing: {power}" if power else ""
-    return (
-        f"{of(len(evidence), tallies.fingerprint)} are still answered as enrolled: {differing} of "
-        f"{tallies.queries} answers differed{tell_others(tallies, evidence)}{ruled_out}"
-    )
-
-
-def tell_others(tallies: Tallies, evidence: tuple[Evidence, ...]) -> str:
-    """How many of the samples were enrolled with answers that are not the sealed network's."""
-    enrolment = tallies.fingerprint.enrollment
-    count = sum(enrolment.otherwise[entry.sample] for entry in evidence) if enrolment else 0
-    return (
-        f"; {count} of these samples were enrolled with other answers than those of the sealed "
-        "network, so that what was changed before is not found"
-        if count
-        else ""
-    )
-
-
-def tampered_by_statistics(evidence: tuple[Evidence, ...], statistics: Statistics) -> str:
-    """Why a model is tampered with: how unlikely that is by chance, and the first sample."""
-    differing = [entry for entry in evidence if entry.finding is Finding.DIFFERS]
-    first = differing[0]
-    tally = first.tally
-    often = f" {tally.differing} of {tally.asked} times" if tally else ""
-    return (
-        f"the answers have changed since the enrolment, which chance does with a probability of "
-        f"{statistics.p_value:.1g} at the most: sample {first.sample} was to answer "
-        f"{first.expected}, but answered otherwise{often}, such as {first.shown}"
-    )
-
-
-def undecided_by_statistics(
-    tallies: Tallies, evidence: tuple[Evidence, ...], stop: Stop | None
-) -> str:
-    """Why nothing can be said: what is not settled, why, and the first such sample."""
-    unclear = [entry for entry in evidence if entry.finding is Finding.UNCLEAR]
-    missing = len(tallies.wanted) - len(evidence)
-    unasked = f", and {missing} were not asked" if missing else ""
-    since = f" since {stop.value}" if stop else ""
-    first = f": sample {unclear[0].sample}: {unclear[0].reason}" if unclear else ""
-    return f"{of(len(unclear), tallies.fingerprint)} are not settled{unasked}{since}{first}"
-
-
-def verify_repeatedly(
-    fingerprint: Fingerprint,
-    asker: Asker,
+def ask_repeatedly(
+    querier: Querier,
+    tallies: Tallies,
     *,
-    generator: np.random.Generator,
-    depth: Depth = Depth.FIRST_PROOF,
-    progress: Callable[[int, int], None],
+    depth: Depth,
+    progress: Progress,
 ) -> Verdict:
-    """Asks an endpoint the samples of an enrolled fingerprint, each as often as it takes.
-
-    Each question is a sample or one of its neighbours, by chance, so that a table of canned
-    answers to the samples does not pass. They are asked one after another.
-
-    Args:
-        fingerprint: An enrolled one.
-        asker: Asks the endpoint; its manners say how sure a verdict must be.
-        generator: The source of the order, and of which neighbour is asked.
-        depth: Whether to stop when tampering is proven, or when every sample is settled.
-        progress: Told after each question how many there were, and how many are allowed.
+    """Asks the samples of an enrolled fingerprint one after another, each as often as it takes.
 
     Returns:
         Tampered if the answers differ too often for the enrolled deployment; intact if for every
-        sample the enrolled answer is still the most frequent one; undecided if the questions that
+        sample the enrolled answer is still the most frequent one; undecided if the queries that
         are allowed settle neither, or no answers come.
-
-    Raises:
-        InvalidArgumentError: The fingerprint cannot be asked so, as `check` says.
     """
-    levels = check(fingerprint, asker.endpoint, asker.manners)
-    tallies, turns = Tallies(fingerprint, levels, chosen=asker.manners.chosen), Turns(generator)
-    longest, silent = patience(asker.endpoint), 0.0
-    while tallies.queries < levels.queries:
+    turns, most, silent = Turns(querier.generator), tallies.levels.queries, 0
+    while tallies.queries < most:
         number = turns.choose(tallies)
         if number is None or (tallies.proven and depth is Depth.FIRST_PROOF):
-            return sum_up(tallies, stop=None)
-        answer = ask_face(asker, number, generator)
-        if isinstance(answer, Unasked):
-            return sum_up(tallies, stop=Stop.TIME)
-        tallies.take(number, answer)
-        progress(tallies.queries, levels.queries)
-        silent = silent + 1 if isinstance(answer, EndpointError) else 0.0
-        if silent >= longest < inf:
-            return sum_up(tallies, stop=Stop.SILENCE)
-    return sum_up(tallies, stop=Stop.BUDGET)
+            return _conclude(tallies, stop=None)
+        reply = querier.ask(number)
+        if isinstance(reply, Unasked) or reply.evidence is None:
+            return _conclude(tallies, stop=Stop.TIME)
+        tallies.take(reply.evidence)
+        progress("verify", tallies.queries, most)
+        silent = silent + 1 if reply.silent else 0
+        if silent >= querier.patience:
+            return _conclude(tallies, stop=Stop.SILENCE)
+    return _conclude(tallies, stop=Stop.BUDGET)
 
 
-def check(fingerprint: Fingerprint, endpoint: Endpoint, manners: Manners) -> Levels:
-    """What answers are compared with, once it is known that a fingerprint can be asked so.
-
-    Nothing is asked: whoever spends samples, or keeps a record, looks first whether that is of use.
-
-    Args:
-        fingerprint: What is going to be asked.
-        endpoint: Whom.
-        manners: How.
+def check_sequential(
+    endpoint: Endpoint, policy: QueryPolicy, sequential: SequentialPolicy, enrollment: Enrollment
+) -> None:
+    """Makes sure, before samples are spent, that an enrolled fingerprint can be asked so.
 
     Raises:
-        InvalidArgumentError: The fingerprint is not enrolled, or was asked too little at enrolment
-            for these terms; or the endpoint is a file of answers; or answers are known from
-            earlier, or several questions shall be asked at once, or natural inputs among the
-            samples.
+        InvalidArgumentError: The endpoint is a file of answers, or several queries shall be under
+            way at once, or the enrollment asked too little for so few false alarms.
     """
-    if fingerprint.enrollment is None:
-        raise InvalidArgumentError("an enrolled fingerprint was wanted, but this one is not")
     check_fresh(endpoint)
-    if manners.known:
+    if policy.concurrency > 1:
         raise InvalidArgumentError(
-            "no answers of earlier were wanted, since an enrolled fingerprint is asked anew each "
-            f"time, but those to {len(manners.known)} samples came"
-        )
-    if manners.concurrency > 1:
-        raise InvalidArgumentError(
-            "one question at a time was wanted, since each answer of an enrolled fingerprint says "
-            f"what is asked next, but {manners.concurrency} came",
+            "expected 1 for an enrolled fingerprint, each of whose answers says what is asked "
+            f"next, got {policy.concurrency}",
             field="concurrency",
         )
-    if manners.cover:
-        raise InvalidArgumentError(
-            "no natural inputs for cover were wanted, since the samples of an enrolled fingerprint "
-            f"are asked again and again, but {len(manners.cover)} came"
-        )
-    samples = len(fingerprint if manners.chosen is None else manners.chosen)
-    return apply(manners.terms, fingerprint.enrollment, samples=samples)
+    find_levels(sequential, enrollment, samples=1)
 
 
 def check_fresh(endpoint: Endpoint) -> None:
@@ -345,29 +289,63 @@ def check_fresh(endpoint: Endpoint) -> None:
     """
     if isinstance(endpoint, RecordedEndpoint):
         raise InvalidArgumentError(
-            "a service that answers each question anew was wanted, since how often answers differ "
-            "is counted, but recorded answers came"
+            "expected a service that answers each query anew, since it is counted how often "
+            "answers differ, got recorded answers",
+            field="endpoint",
         )
 
 
-def ask_face(asker: Asker, number: int, generator: np.random.Generator) -> object:
-    """Asks a sample or one of its neighbours, by chance, when its turn has come.
+def _conclude(tallies: Tallies, *, stop: Stop | None) -> Verdict:
+    fingerprint, evidence = tallies.fingerprint, tallies.evidence()
+    outcome = judge(evidence, samples=len(fingerprint), chosen=tallies.chosen)
+    statistics = tallies.statistics
+    match outcome:
+        case Outcome.INTACT:
+            reason = _intact(tallies, evidence)
+        case Outcome.TAMPERED:
+            reason = _tampered(evidence, statistics)
+        case Outcome.UNDECIDED:
+            reason = _undecided(tallies, evidence, stop)
+    return Verdict(
+        outcome=outcome,
+        samples=len(fingerprint),
+        evidence=evidence,
+        reason=reason,
+        chosen=tallies.chosen,
+        statistics=statistics,
+    )
 
-    Chance, and not a fixed turn, makes every question alike, so that one bound holds for all.
 
-    Returns:
-        An answer of whatever form, the EndpointError that stands for none, or why nothing was
-        asked.
-    """
-    unasked = asker.take_turn(number)
-    if unasked is not None:
-        return unasked
-    answer = asker.send(choose_face(asker.fingerprint, number, generator))
-    asker.note(number, answer)
-    return answer
+def _intact(tallies: Tallies, evidence: tuple[Evidence, ...]) -> str:
+    enrollment = tallies.fingerprint.enrollment
+    count = sum(enrollment.otherwise[entry.sample] for entry in evidence) if enrollment else 0
+    others = (
+        f"; {count} of these samples were enrolled with other answers than those of the sealed "
+        "network, so that what was changed before is not found"
+    )
+    differing = int(tallies.counts[Finding.DIFFERS].sum())
+    return (
+        f"{len(evidence)} of {len(tallies.fingerprint)} samples are still answered as enrolled: "
+        f"{differing} of {tallies.queries} answers differed{others if count else ''}"
+    )
 
 
-def choose_face(fingerprint: Fingerprint, number: int, generator: np.random.Generator) -> Codes:
-    """A sample or one of its neighbours, by chance."""
-    faces = fingerprint.faces(number)
-    return faces[[generator.integers(len(faces))]]
+def _tampered(evidence: tuple[Evidence, ...], statistics: Statistics) -> str:
+    first = next(entry for entry in evidence if entry.finding is Finding.DIFFERS)
+    tally = first.tally
+    often = f" {tally.differs} of {tally.asked} times" if tally else ""
+    return (
+        f"the answers have changed since the enrollment, which chance does with a probability of "
+        f"{statistics.p_value:.1g} at the most: sample {first.sample} was to answer "
+        f"{first.expected}, but answered otherwise{often}, such as {first.shown}"
+    )
+
+
+def _undecided(tallies: Tallies, evidence: tuple[Evidence, ...], stop: Stop | None) -> str:
+    unclear = [entry for entry in evidence if entry.finding is Finding.UNCLEAR]
+    missing = len(tallies.wanted) - len(evidence)
+    unasked = f", and {missing} were not asked" if missing else ""
+    since = f" since {stop.value}" if stop else ""
+    first = f": sample {unclear[0].sample}: {unclear[0].reason}" if unclear else ""
+    samples = len(tallies.fingerprint)
+    return f"{len(unclear)} of {samples} samples are not settled{unasked}{since}{first}"

@@ -1,102 +1,273 @@
 """Asking an endpoint whether it still serves the sealed model."""
 
-from functools import partial
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from modelseal.endpoints.endpoint import Endpoint
-from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.record import Fingerprint
-from modelseal.types import Progress, ignore
-from modelseal.verdict import Verdict
-from modelseal.verification.decoys import mix
-from modelseal.verification.judge import conclude
-from modelseal.verification.policy import Manners
-from modelseal.verification.querier import Asker, Course, Depth, ask_at_once, ask_in_turn, patience
-from modelseal.verification.sequential import verify_repeatedly
+from modelseal.endpoints import recorded
+from modelseal.enums import Depth
+from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.files import now
+from modelseal.fingerprint.record import Enrollment, Fingerprint
+from modelseal.outputs.answers import Kind
+from modelseal.types import Array, Progress, ignore
+from modelseal.verdict import Evidence, Finding, Outcome, Provenance, Verdict
+from modelseal.verification.judge import Stop, conclude, examine
+from modelseal.verification.ledger import Budget, check_count
+from modelseal.verification.naturals import Decoys, Naturals, load_decoys, mix_decoys
+from modelseal.verification.policy import QueryPolicy, SequentialPolicy
+from modelseal.verification.querier import (
+    PickInputs,
+    Reply,
+    Unasked,
+    ask_all,
+    sample_alone,
+    sample_and_neighbours,
+    sample_or_neighbour,
+)
+from modelseal.verification.sequential import (
+    Tallies,
+    ask_repeatedly,
+    check_sequential,
+    find_levels,
+)
+from modelseal.verification.session import Notify, Session, Target, name_of
 
 
-def verify(
+def verify(  # noqa: PLR0913 (all that a check can be told)
     fingerprint: Fingerprint,
-    endpoint: Endpoint,
+    endpoint: Target,
     *,
-    generator: np.random.Generator,
+    policy: QueryPolicy | None = None,
+    sequential: SequentialPolicy | None = None,
     depth: Depth = Depth.FIRST_PROOF,
+    neighbours: bool = False,
+    decoys: Decoys | None = None,
+    preflight: Path | Naturals | None = None,
+    ledger: Path | None = None,
+    per_check: int | None = None,
+    max_uses: int | None = None,
+    record: Path | None = None,
+    resume: Path | None = None,
+    shows: Kind | None = None,
+    generator: np.random.Generator | None = None,
     progress: Progress = ignore,
-    manners: Manners | None = None,
+    notify: Notify | None = None,
 ) -> Verdict:
     """Asks an endpoint the samples of a fingerprint, one input at a time in random order.
 
     Args:
         fingerprint: The samples and their expected answers.
-        endpoint: What to ask.
-        generator: The source of the order, and of pauses.
+        endpoint: What to ask: an `Endpoint`, or what `modelseal.endpoint` takes.
+        policy: How to ask; by default one sample after another at once, with three retries after
+            faults that may pass.
+        sequential: How an enrolled fingerprint is judged.
         depth: Whether to stop at the first sample that differs, which is proof enough.
-        progress: Told after each sample how many were asked and how many there are.
-        manners: How to ask, what is known from earlier, and what is kept; by default one sample
-            after another at once, with three retries after faults that may pass.
+        neighbours: Whether each sample is asked by its neighbours, too. Each query of an enrolled
+            fingerprint is a sample or one of its neighbours anyway.
+        decoys: Natural inputs, as `Domain.encode` stores them, that are asked among the samples;
+            or a folder or `.npz` of images and how many of them are drawn. Their answers are
+            neither judged nor recorded.
+        preflight: An `.npz` of natural images with their labels, asked before any sample; by
+            default what an endpoint.toml names as its check.
+        ledger: The ledger of spent samples; it is begun if `per_check` or `max_uses` needs one.
+        per_check: How many samples this check takes; by default as the ledger says, or all.
+        max_uses: How often a sample may be asked; by default any number of times.
+        record: A new file in which every answer is kept.
+        resume: The file of such a record to go on with.
+        shows: What the numbers of an endpoint are that is opened here: scores or probabilities;
+            by default what the fingerprint expects.
+        generator: The source of the order, and of pauses; by default a new one.
+        progress: Told after each query the stage `verify`, how many are done, and of how many.
+        notify: Told in a sentence what a user should know: that the stock of samples runs low, or
+            how much a record holds.
 
     Returns:
-        Intact only if every one of these was answered as expected; tampered if one was answered
-        otherwise; undecided if an answer is missing or malformed and none differs. An endpoint
-        that gives no answer several times in a row is asked no further, but for a file. An
-        enrolled fingerprint is asked and judged as `verify_repeatedly` says.
+        Intact only if every sample of the check was answered as expected; tampered if one was
+        answered otherwise; undecided if an answer is missing or malformed and none differs, or
+        the endpoint cannot be asked at all. An endpoint that gives no answer three times in a row
+        is asked no further, but for a file. Of an enrolled fingerprint, tampered if the answers
+        differ too often for the enrolled deployment, and intact if for every sample the enrolled
+        answer is still the most frequent one.
 
     Raises:
-        InvalidArgumentError: A sample is chosen that the fingerprint does not hold, or an answer
-            is known of one that is not asked; or the fingerprint is enrolled, and cannot be asked
-            so.
+        InvalidArgumentError: The arguments do not fit the fingerprint or one another.
+        BadFileError: A file cannot be used, or too few samples are left.
+        MissingExtraError: A client is needed that is not installed.
+
+    Examples:
+        >>> import modelseal as ms
+        >>> fingerprint = ms.load("out.seal")  # doctest: +SKIP
+        >>> ms.verify(fingerprint, "answers.jsonl").outcome  # doctest: +SKIP
+        <Outcome.INTACT: 'intact'>
     """
-    manners = manners or Manners()
-    note = partial(progress, "verify")
-    check_numbers(fingerprint, manners)
-    asker = Asker(endpoint, fingerprint, manners=manners, generator=generator)
-    if fingerprint.enrollment is not None:
-        return verify_repeatedly(
-            fingerprint, asker, generator=generator, depth=depth, progress=note
+    policy, sequential = policy or QueryPolicy(), sequential or SequentialPolicy()
+    generator = generator or np.random.default_rng()
+    budget = Budget(ledger=ledger, per_check=per_check, max_uses=max_uses)
+    enrollment = fingerprint.enrollment
+    _check_arguments(fingerprint, sequential, neighbours=neighbours, decoys=decoys)
+    _check_files(fingerprint, budget, record=record, resume=resume)
+    drawn = load_decoys(decoys, fingerprint, generator)
+    name, beside = name_of(endpoint), neighbours or enrollment is not None
+    try:
+        with Session(
+            fingerprint, endpoint, policy=policy, generator=generator, shows=shows, notify=notify
+        ) as session:
+            if enrollment is not None:
+                check_sequential(session.endpoint, policy, sequential, enrollment)
+            session.preflight(preflight)
+            session.begin(budget, record=record, resume=resume, neighbours=beside)
+            if enrollment is not None:
+                verdict = _verify_enrolled(session, sequential, enrollment, depth, progress)
+            else:
+                inputs = sample_and_neighbours if neighbours else sample_alone
+                verdict = _verify_sealed(session, inputs, drawn, depth, progress)
+    except EndpointError as error:
+        verdict = Verdict(
+            outcome=Outcome.UNDECIDED,
+            samples=len(fingerprint),
+            evidence=(),
+            reason=f"the endpoint cannot be asked: {error}",
         )
-    wanted = range(len(fingerprint)) if manners.chosen is None else manners.chosen
-    order = [int(number) for number in generator.permutation(wanted)]
-    course = Course(
-        fingerprint,
+    return replace(verdict, provenance=_provenance_of(fingerprint, name))
+
+
+def _provenance_of(fingerprint: Fingerprint, endpoint: str) -> Provenance:
+    return Provenance(
+        endpoint=endpoint,
+        weights_digest=fingerprint.origin.weights_digest,
+        time=now(),
+        false_alarm_bound=fingerprint.false_alarm_bound,
+        power=fingerprint.power,
+        harmless_answers=fingerprint.origin.harmless_answers,
+    )
+
+
+def _check_arguments(
+    fingerprint: Fingerprint,
+    sequential: SequentialPolicy,
+    *,
+    neighbours: bool,
+    decoys: Decoys | None,
+) -> None:
+    if fingerprint.enrollment is None:
+        for field in ("alpha", "queries", "look"):
+            if getattr(sequential, field) is not None:
+                raise InvalidArgumentError(
+                    "expected an enrolled fingerprint, got one that was only sealed", field=field
+                )
+    elif decoys is not None:
+        raise InvalidArgumentError(
+            "expected none for an enrolled fingerprint, whose samples are asked again and again",
+            field="decoys",
+        )
+    # Where none were found, the row of each sample holds zeros.
+    if neighbours and (fingerprint.neighbours is None or not fingerprint.neighbours.any()):
+        raise InvalidArgumentError(
+            "expected a fingerprint with neighbours, got one without", field="neighbours"
+        )
+
+
+def _check_files(
+    fingerprint: Fingerprint, budget: Budget, *, record: Path | None, resume: Path | None
+) -> None:
+    check_count(budget.per_check, fingerprint)
+    if record is not None and resume is not None:
+        raise InvalidArgumentError("expected a new record or one to resume, got both")
+    if record is not None:
+        recorded.check_new(record)
+    if resume is not None and fingerprint.enrollment is not None:
+        raise InvalidArgumentError(
+            "expected none for an enrolled fingerprint, which is asked anew each time, got "
+            f"{resume}",
+            field="resume",
+        )
+
+
+def _verify_enrolled(
+    session: Session,
+    sequential: SequentialPolicy,
+    enrollment: Enrollment,
+    depth: Depth,
+    progress: Progress,
+) -> Verdict:
+    fingerprint, chosen = session.fingerprint, session.chosen
+    # Checks that a ledger counts are a schedule, unless the user numbers them.
+    policy = replace(sequential, look=sequential.look or session.look)
+    samples = len(fingerprint if chosen is None else chosen)
+    levels = find_levels(policy, enrollment, samples=samples)
+    return ask_repeatedly(
+        session.querier(sample_or_neighbour),
+        Tallies(fingerprint, levels, chosen=chosen),
         depth=depth,
-        silence=patience(endpoint),
-        progress=lambda done, _: note(done, len(wanted)),
+        progress=progress,
     )
-    if recall(course, manners):
-        found = tuple(course.found.values())
-        return conclude(fingerprint, found, course.stop, chosen=manners.chosen)
-    left = [number for number in order if number not in course.found]
-    numbers = mix(left, fingerprint, manners.cover, generator)
-    if manners.concurrency == 1:
-        ask_in_turn(asker, numbers, course.take)
-    else:
-        ask_at_once(asker, numbers, course.take, workers=manners.concurrency)
-    evidence = tuple(
-        course.found[number] for number in (*manners.known, *asker.asked) if number in course.found
+
+
+def _verify_sealed(
+    session: Session,
+    inputs: PickInputs,
+    decoys: tuple[Array, ...],
+    depth: Depth,
+    progress: Progress,
+) -> Verdict:
+    fingerprint, chosen = session.fingerprint, session.chosen
+    wanted = range(len(fingerprint)) if chosen is None else chosen
+    order = [int(number) for number in session.generator.permutation(wanted)]
+    querier = session.querier(inputs, decoys=decoys)
+    findings = Findings(
+        depth=depth,
+        patience=querier.patience,
+        progress=lambda done: progress("verify", done, len(wanted)),
     )
-    return conclude(fingerprint, evidence, course.stop, chosen=manners.chosen)
+    for number, answer in session.known.items():
+        findings.add(examine(fingerprint, number, answer))
+    if findings.stop is None:
+        left = [number for number in order if number not in session.known]
+        numbers = mix_decoys(
+            left, first=len(fingerprint), count=len(decoys), generator=session.generator
+        )
+        ask_all(querier, numbers, findings.take, concurrency=session.policy.concurrency)
+    found = findings.found
+    evidence = [found[number] for number in (*session.known, *querier.asked) if number in found]
+    return conclude(fingerprint, tuple(evidence), findings.stop, chosen=chosen)
 
 
-def recall(course: Course, manners: Manners) -> bool:
-    """Takes all that is known from earlier, and tells whether it is enough."""
-    for number, answer in manners.known.items():
-        course.recall(number, answer)
-    return course.stop is not None
+class Findings:
+    """What was found by now, and whether it is enough.
 
-
-def check_numbers(fingerprint: Fingerprint, manners: Manners) -> None:
-    """Makes sure, before anything is asked, that there are all the samples that are spoken of.
-
-    Raises:
-        InvalidArgumentError: One is chosen that the fingerprint does not hold, or an answer is
-            known of one that is not asked.
+    Args:
+        depth: Whether the first proof of tampering is enough.
+        patience: After how many queries in a row without an answer the endpoint is left alone.
+        progress: Told after each query how many samples have a finding.
     """
-    held = range(len(fingerprint))
-    chosen = held if manners.chosen is None else manners.chosen
-    for field, numbers, wanted in (("chosen", chosen, held), ("known", manners.known, chosen)):
-        for number in numbers:
-            if number not in wanted:
-                among = f"samples 0 to {held[-1]} were wanted"
-                among += " that are chosen" if wanted is manners.chosen else ""
-                raise InvalidArgumentError(f"{among}, but {number} came", field=field)
+
+    def __init__(self, *, depth: Depth, patience: float, progress: Callable[[int], None]) -> None:
+        self.found: dict[int, Evidence] = {}
+        self.stop: Stop | None = None
+        self._depth = depth
+        self._patience = patience
+        self._progress = progress
+        self._silent = 0
+
+    def add(self, entry: Evidence) -> None:
+        """Takes what is known of a sample."""
+        self.found[entry.sample] = entry
+        if entry.finding is Finding.DIFFERS and self._depth is Depth.FIRST_PROOF:
+            self.stop = Stop.PROOF
+
+    def take(self, reply: Reply | Unasked) -> bool:
+        """Takes what came of a query, and tells whether it is enough."""
+        if isinstance(reply, Unasked):
+            if reply is Unasked.TIME_OVER:
+                self.stop = self.stop or Stop.TIME
+            return True
+        if reply.evidence is not None:
+            self.add(reply.evidence)
+        self._silent = self._silent + 1 if reply.silent else 0
+        if self._silent >= self._patience:
+            self.stop = self.stop or Stop.SILENCE
+        self._progress(len(self.found))
+        return self.stop is not None

@@ -1,0 +1,193 @@
+"""A check or an enrollment under way: what it is called, what it may spend and what it keeps."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import TypeAlias
+
+import numpy as np
+
+from modelseal.endpoints import factory, recorded
+from modelseal.endpoints.endpoint import Endpoint
+from modelseal.endpoints.recorded import Heading
+from modelseal.errors import BadFileError, EndpointError
+from modelseal.fingerprint.codec import file_digest
+from modelseal.fingerprint.record import Fingerprint
+from modelseal.outputs.answers import Answers, Kind
+from modelseal.types import Array, Inputs, Labels, Scores
+from modelseal.verification.ledger import Budget
+from modelseal.verification.naturals import Naturals, check_mapping, find_naturals
+from modelseal.verification.policy import QueryPolicy
+from modelseal.verification.querier import Note, PickInputs, Querier, sample_alone
+
+Target: TypeAlias = Endpoint | str | Path | Callable[[Inputs], Labels | Scores]
+"""What is asked: an endpoint, or what `modelseal.endpoint` makes one of."""
+
+Notify: TypeAlias = Callable[[str], None]
+"""Is told in one sentence what a user should know."""
+
+
+def name_of(target: Target) -> str:
+    """What an endpoint is called where others read it, without secrets.
+
+    Raises:
+        InvalidArgumentError: The address is malformed.
+        BadFileError: The endpoint.toml cannot be used.
+    """
+    if isinstance(target, str | Path):
+        return factory.endpoint_name(str(target))
+    own = getattr(target, "name", None) or getattr(target, "__qualname__", None)
+    return str(own or type(target).__name__)
+
+
+class Session:
+    """Asks one endpoint the samples of a fingerprint, under an account and with a record.
+
+    Use it with `with`: at the end others may write to the record again.
+
+    Args:
+        fingerprint: What is asked.
+        target: Whom.
+        policy: How.
+        generator: The source of orders, choices, pauses and waits.
+        shows: What numbers are: scores or probabilities; by default as the fingerprint expects.
+        notify: Is told what a user should know.
+
+    Raises:
+        ModelsealError: The target is no endpoint, or cannot be opened.
+    """
+
+    def __init__(
+        self,
+        fingerprint: Fingerprint,
+        target: Target,
+        *,
+        policy: QueryPolicy,
+        generator: np.random.Generator,
+        shows: Kind | None = None,
+        notify: Notify | None = None,
+    ) -> None:
+        self.fingerprint = fingerprint
+        self.name = name_of(target)
+        self.endpoint = factory.endpoint(
+            target,
+            fingerprint,
+            shows=shows,
+            timeout=policy.timeout,
+            time_limit=policy.time_limit,
+        )
+        # An endpoint.toml that is edited meanwhile may lead elsewhere.
+        if name_of(target) != self.name:
+            raise BadFileError(str(target), "was edited while it was being opened; try again")
+        self.policy = policy
+        self.generator = generator
+        self.chosen: tuple[int, ...] | None = None
+        """The samples that are asked, if not all are."""
+        self.look: int | None = None
+        """How many checks of this endpoint the ledger counts, this one among them."""
+        self.known: Mapping[int, Answers | EndpointError] = {}
+        """What is known from an earlier run, by sample."""
+        self._target = target
+        self._tell = notify or (lambda sentence: None)
+        self._begun = monotonic()
+        self._check: str | None = None
+        self._note: Note | None = None
+        self._held = ExitStack()
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._held.close()
+
+    def querier(
+        self,
+        inputs: PickInputs = sample_alone,
+        *,
+        decoys: tuple[Array, ...] = (),
+        generator: np.random.Generator | None = None,
+    ) -> Querier:
+        """What asks within the time that is left, and writes the record of samples."""
+        return Querier(
+            endpoint=self.endpoint,
+            fingerprint=self.fingerprint,
+            policy=self.policy,
+            generator=generator or self.generator,
+            inputs=inputs,
+            decoys=decoys,
+            note=self._note,
+            begun=self._begun,
+        )
+
+    def preflight(self, images: Path | Naturals | None) -> None:
+        """Asks natural images before any sample, if somebody names some.
+
+        Args:
+            images: A file of images with labels; by default what an endpoint.toml names.
+
+        Raises:
+            BadFileError: Images or labels cannot be read, or do not fit.
+            EndpointError: The answers are not what they should be.
+        """
+        if not isinstance(images, Naturals):
+            declared = self._target if isinstance(self._target, str | Path) else ""
+            images = find_naturals(str(declared), self.fingerprint, file=images)
+        if images is not None:
+            # The caller's generator is that of the samples, and of nothing else.
+            check_mapping(self.querier(generator=np.random.default_rng()), images)
+
+    def begin(
+        self, budget: Budget, *, record: Path | None, resume: Path | None, neighbours: bool
+    ) -> None:
+        """Enters the samples in the ledger, and begins a record; or goes on with a record.
+
+        Args:
+            budget: What may be spent.
+            record: A new file for every answer.
+            resume: A record to go on with, whose samples its check has spent already.
+            neighbours: Whether an answer may be that to a neighbour of its sample.
+
+        Raises:
+            ModelsealError: The record or the ledger cannot be used, or too few samples are left.
+        """
+        if resume is not None:
+            self._resume(resume, budget, self._heading(neighbours=neighbours))
+            return
+        spent = budget.spend(self.fingerprint, endpoint=self.name, generator=self.generator)
+        if spent is not None:
+            self.chosen, self.look, self._check = spent.samples, spent.look, spent.check
+            if warning := budget.describe_stock(spent, self.fingerprint):
+                self._tell(warning)
+        if record is not None:
+            # A record is of the check that the ledger has, and so begins after that.
+            recorder = recorded.start(record, self._heading(neighbours=neighbours))
+            self._held.callback(recorder.release)
+            self._note = recorder.note
+
+    def _resume(self, path: Path, budget: Budget, heading: Heading) -> None:
+        recorder, past = recorded.resume(path, heading)
+        self._held.callback(recorder.release)
+        if past.cut:
+            self._tell(f"{path}: its last line was half written and is left out")
+        count = f"{len(past.answers)} of {len(self.fingerprint)} samples"
+        self._tell(f"{path}: {count} are answered there and are not asked again")
+        self._note, self.known = recorder.note, past.answers
+        self.chosen = budget.find(
+            self.fingerprint, endpoint=self.name, check=past.check, known=past.answers
+        )
+
+    def _heading(self, *, neighbours: bool) -> Heading:
+        return Heading(
+            fingerprint=file_digest(self.fingerprint),
+            samples=len(self.fingerprint),
+            endpoint=self.name,
+            neighbours=neighbours and self.fingerprint.neighbours is not None,
+            check=self._check,
+        )

@@ -1,0 +1,140 @@
+from types import FunctionType
+
+import numpy as np
+import planned
+import pytest
+import torch
+from torch import nn
+
+from modelseal.errors import BadFileError, InvalidArgumentError
+from modelseal.evaluation import inputs
+from modelseal.evaluation.inputs import (
+    derive_seed,
+    digest_structure,
+    every_variant,
+    list_networks,
+    open_network,
+    sealing_variants,
+    takes_gpu,
+    view,
+)
+from modelseal.evaluation.plan import read_plan
+
+
+def files(folder, *changes):
+    path = planned.write_plan(folder, *changes)
+    return list_networks(read_plan(path), path.parent)["small"]
+
+
+def test_a_network_is_opened_with_its_data_once(tmp_path):
+    opened = open_network(files(tmp_path))
+    assert opened is open_network(files(tmp_path))
+    with np.load(tmp_path / "test.npz") as arrays:
+        assert np.array_equal(opened.naturals, arrays["images"])
+        assert np.array_equal(opened.labels, arrays["labels"])
+    data = opened.data
+    assert data.test_inputs.shape == (20, 1, 8, 8)
+    assert (data.classes, data.white, len(data.train_inputs)) == (5, 1.0, 24)
+    assert float(data.test_inputs.max()) == opened.naturals.max() / 255
+
+
+def test_a_plan_takes_gpus_if_a_network_runs_on_one(tmp_path, monkeypatch):
+    plan = planned.write_plan(tmp_path)
+    assert not takes_gpu(plan)
+    opened = open_network(files(tmp_path))
+    monkeypatch.setattr(inputs, "is_on_gpu", lambda network: network is opened.model.network)
+    assert takes_gpu(plan)
+
+
+def test_recipes_learn_from_some_of_the_training_inputs_with_their_labels(tmp_path):
+    data = open_network(files(tmp_path)).data
+    with np.load(tmp_path / "train.npz") as arrays:
+        known = {image.tobytes(): label for image, label in zip(*arrays.values(), strict=True)}
+    codes = (data.train_inputs * 255).round().to(torch.uint8).numpy()
+    assert [known[code.tobytes()] for code in codes] == data.train_labels.tolist()
+    assert len({code.tobytes() for code in codes}) == 24
+
+
+def test_digests_tell_weights_and_data_apart(tmp_path):
+    folders = [tmp_path / name for name in "abc"]
+    for folder in folders:
+        folder.mkdir()
+    first = open_network(files(folders[0]))
+    other = open_network(files(folders[1], ("images = 24", "images = 23")))
+    assert (first.weights, first.tested) == (other.weights, other.tested)
+    assert first.learned != other.learned
+    planned.write_plan(folders[2], seed=1)
+    path = folders[2] / "plan.toml"
+    assert (
+        open_network(list_networks(read_plan(path), folders[2])["small"]).weights != first.weights
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem"),
+    [
+        (np.arange(19) % 5, r"labels: needs a whole number for each of 20 images, but has int64"),
+        (np.zeros(20), "but has float64 of shape"),
+        (np.arange(20), "labels: needs classes from 0 to 4, but has them from 0 to 19"),
+        (np.arange(20) - 1, "but has them from -1 to 18"),
+        (np.array(["a"] * 20), "but has <U1 of shape"),
+        (None, "test.npz: labels: is missing"),
+        (np.array([{}] * 20), "labels: cannot be read as arrays: "),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(tmp_path, labels, problem):
+    place = files(tmp_path)
+    images = np.zeros((20, 1, 8, 8), np.uint8)
+    named = {} if labels is None else {"labels": labels}
+    np.savez(tmp_path / "test.npz", images=images, **named)
+    with pytest.raises(BadFileError, match=problem):
+        open_network(place)
+
+
+def test_a_float_method_sees_the_same_inputs_without_levels(tmp_path):
+    opened = open_network(files(tmp_path))
+    model, codes = view(opened, "natural")
+    assert model is opened.model
+    assert codes is opened.naturals
+    model, values = view(opened, "natural:float")
+    assert (model.domain.levels, values.dtype) == (0, np.float32)
+    assert np.array_equal(values, opened.model.domain.decode(opened.naturals))
+
+
+def test_variants_are_those_of_sealing_all_or_the_named_ones(tmp_path):
+    model = open_network(files(tmp_path)).model
+    sealing = {variant.name for variant in sealing_variants(model, None)}
+    every = [variant.name for variant in every_variant(model, None)]
+    assert sealing < set(every)
+    assert len(set(every)) == len(every)
+    named = ("sent-as-json", "nnpack")
+    for choose in (sealing_variants, every_variant):
+        assert tuple(variant.name for variant in choose(model, named)) == named
+        with pytest.raises(InvalidArgumentError, match=r"one of .*nnpack.*, but got 'moon'"):
+            choose(model, ("nnpack", "moon"))
+
+
+def test_a_seed_depends_on_every_part_and_on_nothing_else():
+    assert derive_seed("samples", 0, "small") == derive_seed("samples", 0, "small")
+    seeds = {derive_seed("samples", number, name) for number in range(9) for name in "ab"}
+    assert len(seeds) == 18
+    assert all(0 <= seed < 2**62 for seed in seeds)
+
+
+def test_the_digest_of_a_structure_is_that_of_its_modules_wherever_they_are_in_memory():
+    class Shown(nn.Module):
+        def __init__(self, function, width):
+            super().__init__()
+            self.function, self.layer = function, nn.Linear(width, 2)
+
+        def extra_repr(self):
+            return f"{self.function}"
+
+    def once(inputs):
+        return inputs
+
+    other = FunctionType(once.__code__, globals(), "once")
+    other.__qualname__ = once.__qualname__
+    assert str(once) != str(other)
+    assert digest_structure(Shown(once, 3)) == digest_structure(Shown(other, 3))
+    assert digest_structure(Shown(once, 3)) != digest_structure(Shown(once, 4))

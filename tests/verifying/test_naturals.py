@@ -1,0 +1,397 @@
+import numpy as np
+import pytest
+import sealed
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from refusals import refuses
+
+from modelseal.domain import Domain
+from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, PassingError
+from modelseal.outputs.answers import Answers, Kind
+from modelseal.outputs.specs import Probabilities, RawScores, TopLabels, TopProbabilities
+from modelseal.verification.naturals import (
+    APART,
+    Naturals,
+    are_apart,
+    check_mapping,
+    decoy_files,
+    find_naturals,
+    load_decoys,
+    mix_decoys,
+)
+from modelseal.verification.policy import QueryPolicy
+from modelseal.verification.querier import Clock, Querier
+
+CODES = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
+LABELS = np.array([0, 1, 2, 3])
+
+
+def check(fingerprint, endpoint, images, *, clock=None, begun=None, **policy):
+    querier = Querier(
+        endpoint=endpoint,
+        fingerprint=fingerprint,
+        policy=QueryPolicy(**policy),
+        generator=np.random.default_rng(0),
+        clock=clock or Clock(),
+        begun=begun,
+    )
+    check_mapping(querier, images)
+
+
+class Answering:
+    """Answers each input with what a function of its number among the natural images says."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.asked = []
+
+    def ask(self, codes):
+        assert len(codes) == 1
+        self.asked.append(int(codes[0, 0, 0]) // 6)
+        return self.answer(self.asked[-1])
+
+
+def labels(*shown):
+    return Answers(kind=Kind.LABELS, labels=np.array([shown]))
+
+
+def natural(**settings):
+    return Naturals(**{"codes": CODES, "labels": LABELS, **settings})
+
+
+@pytest.mark.parametrize(
+    ("shown", "at_least", "right"),
+    [
+        ([0, 1, 2, 3], 1.0, True),
+        ([0, 1, 4, 4], 0.5, True),
+        ([4, 4, 2, 3], 0.5, True),
+        ([0, 4, 4, 4], 0.5, False),
+        ([0, 1, 2, 4], 1.0, False),
+        ([0, 1, 4, 4], 0.51, False),
+        ([1, 2, 3, 4], 0.5, False),
+    ],
+)
+def test_enough_images_must_be_answered_with_their_class(shown, at_least, right):
+    endpoint = Answering(lambda number: labels(shown[number]))
+    images = natural(at_least=at_least)
+    if right:
+        check(sealed.fingerprint(), endpoint, images)
+        return
+    with pytest.raises(EndpointError):
+        check(sealed.fingerprint(), endpoint, images)
+
+
+def test_no_more_is_asked_once_the_share_cannot_be_reached():
+    endpoint = Answering(lambda number: labels(4))
+    with pytest.raises(EndpointError, match=r"2 of 4 .* 0 of 3"):
+        check(sealed.fingerprint(), endpoint, natural())
+    assert endpoint.asked == [0, 1, 2]
+
+
+def scores(number):
+    return Answers(kind=Kind.SCORES, values=np.eye(5)[[number]] * 3)
+
+
+def probabilities(number):
+    return Answers(kind=Kind.PROBABILITIES, values=np.eye(5)[[number]])
+
+
+@pytest.mark.parametrize(
+    ("spec", "answer"),
+    [
+        (TopLabels(), scores),
+        (RawScores(0.5), scores),
+        (Probabilities(3), probabilities),
+        (TopLabels(), probabilities),
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_the_highest_number_is_the_class(spec, answer):
+    check(sealed.fingerprint(spec=spec), Answering(answer), natural(at_least=1.0))
+
+
+@pytest.mark.parametrize(
+    ("spec", "answer"),
+    [
+        (TopLabels(), labels(5)),
+        (TopLabels(3), labels(0, 1)),
+        (RawScores(0.5), labels(0)),
+        (RawScores(0.5), probabilities(0)),
+        (Probabilities(3), labels(0)),
+        (TopProbabilities(2, 3), labels(0, 1)),
+        (TopLabels(), Answers(kind=Kind.SCORES, values=np.eye(4)[:1])),
+        (TopLabels(), None),
+    ],
+)
+def test_an_answer_that_the_samples_could_not_be_judged_by_is_found_first(spec, answer):
+    endpoint = Answering(lambda number: answer)
+    with pytest.raises(EndpointError, match="natural image 0 "):
+        check(sealed.fingerprint(spec=spec), endpoint, natural())
+
+
+def test_an_endpoint_that_gives_no_answer_is_not_asked_on():
+    def refuse(number):
+        raise EndpointError("nobody is there")
+
+    endpoint = Answering(refuse)
+    with pytest.raises(EndpointError, match="nobody is there"):
+        check(sealed.fingerprint(), endpoint, natural())
+    assert endpoint.asked == [0]
+
+
+@pytest.mark.parametrize(
+    ("field", "settings"),
+    [
+        ("labels", {"codes": CODES[:0], "labels": LABELS[:0]}),
+        ("labels", {"labels": LABELS[:3]}),
+        ("at_least", {"at_least": 0.0}),
+        ("at_least", {"at_least": 1.5}),
+        ("at_least", {"at_least": np.nan}),
+    ],
+)
+def test_images_without_a_class_each_or_without_a_share_are_refused(field, settings):
+    with refuses(InvalidArgumentError, field=field):
+        natural(**settings)
+
+
+def test_a_fault_that_passes_is_no_fault_of_the_mapping():
+    faults = iter([PassingError("busy", wait=0.0), None, None, PassingError("busy"), None, None])
+
+    def answer(number):
+        fault = next(faults)
+        if fault is not None:
+            raise fault
+        return labels(number)
+
+    endpoint = Answering(answer)
+    check(sealed.fingerprint(), endpoint, natural())
+    assert endpoint.asked == [0, 0, 1, 2, 2, 3]
+    with pytest.raises(EndpointError, match="natural image 0 "):
+        check(sealed.fingerprint(), Answering(fail), natural(), retries=0)
+
+
+def fail(number):
+    raise PassingError("busy")
+
+
+def passing():
+    """A clock that only waits move on, and the seconds that it shows."""
+    shown = [0.0]
+
+    def wait(event, seconds):
+        shown[0] += seconds
+
+    return Clock(now=lambda: shown[0], wait=wait), shown
+
+
+def test_natural_images_are_asked_at_the_pace_and_within_the_time_for_all_questions():
+    clock, shown = passing()
+
+    def slowly(number):
+        shown[0] += 20
+        return labels(number)
+
+    endpoint = Answering(slowly)
+    with pytest.raises(EndpointError, match="natural image 2 "):
+        check(sealed.fingerprint(), endpoint, natural(), time_limit=30.0, clock=clock)
+    assert endpoint.asked == [0, 1]
+    clock, shown = passing()
+    check(sealed.fingerprint(), Answering(labels), natural(), pace=5.0, clock=clock)
+    assert shown[0] > 1
+    clock, shown = passing()
+    shown[0] = 31.0
+    with pytest.raises(EndpointError, match="natural image 0 "):
+        check(
+            sealed.fingerprint(),
+            Answering(labels),
+            natural(),
+            time_limit=30.0,
+            begun=0.0,
+            clock=clock,
+        )
+
+
+# Where they are found
+
+DOMAIN = Domain(shape=(1, 4, 4))
+NAMES = ("ant", "bee", "cat", "dog", "elk")
+FINGERPRINT = sealed.fingerprint(domain=DOMAIN, names=NAMES)
+IMAGES = np.arange(20 * 16, dtype=np.int64).reshape(20, 4, 4).astype(np.uint8)
+CLASSES = np.arange(20) % 5
+ENDPOINT = '[endpoint]\nkind = "http"\nurl = "http://host/x"\n'
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Writes images, labels and an endpoint.toml that speaks of them."""
+
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path
+
+    def put(check="", *, answer="", **arrays):
+        np.savez(folder / "few.npz", **({"images": IMAGES, "labels": CLASSES} | arrays))
+        (folder / "endpoint.toml").write_text(f"{ENDPOINT}{answer}{check}", encoding="utf-8")
+        return folder
+
+    return put
+
+
+def find(endpoint="endpoint.toml", check=None):
+    return find_naturals(endpoint, FINGERPRINT, file=check)
+
+
+def test_images_and_labels_of_the_file_that_the_user_names_are_taken(write):
+    found = find("http://host/invocations", write() / "few.npz")
+    assert len(found.codes) == 16
+    assert found.at_least == 0.5
+    rows = np.linspace(0, 19, 16).round().astype(int)
+    assert np.array_equal(found.codes[:, 0], IMAGES[rows])
+    assert found.labels.tolist() == CLASSES[rows].tolist()
+
+
+@pytest.mark.parametrize(
+    ("more", "labels"),
+    [
+        ("", [0, 4]),
+        ("labels = [1, 2]", [1, 2]),
+        ('labels = ["cat", "elk"]', [2, 4]),
+        ('labels_file = "labels.txt"', [3, 0]),
+    ],
+)
+def test_labels_are_numbers_or_names_from_where_the_file_says(write, more, labels):
+    few = {"images": IMAGES[[0, 4]], "labels": CLASSES[[0, 4]]}
+    folder = write(f'[check]\nimages = "few.npz"\nat_least = 0.75\n{more}\n', **few)
+    (folder / "labels.txt").write_text("dog\n0\n")
+    found = find()
+    assert (found.labels.tolist(), found.at_least) == (labels, 0.75)
+
+
+def test_names_beside_the_images_are_those_that_the_server_uses_if_it_has_its_own(write):
+    few = {"images": IMAGES[:2], "labels": np.array(["Hund", "Ameise"])}
+    answer = '[answer]\nnames = ["Ameise", "Biene", "Katze", "Hund", "Elch"]\n'
+    write('[check]\nimages = "few.npz"\n', answer=answer, **few)
+    assert find().labels.tolist() == [3, 0]
+
+
+def test_a_folder_of_images_is_read_in_order_of_its_names(write):
+    folder = write('[check]\nimages = "few"\nlabels = [4, 0]\n')
+    (folder / "few").mkdir()
+    for name, image in zip(("b.png", "a.png"), IMAGES, strict=False):
+        Image.fromarray(image).save(folder / "few" / name)
+    found = find()
+    assert np.array_equal(found.codes[:, 0], IMAGES[[1, 0]])
+    assert found.labels.tolist() == [4, 0]
+
+
+def test_a_file_of_the_user_goes_before_that_of_the_endpoint(write):
+    folder = write('[check]\nimages = "missing.npz"\n')
+    assert len(find(check=folder / "few.npz").codes) == 16
+
+
+@pytest.mark.parametrize("endpoint", ["endpoint.toml", "model.toml", "x.onnx", "http://h/x"])
+def test_nothing_is_asked_first_where_nobody_names_images(write, endpoint):
+    write()
+    assert find(endpoint) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "more", "arrays"),
+    [
+        ("missing.npz", 'images = "missing.npz"', {}),
+        ("few.npz", 'images = "few.npz"\nlabels = [1]', {}),
+        ("few.npz", 'images = "few.npz"', {"labels": CLASSES[:3]}),
+        ("few.npz", 'images = "few.npz"', {"labels": CLASSES / 2}),
+        ("few.npz", 'images = "few.npz"', {"labels": CLASSES[:, None]}),
+        ("few.npz", 'images = "few.npz"', {"labels": np.array([None] * 20)}),
+        ("few.npz", 'images = "few.npz"', {"labels": CLASSES + 1}),
+        ("few.npz", 'images = "few.npz"', {"labels": np.array(["x"] * 20)}),
+        ("no.txt", 'images = "few.npz"\nlabels_file = "no.txt"', {}),
+        ("few.npz", 'images = "few.npz"\nlabels_file = "few.npz"', {}),
+        (".", 'images = "."\n', {}),
+    ],
+)
+def test_images_or_labels_that_do_not_fit_are_a_bad_file(write, file, more, arrays):
+    write(f"[check]\n{more}\n", **arrays)
+    with refuses(BadFileError, file=file):
+        find()
+
+
+def test_images_without_labels_are_a_bad_file(tmp_path):
+    np.savez(tmp_path / "few.npz", images=IMAGES)
+    with refuses(BadFileError, file=tmp_path / "few.npz"):
+        find("http://host/invocations", tmp_path / "few.npz")
+    (tmp_path / "few").mkdir()
+    Image.fromarray(IMAGES[0]).save(tmp_path / "few" / "a.png")
+    with refuses(BadFileError, file=tmp_path / "few"):
+        find("http://host/invocations", tmp_path / "few")
+
+
+# Decoys
+
+
+def plain(count=3):
+    """Samples with values of their own, so that natural inputs can be far from all of them."""
+    samples = np.full((count, *DOMAIN.shape), 40, np.uint8)
+    samples[:, 0, 0, 0] = np.arange(count)
+    return sealed.fingerprint(domain=DOMAIN, samples=samples, count=count)
+
+
+FAR = np.random.default_rng(0).integers(120, 256, (5, *DOMAIN.shape), dtype=np.uint8)
+
+
+@given(st.integers(0, 6), st.integers(0, 6), st.integers(0, 2**32))
+def test_mixing_keeps_the_order_of_samples_and_every_decoy(count, decoys, seed):
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(7)[:count].tolist()
+    mixed = mix_decoys(order, first=7, count=decoys, generator=generator)
+    assert [number for number in mixed if number < 7] == order
+    found = sorted(number for number in mixed if number >= 7)
+    assert found == (list(range(7, 7 + decoys)) if count else [])
+
+
+def test_every_place_is_as_likely():
+    generator, places = np.random.default_rng(0), {}
+    for _ in range(6000):
+        mixed = mix_decoys([0, 1], first=2, count=2, generator=generator)
+        place = tuple(number >= 2 for number in mixed)
+        places[place] = places.get(place, 0) + 1
+    # Six ways, 1000 each: a standard deviation is 29.
+    assert len(places) == 6
+    assert all(abs(count - 1000) < 150 for count in places.values())
+
+
+def test_no_decoy_is_drawn_twice_or_is_close_to_a_sample(tmp_path):
+    made, path = plain(), tmp_path / "stock.npz"
+    close = made.samples.copy()
+    close[:, 0, 1] += 5
+    np.savez(path, images=np.concatenate([FAR, close, made.samples])[:, 0])
+    drawn = load_decoys((path, 5), made, np.random.default_rng(3))
+    assert sorted(each.tobytes() for each in drawn) == sorted(each.tobytes() for each in FAR)
+    with refuses(BadFileError, file=path):
+        load_decoys((path, 6), made, np.random.default_rng(3))
+
+
+@pytest.mark.parametrize("decoys", [np.zeros((2, 1, 5, 5), np.uint8), plain().samples])
+def test_inputs_of_another_shape_and_the_samples_themselves_are_no_decoys(decoys):
+    with refuses(InvalidArgumentError):
+        load_decoys(decoys, plain(), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("levels", [256, 0])
+def test_apart_means_by_root_mean_square_in_shares_of_the_span(levels):
+    domain = Domain(shape=(4,), bounds=(-2.0, 2.0), levels=levels)
+    made = sealed.fingerprint(domain=domain, count=1)
+    sample = domain.decode(made.samples)
+    steps = np.array([APART - 0.01, APART + 0.01, 0.5]) * domain.span
+    stock = domain.encode(sample + np.where(sample < 0, 1, -1) * steps[:, None])
+    assert are_apart(stock, made).tolist() == [False, True, True]
+
+
+def test_the_files_of_decoys_are_listed_and_have_to_be_there(tmp_path):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "notes.txt").touch()
+    assert decoy_files(tmp_path) == (tmp_path / "a.png",)
+    assert decoy_files(tmp_path / "a.png") == (tmp_path / "a.png",)
+    with refuses(BadFileError, file=tmp_path / "no"):
+        decoy_files(tmp_path / "no")
