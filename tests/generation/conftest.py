@@ -1,8 +1,7 @@
-"""Networks that the tests of generation share, and slow and obvious derivatives of them."""
-
-import copy
+"""Networks that the tests of generation share."""
 
 import pytest
+import slow_sensitivity
 import torch
 from torch import nn
 
@@ -58,18 +57,5 @@ def domain():
 
 @pytest.fixture
 def weight_jacobian():
-    """Gives dy/dW of one input as rows, one class after another, by plain autograd."""
-
-    def differentiate(network, one, show=lambda scores: scores, names=None):
-        network = copy.deepcopy(network).requires_grad_()
-        weights = [
-            value for name, value in network.named_parameters() if names is None or name in names
-        ]
-        rows = []
-        for number in range(network(one[None]).shape[1]):
-            output = show(network(one[None]))[0, number]
-            gradients = torch.autograd.grad(output, weights)
-            rows.append(torch.cat([gradient.flatten() for gradient in gradients]))
-        return torch.stack(rows)
-
-    return differentiate
+    """Gives dy/dW of one input as rows, one class after another."""
+    return slow_sensitivity.weight_jacobian

@@ -1,10 +1,16 @@
+from math import inf, nan
+
 import pytest
 import torch
-from torch import nn
+from refusals import refuses
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
-from modelseal.generation.baselines.natural import misclassified, uniform_noise
+from modelseal.generation.baselines import uniform_noise
+from modelseal.generation.baselines.ascent import DEFAULT, WholeSettings
+from modelseal.generation.baselines.ibsf import PUBLISHED, TUNED, Gradients, IbsfSettings
+from modelseal.generation.baselines.legacy import LegacySettings
+from modelseal.generation.baselines.two_class import DEEPFOOL, TwoClassSettings
 
 SMALL = Domain(shape=(1, 3, 3), bounds=(-1.0, 1.0), levels=256)
 
@@ -24,25 +30,51 @@ def test_noise_fills_the_bounds_evenly_and_repeats_with_its_generator():
     assert (counts - 810).abs().max() < 135
 
 
+BELOW_ONE, BELOW_ZERO, NOT_POSITIVE = (0, -3), (-0.1, nan, inf), (0.0, -0.1, nan, inf)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "values"),
+    [
+        (WholeSettings, "steps", (-1,)),
+        (WholeSettings, "directions", BELOW_ONE),
+        (WholeSettings, "learning_rate", NOT_POSITIVE),
+        (IbsfSettings, "iterations", BELOW_ONE),
+        (IbsfSettings, "classes", (1,)),
+        (IbsfSettings, "learning_rate", NOT_POSITIVE),
+        (IbsfSettings, "radius", NOT_POSITIVE),
+        (LegacySettings, "iterations", BELOW_ONE),
+        (LegacySettings, "classes", BELOW_ONE),
+        (LegacySettings, "learning_rate", NOT_POSITIVE),
+        (LegacySettings, "radius", NOT_POSITIVE),
+        (LegacySettings, "variation", BELOW_ZERO),
+        (LegacySettings, "threshold", (-1.0, nan)),
+        (TwoClassSettings, "steps", BELOW_ONE),
+        (TwoClassSettings, "rivals", BELOW_ONE),
+        (TwoClassSettings, "halvings", (-1,)),
+        (TwoClassSettings, "overshoot", BELOW_ZERO),
+    ],
+)
+def test_settings_out_of_range_are_refused(kind, field, values):
+    for value in values:
+        with refuses(InvalidArgumentError, field=field, match=f"got {value}$"):
+            kind(**{field: value})
+
+
 def test_no_noise_is_refused():
-    with pytest.raises(InvalidArgumentError, match="at least 1 input needs to be wanted, but 0"):
+    with refuses(InvalidArgumentError, field="count"):
         uniform_noise(SMALL, count=0, generator=torch.Generator())
 
 
-def test_the_misclassified_are_those_whose_highest_score_is_not_their_own_class():
-    scores = torch.tensor([[0.1, 0.9], [0.8, 0.2], [0.3, 0.4]])
-    wrong = misclassified(nn.Identity(), scores, torch.tensor([1, 1, 0]))
-    assert wrong.tolist() == [False, True, True]
-
-
-@pytest.mark.parametrize("count", [0, 1, 4])
-def test_labels_that_are_not_one_for_each_input_are_refused(count):
-    labels = torch.zeros(count, dtype=torch.int64)
-    with pytest.raises(InvalidArgumentError, match=f"^one label for each of 3 inputs .* {count}$"):
-        misclassified(nn.Identity(), torch.rand(3, 2), labels)
-
-
-def test_a_trained_network_gets_few_real_images_wrong(resnet20, photos):
-    inputs, labels = photos
-    wrong = misclassified(resnet20.network, inputs, labels)
-    assert wrong.double().mean() < 0.5
+def test_the_published_numbers_are_the_default():
+    assert IbsfSettings() == PUBLISHED
+    assert (PUBLISHED.iterations, PUBLISHED.classes) == (5000, 10)
+    assert (PUBLISHED.learning_rate, PUBLISHED.radius) == (1.0, 1.0)
+    assert PUBLISHED.gradients is Gradients.SUMMED
+    assert TUNED.iterations < PUBLISHED.iterations
+    assert TwoClassSettings() == DEEPFOOL
+    assert (DEEPFOOL.steps, DEEPFOOL.rivals, DEEPFOOL.overshoot) == (50, 10, 0.02)
+    legacy = LegacySettings()
+    assert (legacy.iterations, legacy.learning_rate, legacy.radius) == (1000, 1.0, 10.0)
+    assert (legacy.threshold, legacy.classes) == (5e-4, 40)
+    assert WholeSettings() == DEFAULT

@@ -5,18 +5,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from refusals import refuses
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation import gaps as module
 from modelseal.generation.gaps import (
     Ranking,
     best_outside,
-    cut,
     differentiate_gaps,
     measure_gaps,
     measure_lead,
     rank,
     score,
+    split,
 )
 from modelseal.outputs.comparison import label_margin
 
@@ -81,15 +82,12 @@ def test_pieces_change_nothing(smooth, images, monkeypatch):
     ranking = rank(smooth(images), tied=3)
     whole = (*differentiate_gaps(smooth, images, ranking), score(smooth, images))
     monkeypatch.setattr(module, "PIECE", 192 * 3)
-    assert [len(rows) for rows in cut(images)] == [3, 1]
+    assert [len(rows) for rows in split(images)] == [3, 1]
     pieces = (*differentiate_gaps(smooth, images, ranking), score(smooth, images))
     for one, other in zip(whole, pieces, strict=True):
         torch.testing.assert_close(one, other)
-
-
-def test_an_input_larger_than_a_piece_is_a_piece(images, monkeypatch):
     monkeypatch.setattr(module, "PIECE", 1)
-    assert [rows.tolist() for rows in cut(images)] == [[0], [1], [2], [3]]
+    assert [rows.tolist() for rows in split(images)] == [[0], [1], [2], [3]]
 
 
 def test_scores_carry_no_graph_and_weights_get_no_gradients(smooth, images):
@@ -100,30 +98,6 @@ def test_scores_carry_no_graph_and_weights_get_no_gradients(smooth, images):
     differentiate_gaps(smooth, images, rank(scores, tied=3))
     assert all(weight.grad is None for weight in smooth.parameters())
     assert images.grad is None
-
-
-def test_rows_are_taken_and_repeated_in_order():
-    ranking = Ranking(classes=torch.tensor([[1, 2], [3, 4]]), shown=2)
-    assert ranking.take(torch.tensor([1])).classes.tolist() == [[3, 4]]
-    repeated = ranking.repeat(2)
-    assert repeated.classes.tolist() == [[1, 2], [1, 2], [3, 4], [3, 4]]
-    assert ranking.take(torch.tensor([0])).shown == repeated.shown == 2
-
-
-def test_a_tie_of_one_class_is_refused():
-    with pytest.raises(InvalidArgumentError, match="a tie needs at least 2 classes, but got 1"):
-        Ranking(classes=torch.zeros(3, 1, dtype=torch.int64))
-
-
-def test_a_ranking_that_shows_nothing_is_refused():
-    with pytest.raises(InvalidArgumentError, match="at least 1 label is shown, but got 0"):
-        Ranking(classes=torch.tensor([[0, 1]]), shown=0)
-
-
-def test_a_reversed_ranking_has_the_last_class_first_and_shows_as_many():
-    ranking = Ranking(classes=torch.tensor([[3, 1, 2], [0, 2, 1]]), shown=2)
-    turned = ranking.reverse()
-    assert (turned.classes.tolist(), turned.shown) == ([[2, 1, 3], [1, 2, 0]], 2)
 
 
 @given(problems())
@@ -173,5 +147,22 @@ def test_a_gpu_runs_as_many_at_once_as_its_memory_holds(monkeypatch, gigabytes, 
         return SimpleNamespace(total_memory=int(gigabytes * 2**30))
 
     monkeypatch.setattr(torch.cuda, "get_device_properties", tell)
-    assert module.make_room(torch.device("cuda:1")) == times * module.PIECE
-    assert module.make_room(torch.device("cpu")) == module.PIECE
+    assert module.values_at_once(torch.device("cuda:1")) == times * module.PIECE
+    assert module.values_at_once(torch.device("cpu")) == module.PIECE
+
+
+def test_rows_are_taken_repeated_and_turned_round():
+    ranking = Ranking(classes=torch.tensor([[1, 2], [3, 4]]), shown=2)
+    changed = [ranking.take(torch.tensor([1])), ranking.repeat(2), ranking.reverse()]
+    assert [each.classes.tolist() for each in changed] == [
+        [[3, 4]],
+        [[1, 2], [1, 2], [3, 4], [3, 4]],
+        [[2, 1], [4, 3]],
+    ]
+    assert {each.shown for each in changed} == {2}
+
+
+@pytest.mark.parametrize(("tied", "shown", "field"), [(1, 1, "classes"), (2, 0, "shown")])
+def test_a_tie_of_one_class_or_one_that_shows_nothing_is_refused(tied, shown, field):
+    with refuses(InvalidArgumentError, field=field):
+        Ranking(classes=torch.zeros(3, tied, dtype=torch.int64), shown=shown)

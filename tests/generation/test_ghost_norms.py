@@ -1,16 +1,17 @@
 import pytest
 import torch
+from slow_sensitivity import exact_sensitivity
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.generation.sensitivity import (
-    Output,
-    choose_parameters,
-    exact_sensitivity,
-    squared_derivatives,
-)
+from modelseal.generation.sensitivity import Output, choose_parameters
 from modelseal.research import ghost_norms as module
-from modelseal.research.ghost_norms import Unknown, ghost_sensitivity, squared_ghosts
+from modelseal.research.ghost_norms import (
+    Unknown,
+    ghost_sensitivity,
+    squared_derivatives,
+    squared_ghosts,
+)
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
-from math import inf, nan, sqrt
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refuses
+from slow_sensitivity import exact_sensitivity
 from torch import nn
 
 from modelseal.domain import Domain
@@ -17,7 +17,7 @@ from modelseal.generation.baselines.ascent import (
     draw_directions,
     whole_network_objective,
 )
-from modelseal.generation.sensitivity import Output, exact_sensitivity
+from modelseal.generation.sensitivity import Output
 
 
 def seeded(seed=0):
@@ -41,17 +41,6 @@ def test_directions_are_orthogonal_and_have_the_mean_of_all_classes(classes, cou
     torch.testing.assert_close(directions @ directions.T, wanted, rtol=0.0, atol=1e-4)
 
 
-def test_random_directions_have_the_right_mean():
-    source = seeded(1)
-    matrix = torch.rand(5, 7, generator=source)
-    squares = [
-        (draw_directions(5, count=2, generator=source) @ matrix).square().sum() for _ in range(900)
-    ]
-    mean, spread = torch.stack(squares).mean(), torch.stack(squares).std()
-    # Five standard errors.
-    assert abs(mean - matrix.square().sum()) < 5 * spread / sqrt(900)
-
-
 def test_in_every_direction_the_objective_is_the_squared_weight_jacobian(
     network, images, weight_jacobian
 ):
@@ -64,19 +53,6 @@ def test_in_every_direction_the_objective_is_the_squared_weight_jacobian(
         for one, value in zip(images, found, strict=True):
             jacobian = directions @ weight_jacobian(network, one, show)
             torch.testing.assert_close(value, jacobian.square().sum())
-
-
-def test_its_gradient_is_that_of_a_difference_quotient(smooth, images):
-    smooth, images = smooth.double(), images[:1].double()
-    objective = whole_network_objective(smooth, torch.eye(6).double())
-    variable = images.clone().requires_grad_()
-    slope = torch.autograd.grad(objective(variable).sum(), variable)[0].flatten()
-    for place in (0, 77, 191):
-        nudge = torch.zeros(192).double()
-        nudge[place] = 1e-5
-        nudge = nudge.view(images.shape)
-        quotient = (objective(images + nudge) - objective(images - nudge)) / 2e-5
-        assert float(slope[place]) == pytest.approx(float(quotient.detach()[0]), rel=1e-4)
 
 
 @pytest.mark.parametrize("directions", [2, 6])
@@ -178,35 +154,18 @@ def test_the_owners_network_stays_as_it_was(tiny, images, domain):
 
 
 def test_no_inputs_are_refused(tiny, images, domain):
-    with pytest.raises(
-        InvalidArgumentError, match=r"^at least one input is needed, but none came$"
-    ):
+    with refuses(InvalidArgumentError, field="inputs"):
         ascend_whole(tiny, images[:0], domain=domain, generator=seeded())
 
 
 def test_a_training_network_is_refused(tiny, images, domain):
-    with pytest.raises(InvalidArgumentError, match="evaluation mode is needed, but it is training"):
+    with refuses(InvalidArgumentError, field="network"):
         ascend_whole(tiny.train(), images, domain=domain, generator=seeded())
 
 
 def test_a_network_without_weights_is_refused(images, domain):
-    with pytest.raises(InvalidArgumentError, match=r"need one or more of none, but are none$"):
+    with refuses(InvalidArgumentError, field="parameters"):
         ascend_whole(nn.Flatten().eval(), images, domain=domain, generator=seeded())
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "match"),
-    [
-        ("steps", -1, "steps needs 0 or more, but is -1"),
-        ("directions", 0, "directions needs 1 or more, but is 0"),
-        ("learning_rate", 0.0, "learning_rate needs a finite number above 0, but is 0.0"),
-        ("learning_rate", nan, "learning_rate needs a finite number above 0, but is nan"),
-        ("learning_rate", inf, "learning_rate needs a finite number above 0, but is inf"),
-    ],
-)
-def test_settings_out_of_range_are_refused(name, value, match):
-    with pytest.raises(InvalidArgumentError, match=f"^{match}$"):
-        WholeSettings(**{name: value})
 
 
 def test_the_ascent_raises_the_sensitivity_of_a_real_network(resnet20, photos):

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from slow_sensitivity import exact_sensitivity
 from torch import nn
 from torch.nn import functional
 
 from modelseal.calibration.variants import BatchSize, Float64
 from modelseal.domain import Domain
 from modelseal.endpoints.endpoint import CallableEndpoint
-from modelseal.generation.sensitivity import Output, exact_sensitivity
+from modelseal.generation.sensitivity import Output
 from modelseal.models.loader import Model
 from modelseal.models.transforms import Normalised, Resized, Resizing
 from modelseal.research.ghost_norms import Unknown, ghost_sensitivity

@@ -2,11 +2,12 @@ from functools import partial
 
 import pytest
 import torch
+from slow_sensitivity import exact_sensitivity
 from torch import nn
 
 from modelseal.generation.baselines.ibsf import PUBLISHED, TUNED
 from modelseal.generation.gaps import measure_gaps, rank, score
-from modelseal.generation.sensitivity import Output, exact_sensitivity, last_layer_sensitivity
+from modelseal.generation.sensitivity import Output, last_layer_sensitivity
 from modelseal.sealing import methods
 from modelseal.sealing.methods import MAKERS, make_samples
 from modelseal.sealing.recipe import Method, Recipe

@@ -13,7 +13,7 @@ from modelseal.evaluation.inputs import NetworkFiles, Opened, open_network, view
 from modelseal.evaluation.model_cache import Shelf
 from modelseal.evaluation.results import Subject, Trial, arrays_file, tampered_folder
 from modelseal.evaluation.store import read_arrays
-from modelseal.generation.baselines.natural import uniform_noise
+from modelseal.generation.baselines import uniform_noise
 from modelseal.outputs.specs import OutputSpec, TopLabels, parse_spec
 from modelseal.runtime.inference import run_network
 from modelseal.sealing.candidates import to_tensor

@@ -18,21 +18,12 @@ from modelseal.runtime.tensors import Classes, Gaps, Inputs, Jacobian, PerInput,
 # CPU), small enough that the activations of a wide network at 224 x 224 stay under 2 GB.
 PIECE = 2**19
 # A GPU is kept busy by as many such pieces at once as it has times so many bytes.
-FOR_A_PIECE = 8 * 2**30
+_BYTES_FOR_A_PIECE = 8 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Ranking:
-    """Which classes shall tie, and which of them are shown.
-
-    Args:
-        classes: The classes of each input's tie, in the order in which they shall stand; at
-            least two.
-        shown: How many labels are shown, at least 1.
-
-    Raises:
-        InvalidArgumentError: There are too few classes, or no label is shown.
-    """
+    """Which classes of each input shall tie, in the order they shall stand, and which are shown."""
 
     classes: Classes
     shown: int = 1
@@ -40,23 +31,14 @@ class Ranking:
     def __post_init__(self) -> None:
         if self.classes.shape[1] < 2:
             raise InvalidArgumentError(
-                f"a tie needs at least 2 classes, but got {self.classes.shape[1]}"
+                f"expected a tie of 2 classes or more, got {self.classes.shape[1]}", field="classes"
             )
         if self.shown < 1:
-            raise InvalidArgumentError(f"at least 1 label is shown, but got {self.shown}")
+            raise InvalidArgumentError(f"expected 1 or more, got {self.shown}", field="shown")
 
     def take(self, rows: Tensor) -> "Ranking":
         """The ranking of some inputs."""
         return Ranking(classes=self.classes[rows], shown=self.shown)
-
-    def reverse(self) -> "Ranking":
-        """The same ties with their classes in the opposite order."""
-        return Ranking(classes=self.classes.flip(1), shown=self.shown)
-
-    def sort_by(self, scores: Scores) -> "Ranking":
-        """The same ties with their classes by falling score."""
-        order = scores.gather(1, self.classes).argsort(dim=1, descending=True, stable=True)
-        return Ranking(classes=self.classes.gather(1, order), shown=self.shown)
 
     def put(self, rows: Tensor, other: "Ranking") -> "Ranking":
         """The ranking with some inputs' rows taken from another."""
@@ -68,6 +50,15 @@ class Ranking:
         """The ranking with every input's row `times` times, one after another."""
         return Ranking(classes=self.classes.repeat_interleave(times, 0), shown=self.shown)
 
+    def reverse(self) -> "Ranking":
+        """The same ties with their classes in the opposite order."""
+        return Ranking(classes=self.classes.flip(1), shown=self.shown)
+
+    def sort_by(self, scores: Scores) -> "Ranking":
+        """The same ties with their classes by falling score."""
+        order = scores.gather(1, self.classes).argsort(dim=1, descending=True, stable=True)
+        return Ranking(classes=self.classes.gather(1, order), shown=self.shown)
+
 
 def rank(scores: Scores, *, tied: int, shown: int = 1) -> Ranking:
     """Ranks the `tied` highest classes of each input, best first; all if there are fewer."""
@@ -75,25 +66,25 @@ def rank(scores: Scores, *, tied: int, shown: int = 1) -> Ranking:
     return Ranking(classes=classes, shown=shown)
 
 
-def cut(inputs: Inputs) -> tuple[Tensor, ...]:
+def split(inputs: Inputs) -> tuple[Tensor, ...]:
     """The numbers of the inputs, in pieces that fit into memory."""
-    piece = max(make_room(inputs.device) // prod(inputs.shape[1:]), 1)
+    piece = max(values_at_once(inputs.device) // prod(inputs.shape[1:]), 1)
     numbers = torch.arange(len(inputs), device=inputs.device)
     return torch.split(numbers, piece)
 
 
-def make_room(device: torch.device) -> int:
+def values_at_once(device: torch.device) -> int:
     """How many values of inputs are run at once: on a GPU in proportion to its memory."""
     if device.type != "cuda":
         return PIECE
     memory = torch.cuda.get_device_properties(device).total_memory
-    return PIECE * max(memory // FOR_A_PIECE, 1)
+    return PIECE * max(memory // _BYTES_FOR_A_PIECE, 1)
 
 
 def score(network: nn.Module, inputs: Inputs) -> Scores:
     """The network's scores, computed in pieces and without a graph."""
     with torch.no_grad():
-        return torch.cat([network(inputs[rows]) for rows in cut(inputs)])
+        return torch.cat([network(inputs[rows]) for rows in split(inputs)])
 
 
 def measure_gaps(scores: Scores, ranking: Ranking) -> Gaps:
@@ -126,15 +117,12 @@ def differentiate_gaps(
     One forward pass and a backward pass for each gap, batched over inputs; the network's own
     weights take no gradients.
     """
-    parts = [differentiate_piece(network, inputs[rows], ranking.take(rows)) for rows in cut(inputs)]
-    gaps, jacobians = zip(*parts, strict=True)
+    pieces = [_differentiate(network, inputs[rows], ranking.take(rows)) for rows in split(inputs)]
+    gaps, jacobians = zip(*pieces, strict=True)
     return torch.cat(gaps), torch.cat(jacobians)
 
 
-def differentiate_piece(
-    network: nn.Module, inputs: Inputs, ranking: Ranking
-) -> tuple[Gaps, Jacobian]:
-    """`differentiate_gaps` for inputs that fit into memory together."""
+def _differentiate(network: nn.Module, inputs: Inputs, ranking: Ranking) -> tuple[Gaps, Jacobian]:
     variable = inputs.detach().requires_grad_()
     gaps = measure_gaps(network(variable), ranking)
     totals = gaps.sum(0)

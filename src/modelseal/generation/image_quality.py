@@ -7,17 +7,11 @@ from modelseal.runtime.tensors import Inputs, PerInput
 
 
 def measure_psnr(samples: Inputs, naturals: Inputs, *, span: float) -> PerInput:
-    """Peak signal-to-noise ratio in dB: 10 log10(span² / mean (x - x0)²).
+    """Peak signal-to-noise ratio in dB: 10 log10(span² / mean (x - x0)²), of x made from x0.
 
-    Args:
-        samples: The changed inputs x.
-        naturals: The natural inputs x0.
-        span: The distance between the domain's bounds.
-
-    Returns:
-        One value for each input; infinite where nothing was changed.
+    `span` is the distance between the domain's bounds. It is infinite where nothing was changed.
     """
-    return 10 * torch.log10(span**2 / (samples - naturals).square().flatten(1).mean(1))
+    return 10 * torch.log10(span**2 / _mean_square(samples - naturals))
 
 
 def measure_snr(samples: Inputs, naturals: Inputs) -> PerInput:
@@ -26,8 +20,7 @@ def measure_snr(samples: Inputs, naturals: Inputs) -> PerInput:
     The published code of He et al. (CVPR 2019) measures it on inputs after its mean was
     subtracted; what is given here is used as it is.
     """
-    noise = (samples - naturals).square().flatten(1).mean(1)
-    return 10 * torch.log10(naturals.square().flatten(1).mean(1) / noise)
+    return 10 * torch.log10(_mean_square(naturals) / _mean_square(samples - naturals))
 
 
 def total_variation(inputs: Inputs) -> PerInput:
@@ -41,8 +34,11 @@ def total_variation(inputs: Inputs) -> PerInput:
     """
     if inputs.dim() != 4 or min(inputs.shape[2:]) < 2:
         raise InvalidArgumentError(
-            "total variation needs images (batch, channels, height, width) of at least 2 x 2 "
-            f"pixels, but got shape {tuple(inputs.shape)}"
+            "expected images (batch, channels, height, width) of at least 2 x 2 pixels for the "
+            f"total variation, got shape {tuple(inputs.shape)}"
         )
-    vertical = inputs.diff(dim=2).square().flatten(1).mean(1)
-    return vertical + inputs.diff(dim=3).square().flatten(1).mean(1)
+    return _mean_square(inputs.diff(dim=2)) + _mean_square(inputs.diff(dim=3))
+
+
+def _mean_square(numbers: Inputs) -> PerInput:
+    return numbers.square().flatten(1).mean(1)

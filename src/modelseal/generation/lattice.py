@@ -30,7 +30,7 @@ from modelseal.runtime.tensors import Gaps, Inputs, Jacobian, Numbers, PerInput,
 CURVATURE = 0.1
 # The aim lies this many expected standard deviations above the margin: of several proposals,
 # some then keep all gaps above it.
-SAFETY = 1.25
+_SAFETY = 1.25
 # An input with any gap below the margin counts as if every gap were also this many margins too
 # wide: it will not be accepted as it is, but it is a better place to go on from than one whose
 # gaps are far wider.
@@ -41,12 +41,12 @@ POOL = 256
 # Errors of rounding that cancel out are spread evenly over one level: their root mean square is
 # 0.29 of it. Below this they are not.
 UNEVEN = 0.2
-GOLDEN = (sqrt(5) - 1) / 2
+_GOLDEN = (sqrt(5) - 1) / 2
 # More changes than this in one round leave the range of the linear model.
 CHANGES = 64
 
 
-def settle(
+def search_lattice(
     network: nn.Module,
     start: Inputs,
     ranking: Ranking,
@@ -72,9 +72,9 @@ def settle(
         InvalidArgumentError: The domain is continuous.
     """
     if not domain.levels:
-        raise InvalidArgumentError("a domain with levels is needed, but it is continuous")
+        raise InvalidArgumentError("expected a domain with levels, got a continuous one")
     table = torch.from_numpy(domain.table).to(start)
-    numbers = land((domain.clamp(start).flatten(1) - domain.bounds[0]) / domain.step)
+    numbers = dither((domain.clamp(start).flatten(1) - domain.bounds[0]) / domain.step)
 
     def place(flat: Numbers) -> Inputs:
         return table[flat.long()].view(-1, *start.shape[1:])
@@ -84,8 +84,8 @@ def settle(
     for number, proposals in enumerate(rounds):
         gaps, jacobian = differentiate_gaps(network, place(numbers), ranking)
         jacobian = jacobian * domain.step
-        free = mark_free(numbers, top=domain.levels - 1) & halve(numbers, stuck, turn=number)
-        changes = propose(jacobian, gaps - margin[:, None], free, count=proposals)
+        free = free_moves(numbers, top=domain.levels - 1) & every_other(numbers, stuck, turn=number)
+        changes = propose_changes(jacobian, gaps - margin[:, None], free, count=proposals)
         options = torch.cat([numbers[:, None], numbers[:, None] + changes], dim=1)
         scores = score(network, place(options[:, 1:].flatten(0, 1)))
         found = measure_gaps(scores, ranking.repeat(changes.shape[1]))
@@ -95,7 +95,7 @@ def settle(
     return place(numbers)
 
 
-def land(places: Numbers) -> Numbers:
+def dither(places: Numbers) -> Numbers:
     """The level numbers at which inputs between the levels (batch, pixels) start.
 
     The nearest ones, as a rule: what rounding does to many pixels cancels out. But where nearly
@@ -108,7 +108,7 @@ def land(places: Numbers) -> Numbers:
     spread = torch.arange(1, places.shape[1] + 1, device=places.device, dtype=torch.float64)
     low = places.floor()
     # The fractions alone, in float64: beside a level number they would be rounded.
-    dithered = low + ((places - low).double() + (spread * GOLDEN).frac() >= 1)
+    dithered = low + ((places - low).double() + (spread * _GOLDEN).frac() >= 1)
     error = (places - nearest).square().mean(dim=1, keepdim=True).sqrt()
     return torch.where(error < UNEVEN, dithered, nearest)
 
@@ -120,33 +120,29 @@ def measure_loss(gaps: Tensor, margin: PerInput) -> Tensor:
     return excess.square().sum(dim=2) + (excess < 0).any(dim=2) * penalty
 
 
-def propose(jacobian: Jacobian, residual: Gaps, free: Tensor, *, count: int) -> Proposals:
+def propose_changes(jacobian: Jacobian, residual: Gaps, free: Tensor, *, count: int) -> Proposals:
     """Changes of single levels that the linear model says bring all gaps just above the margin.
 
-    Args:
-        jacobian: Change of each gap for one level of each pixel.
-        residual: The gaps minus the margin.
-        free: Whether each pixel may go up and down: (batch, 2, pixels).
-        count: How many proposals are wanted for each input.
+    `residual` is the gaps minus the margin, `free` whether each pixel may go up and down.
     """
     influence = jacobian.square().sum(dim=1)
-    rough, left = pursue(jacobian, residual, free)
+    rough, left = matching_pursuit(jacobian, residual, free)
     used = (rough != 0).to(influence.dtype)
     variance = (left.square().sum(1) + CURVATURE**2 * (used * influence).sum(1)) / left.shape[1]
-    aimed = residual - SAFETY * variance.sqrt()[:, None]
-    greedy, left = pursue(jacobian, aimed, free)
+    aimed = residual - _SAFETY * variance.sqrt()[:, None]
+    greedy, left = matching_pursuit(jacobian, aimed, free)
     if count == 1:
         return greedy[:, None]
-    pairs = pair_up(jacobian, left, free & (greedy == 0)[:, None], count=count - 1)
+    pairs = best_pairs(jacobian, left, free & (greedy == 0)[:, None], count=count - 1)
     return torch.cat([greedy[:, None], greedy[:, None] + pairs], dim=1)
 
 
-def mark_free(numbers: Numbers, *, top: int) -> Tensor:
-    """Whether each pixel can go one level up (row 0) and down (row 1): (batch, 2, pixels)."""
+def free_moves(numbers: Numbers, *, top: int) -> Tensor:
+    """Whether each pixel can go one level up and down: (batch, 2, pixels)."""
     return torch.stack([numbers < top, numbers > 0], dim=1)
 
 
-def halve(numbers: Numbers, stuck: Tensor, *, turn: int) -> Tensor:
+def every_other(numbers: Numbers, stuck: Tensor, *, turn: int) -> Tensor:
     """Which pixels may change: all, or every other one, in turn, of inputs that are stuck.
 
     An input that nothing improved would get the same proposals again.
@@ -155,11 +151,10 @@ def halve(numbers: Numbers, stuck: Tensor, *, turn: int) -> Tensor:
     return ((pixel + turn) % 2 == 0)[None, None] | ~stuck[:, None, None]
 
 
-def pursue(jacobian: Jacobian, residual: Gaps, free: Tensor) -> tuple[Numbers, Gaps]:
+def matching_pursuit(jacobian: Jacobian, residual: Gaps, free: Tensor) -> tuple[Numbers, Gaps]:
     """Greedy single-level changes, each the one that lowers the expected loss most.
 
-    Returns:
-        The changes, each -1, 0 or 1, and the residual that the linear model leaves.
+    With them comes the residual that the linear model leaves.
     """
     changes = torch.zeros_like(jacobian[:, 0])
     rows = torch.arange(len(changes), device=changes.device)
@@ -179,15 +174,12 @@ def pursue(jacobian: Jacobian, residual: Gaps, free: Tensor) -> tuple[Numbers, G
     return changes, residual
 
 
-def pair_up(jacobian: Jacobian, residual: Gaps, free: Tensor, *, count: int) -> Proposals:
+def best_pairs(jacobian: Jacobian, residual: Gaps, free: Tensor, *, count: int) -> Proposals:
     """The best further changes of one or two pixels, among the least influential ones.
 
     For signed changes a and b the expected loss beyond |r|² is e(a) + e(b) + 2 a·b with
-    e(a) = 2 r·a + (1 + CURVATURE²) |a|².
-
-    Returns:
-        The `count` best, best first, as changes of level numbers; fewer if there are fewer pairs,
-        and no change where no more can be made.
+    e(a) = 2 r·a + (1 + CURVATURE²) |a|². The `count` best come, best first; fewer if there are
+    fewer pairs, and no change where no more can be made.
     """
     batch, _, pixels = jacobian.shape
     pool = jacobian.square().sum(dim=1).topk(min(POOL, pixels), largest=False).indices
@@ -206,10 +198,10 @@ def pair_up(jacobian: Jacobian, residual: Gaps, free: Tensor, *, count: int) -> 
     lowest, chosen = cost.flatten(1).topk(min(count, number**2), largest=False)
     ends = torch.stack([chosen // number, chosen % number], dim=2)
     ends[lowest == torch.inf] = number
-    return spell_out(ends, pool, pixels=pixels)
+    return _spell_out(ends, pool, pixels=pixels)
 
 
-def spell_out(ends: Tensor, pool: Tensor, *, pixels: int) -> Proposals:
+def _spell_out(ends: Tensor, pool: Tensor, *, pixels: int) -> Proposals:
     """Pairs of signed pool members (batch, count, 2) as changes of all pixels.
 
     Members from 0 go a level up, members from `size` one down, members from 2 `size` stay;

@@ -1,22 +1,20 @@
 """How strongly the shown outputs react to the weights: S(x) = ||dy/dW||_F².
 
-The objective of He et al. (CVPR 2019). Three ways to the same number: in closed form for the last
-linear layer, exactly for any parameters, and estimated for any parameters when there are many
-classes.
+The objective of He et al. (CVPR 2019), in closed form for the last linear layer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
-import torch
-from torch import Generator, Tensor, nn
-from torch.func import functional_call, vjp, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.gaps import score
-from modelseal.generation.last_layer import run_last_layer
-from modelseal.runtime.tensors import Directions, Inputs, PerInput, Probabilities, Scores
+from modelseal.runtime.tensors import Inputs, PerInput, Probabilities, Scores
 
 # Numbers that are held at the same time: 2^25 floats are 128 MB.
 ENTRIES = 2**25
@@ -30,6 +28,56 @@ class Output(Enum):
 
     LOGITS = "logits"
     PROBABILITIES = "probabilities"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LastLayer:
+    """The last linear layer in one run of a network: its name, what went in and what came out.
+
+    The name is empty if the layer is the network; `scores` are the network's, too.
+    """
+
+    name: str
+    module: nn.Linear
+    features: Float[Tensor, "batch features"]
+    scores: Scores
+
+
+def run_last_layer(network: nn.Module, inputs: Inputs) -> LastLayer:
+    """Runs a network and keeps what went into its last linear layer, all differentiable.
+
+    Raises:
+        InvalidArgumentError: The scores do not come straight from a `torch.nn.Linear`.
+    """
+    runs: list[tuple[str, nn.Linear, Tensor, Tensor]] = []
+    with _watching_linear(network, runs):
+        scores: Tensor = network(inputs)
+    for name, module, features, came in runs:
+        if came is scores:
+            return LastLayer(name=name, module=module, features=features, scores=scores)
+    raise InvalidArgumentError(
+        "expected a network whose scores come straight from a torch.nn.Linear, "
+        f"got {type(network).__name__}, which changes them afterwards or has no such layer"
+    )
+
+
+@contextmanager
+def _watching_linear(
+    network: nn.Module, runs: list[tuple[str, nn.Linear, Tensor, Tensor]]
+) -> Iterator[None]:
+    def note(name: str, module: nn.Linear, arguments: tuple[Tensor, ...], result: Tensor) -> None:
+        runs.append((name, module, arguments[0], result))
+
+    handles = [
+        module.register_forward_hook(partial(note, name))
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def softmax_jacobian_norm(probabilities: Probabilities) -> PerInput:
@@ -59,11 +107,6 @@ def last_layer_sensitivity(network: nn.Module, inputs: Inputs, *, output: Output
     S = ||A||_F² (||h||² + 1), where A = dy/dz is the identity for logits and diag(p) - p pᵀ for
     probabilities. The 1 is the bias's part, and is left out if the layer has none.
 
-    Args:
-        network: In evaluation mode; takes inputs, gives scores.
-        inputs: Where to measure.
-        output: Which outputs are meant.
-
     Raises:
         InvalidArgumentError: The scores do not come straight from a `torch.nn.Linear`.
     """
@@ -74,66 +117,6 @@ def last_layer_sensitivity(network: nn.Module, inputs: Inputs, *, output: Output
     if output is Output.LOGITS:
         return features * last.scores.shape[1]
     return features * softmax_jacobian_norm(last.scores.softmax(1))
-
-
-def exact_sensitivity(
-    network: nn.Module,
-    inputs: Inputs,
-    *,
-    output: Output,
-    parameters: Sequence[str] | None = None,
-) -> PerInput:
-    """Sensitivity to any parameters, exactly: one backward pass for each class.
-
-    Args:
-        network: In evaluation mode; takes inputs, gives scores. Whether its parameters require
-            gradients does not matter.
-        inputs: Where to measure, at least one.
-        output: Which outputs are meant.
-        parameters: Names out of `network.named_parameters()`; all floating ones by default.
-
-    Raises:
-        InvalidArgumentError: There are no inputs, a name is unknown, or the network is training.
-    """
-    chosen = choose_parameters(network, parameters)
-    classes = count_classes(network, inputs)
-    basis = torch.eye(classes, dtype=inputs.dtype, device=inputs.device)
-    directions = basis.expand(len(inputs), -1, -1)
-    return squared_derivatives(network, inputs, directions, output=output, parameters=chosen).sum(1)
-
-
-def estimated_sensitivity(
-    network: nn.Module,
-    inputs: Inputs,
-    *,
-    output: Output,
-    probes: int,
-    generator: Generator,
-    parameters: Sequence[str] | None = None,
-) -> PerInput:
-    """Sensitivity to any parameters, estimated without bias: one backward pass for each probe.
-
-    For v with independent entries of +1 and -1, E ||d(v·y)/dW||_F² = ||dy/dW||_F²
-    (Hutchinson 1990). The mean over the probes is returned.
-
-    Args:
-        network: As for `exact_sensitivity`.
-        inputs: Where to measure, at least one.
-        output: Which outputs are meant.
-        probes: How many v are drawn for each input, at least 1.
-        generator: Where they are drawn from.
-        parameters: As for `exact_sensitivity`.
-
-    Raises:
-        InvalidArgumentError: As for `exact_sensitivity`, or there are no probes.
-    """
-    if probes < 1:
-        raise InvalidArgumentError(f"at least 1 probe is needed, but got {probes}")
-    chosen = choose_parameters(network, parameters)
-    shape = (len(inputs), probes, count_classes(network, inputs))
-    coins = torch.randint(2, shape, generator=generator, device=generator.device)
-    signs = (2 * coins - 1).to(inputs)
-    return squared_derivatives(network, inputs, signs, output=output, parameters=chosen).mean(1)
 
 
 def choose_parameters(network: nn.Module, names: Sequence[str] | None) -> dict[str, Tensor]:
@@ -151,80 +134,24 @@ def choose_parameters(network: nn.Module, names: Sequence[str] | None) -> dict[s
     unknown = [name for name in wanted if name not in known]
     if unknown or not wanted:
         raise InvalidArgumentError(
-            f"parameters need one or more of {', '.join(known) or 'none'}, "
-            f"but are {', '.join(unknown) or 'none'}"
+            f"expected one or more of {', '.join(known) or 'none'}, "
+            f"got {', '.join(unknown) or 'none'}",
+            field="parameters",
         )
     return {name: known[name] for name in wanted}
 
 
 def count_classes(network: nn.Module, inputs: Inputs) -> int:
-    """How many scores a network gives for an input.
+    """How many scores a network in evaluation mode gives for each of some inputs.
 
     Raises:
         InvalidArgumentError: There is no input, or the network is in training mode, where one
             input's scores depend on another's and on chance.
     """
     if not len(inputs):
-        raise InvalidArgumentError("at least one input is needed, but none came")
+        raise InvalidArgumentError("expected 1 input or more, got none", field="inputs")
     if network.training:
-        raise InvalidArgumentError("a network in evaluation mode is needed, but it is training")
+        raise InvalidArgumentError(
+            "expected a network in evaluation mode, got one in training", field="network"
+        )
     return score(network, inputs[:1]).shape[1]
-
-
-def turn(directions: Tensor, scores: Tensor, *, output: Output) -> Tensor:
-    """Directions u of the logits z such that d(u·z)/dW = d(v·y)/dW for directions v of y.
-
-    For probabilities u = diag(p) v - p (p·v), in float64, and after the leading class's entry of
-    v is taken from all of v, which changes nothing of u: what is left of it where the network is
-    confident would be lost to rounding.
-
-    Args:
-        directions: The v: (..., directions, classes).
-        scores: The logits: (..., classes).
-        output: What y is.
-    """
-    if output is Output.LOGITS:
-        return directions
-    shares = scores.detach().double().softmax(-1).unsqueeze(-2)
-    leading = scores.argmax(-1, keepdim=True).unsqueeze(-2).expand(*directions.shape[:-1], 1)
-    offsets = directions - directions.gather(-1, leading)
-    mean = (shares * offsets).sum(-1, keepdim=True)
-    turned: Tensor = (shares * (offsets - mean)).to(directions.dtype)
-    return turned
-
-
-def squared_derivatives(
-    network: nn.Module,
-    inputs: Inputs,
-    directions: Directions,
-    *,
-    output: Output,
-    parameters: Mapping[str, Tensor],
-) -> Tensor:
-    """||d(v·y)/dW||_F² for each input and each of its directions v.
-
-    Many inputs and directions are computed at the same time, as long as that holds no more than
-    `ENTRIES` numbers.
-    """
-    size = sum(parameter.numel() for parameter in parameters.values())
-    size += ACTIVATIONS * inputs[0].numel()
-    together = min(directions.shape[1], max(ENTRIES // size, 1))
-
-    def measure(one: Tensor, own: Tensor) -> Tensor:
-        def show(weights: Mapping[str, Tensor]) -> Tensor:
-            scores: Scores = functional_call(network, dict(weights), (one[None],))
-            return scores[0]
-
-        shown, pull_back = vjp(show, dict(parameters))[:2]
-
-        def square(direction: Tensor) -> Tensor:
-            gradients = pull_back(direction)[0].values()
-            return torch.stack([gradient.square().sum() for gradient in gradients]).sum()
-
-        return vmap(square, chunk_size=together)(turn(own, shown, output=output))
-
-    pieces = max(ENTRIES // (size * together), 1)
-    # Fused attention is run input by input, with a warning.
-    with sdpa_kernel(SDPBackend.MATH):
-        measured: Tensor = vmap(measure, chunk_size=pieces)(inputs.detach(), directions)
-    return measured

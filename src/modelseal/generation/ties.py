@@ -14,16 +14,16 @@ from modelseal.runtime.tensors import Gaps, Inputs, Jacobian, Numbers, PerInput
 TRUST = 4 / 255
 # Rounding to the nearest level moves a value by this share of a level's width on average (the
 # standard deviation of a uniform error): to be nearer to the tie than that moves it is wasted.
-ROUNDING = 1 / sqrt(12)
+_ROUNDING = 1 / sqrt(12)
 # Scores are float32: a gap cannot be brought nearer to its aim than a few units in the last
 # place of scores of size 10 to 100. A small aim needs to be met to a share of itself all the same.
 FLOAT_TOLERANCE = 1e-5
-AIM_SHARE = 0.25
+_AIM_SHARE = 0.25
 # A regulariser so small that it only matters when two gaps have the same gradient, and yet above
 # the 1e-7 below which float32 would lose it.
-RIDGE = 1e-6
+_RIDGE = 1e-6
 # What it is a share of when nothing depends on the input at all: any number that float32 knows.
-SMALLEST = 1e-20
+_SMALLEST = 1e-20
 
 
 def tie(
@@ -54,23 +54,21 @@ def tie(
         Inputs inside the bounds, not yet on the levels.
     """
     inputs = start.clone()
-    near = torch.where(aim > 0, AIM_SHARE * aim, FLOAT_TOLERANCE).clamp(max=FLOAT_TOLERANCE)
+    near = torch.where(aim > 0, _AIM_SHARE * aim, FLOAT_TOLERANCE).clamp(max=FLOAT_TOLERANCE)
     active = torch.arange(len(inputs), device=inputs.device)
     for _ in range(steps):
         gaps, jacobian = differentiate_gaps(network, inputs[active], ranking.take(active))
         residual = gaps - aim[active, None]
-        reach = domain.step * ROUNDING * jacobian.norm(dim=2) + near[active, None]
+        reach = domain.step * _ROUNDING * jacobian.norm(dim=2) + near[active, None]
         moving = (residual.abs() > reach).any(dim=1)
         active = active[moving]
         if not len(active):
             break
-        inputs[active] = step_towards(
-            inputs[active], jacobian[moving], residual[moving], domain=domain
-        )
+        inputs[active] = _step(inputs[active], jacobian[moving], residual[moving], domain=domain)
     return inputs
 
 
-def step_towards(inputs: Inputs, jacobian: Jacobian, residual: Gaps, *, domain: Domain) -> Inputs:
+def _step(inputs: Inputs, jacobian: Jacobian, residual: Gaps, *, domain: Domain) -> Inputs:
     """One Newton step inside the bounds.
 
     Values that a step would push out of the bounds stay where they are, and the step is computed
@@ -84,13 +82,12 @@ def step_towards(inputs: Inputs, jacobian: Jacobian, residual: Gaps, *, domain: 
 
 
 def shortest_change(jacobian: Jacobian, residual: Gaps, *, domain: Domain) -> Numbers:
-    """The shortest change that the linear model says removes the residual, within the trust.
+    """The shortest change, laid flat, that the linear model says removes the residual.
 
-    Returns:
-        A change of every value, laid flat, in the domain's units.
+    It is no longer than the trust radius, and in the domain's units.
     """
     gram = jacobian @ jacobian.transpose(1, 2)
-    ridge = RIDGE * gram.diagonal(dim1=1, dim2=2).mean(1).clamp(min=SMALLEST)
+    ridge = _RIDGE * gram.diagonal(dim1=1, dim2=2).mean(1).clamp(min=_SMALLEST)
     eye = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
     weights = torch.linalg.solve(gram + ridge[:, None, None] * eye, residual[:, :, None])
     change: Tensor = -(jacobian.transpose(1, 2) @ weights).squeeze(2)

@@ -11,9 +11,13 @@ from jaxtyping import Int
 from torch import Tensor
 
 from modelseal.errors import InvalidArgumentError, SealingError
-from modelseal.generation.baselines.legacy import PUBLISHED, LegacyLoop, LegacySettings, legacy
+from modelseal.generation.baselines.legacy import (
+    PUBLISHED,
+    LegacySettings,
+    legacy,
+    legacy_sensitivity,
+)
 from modelseal.generation.image_quality import measure_psnr, measure_snr
-from modelseal.generation.last_layer import run_last_layer
 from modelseal.research.vgg_face import MEAN, Faces, Pair, read_faces, read_names
 from modelseal.runtime.devices import device_of
 from modelseal.sealing.candidates import generate, to_tensor
@@ -172,17 +176,8 @@ def measure_sensitivity(pair: Pair, images: Inputs, settings: LegacySettings) ->
     """The objective of the published loop, without the total variation, at each image."""
     network, domain = pair.clean.network, pair.clean.domain
     tensor: Tensor = torch.from_numpy(images).to(device_of(network))
-    with torch.no_grad():
-        last = run_last_layer(network, tensor[:1])
-    loop = LegacyLoop(
-        network=network,
-        name=f"{last.name}.weight",
-        weight=last.module.weight.detach().clone().requires_grad_(),
-        domain=domain,
-        settings=settings,
-    )
-    # Grey levels are what these networks take.
-    return np.array([float(loop.measure(one[None]).detach()) for one in tensor])
+    found = legacy_sensitivity(network, tensor, domain=domain, settings=settings)
+    return found.double().cpu().numpy()
 
 
 def take(made: Made, rows: Int[np.ndarray, " batch"], *, reason: str) -> Made:

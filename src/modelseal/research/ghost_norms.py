@@ -1,6 +1,6 @@
 """How strongly the outputs react to the weights of any layers, without those derivatives.
 
-The same number as `exact_sensitivity`, for all inputs of a batch together: one forward pass, one
+The squared norm of the exact derivatives, for all inputs of a batch together: one forward pass, one
 backward pass by what comes out of the layers for each output, and products of both.
 """
 
@@ -9,18 +9,20 @@ from enum import Enum
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, vjp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.sensitivity import (
+    ACTIVATIONS,
+    ENTRIES,
     Output,
     choose_parameters,
     count_classes,
-    squared_derivatives,
-    turn,
 )
 from modelseal.research.layer_kinds import Contribution, Lengths, Moment, square_sum
 from modelseal.research.parameter_uses import Survey, Watched, survey, watch
-from modelseal.runtime.tensors import Directions, Inputs, PerInput
+from modelseal.runtime.tensors import Directions, Inputs, PerInput, Scores
 
 # Derivatives by what came out of the layers that are held at the same time: 256 MB of them.
 SLOPES = 2**26
@@ -46,7 +48,7 @@ def ghost_sensitivity(
     excluded: Sequence[str] = (),
     unknown: Unknown = Unknown.REFUSE,
 ) -> PerInput:
-    """Sensitivity to any parameters, exactly and fast: `exact_sensitivity` by ghost norms.
+    """Sensitivity to any parameters, exactly and fast, by ghost norms.
 
     Known are linear layers, convolutions, normalisations, embeddings, attention, and parameters
     that are added or multiplied. A parameter that is used more than once counts with the sum of
@@ -187,3 +189,57 @@ def describe(unknown: Mapping[str, str]) -> str:
         f"layers of a known kind are needed, but the part of {named} is not known: "
         "exclude them by name, or ask for Unknown.EXACT"
     )
+
+
+def turn(directions: Tensor, scores: Tensor, *, output: Output) -> Tensor:
+    """Directions u of the logits z such that d(u·z)/dW = d(v·y)/dW for directions v of y.
+
+    For probabilities u = diag(p) v - p (p·v), in float64, and after the leading class's entry of
+    v is taken from all of v, which changes nothing of u: what is left of it where the network is
+    confident would be lost to rounding.
+    """
+    if output is Output.LOGITS:
+        return directions
+    shares = scores.detach().double().softmax(-1).unsqueeze(-2)
+    leading = scores.argmax(-1, keepdim=True).unsqueeze(-2).expand(*directions.shape[:-1], 1)
+    offsets = directions - directions.gather(-1, leading)
+    mean = (shares * offsets).sum(-1, keepdim=True)
+    turned: Tensor = (shares * (offsets - mean)).to(directions.dtype)
+    return turned
+
+
+def squared_derivatives(
+    network: nn.Module,
+    inputs: Inputs,
+    directions: Directions,
+    *,
+    output: Output,
+    parameters: Mapping[str, Tensor],
+) -> Tensor:
+    """||d(v·y)/dW||_F² for each input and each of its directions v.
+
+    Many inputs and directions are computed at the same time, as long as that holds no more than
+    `ENTRIES` numbers.
+    """
+    size = sum(parameter.numel() for parameter in parameters.values())
+    size += ACTIVATIONS * inputs[0].numel()
+    together = min(directions.shape[1], max(ENTRIES // size, 1))
+
+    def measure(one: Tensor, own: Tensor) -> Tensor:
+        def show(weights: Mapping[str, Tensor]) -> Tensor:
+            scores: Scores = functional_call(network, dict(weights), (one[None],))
+            return scores[0]
+
+        shown, pull_back = vjp(show, dict(parameters))[:2]
+
+        def square(direction: Tensor) -> Tensor:
+            gradients = pull_back(direction)[0].values()
+            return torch.stack([gradient.square().sum() for gradient in gradients]).sum()
+
+        return vmap(square, chunk_size=together)(turn(own, shown, output=output))
+
+    pieces = max(ENTRIES // (size * together), 1)
+    # Fused attention is run input by input, with a warning.
+    with sdpa_kernel(SDPBackend.MATH):
+        measured: Tensor = vmap(measure, chunk_size=pieces)(inputs.detach(), directions)
+    return measured

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from modelseal.generation.gaps import make_room
+from modelseal.generation.gaps import values_at_once
 from modelseal.models.loader import Model
 from modelseal.runtime.devices import device_of
 from modelseal.runtime.inference import run_network
@@ -81,7 +81,7 @@ def need_memory(model: Model, recipe: Recipe) -> int:
         SealingError: The network cannot be run.
     """
     size, shape = piece_size(model.domain), model.domain.shape
-    together = max(min(size, make_room(device_of(model.network)) // prod(shape)), 1)
+    together = max(min(size, values_at_once(device_of(model.network)) // prod(shape)), 1)
     jacobian = size * (max(recipe.tied, recipe.shown + 1) - 1) * prod(shape) * FLOAT
     return (
         BARE

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from modelseal.generation.baselines import uniform_noise
 from modelseal.generation.baselines.ascent import (
     LEARNING_RATE,
     ascend,
@@ -17,7 +18,6 @@ from modelseal.generation.baselines.ascent import (
 )
 from modelseal.generation.baselines.ibsf import PUBLISHED, TUNED, IbsfSettings, ibsf
 from modelseal.generation.baselines.legacy import legacy
-from modelseal.generation.baselines.natural import uniform_noise
 from modelseal.generation.baselines.two_class import two_class
 from modelseal.generation.sensitivity import Output
 from modelseal.models.loader import Model

@@ -17,7 +17,7 @@ from modelseal.calibration.variants import (
     Variant,
 )
 from modelseal.generation.gaps import Ranking, best_outside, measure_lead, rank, score
-from modelseal.generation.lattice import settle
+from modelseal.generation.lattice import search_lattice
 from modelseal.generation.ties import FLOAT_TOLERANCE, tie
 from modelseal.models.loader import Model
 from modelseal.outputs.specs import RawScores, TopLabels
@@ -119,7 +119,9 @@ def place(
         aim = margin + margin.clamp(max=FLOAT_TOLERANCE)
         return tie(model.network, start, ranking, domain=model.domain, aim=aim)
     rounds = {"rounds": REPAIR} if repair else {}
-    return settle(model.network, start, ranking, domain=model.domain, margin=margin, **rounds)
+    return search_lattice(
+        model.network, start, ranking, domain=model.domain, margin=margin, **rounds
+    )
 
 
 def need_margin(

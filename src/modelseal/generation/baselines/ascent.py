@@ -1,18 +1,15 @@
-"""Projections onto the sets in which a sample has to lie, for each input by itself.
-
-The box and the levels are projected onto by `Domain.clamp` and `Domain.snap`.
-"""
+"""Projected ascent on the sensitivity, to the last layer or to all weights."""
 
 from dataclasses import dataclass
-from math import inf, isfinite, sqrt
+from math import inf, sqrt
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call, vmap
 
 from modelseal.domain import Domain
-from modelseal.errors import InvalidArgumentError
-from modelseal.generation.gaps import cut
+from modelseal.generation.baselines import check_at_least, check_positive
+from modelseal.generation.gaps import split
 from modelseal.generation.image_quality import total_variation
 from modelseal.generation.sensitivity import (
     ACTIVATIONS,
@@ -24,32 +21,6 @@ from modelseal.generation.sensitivity import (
 )
 from modelseal.runtime.tensors import Inputs, Objective, PerInput, Projection, Shared
 
-
-def project_l2(inputs: Inputs, centre: Inputs, *, radius: float) -> Inputs:
-    """The nearest inputs within Euclidean distance `radius` of the centre.
-
-    Args:
-        inputs: Inputs to be moved.
-        centre: The middle of each input's ball.
-        radius: The largest allowed ||x - centre||_2, in the domain's units, above 0.
-    """
-    offset = inputs - centre
-    length = offset.flatten(1).norm(dim=1).clamp(min=radius)
-    share: Tensor = radius / length
-    return centre + offset * share.view(-1, *[1] * (inputs.dim() - 1))
-
-
-def project_linf(inputs: Inputs, centre: Inputs, *, radius: float) -> Inputs:
-    """The nearest inputs none of whose values is more than `radius` from the centre's.
-
-    Args:
-        inputs: Inputs to be moved.
-        centre: The middle of each input's cube.
-        radius: The largest allowed |x - centre| of a value, in the domain's units, above 0.
-    """
-    return centre + (inputs - centre).clamp(-radius, radius)
-
-
 # Adam moves every value by about this much in a step: a tenth of a grey level of inputs in 0 to 1.
 # Of 0.03 to 2 grey levels it led to the highest sensitivity of ResNet-20 after 100 steps; with
 # larger ones inputs jump to and fro over the boundary.
@@ -57,7 +28,15 @@ LEARNING_RATE = 0.1 / 255
 # Adam's guard against division by zero. The sensitivity of a confident network has gradients far
 # below the usual 1e-8, which would hold such an input where it is; below this one float32 cannot
 # hold their squares.
-GUARD = 1e-16
+_GUARD = 1e-16
+
+
+def project_l2(inputs: Inputs, centre: Inputs, *, radius: float) -> Inputs:
+    """The nearest inputs within Euclidean distance `radius`, above 0, of each one's centre."""
+    offset = inputs - centre
+    length = offset.flatten(1).norm(dim=1).clamp(min=radius)
+    share: Tensor = radius / length
+    return centre + offset * share.view(-1, *[1] * (inputs.dim() - 1))
 
 
 def ascend(
@@ -87,13 +66,10 @@ def ascend(
     Raises:
         InvalidArgumentError: The number of steps or the learning rate is out of its range.
     """
-    if steps < 0 or not (isfinite(learning_rate) and learning_rate > 0):
-        raise InvalidArgumentError(
-            "steps need to be 0 or more and the learning rate finite and above 0, "
-            f"but they are {steps} and {learning_rate}"
-        )
+    check_at_least(0, steps=steps)
+    check_positive(learning_rate=learning_rate)
     moving = project(start.detach()).clone()
-    optimiser = torch.optim.Adam([moving], lr=learning_rate, eps=GUARD, maximize=True)
+    optimiser = torch.optim.Adam([moving], lr=learning_rate, eps=_GUARD, maximize=True)
     best = moving.clone()
     highest = torch.full((len(best),), -inf, dtype=best.dtype, device=best.device)
     for step in range(steps + 1):
@@ -111,7 +87,7 @@ def ascend(
 def differentiate(objective: Objective, inputs: Inputs) -> tuple[PerInput, Inputs]:
     """The objective of each input and its gradient, computed in pieces that fit into memory."""
     values, gradients = [], []
-    for rows in cut(inputs):
+    for rows in split(inputs):
         variable = inputs[rows].detach().requires_grad_()
         found = objective(variable)
         gradients.append(torch.autograd.grad(found.sum(), variable)[0])
@@ -134,8 +110,7 @@ def sensitivity_objective(
     Raises:
         InvalidArgumentError: The weight is out of its range.
     """
-    if not (isfinite(variation) and variation >= 0):
-        raise InvalidArgumentError(f"variation needs a finite weight from 0, but is {variation}")
+    check_at_least(0, variation=variation)
 
     def measure(inputs: Inputs) -> PerInput:
         sensitivity = last_layer_sensitivity(network, inputs, output=output)
@@ -148,16 +123,13 @@ def sensitivity_objective(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WholeSettings:
-    """The numbers of the ascent.
+    """The numbers of the ascent on the sensitivity to all weights.
 
     Args:
         steps: How many are taken, from 0.
         learning_rate: Adam's, in shares of the domain's span, above 0.
         directions: In how many directions of the probabilities the sensitivity is measured, at
             least 1: exact if there are as many as classes, an estimate with fewer.
-
-    Raises:
-        InvalidArgumentError: A value is out of its range.
     """
 
     steps: int = 200
@@ -166,15 +138,9 @@ class WholeSettings:
     directions: int = 3
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 0), ("directions", 1)):
-            if getattr(self, name) < least:
-                raise InvalidArgumentError(
-                    f"{name} needs {least} or more, but is {getattr(self, name)}"
-                )
-        if not (isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise InvalidArgumentError(
-                f"learning_rate needs a finite number above 0, but is {self.learning_rate}"
-            )
+        check_at_least(0, steps=self.steps)
+        check_at_least(1, directions=self.directions)
+        check_positive(learning_rate=self.learning_rate)
 
 
 DEFAULT = WholeSettings()
@@ -230,11 +196,6 @@ def draw_directions(classes: int, *, count: int, generator: Generator) -> Shared
     For the rows v of an orthogonal matrix Σ ||d(v·y)/dW||² = ||dy/dW||²: the classes themselves
     if there are `count` of them or fewer. Of more classes `count` random orthogonal directions
     of squared length classes / count are drawn, whose sum has the right mean.
-
-    Args:
-        classes: How many there are.
-        count: How many directions are wanted at most, at least 1.
-        generator: Where they are drawn from.
     """
     if count >= classes:
         return torch.eye(classes)
@@ -248,13 +209,6 @@ def whole_network_objective(network: nn.Module, directions: Shared) -> Objective
 
     Every input gets its own copy of the weights, by which the derivative of all inputs'
     probabilities is that of each.
-
-    Args:
-        network: In evaluation mode; takes inputs, gives scores.
-        directions: The v.
-
-    Raises:
-        InvalidArgumentError: The network has no floating parameters.
     """
     parameters = choose_parameters(network, None)
 

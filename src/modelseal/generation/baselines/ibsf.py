@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from math import isfinite
 
 import torch
 from torch import nn
 
 from modelseal.domain import Domain
-from modelseal.errors import InvalidArgumentError
+from modelseal.generation.baselines import check_at_least, check_positive
 from modelseal.generation.baselines.ascent import differentiate, project_l2
 from modelseal.runtime.tensors import Inputs, PerInput, Scores
 
@@ -32,9 +31,6 @@ class IbsfSettings:
         radius: The largest Euclidean distance from the start, in shares of the span, above 0.
         classes: Of how many of the highest classes the entropy is, from 2; all if there are fewer.
         gradients: What a step follows.
-
-    Raises:
-        InvalidArgumentError: A value is out of its range.
     """
 
     iterations: int = 5000
@@ -44,16 +40,9 @@ class IbsfSettings:
     gradients: Gradients = Gradients.SUMMED
 
     def __post_init__(self) -> None:
-        for name, least in (("iterations", 1), ("classes", 2)):
-            if getattr(self, name) < least:
-                raise InvalidArgumentError(
-                    f"{name} needs {least} or more, but is {getattr(self, name)}"
-                )
-        for name in ("learning_rate", "radius"):
-            if not (isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise InvalidArgumentError(
-                    f"{name} needs a finite number above 0, but is {getattr(self, name)}"
-                )
+        check_at_least(1, iterations=self.iterations)
+        check_at_least(2, classes=self.classes)
+        check_positive(learning_rate=self.learning_rate, radius=self.radius)
 
 
 PUBLISHED = IbsfSettings()
@@ -111,13 +100,9 @@ def ibsf(
 
 
 def top_entropy(scores: Scores, *, classes: int) -> PerInput:
-    """-Σ p log p over the highest classes, with p the softmax over all of them.
+    """-Σ p log p over the highest classes, or all if there are fewer; p over all of them.
 
     log p comes from the scores, so that a p that is 0 in float counts 0, and has a gradient.
-
-    Args:
-        scores: Logits.
-        classes: How many of the highest count; all if there are fewer.
     """
     logarithms = scores.log_softmax(1).topk(min(classes, scores.shape[1]), dim=1).values
     return -(logarithms.exp() * logarithms).sum(1)

@@ -1,7 +1,7 @@
 """A rival to compare with: the published code of He et al. (CVPR 2019)."""
 
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import sqrt
 
 import torch
 from torch import Tensor, nn
@@ -9,14 +9,14 @@ from torch.func import functional_call
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
+from modelseal.generation.baselines import check_at_least, check_positive
 from modelseal.generation.baselines.ascent import project_l2
 from modelseal.generation.image_quality import total_variation
-from modelseal.generation.last_layer import run_last_layer
-from modelseal.generation.sensitivity import choose_parameters
-from modelseal.runtime.tensors import Inputs
+from modelseal.generation.sensitivity import choose_parameters, run_last_layer
+from modelseal.runtime.tensors import Inputs, PerInput
 
 # The published code works on grey levels from 0 to this.
-GREYS = 255
+_GREYS = 255
 # It adds this to probabilities before it takes their logarithm.
 OFFSET = 1e-8
 
@@ -33,9 +33,6 @@ class LegacySettings:
         threshold: The mean squared derivative by a weight above which an image is done.
         classes: The logarithms of how many probabilities are summed, at least 1: those of the
             first classes, or of all if there are fewer.
-
-    Raises:
-        InvalidArgumentError: A value is out of its range.
     """
 
     iterations: int = 1000
@@ -46,20 +43,13 @@ class LegacySettings:
     classes: int = 40
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "classes"):
-            if getattr(self, name) < 1:
-                raise InvalidArgumentError(f"{name} needs 1 or more, but is {getattr(self, name)}")
-        for name in ("learning_rate", "radius"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise InvalidArgumentError(
-                    f"{name} needs a finite number above 0, but is {getattr(self, name)}"
-                )
-        if not (isfinite(self.variation) and self.variation >= 0):
-            raise InvalidArgumentError(
-                f"variation needs a finite weight from 0, but is {self.variation}"
-            )
+        check_at_least(1, iterations=self.iterations, classes=self.classes)
+        check_positive(learning_rate=self.learning_rate, radius=self.radius)
+        check_at_least(0, variation=self.variation)
         if not self.threshold >= 0:
-            raise InvalidArgumentError(f"threshold needs 0 or more, but is {self.threshold}")
+            raise InvalidArgumentError(
+                f"expected 0 or more, got {self.threshold}", field="threshold"
+            )
 
 
 PUBLISHED = LegacySettings()
@@ -99,32 +89,37 @@ def legacy(
             `torch.nn.Linear` with weights of its own, or a total variation is wanted of what is
             no image.
     """
-    if not len(start):
-        raise InvalidArgumentError("at least one input is needed, but none came")
-    with torch.no_grad():
-        last = run_last_layer(network, start[:1])
-    name = f"{last.name}.weight".removeprefix(".")
-    loop = LegacyLoop(
-        network=network,
-        name=name,
-        weight=choose_parameters(network, [name])[name].clone().requires_grad_(),
-        domain=domain,
-        settings=settings,
-    )
+    loop = _prepare(network, start, domain=domain, settings=settings)
     return torch.cat([loop.run(one[None]) for one in start.detach()])
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class LegacyLoop:
-    """What stays the same from one image to the next.
+def legacy_sensitivity(
+    network: nn.Module,
+    inputs: Inputs,
+    *,
+    domain: Domain,
+    settings: LegacySettings = PUBLISHED,
+) -> PerInput:
+    """The mean((df/dW)²) of `legacy` at each input."""
+    loop = _prepare(network, inputs, domain=domain, settings=settings)
+    return torch.stack([loop.measure(loop.to_greys(one[None])).detach() for one in inputs])
 
-    Args:
-        network: Takes inputs, gives scores.
-        name: The name of the last linear layer's weights.
-        weight: A copy of them that requires gradients.
-        domain: The valid inputs.
-        settings: The numbers.
-    """
+
+def _prepare(
+    network: nn.Module, inputs: Inputs, *, domain: Domain, settings: LegacySettings
+) -> "_Loop":
+    if not len(inputs):
+        raise InvalidArgumentError("expected 1 input or more, got none", field="inputs")
+    with torch.no_grad():
+        last = run_last_layer(network, inputs[:1])
+    name = f"{last.name}.weight".removeprefix(".")
+    weight = choose_parameters(network, [name])[name].clone().requires_grad_()
+    return _Loop(network=network, name=name, weight=weight, domain=domain, settings=settings)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Loop:
+    """The published loop; `weight` is a copy of the last layer's that requires gradients."""
 
     network: nn.Module
     name: str
@@ -133,9 +128,9 @@ class LegacyLoop:
     settings: LegacySettings
 
     def run(self, start: Inputs) -> Inputs:
-        """The image that the published loop ends with."""
-        scale, radius = GREYS / self.domain.span, self.settings.radius * sqrt(start.numel())
-        centre = (start - self.domain.bounds[0]) * scale
+        """The image that the loop ends with."""
+        radius = self.settings.radius * sqrt(start.numel())
+        centre = self.to_greys(start)
         greys = centre.clone().requires_grad_()
         optimiser = torch.optim.Adam([greys], lr=self.settings.learning_rate)
         greys.grad = torch.zeros_like(greys)
@@ -143,28 +138,30 @@ class LegacyLoop:
             sensitivity = self.measure(greys)
             if sensitivity > self.settings.threshold:
                 break
-            loss = self.penalise(greys) - sensitivity
+            loss = self._penalty(greys) - sensitivity
             greys.grad += torch.autograd.grad(loss, greys)[0]
             optimiser.step()
             with torch.no_grad():
-                greys.copy_(project_l2(greys, centre, radius=radius).clamp(0, GREYS))
-        return self.domain.clamp(self.place(greys.detach()))
+                greys.copy_(project_l2(greys, centre, radius=radius).clamp(0, _GREYS))
+        return self.domain.clamp(self._to_inputs(greys.detach()))
 
-    def place(self, greys: Inputs) -> Inputs:
-        """Grey levels as inputs."""
-        return greys * (self.domain.span / GREYS) + self.domain.bounds[0]
+    def to_greys(self, inputs: Inputs) -> Inputs:
+        return (inputs - self.domain.bounds[0]) * (_GREYS / self.domain.span)
+
+    def _to_inputs(self, greys: Inputs) -> Inputs:
+        return greys * (self.domain.span / _GREYS) + self.domain.bounds[0]
 
     def measure(self, greys: Inputs) -> Tensor:
         """The mean of (df/dW)² over all weights, differentiable by the grey levels."""
         scores: Tensor = functional_call(
-            self.network, {self.name: self.weight}, (self.place(greys),)
+            self.network, {self.name: self.weight}, (self._to_inputs(greys),)
         )
         logarithms = (scores.softmax(1) + OFFSET).log()[:, : self.settings.classes]
         derivative = torch.autograd.grad(logarithms.sum(), self.weight, create_graph=True)[0]
         return derivative.square().mean()
 
-    def penalise(self, greys: Inputs) -> Tensor:
-        """The weighted total variation; inputs without it need not be images."""
+    def _penalty(self, greys: Inputs) -> Tensor:
+        # Without weight the inputs need not be images.
         if not self.settings.variation:
             return greys.new_zeros(())
         return self.settings.variation * total_variation(greys).sum()

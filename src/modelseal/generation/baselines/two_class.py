@@ -1,19 +1,18 @@
 """A rival to compare with: inputs on the boundary between two classes."""
 
 from dataclasses import dataclass
-from math import isfinite
 
 import torch
 from torch import Tensor, nn
 
 from modelseal.domain import Domain
-from modelseal.errors import InvalidArgumentError
+from modelseal.generation.baselines import check_at_least
 from modelseal.generation.gaps import Ranking, differentiate_gaps, rank, score
 from modelseal.runtime.tensors import Gaps, Inputs, Jacobian, Labels, Mask, PerInput
 
 # Below it a gradient is nothing, and a step along it too: float32 knows smaller numbers, but not
 # their squares.
-FLAT = 1e-15
+_FLAT = 1e-15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,9 +24,6 @@ class TwoClassSettings:
         rivals: How many other classes are looked at, the highest of the start, at least 1.
         overshoot: The share by which a step is longer than the linear model asks for, from 0.
         halvings: How often the last step is halved to find the boundary on it, from 0.
-
-    Raises:
-        InvalidArgumentError: A value is out of its range.
     """
 
     steps: int = 50
@@ -37,15 +33,9 @@ class TwoClassSettings:
     halvings: int = 24
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("rivals", 1), ("halvings", 0)):
-            if getattr(self, name) < least:
-                raise InvalidArgumentError(
-                    f"{name} needs {least} or more, but is {getattr(self, name)}"
-                )
-        if not (isfinite(self.overshoot) and self.overshoot >= 0):
-            raise InvalidArgumentError(
-                f"overshoot needs a finite share from 0, but is {self.overshoot}"
-            )
+        check_at_least(1, steps=self.steps, rivals=self.rivals)
+        check_at_least(0, halvings=self.halvings)
+        check_at_least(0, overshoot=self.overshoot)
 
 
 DEEPFOOL = TwoClassSettings()
@@ -76,16 +66,16 @@ def two_class(
     """
     start = start.detach()
     ranking = rank(score(network, start), tied=settings.rivals + 1)
-    before, after = cross(network, start, ranking, domain=domain, settings=settings)
+    before, after = _cross(network, start, ranking, domain=domain, settings=settings)
     share, labels = torch.zeros(len(start)).to(start), ranking.classes[:, 0]
     for number in range(1, settings.halvings + 1):
         further = share + 2.0**-number
-        stays = keeps_label(network, blend(before, after, further), labels)
+        stays = _keeps_label(network, _blend(before, after, further), labels)
         share = torch.where(stays, further, share)
-    return domain.clamp(blend(before, after, share))
+    return domain.clamp(_blend(before, after, share))
 
 
-def cross(
+def _cross(
     network: nn.Module,
     start: Inputs,
     ranking: Ranking,
@@ -95,12 +85,7 @@ def cross(
 ) -> tuple[Inputs, Inputs]:
     """The inputs before and after the step that changed their label, or before and after the last.
 
-    Args:
-        network: Takes inputs, gives scores.
-        start: Natural inputs.
-        ranking: The label of each, and the other classes that are looked at.
-        domain: The valid inputs.
-        settings: The numbers.
+    The first class of the ranking is the label, the others those that are looked at.
     """
     before, after = start.clone(), start.clone()
     active = torch.arange(len(start), device=start.device)
@@ -111,24 +96,22 @@ def cross(
         change = step_across(*differentiate_gaps(network, before[active], own))
         moved = before[active] + (1 + settings.overshoot) * change.view(before[active].shape)
         after[active] = domain.clamp(moved)
-        active = active[keeps_label(network, after[active], own.classes[:, 0])]
+        active = active[_keeps_label(network, after[active], own.classes[:, 0])]
     return before, after
 
 
 def step_across(gaps: Gaps, jacobian: Jacobian) -> Tensor:
     """The shortest change, laid flat, that closes one of the gaps in their linear model."""
-    lengths = jacobian.norm(dim=2).clamp(min=FLAT)
+    lengths = jacobian.norm(dim=2).clamp(min=_FLAT)
     distances, nearest = (gaps / lengths).min(dim=1)
     rows = torch.arange(len(gaps), device=gaps.device)
     change: Tensor = jacobian[rows, nearest] * (-distances / lengths[rows, nearest])[:, None]
     return change
 
 
-def keeps_label(network: nn.Module, inputs: Inputs, labels: Labels) -> Mask:
-    """Whether each input is still put into its class."""
+def _keeps_label(network: nn.Module, inputs: Inputs, labels: Labels) -> Mask:
     return score(network, inputs).argmax(1) == labels
 
 
-def blend(before: Inputs, after: Inputs, share: PerInput) -> Inputs:
-    """Inputs this share of the way from one to the other."""
+def _blend(before: Inputs, after: Inputs, share: PerInput) -> Inputs:
     return before + share.view(-1, *[1] * (before.dim() - 1)) * (after - before)

@@ -2,6 +2,7 @@ from math import inf, log10
 
 import pytest
 import torch
+from refusals import refuses
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.image_quality import measure_psnr, measure_snr, total_variation
@@ -64,6 +65,5 @@ def test_total_variation_is_its_formula_pair_by_pair(pair):
 
 @pytest.mark.parametrize("shape", [(2, 5), (1, 3, 3), (1, 1, 1, 4), (1, 1, 4, 1)])
 def test_what_is_no_image_has_no_total_variation(shape):
-    sizes = ", ".join(map(str, shape))
-    with pytest.raises(InvalidArgumentError, match=rf"at least 2 x 2 .* got shape \({sizes}\)"):
+    with refuses(InvalidArgumentError):
         total_variation(torch.zeros(shape))
