@@ -325,7 +325,7 @@ def described():
     text = (Path(__file__).parents[2] / "docs" / "reference" / "json-documents.md").read_text(
         encoding="utf-8"
     )
-    section = text.split("## Of enrolled fingerprints")[1].split("\n## ")[0]
+    section = text.split("## Enrolled fingerprints")[1].split("\n## ")[0]
     return set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
 
 
