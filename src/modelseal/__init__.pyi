@@ -1,7 +1,9 @@
 from . import tampering as tampering
+from .calibration.variants import register_variant as register_variant
 from .domain import Domain as Domain
 from .endpoints.endpoint import Endpoint as Endpoint
 from .endpoints.factory import endpoint as endpoint
+from .endpoints.factory import endpoint_files as endpoint_files
 from .endpoints.factory import register_endpoint as register_endpoint
 from .enums import Depth as Depth
 from .enums import Power as Power
@@ -20,6 +22,7 @@ from .models.images import read_images as read_images
 from .models.images import write_images as write_images
 from .models.loader import Model as Model
 from .models.loader import load_model as load_model
+from .outputs.answers import Kind as Kind
 from .reports.build import report as report
 from .research.caffe import convert_caffe as convert_caffe
 from .research.reproduction import reproduce as reproduce
