@@ -255,7 +255,7 @@ def test_more_shown_labels_than_classes_are_refused(model, starts):
 
 def test_a_network_of_one_class_has_nothing_that_could_tie(build, starts):
     model = build(network=nn.Sequential(nn.Flatten(), nn.Linear(192, 1)))
-    with pytest.raises(InvalidArgumentError, match="got 1$"):
+    with pytest.raises(InvalidArgumentError, match=r"got 1$"):
         make_boundary(model, starts(model.domain), Recipe())
 
 
