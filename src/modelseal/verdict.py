@@ -204,11 +204,7 @@ class Verdict:
         return self.provenance.power if whole else ()
 
     def to_json(self) -> dict[str, object]:
-        """The document `modelseal.verdict/1`, as `docs/reference/json-documents.md` describes it.
-
-        Returns:
-            Texts, finite numbers, lists and objects, ready for `json.dumps`.
-        """
+        """The document `modelseal.verdict/1`, ready for `json.dumps`."""
         return VerdictDocument.of(self).model_dump(mode="json", by_alias=True)
 
 

@@ -21,14 +21,7 @@ if TYPE_CHECKING:
 
 
 def tell_enrolled(paper: Paper, enrolled: Fingerprint, *, file: str, asked: int) -> None:
-    """Writes what came of an enrollment, in a few lines.
-
-    Args:
-        paper: What it is written on.
-        enrolled: The enrolled fingerprint.
-        file: Where it was written.
-        asked: How many samples were asked.
-    """
+    """Writes what came of an enrollment, in a few lines."""
     enrollment = enrolled.enrollment
     if enrollment is None:
         return
@@ -89,13 +82,7 @@ SKIPPED = "skipped"
 
 
 def show_verdict(paper: Paper, verdict: Verdict, *, every: bool) -> None:
-    """Writes the verdict in two lines, with a table of what it rules out or what was found.
-
-    Args:
-        paper: What it is written on.
-        verdict: The verdict.
-        every: Whether each finding is shown even if the model is intact.
-    """
+    """Writes the verdict in two lines, with a table of what it rules out or what was found."""
     outcome = Text(verdict.outcome.value.upper(), COLOURS[verdict.outcome])
     paper.print(Text.assemble(outcome, f": {plain(verdict.reason)}"), soft_wrap=True)
     paper.write(describe_basis(verdict))
@@ -215,14 +202,7 @@ def not_tried(fingerprint: Fingerprint) -> Mapping[str, str]:
 
 
 def tell_made(paper: Paper, fingerprint: Fingerprint, *, file: Path, chosen: str) -> None:
-    """Writes what was made, in a few lines.
-
-    Args:
-        paper: What it is written on.
-        fingerprint: What was made.
-        file: Where it was written.
-        chosen: Of what the samples were chosen.
-    """
+    """Writes what was made, in a few lines."""
     paper.write(f"{file}: {len(fingerprint)} samples", style="bold")
     paper.write(chosen)
     paper.write(
@@ -245,13 +225,7 @@ COLUMNS = ("network", "method", "shown", "samples", "trials", "detection", "alar
 
 
 def tell_results(paper: Paper, results: "Results", *, folder: Path) -> None:
-    """Writes what was found for each subject, and which changes were not applied.
-
-    Args:
-        paper: What it is written on.
-        results: What was found.
-        folder: Where it is.
-    """
+    """Writes what was found for each subject, and which changes were not applied."""
     rows = list_rows(results)
     if paper.is_terminal:
         table = RichTable(*COLUMNS)

@@ -141,11 +141,7 @@ def verify(  # noqa: PLR0913 (a verb)
 
 
 def deliver(verdict: "Verdict", files: Mapping[VerdictForm, Path], *, every: bool) -> None:
-    """Shows the verdict, and writes it into all files that are wanted.
-
-    Raises:
-        BadFileError: A file cannot be written.
-    """
+    """Shows the verdict, and writes it into all files that are wanted."""
     from modelseal.cli.console import Paper
     from modelseal.cli.fingerprint_files import STANDARD_OUTPUT, emit
     from modelseal.cli.render import show_verdict
@@ -162,14 +158,7 @@ def deliver(verdict: "Verdict", files: Mapping[VerdictForm, Path], *, every: boo
 def check_verdict_files(
     files: Mapping[VerdictForm, Path], *, inputs: Sequence[Path], records: Sequence[Path]
 ) -> None:
-    """Makes sure, before anything is asked, that all that is wanted can be written.
-
-    Raises:
-        BadFileError: A file cannot be written, or is one of the inputs.
-        InvalidArgumentError: One file is wanted for two things, or standard output is wanted for
-            something else than JSON.
-        MissingExtraError: A page is wanted, and Jinja is not installed.
-    """
+    """Makes sure, before anything is asked, that all that is wanted can be written."""
     from modelseal.cli.fingerprint_files import STANDARD_OUTPUT, check_output, is_same
     from modelseal.errors import InvalidArgumentError
     from modelseal.verification.verdict_files import require_pages

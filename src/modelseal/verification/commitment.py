@@ -1,19 +1,6 @@
 """A public commitment to the samples of a fingerprint, which tells nothing of them.
 
-It holds a salted hash of each sample with its expected answer and margin. Whoever has it can check
-later that a sample that is shown then was among the sealed ones, and learns nothing of the others.
-
-The salts are made of random numbers in a file of its own, `out.seal.salts`, and not of the
-fingerprint itself. Samples can be guessed: sealing is deterministic, and a provider has the network
-and may have the natural images; were the salts made of what the file holds, then whoever guessed
-the file could see from the commitment that the guess is right. And the more samples are shown, the
-less would be left to guess. With random salts a commitment hides even what was guessed, however
-many of the other samples are known. Without that file nothing can be revealed.
-
-The same random numbers give an Ed25519 key, whose public half is in the commitment. It signs
-evidence bundles, so that nobody else can change one.
-
-Needs the extra `crypto`.
+It holds a salted hash of each sample. Needs the extra `crypto`.
 """
 
 import base64
@@ -81,11 +68,7 @@ class Commitment(Section):
     samples: Annotated[tuple[Hex, ...], Field(min_length=1)]
 
     def save(self, path: Path) -> None:
-        """Writes it to a file that everybody may read.
-
-        Raises:
-            BadFileError: The file cannot be written.
-        """
+        """Writes it to a file that everybody may read."""
         write_atomically(path, write_part(self))
         path.chmod(0o644)
 
@@ -93,10 +76,9 @@ class Commitment(Section):
 class Salts(Section):
     """The random numbers that hide a fingerprint's samples: as secret as these.
 
-    Args:
-        fingerprint: SHA-256 of its canonical plain bytes.
-        time: When they were drawn, which is the time of the commitment.
-        secret: 32 random bytes.
+    Were the salts made of the fingerprint itself, which can be guessed since sealing is
+    deterministic, then whoever guessed it could see from the commitment that the guess is right.
+    The same random numbers give the key that signs evidence bundles.
     """
 
     schema_: Annotated[Literal["modelseal.salts/1"], Field(alias="schema")]
@@ -144,11 +126,7 @@ def commit(fingerprint: Fingerprint, *, salts: Path) -> Commitment:
 
 
 def check_sealed(fingerprint: Fingerprint) -> None:
-    """Makes sure that single answers to a fingerprint are evidence.
-
-    Raises:
-        InvalidArgumentError: It is enrolled.
-    """
+    """Makes sure that single answers to a fingerprint are evidence."""
     if fingerprint.enrollment is not None:
         raise InvalidArgumentError(
             "expected a fingerprint that was only sealed, got an enrolled one, and no single "
@@ -170,11 +148,7 @@ def draw_salts(fingerprint: Fingerprint, *, time: str) -> Salts:
 
 
 def load_salts(path: Path, fingerprint: Fingerprint) -> Salts:
-    """Reads the random numbers of a fingerprint.
-
-    Raises:
-        BadFileError: They are missing, malformed, or those of another fingerprint.
-    """
+    """Reads the random numbers of a fingerprint."""
     text = read_bytes(path, most=MAX_BYTES, missing="expected salts, got none: commit first")
     salts = parse_json(Salts, text, name=str(path))
     if salts.fingerprint != file_digest(fingerprint):
@@ -185,11 +159,7 @@ def load_salts(path: Path, fingerprint: Fingerprint) -> Salts:
 
 
 def load_commitment(path: Path) -> Commitment:
-    """Reads a commitment.
-
-    Raises:
-        BadFileError: It is none.
-    """
+    """Reads a commitment."""
     return parse_json(Commitment, read_bytes(path, most=MAX_BYTES), name=str(path))
 
 

@@ -54,12 +54,6 @@ def bound_all(differing: Counts, asked: int, *, risk: float, samples: int) -> Pe
     The samples that were dropped count as well: they were chosen by their answers, too. All of
     that needs "the same answer" to be an equivalence, which it is for labels and for rounded
     numbers. Raw scores are only compared with those of the sealed network, which nobody chose.
-
-    Args:
-        differing: How many answers of each sample differed from its enrolled one.
-        asked: How often each was asked.
-        risk: The probability that any bound of at most 1/2 is too low.
-        samples: How many samples were asked at enrollment.
     """
     share = risk / (2 * samples)
     found = {int(count): upper_bound(int(count), asked, risk=share) for count in set(differing)}
@@ -78,11 +72,6 @@ def weigh_alarm(differing: Counts, agreeing: Counts, bounds: PerInput) -> PerInp
     (1 - q) / (1 - u) for every one that agrees is a supermartingale for all p ≤ u: its factor has
     the expectation p q/u + (1 - p) (1 - q)/(1 - u), which grows with p and is 1 at p = u. It is
     averaged over q = 1 - (1 - u) s for the shares s in `LEFT`.
-
-    Args:
-        differing: How many answers differed.
-        agreeing: How many agreed.
-        bounds: The u of each sample, below 1.
     """
     others = 1 - np.multiply.outer(LEFT, 1 - bounds)
     return mix(ratio(differing, agreeing, null=bounds, other=others))
@@ -94,11 +83,6 @@ def weigh_trust(differing: Counts, agreeing: Counts, estimates: PerInput) -> Per
     As `weigh_alarm` the other way round: averaged over two q below 1/2, the estimate of p at
     enrollment and the middle between that and 1/2. Where it reaches 1/β, the enrolled answer is
     still the most frequent one; a sample that has another one passes with at most β.
-
-    Args:
-        differing: How many answers differed, with those that could not be judged.
-        agreeing: How many agreed.
-        estimates: The p of each sample as enrollment gave it, below 1/2.
     """
     others = np.stack([estimates + (HALF - estimates) * share for share in TOWARDS_HALF])
     return mix(ratio(differing, agreeing, null=np.full_like(estimates, HALF), other=others))
@@ -140,9 +124,6 @@ def spend_alpha(alpha: float, look: int) -> float:
     """The share of alpha that the look of this number may take: 6 / (π² k²) of it.
 
     Over all looks that there will ever be, the shares add up to one.
-
-    Raises:
-        InvalidArgumentError: There is no such look.
 
     Examples:
         >>> round(sum(spend_alpha(0.05, look) for look in range(1, 10_000)), 5)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import numpy as np
 from cryptography.exceptions import InvalidSignature
@@ -25,7 +25,7 @@ from modelseal.fingerprint.checks import check_expected, check_names, form_of
 from modelseal.fingerprint.codec import canonical, file_digest
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers, Kind
-from modelseal.outputs.specs import OutputSpec, parse_spec
+from modelseal.outputs.specs import parse_spec
 from modelseal.settings import Section, parse_json
 from modelseal.types import Array
 from modelseal.verdict import Evidence, Finding, Judged, Outcome, Provenance, Verdict, judge, judged
@@ -42,7 +42,7 @@ from modelseal.verification.commitment import (
     make_commitment,
     write_part,
 )
-from modelseal.verification.judge import examine
+from modelseal.verification.judge import Revealed, examine
 
 SIGNED = b"modelseal.evidence/1\n"
 """Stands before what is signed, so that it can be taken for nothing else."""
@@ -88,8 +88,8 @@ class Asked(Section):
     answers: Annotated[tuple[Shown, ...], Field(min_length=1)]
 
 
-class SignedEvidence(Section):
-    """All that is signed.
+class Bundle(Section):
+    """Signed evidence of what was asked and what came.
 
     Args:
         time: When its maker's clock says that it was made.
@@ -97,6 +97,7 @@ class SignedEvidence(Section):
         names: The name of every class; empty if they have none.
         commitment: The commitment as it was made public.
         asked: The samples that were asked, by number.
+        signature: That of all else, by the commitment's key, in base64.
     """
 
     schema_: Annotated[Literal["modelseal.evidence/1"], Field(alias="schema")]
@@ -105,19 +106,10 @@ class SignedEvidence(Section):
     names: tuple[str, ...]
     commitment: Commitment
     asked: Annotated[tuple[Asked, ...], Field(min_length=1)]
-
-
-class Bundle(SignedEvidence):
-    """The evidence with its signature, in base64."""
-
     signature: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{86}==$")]
 
     def save(self, path: Path) -> None:
-        """Writes it to a file that `recheck` can read.
-
-        Raises:
-            BadFileError: It is too large for that, or cannot be written.
-        """
+        """Writes it to a file that `recheck` can read."""
         content = write_part(self)
         if len(content) > MAX_BYTES:
             raise BadFileError(
@@ -129,11 +121,7 @@ class Bundle(SignedEvidence):
 
 
 def read_bundle(text: bytes, *, name: str) -> Bundle:
-    """Reads an evidence bundle, without checking what it says.
-
-    Raises:
-        BadFileError: It is none, or not written as bundles are.
-    """
+    """Reads an evidence bundle, without checking what it says."""
     bundle = parse_json(Bundle, text, name=name)
     if text != write_part(bundle):
         raise BadFileError(name, "expected a canonical bundle, got one that is written otherwise")
@@ -177,48 +165,28 @@ def make_bundle(
     fingerprint: Fingerprint, records: Records, *, salts: Salts, endpoint: str, time: str
 ) -> Bundle:
     """The evidence bundle of some answers, signed by the key of the salts."""
-    evidence = SignedEvidence.model_validate(
-        {
-            "schema": "modelseal.evidence/1",
-            "time": time,
-            "endpoint": endpoint,
-            "names": fingerprint.names,
-            "commitment": make_commitment(fingerprint, salts).model_dump(by_alias=True),
-            "asked": tuple(
-                {
-                    "number": number,
-                    "sample": _as_tuples(describe_sample(fingerprint, number)),
-                    "salt": salts.salt(number).hex(),
-                    "answers": tuple(answer.model_dump() for answer in records[number]),
-                }
-                for number in sorted(records)
-            ),
-        }
-    )
-    signature = base64.b64encode(salts.key.sign(_message_of(evidence))).decode()
-    return Bundle.model_validate({**evidence.model_dump(by_alias=True), "signature": signature})
-
-
-def _as_tuples(sample: Mapping[str, object]) -> dict[str, object]:
-    """The same with tuples in the place of lists, as strict values of Python have them."""
-    return {
-        key: tuple(cast(list[object], part)) if isinstance(part, list) else part
-        for key, part in sample.items()
+    parts: dict[str, object] = {
+        "schema": "modelseal.evidence/1",
+        "time": time,
+        "endpoint": endpoint,
+        "names": fingerprint.names,
+        "commitment": make_commitment(fingerprint, salts).model_dump(mode="json", by_alias=True),
+        "asked": [
+            {
+                "number": number,
+                "sample": describe_sample(fingerprint, number),
+                "salt": salts.salt(number).hex(),
+                "answers": [answer.model_dump(mode="json") for answer in records[number]],
+            }
+            for number in sorted(records)
+        ],
     }
-
-
-def _message_of(evidence: SignedEvidence) -> bytes:
-    parts = evidence.model_dump(mode="json", by_alias=True, exclude={"signature"})
-    return SIGNED + canonical(parts).encode()
+    signature = base64.b64encode(salts.key.sign(SIGNED + canonical(parts).encode())).decode()
+    return Bundle.model_validate_json(json.dumps(parts | {"signature": signature}))
 
 
 def read_records(text: bytes, fingerprint: Fingerprint, *, name: str) -> Records:
-    """Reads recorded answers: lines as `RecordedEndpoint` reads them, with the time of each.
-
-    Raises:
-        BadFileError: A line is malformed, there is no such sample, or none was asked; or the
-            heading says that the answers are of other samples, or of neighbours too.
-    """
+    """Reads recorded answers: lines as `RecordedEndpoint` reads them, with the time of each."""
     answers: dict[int, list[Shown]] = defaultdict(list)
     for number, line in enumerate(text.split(b"\n"), start=1):
         try:
@@ -336,11 +304,7 @@ def recheck(bundle: Path, *, commitment: Path | None = None) -> Recheck:
 
 
 def judge_bundle(bundle: Bundle, *, name: str, commitment: Commitment | None = None) -> Verdict:
-    """The verdict that a bundle leads to, once all that it says is checked.
-
-    Raises:
-        BadFileError: The bundle was changed, is of another commitment, or proves nothing.
-    """
+    """The verdict that a bundle leads to, once all that it says is checked."""
     if commitment is not None and bundle.commitment != commitment:
         raise BadFileError(name, "expected the public one, got another", field="commitment")
     _check_signature(bundle, name=name)
@@ -356,7 +320,8 @@ def judge_bundle(bundle: Bundle, *, name: str, commitment: Commitment | None = N
 def _check_signature(bundle: Bundle, *, name: str) -> None:
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(bundle.commitment.key))
-        key.verify(base64.b64decode(bundle.signature), _message_of(bundle))
+        parts = bundle.model_dump(mode="json", by_alias=True, exclude={"signature"})
+        key.verify(base64.b64decode(bundle.signature), SIGNED + canonical(parts).encode())
     except (InvalidSignature, ValueError) as error:
         raise BadFileError(
             name,
@@ -383,17 +348,7 @@ def _check_proofs(bundle: Bundle, *, name: str) -> None:
             )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Revealed:
-    """The revealed samples, as far as answers are judged by them."""
-
-    spec: OutputSpec
-    classes: int
-    names: tuple[str, ...]
-    expected: Answers
-
-
-def _understand(bundle: Bundle) -> _Revealed:
+def _understand(bundle: Bundle) -> Revealed:
     """What the samples are judged by, once it is known to make sense."""
     committed = bundle.commitment
     try:
@@ -412,7 +367,7 @@ def _understand(bundle: Bundle) -> _Revealed:
         values=_stack([sample.values for sample in samples], np.float64),
     )
     check_expected(expected, spec, count=len(samples), classes=committed.classes)
-    return _Revealed(spec=spec, classes=committed.classes, names=bundle.names, expected=expected)
+    return Revealed(spec=spec, classes=committed.classes, names=bundle.names, expected=expected)
 
 
 def _check_codes(text: str, size: int, *, field: str) -> None:
@@ -440,7 +395,7 @@ def _stack(rows: Sequence[tuple[int | float, ...] | None], kind: type[np.generic
         )
 
 
-def _find(revealed: _Revealed, place: int, asked: Asked) -> Evidence:
+def _find(revealed: Revealed, place: int, asked: Asked) -> Evidence:
     """What the answers to one sample show, by the rule of `verify` for recorded answers.
 
     An error stands for nothing beside an answer, and answers that contradict one another are none.
@@ -456,7 +411,7 @@ def _find(revealed: _Revealed, place: int, asked: Asked) -> Evidence:
 
 def _answer_of(shown: Shown) -> Answers:
     """A raw answer as an endpoint gives it."""
-    parts = {
+    parts: dict[str, object] = {
         Kind.LABELS: shown.labels,
         Kind.SCORES: shown.scores,
         Kind.PROBABILITIES: shown.probabilities,

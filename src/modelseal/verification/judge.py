@@ -1,7 +1,8 @@
 """What one answer shows, and what all answers to a check together come to."""
 
+from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
 import numpy as np
 
@@ -20,32 +21,17 @@ CLASSES_SHOWN = 3
 """How many classes the text of an answer mentions where all of them have a number."""
 
 
-@runtime_checkable
-class Known(Protocol):
-    """What answers are judged by: a fingerprint, or what was revealed of one."""
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Revealed:
+    """What was revealed of a fingerprint, as far as answers are judged by it."""
 
-    @property
-    def spec(self) -> OutputSpec:
-        """What the endpoint shows of its scores."""
-        ...
-
-    @property
-    def classes(self) -> int:
-        """How many scores the network has."""
-        ...
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The name of every class; empty if they have none."""
-        ...
-
-    @property
-    def expected(self) -> Answers:
-        """What the sealed network shows of each sample."""
-        ...
+    spec: OutputSpec
+    classes: int
+    names: tuple[str, ...]
+    expected: Answers
 
 
-def examine(fingerprint: Known, number: int, answer: object) -> Evidence:
+def examine(fingerprint: Fingerprint | Revealed, number: int, answer: object) -> Evidence:
     """What the answer to one sample shows."""
     expected = fingerprint.expected.take(np.array([number]))
     try:
@@ -67,13 +53,10 @@ def examine(fingerprint: Known, number: int, answer: object) -> Evidence:
     )
 
 
-def read_answer(fingerprint: Known, answer: object) -> Answers:
+def read_answer(fingerprint: Fingerprint | Revealed, answer: object) -> Answers:
     """One answer in the form of the spec.
 
     Nothing is taken for granted: an endpoint may be anybody's class.
-
-    Raises:
-        EndpointError: It is none of a network with so many classes.
     """
     if isinstance(answer, EndpointError):
         raise answer
@@ -151,14 +134,7 @@ def conclude(
     *,
     chosen: tuple[int, ...] | None = None,
 ) -> Verdict:
-    """The verdict that the evidence supports, with its reason in one sentence.
-
-    Args:
-        fingerprint: What was asked.
-        evidence: One entry for each sample that was asked, in the order of asking.
-        stop: Why no further sample was asked; None if all were.
-        chosen: The samples that the check is about, if not about all.
-    """
+    """The verdict that the evidence supports, with its reason in one sentence."""
     samples = len(fingerprint)
     outcome = judge(evidence, samples=samples, chosen=chosen)
     match outcome:

@@ -55,9 +55,6 @@ def check_mapping(querier: Querier, naturals: Naturals) -> None:
     """Makes sure that an endpoint's answers are read as they are meant.
 
     Each image is asked alone, as samples are, and no more once the share cannot be reached.
-
-    Raises:
-        EndpointError: An image got no usable answer, or too few got that of their class.
     """
     count = len(naturals.codes)
     wanted, right = ceil(naturals.at_least * count), 0
@@ -87,16 +84,7 @@ def _top_class(answer: Answers) -> int:
 
 
 def find_naturals(endpoint: str, fingerprint: Fingerprint, *, file: Path | None) -> Naturals | None:
-    """The natural images that are asked first; None if nobody names any.
-
-    Args:
-        endpoint: What is asked; an endpoint.toml may name images.
-        fingerprint: Whose classes they show.
-        file: Images with labels that the user names, which go before the endpoint's own.
-
-    Raises:
-        BadFileError: Images or labels cannot be read, or do not fit.
-    """
+    """The natural images that are asked first; None if nobody names any."""
     if file is not None:
         return _read_naturals(CheckSection(images=file.name), file.parent, fingerprint)
     path = Path(endpoint)
@@ -170,12 +158,7 @@ images are seldom closer than this. Whoever sent both would show which of them w
 def load_decoys(
     decoys: Decoys | None, fingerprint: Fingerprint, generator: np.random.Generator
 ) -> tuple[Array, ...]:
-    """Draws decoys, each a batch of one; none of them twice and none close to a sample.
-
-    Raises:
-        BadFileError: The images cannot be used, or too few of them are unlike the samples.
-        InvalidArgumentError: The same of inputs that came as an array.
-    """
+    """Draws decoys, each a batch of one; none of them twice and none close to a sample."""
     if decoys is None:
         return ()
     if not isinstance(decoys, tuple):
@@ -191,11 +174,7 @@ def load_decoys(
 def draw_decoys(
     naturals: Codes, fingerprint: Fingerprint, *, count: int, generator: np.random.Generator
 ) -> tuple[Array, ...]:
-    """Draws decoys among natural inputs.
-
-    Raises:
-        InvalidArgumentError: The inputs do not fit the domain, or too few are left.
-    """
+    """Draws decoys among natural inputs."""
     fingerprint.domain.check(naturals)
     fitting = np.flatnonzero(are_apart(naturals, fingerprint))
     if not 0 <= count <= len(fitting):
@@ -224,14 +203,7 @@ def are_apart(naturals: Codes, fingerprint: Fingerprint) -> Mask:
 def mix_decoys(
     numbers: Sequence[int], *, first: int, count: int, generator: np.random.Generator
 ) -> list[int]:
-    """Samples in their order, with decoys at random places among them, all equally likely.
-
-    Args:
-        numbers: Those of the samples; without any there is nothing to hide.
-        first: The number of the first decoy.
-        count: How many decoys there are.
-        generator: The source of the places.
-    """
+    """Samples in their order, with decoys at random places among them, all equally likely."""
     if not count or not numbers:
         return list(numbers)
     total = len(numbers) + count
@@ -242,11 +214,7 @@ def mix_decoys(
 
 
 def decoy_files(path: Path) -> tuple[Path, ...]:
-    """The files that are read for decoys, so that none is replaced.
-
-    Raises:
-        BadFileError: The images are missing, or their folder cannot be read.
-    """
+    """The files that are read for decoys, so that none is replaced."""
     if not path.exists():
         raise BadFileError(path, "expected a folder of images or an .npz file, got nothing")
     return list_images(path) if path.is_dir() else (path,)

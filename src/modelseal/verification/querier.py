@@ -41,12 +41,7 @@ class Unasked(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Reply:
-    """What came of one query.
-
-    Args:
-        answer: An answer of whatever form, or the EndpointError that stands for none.
-        evidence: What it shows of its sample; None for a decoy.
-    """
+    """What came of one query."""
 
     answer: object
     evidence: Evidence | None
@@ -86,19 +81,7 @@ def sample_or_neighbour(
 
 @dataclass(kw_only=True, eq=False)
 class Querier:
-    """Asks an endpoint the samples of a fingerprint, from any number of threads.
-
-    Args:
-        endpoint: What to ask.
-        fingerprint: Whose samples.
-        policy: How to ask.
-        generator: The source of pauses, waits, and the order of neighbours.
-        inputs: By which inputs a sample is asked.
-        decoys: Inputs that are numbered after the samples; their answers are not judged.
-        note: Is told every answer to a sample as soon as it came.
-        clock: What time it is.
-        begun: Since when the time limit counts; by default from now on.
-    """
+    """Asks an endpoint the samples of a fingerprint, from any number of threads."""
 
     endpoint: Endpoint
     fingerprint: Fingerprint

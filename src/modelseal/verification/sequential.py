@@ -48,16 +48,7 @@ About as many prove that a sample which never differed at enrollment has changed
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Levels:
-    """What answers are compared with: a policy as it applies to the samples of an enrollment.
-
-    Args:
-        alpha: The highest rate of false alarms.
-        bar: Which e-value is an alarm.
-        bounds: What the p of each sample was at enrollment, at the most.
-        estimates: What it was by estimate.
-        queries: The most queries.
-        look: The number of this look in a schedule.
-    """
+    """What answers are compared with: a policy as it applies to the samples of an enrollment."""
 
     alpha: float
     bar: float
@@ -68,11 +59,7 @@ class Levels:
 
 
 def find_levels(policy: SequentialPolicy, enrollment: Enrollment, *, samples: int) -> Levels:
-    """What answers are compared with when so many samples of an enrollment are asked.
-
-    Raises:
-        InvalidArgumentError: The enrollment asked too little for so few false alarms.
-    """
+    """What answers are compared with when so many samples of an enrollment are asked."""
     alpha = enrollment.alpha if policy.alpha is None else policy.alpha
     half, differing = alpha / 2, np.array(enrollment.differing)
     bounds = bound_all(differing, enrollment.repeats, risk=half, samples=enrollment.asked)
@@ -99,11 +86,6 @@ class Tallies:
 
     An answer that cannot be judged counts against a sample like one that differs where trust is
     weighed, and as nothing where an alarm is: silence makes neither an alarm nor an intact model.
-
-    Args:
-        fingerprint: What is asked.
-        levels: What is compared with what.
-        chosen: The numbers of the samples that are asked, if not all are.
     """
 
     def __init__(
@@ -238,13 +220,7 @@ def ask_repeatedly(
     depth: Depth,
     progress: Progress,
 ) -> Verdict:
-    """Asks the samples of an enrolled fingerprint one after another, each as often as it takes.
-
-    Returns:
-        Tampered if the answers differ too often for the enrolled deployment; intact if for every
-        sample the enrolled answer is still the most frequent one; undecided if the queries that
-        are allowed settle neither, or no answers come.
-    """
+    """Asks the samples of an enrolled fingerprint one after another, each as often as it takes."""
     turns, most, silent = Turns(querier.generator), tallies.levels.queries, 0
     while tallies.queries < most:
         number = turns.choose(tallies)
@@ -264,12 +240,7 @@ def ask_repeatedly(
 def check_sequential(
     endpoint: Endpoint, policy: QueryPolicy, sequential: SequentialPolicy, enrollment: Enrollment
 ) -> None:
-    """Makes sure, before samples are spent, that an enrolled fingerprint can be asked so.
-
-    Raises:
-        InvalidArgumentError: The endpoint is a file of answers, or several queries shall be under
-            way at once, or the enrollment asked too little for so few false alarms.
-    """
+    """Makes sure, before samples are spent, that an enrolled fingerprint can be asked so."""
     check_fresh(endpoint)
     if policy.concurrency > 1:
         raise InvalidArgumentError(
@@ -281,12 +252,7 @@ def check_sequential(
 
 
 def check_fresh(endpoint: Endpoint) -> None:
-    """Makes sure that each answer is a draw of its own.
-
-    Raises:
-        InvalidArgumentError: The endpoint is a file, which says the same however often it is
-            asked: one answer would count as many.
-    """
+    """Makes sure that each answer is a draw of its own."""
     if isinstance(endpoint, RecordedEndpoint):
         raise InvalidArgumentError(
             "expected a service that answers each query anew, since it is counted how often "

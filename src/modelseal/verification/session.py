@@ -30,12 +30,7 @@ Notify: TypeAlias = Callable[[str], None]
 
 
 def name_of(target: Target) -> str:
-    """What an endpoint is called where others read it, without secrets.
-
-    Raises:
-        InvalidArgumentError: The address is malformed.
-        BadFileError: The endpoint.toml cannot be used.
-    """
+    """What an endpoint is called where others read it, without secrets."""
     if isinstance(target, str | Path):
         return factory.endpoint_name(str(target))
     own = getattr(target, "name", None) or getattr(target, "__qualname__", None)
@@ -46,17 +41,6 @@ class Session:
     """Asks one endpoint the samples of a fingerprint, under an account and with a record.
 
     Use it with `with`: at the end others may write to the record again.
-
-    Args:
-        fingerprint: What is asked.
-        target: Whom.
-        policy: How.
-        generator: The source of orders, choices, pauses and waits.
-        shows: What numbers are: scores or probabilities; by default as the fingerprint expects.
-        notify: Is told what a user should know.
-
-    Raises:
-        ModelsealError: The target is no endpoint, or cannot be opened.
     """
 
     def __init__(
@@ -127,15 +111,7 @@ class Session:
         )
 
     def preflight(self, images: Path | Naturals | None) -> None:
-        """Asks natural images before any sample, if somebody names some.
-
-        Args:
-            images: A file of images with labels; by default what an endpoint.toml names.
-
-        Raises:
-            BadFileError: Images or labels cannot be read, or do not fit.
-            EndpointError: The answers are not what they should be.
-        """
+        """Asks natural images before any sample, if somebody names some."""
         if not isinstance(images, Naturals):
             declared = self._target if isinstance(self._target, str | Path) else ""
             images = find_naturals(str(declared), self.fingerprint, file=images)
@@ -146,17 +122,7 @@ class Session:
     def begin(
         self, budget: Budget, *, record: Path | None, resume: Path | None, neighbours: bool
     ) -> None:
-        """Enters the samples in the ledger, and begins a record; or goes on with a record.
-
-        Args:
-            budget: What may be spent.
-            record: A new file for every answer.
-            resume: A record to go on with, whose samples its check has spent already.
-            neighbours: Whether an answer may be that to a neighbour of its sample.
-
-        Raises:
-            ModelsealError: The record or the ledger cannot be used, or too few samples are left.
-        """
+        """Enters the samples in the ledger, and begins a record; or goes on with a record."""
         if resume is not None:
             self._resume(resume, budget, self._heading(neighbours=neighbours))
             return

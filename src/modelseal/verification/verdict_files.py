@@ -44,20 +44,12 @@ def write_verdict(verdict: Verdict, files: dict[VerdictForm, Path]) -> None:
 
 
 def render_verdict(verdict: Verdict, form: VerdictForm) -> bytes:
-    """A verdict in one form, as the content of a file in UTF-8.
-
-    Raises:
-        MissingExtraError: A page is wanted, and Jinja is not installed.
-    """
+    """A verdict in one form, as the content of a file in UTF-8."""
     return FORMS[form](VerdictDocument.of(verdict))
 
 
 def require_pages() -> None:
-    """Makes sure that pages can be made.
-
-    Raises:
-        MissingExtraError: Jinja is not installed.
-    """
+    """Makes sure that pages can be made."""
     import_extra("jinja2", purpose="A page of a verdict", extra="report")
 
 

@@ -236,13 +236,7 @@ def _verify_sealed(
 
 
 class Findings:
-    """What was found by now, and whether it is enough.
-
-    Args:
-        depth: Whether the first proof of tampering is enough.
-        patience: After how many queries in a row without an answer the endpoint is left alone.
-        progress: Told after each query how many samples have a finding.
-    """
+    """What was found by now, and whether it is enough."""
 
     def __init__(self, *, depth: Depth, patience: float, progress: Callable[[int], None]) -> None:
         self.found: dict[int, Evidence] = {}
