@@ -17,13 +17,11 @@ import torch
 from changed import draws
 from cifar import DOMAIN, images, resnet
 from modelseal.endpoints.endpoint import CallableEndpoint
+from modelseal.evaluation.adversary.detectors import Separation
 from modelseal.evaluation.adversary.routing import (
-    SharingEndpoint,
     breaking_share,
-    power_if_independent,
     power_of_routing,
     power_of_sharing,
-    simulate,
 )
 from modelseal.evaluation.adversary.spotting import (
     HIGH_FREQUENCY,
@@ -32,7 +30,6 @@ from modelseal.evaluation.adversary.spotting import (
     Material,
     spot,
 )
-from modelseal.evaluation.roc import Separation
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.generation.gaps import score
 from modelseal.models.loader import Model
@@ -40,6 +37,7 @@ from modelseal.sealing.candidates import generate, to_tensor
 from modelseal.sealing.recipe import Recipe
 from modelseal.types import Array, Inputs, Mask, Scores
 from results_file import RESULTS, write
+from sharing import SharingEndpoint, power_if_independent, simulate
 
 NAME = "trust_spotting"
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "share.png"

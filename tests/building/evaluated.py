@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from modelseal.evaluation.results import SampleSet, Subject, Trial
+from modelseal.evaluation.plan import Subject
+from modelseal.evaluation.results import SampleSet, Trial
 
 RULES = ("manc", "detection", "random")
 STEEPNESS = {"boundary": 1.0, "natural": 0.2, "ascent": 0.45, "misclassified": 0.3, "ibsf": 0.35}

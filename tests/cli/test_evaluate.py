@@ -9,7 +9,7 @@ import pytest
 
 from modelseal.cli import evaluate as verb
 from modelseal.evaluation.plan import SamplesSection, TamperingSection, read_plan
-from modelseal.evaluation.store import read_results
+from modelseal.evaluation.results import read_results
 
 QUICK = ("candidates = 8", "candidates = 4")
 
@@ -68,8 +68,8 @@ def test_another_plan_in_the_same_folder_is_one_sentence_with_the_field(folder, 
     result = run("evaluate", "plan.toml", "-o", "results")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.endswith(
-        "plan.json: samples.candidates: these results were made with 4, but the plan has 8; "
-        "take another folder\n"
+        "plan.json: samples.candidates: expected 4, as the results have it, got 8; take another "
+        "folder\n"
     )
 
 
@@ -80,8 +80,8 @@ def test_a_task_that_fails_is_named_after_the_results_of_the_others(folder, run)
     assert result.exit_code == 2
     assert result.stdout.splitlines()[-1] == "results: 3 trials"
     assert result.stderr == (
-        "modelseal: samples of misclassified for small, top1: wrongly classified inputs were "
-        "wanted, but the network errs on none\n"
+        "modelseal: samples of misclassified for small, top1: expected wrongly classified inputs, "
+        "but the network errs on none\n"
     )
 
 

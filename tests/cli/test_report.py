@@ -5,8 +5,16 @@ import numpy as np
 import pytest
 from evaluated import refused, samples, trial
 
-from modelseal.evaluation.results import alarms_file, arrays_file, plan_file, set_file, trial_file
-from modelseal.evaluation.store import dump_alarms, dump_arrays, dump_set, dump_trial
+from modelseal.evaluation.results import (
+    PLAN_FILE,
+    FalseAlarms,
+    alarms_file,
+    arrays_file,
+    dump,
+    dump_arrays,
+    set_file,
+    trial_file,
+)
 from modelseal.reports.build import load
 
 PLAN = {
@@ -29,7 +37,7 @@ def results(folder):
     def build(methods=("boundary", "natural"), *, trials=True):
         place = folder / "results"
         put(
-            plan_file(place),
+            (place / PLAN_FILE),
             json.dumps({"plan": PLAN, "digests": DIGESTS, "packages": {}, "trials": 4}).encode(),
         )
         for method in methods:
@@ -43,14 +51,17 @@ def put_subject(place, method, *, trials):
     found = samples(method, picks={"manc": ((0, 1), (2, 3))})
     codes = np.full((4, 3, 8, 8), 7, np.uint8)
     arrays = {"samples": codes, "scores": np.zeros((4, 2), np.float32), "sources": np.arange(4)}
-    put(arrays_file(place, found.subject), dump_arrays(arrays))
-    put(set_file(place, found.subject), dump_set(found, arrays))
-    put(alarms_file(place, found.subject), dump_alarms(found.subject, found.alarms, {}))
+    put(place / arrays_file(found.subject), dump_arrays(arrays))
+    put(place / set_file(found.subject), dump(found))
+    put(
+        place / alarms_file(found.subject),
+        dump(FalseAlarms(subject=found.subject, alarms=found.alarms, skipped={})),
+    )
     changed = "1110" if method == "boundary" else "1000"
     for each in (trial(changed, method), refused(method, name="clean-label")) if trials else ():
         name, level, seed = each.name, each.level, each.seed
-        file = trial_file(place, found.subject, name=name, level=level, seed=seed)
-        put(file, dump_trial(each))
+        file = place / trial_file(found.subject, name=name, level=level, seed=seed)
+        put(file, dump(each))
 
 
 def files(place):
@@ -93,21 +104,21 @@ def test_samples_are_shown_when_asked(folder, run, results):
     ("damage", "problem"),
     [
         (
-            lambda place: plan_file(place).unlink(),
-            "a folder of results was wanted, but it holds no plan.",
+            lambda place: (place / PLAN_FILE).unlink(),
+            "got one without plan.json",
         ),
-        (lambda place: plan_file(place).write_text("{"), "plan.json: "),
+        (lambda place: (place / PLAN_FILE).write_text("{"), "plan.json: "),
         (
             lambda place: next(place.glob("trials/*/*.json")).write_text("{}"),
             "results/trials/resnet20--boundary--top1/",
         ),
         (
             lambda place: next(place.glob("samples/*boundary*.json")).unlink(),
-            "the samples of boundary on resnet20 behind top1 were wanted",
+            "expected samples of boundary for resnet20, top1",
         ),
         (
             lambda place: next(place.glob("samples/*.safetensors")).write_bytes(b"?"),
-            "is no safetensors file",
+            "expected a safetensors file",
         ),
     ],
 )
@@ -123,7 +134,7 @@ def test_broken_results_are_one_sentence_and_nothing_is_left(folder, run, result
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["missing", "-o", "report"], "missing: a folder of results was wanted"),
+        (["missing", "-o", "report"], "missing: expected a folder of results"),
         (["results", "-o", "report"], "results: results were wanted, but there are none yet"),
         (["results", "-o", "results/report"], "a folder outside results was wanted"),
         (["results", "-o", "taken"], "taken: a new or empty folder or an older report was wanted"),

@@ -4,9 +4,8 @@ import pytest
 
 from modelseal.cli.console import Paper
 from modelseal.cli.render import list_refusals, list_rows, tell_results
-from modelseal.evaluation.plan import GridSection, NetworkSection, Plan
-from modelseal.evaluation.results import SampleSet, Subject, Trial
-from modelseal.evaluation.store import Results
+from modelseal.evaluation.plan import GridSection, NetworkSection, Plan, Subject
+from modelseal.evaluation.results import Results, SampleSet, Trial
 
 OURS = Subject(network="small", method="boundary", spec="top1")
 BARE = Subject(network="small", method="natural", spec="top1")

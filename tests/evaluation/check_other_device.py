@@ -7,8 +7,8 @@ from other_device import add_device
 
 from modelseal.calibration.variants import ChannelsLast, Float64
 from modelseal.enums import ChannelOrder
+from modelseal.evaluation.results import read_results
 from modelseal.evaluation.runner import evaluate
-from modelseal.evaluation.store import read_results
 from modelseal.generation.baselines.legacy import LegacySettings
 from modelseal.parallel.workers import Sequential
 from modelseal.research.experiment import Settings, read_data, run_experiment

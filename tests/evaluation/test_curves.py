@@ -10,11 +10,11 @@ from scipy.stats import hypergeom
 
 from modelseal.evaluation.curves import (
     BIT_GROUPS,
+    bit_groups,
     compare_natural,
-    draw_graded,
-    draw_missing,
-    group_bits,
+    graded_curves,
     miss_by_size,
+    missing_curve,
 )
 from modelseal.evaluation.responses import gather
 
@@ -39,7 +39,7 @@ def graded(levels, family="noise"):
 
 @given(ANSWERS, st.integers(1, 5))
 def test_the_missing_rate_is_that_of_counting_set_by_set(rows, largest):
-    curve = draw_missing(responses(rows), "manc", samples=largest)
+    curve = missing_curve(responses(rows), "manc", samples=largest)
     expected = []
     for number in range(1, min(largest, 3) + 1):
         sets = [[row[pick] for pick in bag[:number]] for row, bag in product(rows, BAGS)]
@@ -49,18 +49,18 @@ def test_the_missing_rate_is_that_of_counting_set_by_set(rows, largest):
 
 @given(ANSWERS)
 def test_more_samples_never_miss_more(rows):
-    points = draw_missing(responses(rows), "manc", samples=3).points
+    points = missing_curve(responses(rows), "manc", samples=3).points
     assert all(more.part <= fewer.part for fewer, more in pairwise(points))
 
 
 def test_misses_are_counted_and_not_computed_from_single_samples():
     together = responses([[1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]])
-    assert [point.value for point in draw_missing(together, "manc", samples=3).points] == [0.5] * 3
+    assert [point.value for point in missing_curve(together, "manc", samples=3).points] == [0.5] * 3
 
 
 def test_the_missing_rate_leaves_out_graded_families_and_what_was_not_applied():
     trials = [trial("0000"), trial("1111", name="noise", level=0.5), refused(seed=1)]
-    (point,) = draw_missing(gather(samples(), trials), "manc", samples=1).points
+    (point,) = missing_curve(gather(samples(), trials), "manc", samples=1).points
     assert (point.part, point.whole) == (1, 1)
 
 
@@ -70,9 +70,9 @@ def test_the_missing_rate_leaves_out_graded_families_and_what_was_not_applied():
 )
 def test_without_bags_or_trials_there_is_no_curve(picks, trials):
     found = gather(samples(picks=picks), trials)
-    assert draw_missing(found, "manc", samples=8) is None
-    assert draw_graded(found, "manc", samples=8) == ()
-    assert group_bits(found, "manc", samples=8) == ()
+    assert missing_curve(found, "manc", samples=8) is None
+    assert graded_curves(found, "manc", samples=8) == ()
+    assert bit_groups(found, "manc", samples=8) == ()
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_without_bags_or_trials_there_is_no_curve(picks, trials):
     ],
 )
 def test_the_smallest_change_is_detected_there_and_at_every_larger_level(noticed, smallest):
-    (curve,) = draw_graded(graded(noticed), "manc", samples=8)
+    (curve,) = graded_curves(graded(noticed), "manc", samples=8)
     assert curve.smallest == smallest
     assert [point.level for point in curve.points] == sorted(noticed)
 
@@ -95,7 +95,7 @@ def test_the_smallest_change_is_detected_there_and_at_every_larger_level(noticed
 @given(st.dictionaries(st.integers(-9, 3), st.text("01", min_size=1, max_size=5), min_size=1))
 def test_the_smallest_change_is_what_looking_at_every_level_says(rows):
     levels = {2.0**power: row for power, row in rows.items()}
-    (curve,) = draw_graded(graded(levels), "manc", samples=8)
+    (curve,) = graded_curves(graded(levels), "manc", samples=8)
     detected = {level: row.count("1") / len(row) >= 0.95 for level, row in levels.items()}
     good = [one for one in levels if all(detected[other] for other in levels if other >= one)]
     assert curve.smallest == min(good, default=None)
@@ -104,17 +104,17 @@ def test_the_smallest_change_is_what_looking_at_every_level_says(rows):
 def test_graded_sets_have_as_many_samples_as_are_wanted():
     found = gather(samples(), [trial("0100", name="noise", level=0.5)])
     assert [
-        draw_graded(found, "manc", samples=number)[0].points[0].sets.part for number in (1, 2)
+        graded_curves(found, "manc", samples=number)[0].points[0].sets.part for number in (1, 2)
     ] == [0, 1]
 
 
 def test_a_level_of_0_is_a_level():
-    (curve,) = draw_graded(graded({0.0: "0", 1.0: "1"}), "manc", samples=1)
+    (curve,) = graded_curves(graded({0.0: "0", 1.0: "1"}), "manc", samples=1)
     assert [point.level for point in curve.points] == [0.0, 1.0]
 
 
 def test_numbers_of_bits_are_no_sizes_so_that_none_of_them_is_the_smallest():
-    (curve,) = draw_graded(graded({30.0: "1", 31.0: "1"}, "bit"), "manc", samples=8)
+    (curve,) = graded_curves(graded({30.0: "1", 31.0: "1"}, "bit"), "manc", samples=8)
     assert (curve.family, curve.smallest) == ("bit", None)
 
 
@@ -135,7 +135,7 @@ def test_flipped_bits_are_pooled_with_and_without_those_that_change_nothing():
         (19, True, 0.5),
         (18, True, 1.0),
     )
-    groups = {each.name: each for each in group_bits(found, "manc", samples=8)}
+    groups = {each.name: each for each in bit_groups(found, "manc", samples=8)}
     counted = {
         name: [(each.part, each.whole) for each in (group.sets, group.effective)]
         for name, group in groups.items()
@@ -149,7 +149,7 @@ def test_flipped_bits_are_pooled_with_and_without_those_that_change_nothing():
 
 
 def test_a_group_without_flips_has_no_share():
-    sign, *others = group_bits(flips((31, False, 0.0)), "manc", samples=8)
+    sign, *others = bit_groups(flips((31, False, 0.0)), "manc", samples=8)
     assert (sign.sets.part, sign.sets.whole, sign.effective) == (0, 1, None)
     assert [each.sets for each in others[:2]] == [None, None]
 

@@ -40,14 +40,8 @@ def test_splitting_gives_every_trial_to_its_key_in_the_order_of_coming():
 
 
 def test_a_trial_with_another_number_of_answers_is_refused():
-    with pytest.raises(InvalidArgumentError, match=r"needs 4 answers.*but ftal\(None, 0\) has 2"):
+    with pytest.raises(InvalidArgumentError, match=r"got 2 of ftal\(None, 0\)"):
         gather(samples(), [trial("10")])
-
-
-@pytest.mark.parametrize("beyond", [4, -1])
-def test_a_pick_of_a_sample_that_does_not_exist_is_refused(beyond):
-    with pytest.raises(InvalidArgumentError, match=f"numbers below 4, but one is {beyond}"):
-        gather(samples(picks={"manc": ((0, beyond),)}), [])
 
 
 def test_each_set_gets_its_own_trials():
@@ -58,9 +52,9 @@ def test_each_set_gets_its_own_trials():
 
 
 def test_trials_without_samples_and_two_sets_of_one_subject_are_refused():
-    with pytest.raises(InvalidArgumentError, match="samples of natural on resnet20 behind top1"):
+    with pytest.raises(InvalidArgumentError, match="natural for resnet20, top1"):
         pair([samples()], [trial("1000", "natural")])
-    with pytest.raises(InvalidArgumentError, match="but there are two"):
+    with pytest.raises(InvalidArgumentError, match="got two"):
         pair([samples(), samples()], [])
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from evaluated import everything, samples, trial
 
+from modelseal.evaluation.adversary.detectors import separate
 from modelseal.evaluation.metrics import summarise
 from modelseal.evaluation.results import Suspicion
-from modelseal.evaluation.roc import separate
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from modelseal.verdict import Finding, Noticed, Outcome, Verdict
 from modelseal.verification.documents import describe_basis, evidence_table, noticed_table
 
 if TYPE_CHECKING:
-    from modelseal.evaluation.store import Results
+    from modelseal.evaluation.results import Results
 
 
 def tell_enrolled(paper: Paper, enrolled: Fingerprint, *, file: str, asked: int) -> None:

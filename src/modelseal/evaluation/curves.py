@@ -23,18 +23,12 @@ BIT_GROUPS = {
 """Bits of a float32 weight that are told together."""
 
 # A share of 1/n summed in two orders differs by rounding: so much is no difference.
-ROUNDING = 1e-12
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MissingCurve:
-    """How often sets of the first 1, 2, 3 ... picks miss a change of the families of one.
-
-    Args:
-        method: Who made the samples.
-        rule: How they were chosen.
-        points: The missed of all pairs of a trial and a bag, for 1, 2, 3 ... samples.
-    """
+    """How often sets of the first 1, 2, 3 ... picks of a rule miss a change without levels."""
 
     method: str
     rule: str
@@ -43,12 +37,7 @@ class MissingCurve:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GradedPoint:
-    """How often one level of a family is noticed.
-
-    Args:
-        level: Where it stands in the family.
-        sets: Noticing sets, of all pairs of a trial and a bag.
-    """
+    """How many sets notice one level of a family, of all pairs of a trial and a bag."""
 
     level: float
     sets: Share
@@ -56,16 +45,11 @@ class GradedPoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GradedCurve:
-    """How often each level of a graded family is noticed.
+    """How often each level of a graded family is noticed, by rising level.
 
-    Args:
-        method: Who made the samples.
-        rule: How they were chosen.
-        family: The family's name.
-        points: By rising level.
-        smallest: The smallest level such that at it and at every larger one at least 95 % of the
-            sets notice; None if the largest is not noticed so often, and for single bits, whose
-            numbers are no sizes.
+    `smallest` is the smallest level such that at it and at every larger one at least 95 % of the
+    sets notice; None if the largest is not noticed so often, and for single bits, whose numbers
+    are no sizes.
     """
 
     method: str
@@ -77,15 +61,9 @@ class GradedCurve:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BitGroup:
-    """How often flips of some bits are noticed.
+    """How often flips of some bits are noticed; None without such flips.
 
-    Args:
-        method: Who made the samples.
-        rule: How they were chosen.
-        name: What the bits are called.
-        sets: Noticing sets, of all pairs of a flip and a bag; None if no such flip was tried.
-        effective: The same without flips that changed no score of any input looked at; None if
-            there is no other.
+    `effective` leaves out flips that changed no score of any input looked at.
     """
 
     method: str
@@ -97,14 +75,9 @@ class BitGroup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Equivalent:
-    """How many natural images it takes to miss no more often than one sample.
+    """How many of `asked` natural images it takes to miss no more often than one sample.
 
-    Args:
-        method: Who made the sample.
-        change: The row; empty for all families of one together.
-        missing: How often one sample misses.
-        images: How many natural images; None if not even all of them do.
-        asked: How many natural images were asked.
+    `change` is empty for all families of one together; `images` is None if not even all do.
     """
 
     method: str
@@ -119,18 +92,18 @@ def count_missed(noticed: Noticed) -> Share:
     return measure(int((~noticed).sum()), noticed.size)
 
 
-def draw_missing(responses: Responses, rule: str, *, samples: int) -> MissingCurve | None:
+def count_noticed(noticed: Noticed) -> Share | None:
+    """The share of sets that noticed; None if there are none."""
+    return measure(int(noticed.sum()), noticed.size) if noticed.size else None
+
+
+def missing_curve(responses: Responses, rule: str, *, samples: int) -> MissingCurve | None:
     """Missing rate against number of samples, over every family of one; None without trials.
 
     Misses of one set's samples are correlated, so whole sets are counted: a set is missed where
     no sample of it changed its answer.
-
-    Args:
-        responses: The samples and their trials.
-        rule: How the samples were chosen.
-        samples: The largest number of samples.
     """
-    alone = responses.only(lambda trial: not is_graded(trial))
+    alone = responses.single
     numbers = range(1, min(samples, alone.reach(rule)) + 1)
     if not (numbers and alone.trials):
         return None
@@ -138,43 +111,30 @@ def draw_missing(responses: Responses, rule: str, *, samples: int) -> MissingCur
     return MissingCurve(method=alone.method, rule=rule, points=points)
 
 
-def draw_graded(responses: Responses, rule: str, *, samples: int) -> tuple[GradedCurve, ...]:
-    """Detection against level, for every graded family with applied trials.
-
-    Args:
-        responses: The samples and their trials.
-        rule: How the samples were chosen.
-        samples: How many of a bag make a set.
-    """
+def graded_curves(responses: Responses, rule: str, *, samples: int) -> tuple[GradedCurve, ...]:
+    """Detection by sets of so many samples against level, for every graded family."""
     number = min(samples, responses.reach(rule))
     if not number:
         return ()
     families = responses.only(is_graded).split(lambda trial: trial.name)
-    return tuple(draw_family(members, rule, family, number) for family, members in families.items())
+    return tuple(_curve(members, rule, family, number) for family, members in families.items())
 
 
-def draw_family(members: Responses, rule: str, family: str, number: int) -> GradedCurve:
-    """Detection against level, of trials that are all of one family."""
+def _curve(members: Responses, rule: str, family: str, number: int) -> GradedCurve:
     levels = members.split(lambda trial: trial.level or 0.0)
-    points = tuple(draw_point(levels[level], rule, level, number) for level in sorted(levels))
-    smallest = None if family == BIT else find_smallest(points)
+    noticed = {level: levels[level].notices(rule, number) for level in sorted(levels)}
+    points = tuple(
+        GradedPoint(level=level, sets=measure(int(each.sum()), each.size))
+        for level, each in noticed.items()
+    )
+    smallest = None if family == BIT else _find_smallest(points)
     return GradedCurve(
         method=members.method, rule=rule, family=family, points=points, smallest=smallest
     )
 
 
-def draw_point(responses: Responses, rule: str, level: float, number: int) -> GradedPoint:
-    """Detection at one level, of trials that are all at that level."""
-    noticed = responses.notices(rule, number)
-    return GradedPoint(level=level, sets=measure(int(noticed.sum()), noticed.size))
-
-
-def find_smallest(points: Iterable[GradedPoint]) -> float | None:
-    """The smallest level from which on, upwards, every level is detected with 95 % power.
-
-    Args:
-        points: By rising level.
-    """
+def _find_smallest(points: Iterable[GradedPoint]) -> float | None:
+    """The level from which on, upwards, every level is detected with 95 % power."""
     smallest = None
     for point in reversed(tuple(points)):
         if point.sets.value < POWER:
@@ -183,38 +143,25 @@ def find_smallest(points: Iterable[GradedPoint]) -> float | None:
     return smallest
 
 
-def group_bits(responses: Responses, rule: str, *, samples: int) -> tuple[BitGroup, ...]:
-    """How often flips of the sign, exponent and top mantissa bits are noticed by sets.
-
-    Args:
-        responses: The samples and their trials.
-        rule: How the samples were chosen.
-        samples: How many of a bag make a set.
-    """
+def bit_groups(responses: Responses, rule: str, *, samples: int) -> tuple[BitGroup, ...]:
+    """How often flips of the sign, exponent and top mantissa bits are noticed by sets."""
     flips = responses.only(lambda trial: trial.name == BIT and is_graded(trial))
     number = min(samples, flips.reach(rule))
     if not (number and flips.trials):
         return ()
 
-    return tuple(group(flips, rule, name, number) for name in BIT_GROUPS)
+    def group(name: str) -> BitGroup:
+        own = flips.only(lambda trial: trial.level in BIT_GROUPS[name])
+        alive = own.only(lambda trial: trial.effect > 0)
+        return BitGroup(
+            method=flips.method,
+            rule=rule,
+            name=name,
+            sets=count_noticed(own.notices(rule, number)),
+            effective=count_noticed(alive.notices(rule, number)),
+        )
 
-
-def group(responses: Responses, rule: str, name: str, number: int) -> BitGroup:
-    """How often flips of one group are noticed by sets."""
-    flips = responses.only(lambda trial: trial.level in BIT_GROUPS[name])
-    alive = flips.only(lambda trial: trial.effect > 0)
-    return BitGroup(
-        method=flips.method,
-        rule=rule,
-        name=name,
-        sets=count_noticed(flips.notices(rule, number)),
-        effective=count_noticed(alive.notices(rule, number)),
-    )
-
-
-def count_noticed(noticed: Noticed) -> Share | None:
-    """The share of sets that noticed; None if there are none."""
-    return measure(int(noticed.sum()), noticed.size) if noticed.size else None
+    return tuple(map(group, BIT_GROUPS))
 
 
 def miss_by_size(natural: Responses) -> PerInput:
@@ -236,12 +183,8 @@ def compare_natural(
 ) -> Equivalent | None:
     """How many natural images miss no more often than one sample of a method.
 
-    Only changed networks that both were asked count; None if there is none.
-
-    Args:
-        responses: The method's samples and their trials.
-        natural: The natural images and their trials.
-        change: The row; empty for all families of one together.
+    Over the changed networks of one row, or of all families of one, that both were asked about;
+    None if there is none.
     """
 
     def shared(trial: Trial) -> bool:
@@ -254,7 +197,7 @@ def compare_natural(
     if not (ours.changed.size and theirs.changed.size):
         return None
     missing = float((~ours.changed).mean())
-    enough = np.flatnonzero(miss_by_size(theirs) <= missing + ROUNDING)
+    enough = np.flatnonzero(miss_by_size(theirs) <= missing + _ROUNDING)
     return Equivalent(
         method=responses.method,
         change=change,

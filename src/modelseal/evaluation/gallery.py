@@ -6,26 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from modelseal.evaluation.results import SampleSet, Subject, arrays_file
-from modelseal.evaluation.store import read_arrays
+from modelseal.evaluation.plan import Subject
+from modelseal.evaluation.results import SampleSet, arrays_file, read_arrays
 from modelseal.types import Array
 
 SHOWN = 4
 """How many samples of a method are shown."""
 
-THEMSELVES = ("natural", "misclassified")
+_THEMSELVES = ("natural", "misclassified")
 """The methods whose samples are natural images themselves."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Exhibit:
-    """One sample.
-
-    Args:
-        sample: Its grey levels, (height, width) or (height, width, 3).
-        natural: Those of the natural image that it was made of; None if it is not among the
-            samples of any method that takes images as they are.
-    """
+    """One sample and its natural image, if that is known, as (height, width) or with a 3 behind."""
 
     sample: Array
     natural: Array | None
@@ -38,55 +32,49 @@ def list_exhibits(
 
     Only samples on 256 levels that are images have anything to show.
 
-    Args:
-        folder: The results.
-        sets: The samples of every subject.
-
     Raises:
         BadFileError: A file of samples cannot be read.
     """
     shown: dict[tuple[str, str], dict[str, tuple[Exhibit, ...]]] = {}
-    arrays = {each.subject: read_arrays(arrays_file(folder, each.subject)) for each in sets}
+    arrays = {each.subject: read_arrays(folder / arrays_file(each.subject)) for each in sets}
     for subject, found in arrays.items():
-        if is_picture(found["samples"]):
-            naturals = list_naturals(subject.network, arrays)
+        if _is_picture(found["samples"]):
             place = shown.setdefault((subject.network, subject.spec), {})
-            place[subject.method] = choose(found, naturals)
+            place[subject.method] = _choose(found, _list_naturals(subject.network, arrays))
     return shown
 
 
-def is_picture(samples: Array) -> bool:
-    """Whether samples are 8-bit images of one or three channels."""
+def _is_picture(samples: Array) -> bool:
     channels = samples.shape[1] if samples.ndim == 4 else 1
     return samples.dtype == np.uint8 and samples.ndim in {3, 4} and channels in {1, 3}
 
 
-def list_naturals(
+def _list_naturals(
     network: str, arrays: Mapping[Subject, Mapping[str, Array]]
 ) -> Mapping[int, Array]:
     """The natural images of a network that are samples themselves, by their numbers."""
     return {
         int(source): sample
         for subject, found in arrays.items()
-        if subject.network == network and subject.method in THEMSELVES
+        if subject.network == network and subject.method in _THEMSELVES
         for source, sample in zip(found["sources"], found["samples"], strict=True)
     }
 
 
-def choose(found: Mapping[str, Array], naturals: Mapping[int, Array]) -> tuple[Exhibit, ...]:
+def _choose(found: Mapping[str, Array], naturals: Mapping[int, Array]) -> tuple[Exhibit, ...]:
     """A few samples, those first whose natural images are known."""
     numbered = list(enumerate(map(int, found["sources"])))
     known = sorted(numbered, key=lambda pair: pair[1] not in naturals)
     return tuple(
         Exhibit(
-            sample=upright(found["samples"][row]),
-            natural=upright(naturals[source]) if source in naturals else None,
+            sample=_upright(found["samples"][row]),
+            natural=_upright(naturals[source]) if source in naturals else None,
         )
         for row, source in known[:SHOWN]
     )
 
 
-def upright(image: Array) -> Array:
+def _upright(image: Array) -> Array:
     """An image with its channels last, or without any if there is one."""
     if image.ndim == 2:
         return image

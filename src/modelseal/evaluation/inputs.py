@@ -1,4 +1,4 @@
-"""Opens the networks and data that a plan names, once in every process."""
+"""The networks and data that a plan names, opened once in every process."""
 
 import hashlib
 import re
@@ -14,7 +14,7 @@ from torch import nn
 
 from modelseal.calibration.variants import Variant
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.evaluation.plan import FLOAT, Plan, read_plan
+from modelseal.evaluation.plan import FLOAT, Digests, Plan, read_plan
 from modelseal.fingerprint.codec import weights_digest
 from modelseal.models.images import BROKEN_ARRAYS, read_images
 from modelseal.models.loader import Model, load_model
@@ -33,22 +33,14 @@ Numbers: TypeAlias = Int64[np.ndarray, " batch"]
 """The class of each input."""
 
 # Networks that are open at the same time, with their data.
-OPEN = 4
+_OPEN = 4
 # Functions that a module shows are written with it, and it differs from process to process.
-ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkFiles:
-    """Where a network of a plan and its data are.
-
-    Args:
-        name: What the network is called in results.
-        model: Its model.toml.
-        train: Labelled inputs that recipes learn from.
-        test: Labelled natural inputs.
-        images: How many of the training inputs are used.
-    """
+    """Where a network of a plan and its data are, and how many training inputs are used."""
 
     name: str
     model: Path
@@ -59,54 +51,32 @@ class NetworkFiles:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Opened:
-    """A network of a plan with its data.
-
-    Args:
-        model: The network.
-        naturals: The test inputs as they are stored.
-        labels: Their classes.
-        data: What recipes learn from.
-        weights: Digest of the weights.
-        structure: Digest of the modules.
-        learned: Digest of what recipes learn from.
-        tested: Digest of the test inputs.
-    """
+    """A network of a plan with its natural inputs, their classes, and what recipes learn from."""
 
     model: Model
     naturals: Codes
     labels: Numbers
     data: Data
-    weights: str
-    structure: str
-    learned: str
-    tested: str
+    digests: Digests
 
 
 def list_networks(plan: Plan, folder: Path) -> dict[str, NetworkFiles]:
-    """The files of every network of a plan, by name.
-
-    Args:
-        plan: The plan.
-        folder: What its paths are relative to.
-    """
+    """The files of every network of a plan in this folder, by name."""
     base = folder.resolve()
     return {
-        section.name: NetworkFiles(
-            name=section.name,
-            model=base / section.model,
-            train=base / section.train,
-            test=base / section.test,
+        each.name: NetworkFiles(
+            name=each.name,
+            model=base / each.model,
+            train=base / each.train,
+            test=base / each.test,
             images=plan.tampering.images,
         )
-        for section in plan.networks
+        for each in plan.networks
     }
 
 
 def takes_gpu(plan: Path) -> bool:
-    """Whether a network of a plan runs on a GPU.
-
-    Args:
-        plan: The file of the plan.
+    """Whether a network of the plan in this file runs on a GPU.
 
     Raises:
         BadFileError: It or a file that it names cannot be used.
@@ -115,7 +85,7 @@ def takes_gpu(plan: Path) -> bool:
     return any(is_on_gpu(open_network(each).model.network) for each in files.values())
 
 
-@lru_cache(maxsize=OPEN)
+@lru_cache(maxsize=_OPEN)
 def open_network(files: NetworkFiles) -> Opened:
     """Builds a network and reads its data; the same again when it is asked for again.
 
@@ -123,9 +93,10 @@ def open_network(files: NetworkFiles) -> Opened:
         BadFileError: A file cannot be used.
     """
     model = load_model(files.model)
-    classes = run_network(model.network, to_tensor(model, read_some(files.test, model))).shape[1]
-    train, train_labels = read_labelled(files.train, model, classes)
-    test, test_labels = read_labelled(files.test, model, classes)
+    first, _ = read_images(files.test, model.domain, limit=1)
+    classes = run_network(model.network, to_tensor(model, first)).shape[1]
+    train, train_labels = _read_labelled(files.train, model, classes)
+    test, test_labels = _read_labelled(files.test, model, classes)
     # A file may be sorted by class.
     rows = np.sort(np.random.default_rng(0).permutation(len(train))[: files.images])
     data = Data(
@@ -137,64 +108,41 @@ def open_network(files: NetworkFiles) -> Opened:
         black=model.domain.bounds[0],
         white=model.domain.bounds[1],
     )
-    return Opened(
-        model=model,
-        naturals=test,
-        labels=test_labels,
-        data=data,
+    digests = Digests(
         weights=digest_network(model.network),
         structure=digest_structure(model.network),
-        learned=weights_digest({"images": train[rows], "labels": train_labels[rows]}),
-        tested=weights_digest({"images": test, "labels": test_labels}),
+        train=weights_digest({"images": train[rows], "labels": train_labels[rows]}),
+        test=weights_digest({"images": test, "labels": test_labels}),
     )
+    return Opened(model=model, naturals=test, labels=test_labels, data=data, digests=digests)
 
 
 def digest_structure(network: nn.Module) -> str:
     """A digest of a network's modules as torch writes them, without addresses in memory."""
-    return hashlib.sha256(ADDRESS.sub("", str(network)).encode()).hexdigest()
+    return hashlib.sha256(_ADDRESS.sub("", str(network)).encode()).hexdigest()
 
 
-def read_some(path: Path, model: Model) -> Codes:
-    """One natural input."""
-    return read_images(path, model.domain, limit=1)[0]
-
-
-def read_labelled(path: Path, model: Model, classes: int) -> tuple[Codes, Numbers]:
-    """Inputs as they are stored, and their classes.
-
-    Args:
-        path: An `.npz` file of `images`, as `read_images` takes them, and `labels`.
-        model: What the inputs are for.
-        classes: How many classes there are.
-
-    Raises:
-        BadFileError: It is something else, or a label is no class.
-    """
+def _read_labelled(path: Path, model: Model, classes: int) -> tuple[Codes, Numbers]:
+    """The `images` of an `.npz` file as they are stored, and their `labels`."""
     images, _ = read_images(path, model.domain)
-    labels = read_labels(path)
+    labels = _read_labels(path)
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         raise BadFileError(
             path,
-            f"needs a whole number for each of {len(images)} images, "
-            f"but has {labels.dtype} of shape {list(labels.shape)}",
+            f"expected a whole number for each of {len(images)} images, "
+            f"got {labels.dtype} of shape {list(labels.shape)}",
             field="labels",
         )
     if labels.min() < 0 or labels.max() >= classes:
         raise BadFileError(
             path,
-            f"needs classes from 0 to {classes - 1}, "
-            f"but has them from {labels.min()} to {labels.max()}",
+            f"expected classes from 0 to {classes - 1}, got {labels.min()} to {labels.max()}",
             field="labels",
         )
     return images, labels.astype(np.int64)
 
 
-def read_labels(path: Path) -> Array:
-    """The array named labels.
-
-    Raises:
-        BadFileError: There is none.
-    """
+def _read_labels(path: Path) -> Array:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             if "labels" not in arrays:
@@ -214,11 +162,7 @@ def view(opened: Opened, method: str) -> tuple[Model, Codes]:
 
 
 def sealing_variants(model: Model, names: tuple[str, ...] | None) -> tuple[Variant, ...]:
-    """The harmless ways that samples are calibrated in: those of sealing, or the named ones.
-
-    Raises:
-        InvalidArgumentError: A name is unknown.
-    """
+    """The harmless ways that samples are calibrated in: those of sealing, or the named ones."""
     return list_variants(model) if names is None else every_variant(model, names)
 
 
@@ -231,9 +175,7 @@ def every_variant(model: Model, names: tuple[str, ...] | None) -> tuple[Variant,
     known = {each.name: each for each in list_every_variant(model)}
     for name in names or ():
         if name not in known:
-            raise InvalidArgumentError(
-                f"a harmless variant is one of {', '.join(known)}, but got {name!r}"
-            )
+            raise InvalidArgumentError(f"expected one of {', '.join(known)}, got {name!r}")
     return tuple(known.values() if names is None else (known[name] for name in names))
 
 

@@ -1,13 +1,13 @@
-"""What a plan.toml says: networks, samples, changes, and which of them meet."""
+"""What a plan.toml says, and the plan.json that freezes it beside its results."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from modelseal.evaluation.adversary.spotting import FEWEST
-from modelseal.evaluation.results import Subject
+from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.outputs.specs import parse_spec
 from modelseal.sealing.recipe import Method
 from modelseal.settings import Section, read_settings
@@ -18,19 +18,41 @@ FLOAT = ":float"
 RULES = ("manc", "detection", "random")
 """How few samples are chosen of a bag of candidates."""
 
+FEWEST = 8
+"""Samples and other natural inputs that detectors need: half to learn from, half to be tried on."""
+
 Positive = Annotated[int, Field(ge=1)]
 Names = Annotated[list[str], Field(min_length=1)]
 
 
-class NetworkSection(Section):
-    """A network and its data; files are relative to the plan.
+class Subject(Section):
+    """What is on trial: one method's samples for one network behind one kind of endpoint."""
 
-    Args:
-        name: What it is called in results: letters, digits, and single `-` and `_` between them.
-        model: Its model.toml.
-        train: Labelled inputs that recipes learn from: an `.npz` file of `images` and `labels`.
-        test: Labelled natural inputs that samples are made of.
-    """
+    network: str
+    method: str
+    spec: str
+
+    def __str__(self) -> str:
+        return f"{self.method} for {self.network}, {self.spec}"
+
+    @property
+    def order(self) -> tuple[str, str, str]:
+        """What subjects are sorted by."""
+        return self.network, self.method, self.spec
+
+    @property
+    def stem(self) -> str:
+        """The name of its files, which every file system can hold.
+
+        Examples:
+            >>> Subject(network="resnet20", method="ibsf:float", spec="topk:5").stem
+            'resnet20--ibsf.float--topk.5'
+        """
+        return "--".join(self.order).replace(":", ".")
+
+
+class NetworkSection(Section):
+    """A network, and its labelled inputs to learn from and to make samples of."""
 
     name: str
     model: str
@@ -41,12 +63,12 @@ class NetworkSection(Section):
     @classmethod
     def _is_short(cls, name: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*", name):
-            raise ValueError(f"needs letters, digits and single - or _ in between, but is {name!r}")
+            raise ValueError(f"expected letters, digits and single - or _ in between, got {name!r}")
         return name
 
 
 class OverrideSection(Section):
-    """What differs for one method, such as a slow one; the rest is as for all."""
+    """What differs for one method, such as a slow one."""
 
     candidates: Positive | None = None
     bags: Positive | None = None
@@ -56,15 +78,8 @@ class OverrideSection(Section):
 class SamplesSection(Section):
     """How many samples are made of each subject, and how sets of them are chosen.
 
-    Args:
-        candidates: Of how many natural inputs; of all if there are fewer.
-        bags: How many bags are drawn of them at random; of each bag a set is chosen by each rule.
-        bag: How many candidates a bag has; all if there are fewer.
-        count: The largest number of samples in a set.
-        tie: How many classes tie in samples of ours.
-        rules: How sets are chosen.
-        seed: The seed of all random numbers about samples.
-        methods: What differs, by method.
+    `candidates` natural inputs give samples; of these, `bags` bags of `bag` are drawn at random;
+    of each bag every rule chooses `count`.
     """
 
     candidates: Positive = 320
@@ -79,12 +94,17 @@ class SamplesSection(Section):
     @field_validator("rules")
     @classmethod
     def _are_rules(cls, rules: list[str]) -> list[str]:
-        return [one_of(rule, RULES) for rule in different(rules)]
+        return [_one_of(rule, RULES) for rule in _different(rules)]
 
     @field_validator("methods")
     @classmethod
     def _are_methods(cls, methods: dict[str, OverrideSection]) -> dict[str, OverrideSection]:
-        return {check_method(name): section for name, section in methods.items()}
+        return {_check_method(name): section for name, section in methods.items()}
+
+    def of(self, method: str) -> "SamplesSection":
+        """The numbers of one method."""
+        own = self.methods.get(method)
+        return self.model_copy(update=own.model_dump(exclude_none=True)) if own else self
 
 
 class TamperingSection(Section):
@@ -100,13 +120,9 @@ class HarmlessSection(Section):
 
 
 class SpottingSection(Section):
-    """How well a provider tells samples from other inputs: measured only where a plan has it.
+    """How well a provider tells samples from `naturals` other natural inputs.
 
-    Args:
-        naturals: How many other natural inputs it is sent: test inputs that no sample was made
-            of, drawn at random; fewer if there are no more, or if they are so large that memory
-            holds fewer.
-        methods: Whose samples; those of all methods if nothing is said.
+    Measured only where a plan has this section; of the named methods, or of all.
     """
 
     naturals: Annotated[int, Field(ge=FEWEST)] = 3000
@@ -114,15 +130,7 @@ class SpottingSection(Section):
 
 
 class GridSection(Section):
-    """What meets: every network, method, change, seed and spec of it.
-
-    Args:
-        networks: Names of networks; all if nothing is said.
-        methods: Names of methods; `:float` at the end frees samples from the levels.
-        tamperings: Names of changes or groups of them.
-        seeds: Of how many seeds each change is made; one that knows no chance is made once.
-        specs: What the endpoint shows.
-    """
+    """What meets: every network, method, change, seed and spec of it."""
 
     networks: Names | None = None
     methods: Names
@@ -133,17 +141,17 @@ class GridSection(Section):
     @field_validator("methods")
     @classmethod
     def _are_methods(cls, methods: list[str]) -> list[str]:
-        return [check_method(name) for name in different(methods)]
+        return [_check_method(name) for name in _different(methods)]
 
     @field_validator("tamperings")
     @classmethod
     def _are_different(cls, names: list[str]) -> list[str]:
-        return different(names)
+        return _different(names)
 
     @field_validator("specs")
     @classmethod
     def _are_specs(cls, specs: list[str]) -> list[str]:
-        return different([str(parse_spec(text)) for text in specs])
+        return _different([str(parse_spec(text)) for text in specs])
 
 
 class Plan(Section):
@@ -158,27 +166,50 @@ class Plan(Section):
 
     @model_validator(mode="after")
     def _agrees(self) -> "Plan":
-        names = different([network.name for network in self.networks])
+        names = _different([network.name for network in self.networks])
         for number, grid in enumerate(self.grids):
-            for name in grid.networks or ():
-                if name not in names:
-                    raise ValueError(
-                        f"grids[{number}].networks needs one of {', '.join(names)}, "
-                        f"but has {name!r}"
-                    )
-        used = dict.fromkeys(method for grid in self.grids for method in grid.methods)
-        spotted = (self.spotting and self.spotting.methods) or ()
-        for field, mentioned in (("spotting", spotted), ("samples", self.samples.methods)):
-            for name in mentioned:
-                if name not in used:
-                    raise ValueError(
-                        f"{field}.methods needs some of {', '.join(used)}, but has {name!r}"
-                    )
+            _check_known(f"grids[{number}].networks", grid.networks, names)
+        used = [method for grid in self.grids for method in grid.methods]
+        if self.spotting:
+            _check_known("spotting.methods", self.spotting.methods, used)
+        _check_known("samples.methods", list(self.samples.methods), used)
         return self
 
-    def network_names(self, grid: GridSection) -> tuple[str, ...]:
-        """The networks of a grid."""
+    @property
+    def variants(self) -> tuple[str, ...] | None:
+        """The names of the harmless variants; None is all."""
+        return None if self.harmless.variants is None else tuple(self.harmless.variants)
+
+    def subjects_of(self, grid: GridSection, network: str) -> tuple[Subject, ...]:
+        """The subjects of one network in a grid."""
+        return tuple(
+            Subject(network=network, method=method, spec=spec)
+            for method in grid.methods
+            for spec in grid.specs
+        )
+
+    def networks_of(self, grid: GridSection) -> tuple[str, ...]:
+        """The names of a grid's networks."""
         return tuple(grid.networks or [network.name for network in self.networks])
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """All subjects, each once, in the order of the grids."""
+        found = (
+            subject
+            for grid in self.grids
+            for network in self.networks_of(grid)
+            for subject in self.subjects_of(grid, network)
+        )
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def spotted_subjects(self) -> tuple[Subject, ...]:
+        """Those whose samples detectors shall look at."""
+        if self.spotting is None:
+            return ()
+        methods = self.spotting.methods
+        return tuple(each for each in self.subjects if methods is None or each.method in methods)
 
 
 def read_plan(path: Path) -> Plan:
@@ -190,55 +221,120 @@ def read_plan(path: Path) -> Plan:
     return read_settings(path, Plan)
 
 
-def list_subjects(plan: Plan) -> tuple[Subject, ...]:
-    """All subjects of a plan, each once, in its order."""
-    found = (
-        Subject(network=network, method=method, spec=spec)
-        for grid in plan.grids
-        for network in plan.network_names(grid)
-        for method in grid.methods
-        for spec in grid.specs
-    )
-    return tuple(dict.fromkeys(found))
-
-
-def spotted_subjects(plan: Plan) -> tuple[Subject, ...]:
-    """The subjects whose samples detectors shall look at; none if the plan does not want it."""
-    wanted = plan.spotting
-    if wanted is None:
-        return ()
-    methods = wanted.methods
-    return tuple(each for each in list_subjects(plan) if methods is None or each.method in methods)
-
-
-def check_method(name: str) -> str:
-    """The name itself, if it is that of a method, with or without `:float`.
-
-    Raises:
-        ValueError: It is not.
-    """
-    one_of(name.removesuffix(FLOAT), tuple(method.value for method in Method))
+def _check_method(name: str) -> str:
+    _one_of(name.removesuffix(FLOAT), tuple(method.value for method in Method))
     return name
 
 
-def one_of(name: str, known: tuple[str, ...]) -> str:
-    """The name itself, if it is known.
-
-    Raises:
-        ValueError: It is not.
-    """
+def _one_of(name: str, known: tuple[str, ...]) -> str:
     if name not in known:
-        raise ValueError(f"needs one of {', '.join(known)}, but has {name!r}")
+        raise ValueError(f"expected one of {', '.join(known)}, got {name!r}")
     return name
 
 
-def different(names: list[str]) -> list[str]:
-    """The names themselves, if none comes twice.
-
-    Raises:
-        ValueError: One does.
-    """
+def _different(names: list[str]) -> list[str]:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ValueError(f"needs different names, but has {twice!r} twice")
+        raise ValueError(f"expected different names, got {twice!r} twice")
     return names
+
+
+def _check_known(field: str, names: list[str] | None, known: list[str]) -> None:
+    for name in names or ():
+        if name not in known:
+            told = ", ".join(dict.fromkeys(known))
+            raise InvalidArgumentError(f"expected some of {told}, got {name!r}", field=field)
+
+
+class Digests(Section):
+    """What a network, its modules and its data were when the results were begun."""
+
+    weights: str
+    structure: str
+    train: str
+    test: str
+
+
+class FrozenPlan(Section):
+    """What plan.json holds: a plan, and all that its numbers depend on."""
+
+    plan: Plan
+    digests: dict[str, Digests]
+    packages: dict[str, str]
+    trials: int | None = None
+
+
+def check_grown(old: FrozenPlan, new: FrozenPlan, *, file: Path) -> None:
+    """Makes sure that a plan only adds to the one whose results are in a folder.
+
+    Networks, methods, changes, seeds, specs and spotting may be added. Files may have moved, as
+    long as what they hold is the same.
+
+    Raises:
+        BadFileError: Something differs; `field` is the first that does.
+    """
+    for field, was, comes in _differences(old, new):
+        raise BadFileError(
+            file, f"expected {was}, as the results have it, got {comes}; take another folder",
+            field=field,
+        )  # fmt: skip
+
+
+_Difference = tuple[str, object, object]
+
+
+def _differences(old: FrozenPlan, new: FrozenPlan) -> Iterator[_Difference]:
+    was, comes = old.plan, new.plan
+    # Another number of training images gives other data: say what was changed, not what came of it.
+    yield from _compare("tampering", was.tampering, comes.tampering)
+    for name, digests in old.digests.items():
+        yield from _compare(f"networks.{name}", digests, new.digests.get(name))
+    for name, version in old.packages.items():
+        yield from _unequal(f"packages.{name}", version, new.packages.get(name))
+    common: dict[str, object] = {"methods": {}}
+    pair = (each.samples.model_copy(update=common) for each in (was, comes))
+    yield from _compare("samples", *pair)
+    for method in sorted({method for grid in was.grids for method in grid.methods}):
+        own = (each.samples.methods.get(method, OverrideSection()) for each in (was, comes))
+        yield from _unequal(f"samples.methods.{method}", *map(_shown, own))
+    yield from _compare("harmless", was.harmless, comes.harmless)
+    # Methods that are looked at may come, and all of it may go.
+    if was.spotting and comes.spotting:
+        yield from _unequal("spotting.naturals", was.spotting.naturals, comes.spotting.naturals)
+    yield from _missing_cells(was, comes)
+
+
+def _missing_cells(was: Plan, comes: Plan) -> Iterator[_Difference]:
+    cells = _count_seeds(comes)
+    for cell, seeds in _count_seeds(was).items():
+        if cells.get(cell, 0) < seeds:
+            yield "grids", f"{' x '.join(cell)} x {seeds} seeds", f"{cells.get(cell, 'none')}"
+
+
+def _compare(field: str, was: Section, comes: Section | None) -> Iterator[_Difference]:
+    if comes is None:
+        yield field, "this network", "none"
+        return
+    for key, value in was:
+        yield from _unequal(f"{field}.{key}", value, getattr(comes, key))
+
+
+def _unequal(field: str, was: object, comes: object) -> Iterator[_Difference]:
+    if was != comes:
+        yield field, was, comes
+
+
+def _shown(section: Section) -> object:
+    return section.model_dump(exclude_none=True)
+
+
+def _count_seeds(plan: Plan) -> dict[tuple[str, ...], int]:
+    """How many seeds a plan has for each network, method, change and spec."""
+    cells: dict[tuple[str, ...], int] = {}
+    for grid in plan.grids:
+        for network in plan.networks_of(grid):
+            for subject in plan.subjects_of(grid, network):
+                for change in grid.tamperings:
+                    cell = (network, subject.method, change, subject.spec)
+                    cells[cell] = max(cells.get(cell, 0), grid.seeds)
+    return cells

@@ -1,73 +1,97 @@
-"""What an evaluation leaves behind: sets of samples, and what each changed network did to them."""
+"""The files of an evaluation's results, each a model that reads and writes itself."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import inf
 from pathlib import Path
-from typing import TypeAlias
+from typing import Annotated, TypeAlias, TypeVar
 
-from modelseal.evaluation.roc import Separation
+import numpy as np
+import safetensors
+import safetensors.numpy
+from pydantic import (
+    Field,
+    PlainSerializer,
+    WrapValidator,
+    model_validator,
+)
+
+from modelseal.errors import BadFileError, InvalidArgumentError
+from modelseal.evaluation.adversary.detectors import Separation
+from modelseal.evaluation.plan import FrozenPlan, Plan, Subject
+from modelseal.files import explain
+from modelseal.settings import Section, parse_json
+from modelseal.types import Array
 
 Picks: TypeAlias = tuple[tuple[int, ...], ...]
 """For each bag of candidates the numbers of the chosen samples, in the order of choice."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True, order=True)
-class Subject:
-    """What is on trial: one method's samples for one network behind one kind of endpoint.
-
-    Args:
-        network: The network's name in the plan.
-        method: The method's name, such as `boundary`, or `ibsf:float` for samples off the levels.
-        spec: What the endpoint shows, such as `top1`.
-    """
-
-    network: str
-    method: str
-    spec: str
+Files: TypeAlias = Mapping[Path, bytes]
+"""What a task writes, by path in the folder of results; the file that says it is done last."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SampleSet:
+def _read_number(value: object, read: Callable[[object], float]) -> float:
+    return inf if value is None or value == inf else read(value)
+
+
+def _write_number(value: float) -> float | None:
+    return None if value == inf else value
+
+
+Number = Annotated[float, WrapValidator(_read_number), PlainSerializer(_write_number)]
+"""A number that may be infinite, which JSON has not: null in a file."""
+
+
+class SampleSet(Section):
     """The samples of one subject.
 
-    Args:
-        subject: Whose they are.
-        psnr: Of each sample against its natural input, in dB; infinite for the input itself.
-        margins: How far each sample's scores are from another shown answer.
-        moves: How far harmless variants moved them towards one, at the most.
-        picks: By rule (`manc`, `detection`, `random`), the chosen of each bag. Bags may overlap.
-        alarms: By harmless variant, how many samples answered otherwise than the sealed network;
-            each variant was asked every sample once.
-        work: What one sample cost, in forward passes of one input; a backward pass counts two.
-        skipped: By harmless variant that could not be run, why.
+    `psnr` is in dB against the natural input, infinite for the input itself; `margins` and
+    `moves` say how far each sample is from another shown answer, and how far harmless variants
+    moved it. `picks` has the chosen of each bag, by rule. `work` is what one sample cost in
+    forward passes of one input. The alarms, by harmless variant, have a file of their own.
     """
 
     subject: Subject
-    psnr: tuple[float, ...]
-    margins: tuple[float, ...]
-    moves: tuple[float, ...]
-    picks: Mapping[str, Picks]
-    alarms: Mapping[str, int]
+    psnr: tuple[Number, ...]
+    margins: tuple[Number, ...]
+    moves: tuple[Number, ...]
+    picks: dict[str, Picks]
     work: float
-    skipped: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
+    alarms: dict[str, int] = Field(default={}, exclude=True)
+    skipped: dict[str, str] = Field(default={}, exclude=True)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "SampleSet":
+        _check_lengths(self, "margins", "moves", count=len(self.psnr))
+        for rule, bags in self.picks.items():
+            for number, bag in enumerate(bags):
+                if not all(0 <= pick < len(self) for pick in bag) or len(set(bag)) < len(bag):
+                    raise InvalidArgumentError(
+                        f"expected different numbers below {len(self)}, got {list(bag)}",
+                        field=f"picks.{rule}[{number}]",
+                    )
+        return self
+
+    def __len__(self) -> int:
+        return len(self.psnr)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trial:
+class FalseAlarms(Section):
+    """By harmless variant, how many samples answered otherwise, or why it could not be run."""
+
+    subject: Subject
+    alarms: dict[str, int]
+    skipped: dict[str, str]
+
+
+class Trial(Section):
     """What one changed network did to the samples of one subject.
 
-    Args:
-        subject: Whose samples were asked.
-        tampering: The recipe's `repr`.
-        name: The row that it belongs to, such as `ftal` or `noise`.
-        level: Where it stands in a graded family; None for a family of one.
-        seed: Of the recipe.
-        reason: Why the recipe was not applied: it did not reach its own goal on this network.
-            Empty if it was.
-        changed: Whether each sample was answered otherwise; empty if the recipe was not applied.
-        effect: The largest change of any score of natural and noise inputs; 0 means that the
-            function is the same to the bit wherever it was looked at, infinite that a score is
-            not finite any more. 0 if the recipe was not applied.
+    `tampering` is the recipe's `repr`, `name` the row that it belongs to, `level` its place in a
+    graded family. A recipe that did not reach its own goal has a `reason` and no answers.
+    `effect` is the largest change of any score of natural and noise inputs.
     """
 
     subject: Subject
@@ -77,20 +101,21 @@ class Trial:
     seed: int
     reason: str
     changed: tuple[bool, ...]
-    effect: float
+    effect: Number
+
+    @model_validator(mode="after")
+    def _is_told(self) -> "Trial":
+        if bool(self.reason) == bool(self.changed):
+            raise InvalidArgumentError("expected either a reason or answers", field="reason")
+        return self
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Suspicion:
+class Suspicion(Section):
     """How well a provider tells the samples of one subject from other natural inputs.
 
-    Args:
-        subject: Whose samples.
-        separations: How well each detector does.
-        detector: The best of those that need no more than inputs of both kinds to learn from.
-        tried: The numbers of the samples that it was tried on. It learned from none of them.
-        scores: What it gives each of these: the higher the more suspicious.
-        reason: Why no detector was tried; empty if they were.
+    `detector` is the best of those that need nothing but inputs of both kinds, `tried` the
+    numbers of the samples that it did not learn from, and `scores` what it gives them. Without
+    any detector there is a `reason`.
     """
 
     subject: Subject
@@ -100,68 +125,192 @@ class Suspicion:
     scores: tuple[float, ...]
     reason: str = ""
 
+    @model_validator(mode="after")
+    def _fits(self) -> "Suspicion":
+        _check_lengths(self, "scores", count=len(self.tried))
+        if len(set(self.tried)) < len(self.tried) or min(self.tried, default=0) < 0:
+            raise InvalidArgumentError(
+                f"expected different numbers from 0, got {list(self.tried)}", field="tried"
+            )
+        known = [each.detector for each in self.separations]
+        if not self.reason and self.detector not in known:
+            raise InvalidArgumentError(
+                f"expected one of {', '.join(known)}, got {self.detector!r}", field="detector"
+            )
+        return self
+
+
+def _check_lengths(part: Section, *names: str, count: int) -> None:
+    for name in names:
+        found = len(getattr(part, name))
+        if found != count:
+            raise InvalidArgumentError(f"expected {count} numbers, got {found}", field=name)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """A task that could not be performed.
-
-    Args:
-        task: What it was.
-        problem: Why it failed, in one sentence.
-    """
+    """A task that could not be performed, and why."""
 
     task: str
     problem: str
 
 
-def plan_file(folder: Path) -> Path:
-    """The frozen plan."""
-    return folder / "plan.json"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Results:
+    """All that an evaluation has found so far.
+
+    Args:
+        plan: The plan as it was frozen.
+        sets: The samples of each subject, in the order of the subjects.
+        wanted: How many trials the whole plan has; None if nobody counted them.
+        trials: Every trial, in the order of subjects, changes, levels and seeds.
+        suspicions: How well samples are told from natural inputs, in the order of the subjects.
+        failures: The tasks that this run could not perform.
+    """
+
+    plan: Plan
+    sets: tuple[SampleSet, ...]
+    wanted: int | None
+    trials: tuple[Trial, ...]
+    suspicions: tuple[Suspicion, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def missing(self) -> int:
+        """How many results are not there: of samples, harmless variants, spotting and trials."""
+        made = {each.subject for each in self.sets}
+        asked = {each.subject for each in self.sets if each.alarms or each.skipped}
+        seen = {each.subject for each in self.suspicions}
+        trials = 0 if self.wanted is None else max(0, self.wanted - len(self.trials))
+        subjects = set(self.plan.subjects)
+        spotted = set(self.plan.spotted_subjects)
+        return len(subjects - made) + len(subjects - asked) + len(spotted - seen) + trials
 
 
-def arrays_file(folder: Path, subject: Subject) -> Path:
+PLAN_FILE = Path("plan.json")
+"""The frozen plan, in a folder of results; what follows are paths in it as well."""
+
+TAMPERED = Path("tampered")
+"""The folder of changed copies of networks."""
+
+
+def arrays_file(subject: Subject) -> Path:
     """The samples of a subject."""
-    return folder / "samples" / f"{subject_name(subject)}.safetensors"
+    return Path("samples", f"{subject.stem}.safetensors")
 
 
-def set_file(folder: Path, subject: Subject) -> Path:
+def set_file(subject: Subject) -> Path:
     """What is known of the samples of a subject; there once the samples are."""
-    return folder / "samples" / f"{subject_name(subject)}.json"
+    return Path("samples", f"{subject.stem}.json")
 
 
-def alarms_file(folder: Path, subject: Subject) -> Path:
+def alarms_file(subject: Subject) -> Path:
     """The alarms of a subject's samples."""
-    return folder / "harmless" / f"{subject_name(subject)}.json"
+    return Path("harmless", f"{subject.stem}.json")
 
 
-def spotting_file(folder: Path, subject: Subject) -> Path:
+def spotting_file(subject: Subject) -> Path:
     """How well a subject's samples can be told from natural inputs."""
-    return folder / "spotting" / f"{subject_name(subject)}.json"
+    return Path("spotting", f"{subject.stem}.json")
 
 
-def costs_file(folder: Path, subject: Subject) -> Path:
+def costs_file(subject: Subject) -> Path:
     """The seconds that the samples of a subject took."""
-    return folder / "costs" / f"{subject_name(subject)}.json"
+    return Path("costs", f"{subject.stem}.json")
 
 
-def trial_file(
-    folder: Path, subject: Subject, *, name: str, level: float | None, seed: int
-) -> Path:
+def trial_file(subject: Subject, *, name: str, level: float | None, seed: int) -> Path:
     """One trial."""
     graded = "" if level is None else f"--{level!r}"
-    return folder / "trials" / subject_name(subject) / f"{name}{graded}--{seed}.json"
+    return Path("trials", subject.stem, f"{name}{graded}--{seed}.json")
 
 
-def tampered_folder(folder: Path) -> Path:
-    """Changed copies of networks."""
-    return folder / "tampered"
+def read_results(folder: Path) -> Results:
+    """Reads all that an evaluation has found so far; one that is not finished has less.
 
-
-def subject_name(subject: Subject) -> str:
-    """The name of a subject's files, which every file system can hold.
-
-    Examples:
-        >>> subject_name(Subject(network="resnet20", method="ibsf:float", spec="topk:5"))
-        'resnet20--ibsf.float--topk.5'
+    Raises:
+        BadFileError: The folder holds no results, or a file in it is wrong; `field` says where.
     """
-    return f"{subject.network}--{subject.method}--{subject.spec}".replace(":", ".")
+    try:
+        frozen = read_part(folder / PLAN_FILE, FrozenPlan)
+    except BadFileError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            raise BadFileError(
+                folder, f"expected a folder of results, got one without {PLAN_FILE}"
+            ) from error
+        raise
+    return Results(
+        plan=frozen.plan,
+        sets=tuple(_with_alarms(each, folder) for each in _read_all(folder / "samples", SampleSet)),
+        wanted=frozen.trials,
+        trials=tuple(sorted(_read_all(folder / "trials", Trial), key=_order_trials)),
+        suspicions=tuple(_read_all(folder / "spotting", Suspicion)),
+    )
+
+
+Part = TypeVar("Part", bound=Section)
+
+
+def read_part(file: Path, kind: type[Part]) -> Part:
+    """A file as a typed value.
+
+    Raises:
+        BadFileError: It cannot be read, or is something else; `field` says where.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise BadFileError(file, f"cannot be read: {explain(error)}") from error
+    return parse_json(kind, content, name=file)
+
+
+def dump(part: Section) -> bytes:
+    """A value as JSON: the same value always gives the same bytes."""
+    document = part.model_dump(mode="json")
+    return f"{json.dumps(document, sort_keys=True, allow_nan=False)}\n".encode()
+
+
+def read_arrays(file: Path) -> dict[str, Array]:
+    """The samples, scores and sources of a subject.
+
+    Raises:
+        BadFileError: The file cannot be read, or lacks one of them.
+    """
+    try:
+        arrays = safetensors.numpy.load(file.read_bytes())
+    except OSError as error:
+        raise BadFileError(file, f"cannot be read: {explain(error)}") from error
+    except (safetensors.SafetensorError, KeyError) as error:
+        raise BadFileError(file, f"expected a safetensors file of samples: {error}") from error
+    for name in ("samples", "scores", "sources"):
+        if name not in arrays:
+            raise BadFileError(file, "is missing", field=name)
+    return arrays
+
+
+def dump_arrays(arrays: Mapping[str, Array]) -> bytes:
+    """What a file of samples holds."""
+    solid = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return safetensors.numpy.save(solid)
+
+
+Told = TypeVar("Told", SampleSet, Trial, Suspicion)
+
+
+def _read_all(folder: Path, kind: type[Told]) -> list[Told]:
+    """The JSON files in a folder and the folders in it, in the order of their subjects."""
+    files = [file for file in folder.rglob("*.json") if not file.name.startswith(".")]
+    return sorted((read_part(file, kind) for file in files), key=lambda each: each.subject.order)
+
+
+def _with_alarms(found: SampleSet, folder: Path) -> SampleSet:
+    file = folder / alarms_file(found.subject)
+    if not file.is_file():
+        return found
+    told = read_part(file, FalseAlarms)
+    return found.model_copy(update={"alarms": told.alarms, "skipped": told.skipped})
+
+
+def _order_trials(trial: Trial) -> tuple[tuple[str, str, str], str, float, int]:
+    level = -inf if trial.level is None else trial.level
+    return trial.subject.order, trial.name, level, trial.seed

@@ -1,14 +1,15 @@
-"""Makes the samples of one subject, and measures what can be said of them without a change."""
+"""Makes the samples of one subject, and chooses sets of them by every rule."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import cast
+from typing import ClassVar, TypeAlias, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from modelseal.calibration.calibrate import calibrate
 from modelseal.calibration.variants import Variant
@@ -22,70 +23,76 @@ from modelseal.evaluation.inputs import (
     sealing_variants,
     view,
 )
-from modelseal.evaluation.plan import FLOAT, Plan
-from modelseal.evaluation.results import SampleSet, Subject
-from modelseal.evaluation.subsets import pick
+from modelseal.evaluation.plan import FLOAT, Plan, SamplesSection, Subject
+from modelseal.evaluation.results import (
+    Files,
+    Picks,
+    SampleSet,
+    arrays_file,
+    costs_file,
+    dump,
+    dump_arrays,
+    set_file,
+)
+from modelseal.fingerprint.codec import weights_digest
 from modelseal.generation.image_quality import measure_psnr
 from modelseal.models.loader import Model
-from modelseal.outputs.specs import parse_spec
-from modelseal.runtime.cost import Counter, counting
+from modelseal.outputs.specs import OutputSpec, changed_answers, parse_spec
+from modelseal.runtime.cost import counting
 from modelseal.runtime.inference import foreign_errors, run_network
+from modelseal.sealing.bitflips import foretell_flips
 from modelseal.sealing.candidates import draw, generate, to_tensor
 from modelseal.sealing.methods import make_samples
+from modelseal.sealing.perturbations import Kind, small_copies
+from modelseal.sealing.pipeline import DRAWS
 from modelseal.sealing.recipe import Method, Recipe
+from modelseal.selection.activations import active_neurons
+from modelseal.selection.cover import Bits, cover, random_picks
+from modelseal.selection.detection import cover_changes
+from modelseal.settings import Section
 from modelseal.types import Array, Codes, PerInput, Scores
 
 # Natural inputs that are worked on together.
 PIECE = 32
-# The method whose natural inputs are those that the network takes for another class.
-MISCLASSIFIED = "misclassified"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleTask:
-    """The samples of one subject, to be made.
-
-    Args:
-        subject: Whose samples.
-        files: Its network.
-        candidates: Of how many natural inputs.
-        bags: How many bags are drawn of them.
-        bag: How many candidates a bag has.
-        count: The largest number of samples in a set.
-        tie: How many classes tie in samples of ours.
-        rules: How sets are chosen.
-        seed: The seed of the network's draws: all methods start from the same natural inputs.
-        variants: The names of the harmless variants; None is all.
-    """
+    """The samples of one subject, to be made; all methods start from the same natural inputs."""
 
     subject: Subject
     files: NetworkFiles
-    candidates: int
-    bags: int
-    bag: int
-    count: int
-    tie: int
-    rules: tuple[str, ...]
+    samples: SamplesSection
     seed: int
     variants: tuple[str, ...] | None
+    stage: ClassVar[str] = "samples"
 
     def __str__(self) -> str:
-        return f"samples of {self.subject.method} for {self.subject.network}, {self.subject.spec}"
+        return f"samples of {self.subject}"
+
+    def run(self) -> Files:
+        """Makes the samples.
+
+        Raises:
+            ModelsealError: No samples can be made.
+        """
+        found, arrays, seconds = make_set(self)
+        return {
+            arrays_file(self.subject): dump_arrays(arrays),
+            costs_file(self.subject): dump(Costs(seconds=seconds)),
+            set_file(self.subject): dump(found),
+        }
+
+
+class Costs(Section):
+    """How long it took to make samples here."""
+
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Made:
-    """The samples of a subject with their calibration.
-
-    Args:
-        codes: As they are stored.
-        scores: What the sealed network says of them.
-        psnr: Of each against its natural input, in dB.
-        margins: How far each is from another shown answer.
-        moves: How far harmless variants moved it at the most.
-        sources: The numbers of the natural inputs.
-        work: What all of them cost together, in forward passes of one input.
-    """
+    """The samples of a subject with their calibration, and what all of them cost together."""
 
     codes: Codes
     scores: Scores
@@ -96,43 +103,19 @@ class Made:
     work: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SampleResult:
-    """What was made for a subject.
-
-    Args:
-        samples: All that reports need; no alarms yet.
-        arrays: What asking needs: `samples` as they are stored, the sealed network's `scores` of
-            them, and `sources`, the numbers of their natural inputs.
-        seconds: How long making them took here.
-    """
-
-    samples: SampleSet
-    arrays: dict[str, Array]
-    seconds: float
-
-
 def sample_task(plan: Plan, subject: Subject, files: NetworkFiles) -> SampleTask:
     """What a plan says of one subject's samples."""
-    common = plan.samples
-    own = common.methods.get(subject.method)
-    names = plan.harmless.variants
     return SampleTask(
         subject=subject,
         files=files,
-        candidates=(own and own.candidates) or common.candidates,
-        bags=(own and own.bags) or common.bags,
-        bag=(own and own.bag) or common.bag,
-        count=common.count,
-        tie=common.tie,
-        rules=tuple(common.rules),
-        seed=derive_seed("samples", common.seed, subject.network),
-        variants=None if names is None else tuple(names),
+        samples=plan.samples.of(subject.method),
+        seed=derive_seed("samples", plan.samples.seed, subject.network),
+        variants=plan.variants,
     )
 
 
-def make_set(task: SampleTask) -> SampleResult:
-    """Makes the samples of one subject.
+def make_set(task: SampleTask) -> tuple[SampleSet, dict[str, Array], float]:
+    """The samples of one subject as reports and as trials need them, and the seconds they took.
 
     Raises:
         ModelsealError: No samples can be made.
@@ -143,36 +126,33 @@ def make_set(task: SampleTask) -> SampleResult:
     recipe = Recipe(
         method=method,
         spec=parse_spec(task.subject.spec),
-        tied=task.tie,
+        tied=task.samples.tie,
         seed=task.seed,
         variants=sealing_variants(model, task.variants),
     )
     begin = time.perf_counter()
     make = make_accepted if method is Method.BOUNDARY else make_all
     pool = choose_pool(opened, method)
-    made = make(model, naturals[pool], recipe, task.candidates)
+    made = make(model, naturals[pool], recipe, task.samples.candidates)
     seconds = time.perf_counter() - begin
+    arrays = {"samples": made.codes, "scores": made.scores, "sources": pool[made.sources]}
     picks = pick(
         opened,
         to_tensor(model, made.codes),
         spec=recipe.spec,
-        rules=task.rules,
-        sizes=(task.bags, task.bag, task.count),
+        samples=task.samples,
         seed=task.seed,
     )
-    return SampleResult(
-        samples=SampleSet(
-            subject=task.subject,
-            psnr=listed(made.psnr),
-            margins=listed(made.margins),
-            moves=listed(made.moves),
-            picks=picks,
-            alarms={},
-            work=made.work / len(made.codes),
-        ),
-        arrays={"samples": made.codes, "scores": made.scores, "sources": pool[made.sources]},
-        seconds=seconds,
+    found = SampleSet(
+        subject=task.subject,
+        psnr=_listed(made.psnr),
+        margins=_listed(made.margins),
+        moves=_listed(made.moves),
+        picks=picks,
+        work=made.work / len(made.codes),
+        digest=weights_digest(arrays),
     )
+    return found, arrays, seconds
 
 
 def choose_pool(opened: Opened, method: Method) -> Numbers:
@@ -182,12 +162,12 @@ def choose_pool(opened: Opened, method: Method) -> Numbers:
         SealingError: There are none.
     """
     rows = np.arange(len(opened.naturals), dtype=np.int64)
-    if method.value != MISCLASSIFIED:
+    if method is not Method.MISCLASSIFIED:
         return rows
     scores = run_network(opened.model.network, to_tensor(opened.model, opened.naturals))
     wrong = rows[scores.argmax(axis=1) != opened.labels]
     if not len(wrong):
-        raise SealingError("wrongly classified inputs were wanted, but the network errs on none")
+        raise SealingError("expected wrongly classified inputs, but the network errs on none")
     return cast(Numbers, wrong)
 
 
@@ -226,11 +206,11 @@ def make_all(model: Model, naturals: Codes, recipe: Recipe, candidates: int) -> 
     rows = draw(model, naturals, candidates, recipe.seed)
     starts = to_tensor(model, naturals[rows])
     with counting(model.network) as counter:
-        codes, work = make_pieces(model, starts, recipe, counter)
+        codes = _make_pieces(model, starts, recipe)
     samples = to_tensor(model, codes)
     scores = run_network(model.network, samples)
     if not np.isfinite(scores).all():
-        raise SealingError("finite scores were wanted, but a sample has others")
+        raise SealingError("expected finite scores, got others for a sample")
     variants = cast(Sequence[Variant], recipe.variants)
     calibration = calibrate(model.network, samples, spec=recipe.spec, variants=variants)
     psnr = measure_psnr(samples, starts, span=model.domain.span)
@@ -241,22 +221,95 @@ def make_all(model: Model, naturals: Codes, recipe: Recipe, candidates: int) -> 
         margins=calibration.margins,
         moves=calibration.moves,
         sources=rows,
-        work=work,
+        work=counter.work,
     )
 
 
-def make_pieces(
-    model: Model, starts: torch.Tensor, recipe: Recipe, counter: Counter
-) -> tuple[Codes, float]:
-    """Samples as they are stored, made piece by piece with a seed for each, and their work."""
+def _make_pieces(model: Model, starts: Tensor, recipe: Recipe) -> Codes:
+    """Samples as they are stored, made piece by piece with a seed for each."""
     parts = []
     for number, (first, last) in enumerate(pairwise([*range(0, len(starts), PIECE), len(starts)])):
         own = replace(recipe, seed=recipe.seed + number)
         with foreign_errors():
             parts.append(make_samples(model, starts[first:last], own))
-    return model.domain.encode(torch.cat(parts).cpu().numpy()), counter.work
+    return model.domain.encode(torch.cat(parts).cpu().numpy())
 
 
-def listed(values: PerInput) -> tuple[float, ...]:
-    """Numbers as plain floats."""
+def _listed(values: PerInput) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
+
+
+Rule: TypeAlias = Callable[[Array, int, int], Sequence[int]]
+"""Chooses places of a bag; takes the bag, how many, and the bag's number."""
+
+
+def pick(
+    opened: Opened, inputs: Tensor, *, spec: OutputSpec, samples: SamplesSection, seed: int
+) -> dict[str, Picks]:
+    """Chooses a set out of each bag by each rule; a bag that has fewer samples gives all."""
+    bags = fill(len(inputs), samples.bags, samples.bag, seed)
+    picks: dict[str, Picks] = {}
+    for rule in samples.rules:
+        choose = CHOOSING[rule](opened, inputs, spec, seed)
+        picks[rule] = tuple(
+            tuple(int(bag[at]) for at in choose(bag, min(samples.count, len(bag)), place))
+            for place, bag in enumerate(bags)
+        )
+    return picks
+
+
+def fill(samples: int, bags: int, size: int, seed: int) -> list[Array]:
+    """The numbers of samples in each bag, drawn at random; one bag of all if there are no more.
+
+    No sample is twice in a bag, but two bags may share some, as if an owner had made candidates
+    of one set of images and others had drawn theirs from it.
+    """
+    source = np.random.default_rng(derive_seed("bags", seed))
+    if samples <= size:
+        return [source.permutation(samples)]
+    return [source.permutation(samples)[:size] for _ in range(bags)]
+
+
+def by_neurons(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> Rule:
+    """Maximum active-neuron cover."""
+    active = active_neurons(opened.model.network, samples)
+    return lambda bag, count, _: cover(active[bag], count).order
+
+
+def by_detection(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> Rule:
+    """The cover over detected small changes, as sealing chooses but for those without a seed."""
+    active = active_neurons(opened.model.network, samples)
+    detected = detect_small(opened, samples, spec, seed)
+    margins = np.asarray(spec.margin(run_network(opened.model.network, samples)), np.float64)
+    return lambda bag, count, _: cover_changes(
+        detected[bag], active[bag], margins=margins[bag], count=count
+    )
+
+
+def by_chance(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> Rule:
+    """At random."""
+    return lambda bag, count, place: random_picks(
+        len(bag), count, np.random.default_rng(derive_seed("random", seed, place))
+    )
+
+
+CHOOSING: Mapping[str, Callable[[Opened, Tensor, OutputSpec, int], Rule]] = {
+    "manc": by_neurons,
+    "detection": by_detection,
+    "random": by_chance,
+}
+"""How each rule chooses, readied for the samples of one subject."""
+
+
+def detect_small(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> Bits:
+    """Which small changes each sample notices, as rows of bits.
+
+    The changes have seeds of their own, that no trial has, and those that know no seed are left
+    out: a set must not be chosen by what it is tried on.
+    """
+    expected = spec.reveal(run_network(opened.model.network, samples))
+    copies = small_copies(opened.model, samples, draws=DRAWS, seed=seed, kinds=(Kind.DRAWN,))
+    rows = [changed_answers(spec, expected, run_network(changed, samples)) for changed in copies]
+    flips = foretell_flips(opened.model.network, samples, spec=spec, seed=seed)
+    noticed = np.hstack([np.stack(rows, axis=1), flips])
+    return cast(Bits, np.packbits(noticed, axis=1))

@@ -288,3 +288,18 @@ def parse_spec(text: str) -> OutputSpec:
         "an output spec is top1, topk:K, topprobs:K:DIGITS, probs:DIGITS or scores:TOLERANCE, "
         f"but got {text!r}"
     )
+
+
+def changed_answers(spec: OutputSpec, expected: Answers, scores: Scores) -> Mask:
+    """Which inputs a network of these scores answers otherwise than expected.
+
+    A server that shows labels finds the highest score of a row that is not finite, too: there
+    NaN counts as the largest, as torch and numpy have it. One that shows numbers shows no answer,
+    which verifying calls undecided; that is no detection.
+    """
+    labels = isinstance(spec, TopLabels)
+    shown = np.where(np.isnan(scores), np.inf, scores) if labels else scores
+    # Changed weights may well give numbers that are not finite.
+    with np.errstate(invalid="ignore", over="ignore"):
+        changed = np.asarray(~spec.agree(expected, spec.reveal(shown)))
+    return changed if labels else changed & np.isfinite(scores).all(axis=1)

@@ -18,7 +18,7 @@ from modelseal.display import Row, Table
 from modelseal.errors import BadFileError
 from modelseal.evaluation.gallery import Exhibit, list_exhibits
 from modelseal.evaluation.metrics import Summary, summarise
-from modelseal.evaluation.store import Results, read_results
+from modelseal.evaluation.results import Results, read_results
 from modelseal.files import explain
 from modelseal.html import render
 from modelseal.reports.figures import Figure, draw_figures, draw_sheets

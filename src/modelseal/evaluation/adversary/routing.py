@@ -6,39 +6,135 @@ measured together.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from math import comb
 
 import numpy as np
 
-from modelseal.endpoints.endpoint import Endpoint
 from modelseal.errors import InvalidArgumentError
+from modelseal.evaluation.adversary.detectors import Separation
 from modelseal.evaluation.curves import POWER
-from modelseal.evaluation.responses import Noticed
-from modelseal.fingerprint.record import Fingerprint
-from modelseal.intervals import HALVINGS, Share, measure
-from modelseal.outputs.answers import Answers
-from modelseal.types import Array, Codes, Mask
-from modelseal.verdict import Outcome
-from modelseal.verification.verify import verify
+from modelseal.evaluation.responses import Noticed, Responses
+from modelseal.evaluation.results import Suspicion
+from modelseal.intervals import HALVINGS
+from modelseal.types import Array, Mask
+
+COUNTS = (1, 8, 16, 32, 64)
+"""How many samples a set has, as far as there are so many."""
+
+STEPS = 20
+"""Shares of queries are multiples of one in so many."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sighting:
+    """How well one detector tells one method's samples from natural inputs."""
+
+    method: str
+    separation: Separation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sharing:
+    """The power that is left if a share of all queries is answered from a clean copy.
+
+    Over all changes of families of one, each counted once. `powers` are pairs of a share and the
+    power; `breaking` is the largest share at which it is still 95 %, 0 if it is so at none.
+    """
+
+    method: str
+    samples: int
+    powers: tuple[tuple[float, float], ...]
+    breaking: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Routing:
+    """The power that is left if what a detector suspects is answered from a clean copy.
+
+    Over the samples that the detector was tried on; `unspotted` if it suspects nothing.
+    """
+
+    method: str
+    detector: str
+    false_rate: float
+    samples: int
+    power: float
+    unspotted: float
+
+
+def measure_sharing(responses: Responses) -> tuple[Sharing, ...]:
+    """The power that sharing leaves, by number of samples; nothing without a change."""
+    rows = tuple(responses.families.values())
+    if not rows:
+        return ()
+    shares = [step / STEPS for step in range(STEPS + 1)]
+    measured = []
+    for count in _fitting(responses.changed.shape[1]):
+        chances = np.mean([count_noticing(each.changed, count) for each in rows], axis=0)
+        measured.append(
+            Sharing(
+                method=responses.method,
+                samples=count,
+                powers=tuple((share, power_of(chances, share)) for share in shares),
+                breaking=breaking_share(partial(power_of, chances)),
+            )
+        )
+    return tuple(measured)
+
+
+def measure_routing(responses: Responses, found: Suspicion) -> tuple[Routing, ...]:
+    """The power that routing leaves, by rate of false positives and number of samples.
+
+    Raises:
+        InvalidArgumentError: Detectors were tried on samples that do not exist.
+    """
+    rows, tried = tuple(responses.families.values()), list(found.tried)
+    if max(tried, default=-1) >= responses.changed.shape[1]:
+        raise InvalidArgumentError(
+            f"expected samples below {responses.changed.shape[1]}, got one of {max(tried)} that "
+            "detectors were tried on"
+        )
+    if not rows or found.reason:
+        return ()
+    best = next(each for each in found.separations if each.detector == found.detector)
+    scores = np.array(found.scores)
+    return tuple(
+        Routing(
+            method=responses.method,
+            detector=found.detector,
+            false_rate=rate.false_rate,
+            samples=count,
+            power=_mean_power(rows, tried, scores > rate.threshold, count),
+            unspotted=_mean_power(rows, tried, np.zeros(len(tried), bool), count),
+        )
+        for rate in best.rates
+        for count in _fitting(len(tried))
+    )
+
+
+def _mean_power(rows: Sequence[Responses], tried: list[int], suspected: Mask, count: int) -> float:
+    powers = [power_of_routing(each.changed[:, tried], suspected, count) for each in rows]
+    return float(np.mean(powers))
+
+
+def _fitting(samples: int) -> tuple[int, ...]:
+    return tuple(count for count in COUNTS if count <= samples)
 
 
 def power_of_sharing(noticed: Noticed, share: float, count: int) -> float:
     """How often a set notices a network whose provider answers a share of all queries cleanly.
 
-    Each query goes to the clean copy with probability q, whatever it is. A set misses a network
-    if all J of its samples that notice it went to the clean copy: the power is 1 - E[q^J],
-    averaged over networks.
-
-    Args:
-        noticed: What was measured.
-        share: q, from 0 to 1.
-        count: n, the samples in a set.
+    Each query goes to the clean copy with probability q, whatever it is. A set of n misses a
+    network if all J of its samples that notice it went to the clean copy: the power is
+    1 - E[q^J], averaged over networks.
 
     Raises:
         InvalidArgumentError: The share is none, or there are not so many samples.
     """
     if not 0 <= share <= 1:
-        raise InvalidArgumentError(f"a share from 0 to 1 was wanted, but {share:g} came")
+        raise InvalidArgumentError(f"expected a share from 0 to 1, got {share:g}", field="share")
     return power_of(count_noticing(noticed, count), share)
 
 
@@ -53,14 +149,16 @@ def count_noticing(noticed: Noticed, count: int) -> Array:
     Of a network that k of S samples notice, a set of n holds J of these with the hypergeometric
     probability C(k, J) C(S - k, n - J) / C(S, n).
 
-    Args:
-        noticed: What was measured.
-        count: n, the samples in a set.
-
     Raises:
         InvalidArgumentError: There are not so many samples, or no networks.
     """
-    trials, samples = check(noticed, count)
+    trials, samples = noticed.shape
+    if not trials or not 1 <= count <= samples:
+        raise InvalidArgumentError(
+            f"expected 1 to {samples} samples in a set and a network, got {count} and {trials} "
+            "networks",
+            field="count",
+        )
     ways, chances = comb(samples, count), np.zeros(count + 1)
     numbers, networks = np.unique(noticed.sum(axis=1), return_counts=True)
     for noticing, weight in zip(numbers.tolist(), networks.tolist(), strict=True):
@@ -76,122 +174,24 @@ def power_of_routing(noticed: Noticed, suspected: Mask, count: int) -> float:
     A suspected sample notices nothing any more: with k of S samples that notice a network and are
     not suspected, the power is 1 - C(S - k, n) / C(S, n), averaged over networks.
 
-    Args:
-        noticed: What was measured.
-        suspected: Which samples the provider's detector takes for samples.
-        count: n, the samples in a set.
-
     Raises:
         InvalidArgumentError: There are not so many samples, or not one answer for each.
     """
     if suspected.shape != noticed.shape[1:]:
         raise InvalidArgumentError(
-            f"{noticed.shape[1]} answers of a detector were wanted, but {len(suspected)} came"
+            f"expected {noticed.shape[1]} answers of a detector, got {len(suspected)}",
+            field="suspected",
         )
     return power_of_sharing(noticed & ~suspected, 0.0, count)
 
 
-def power_if_independent(detection: float, answered_cleanly: float, count: int) -> float:
-    """The same by the textbook: 1 - (1 - d (1 - t))^n.
-
-    It takes samples to notice independently of each other and of being found.
-
-    Args:
-        detection: d, how often one sample notices.
-        answered_cleanly: t, how often one sample is answered from the clean copy.
-        count: n, the samples in a set.
-    """
-    return float(1 - (1 - detection * (1 - answered_cleanly)) ** count)
-
-
 def breaking_share(power: Callable[[float], float], *, wanted: float = POWER) -> float:
-    """The largest share of queries, answered cleanly, at which the power is still as wanted.
+    """The largest share of queries at which a power, which never rises, is still as wanted.
 
-    Args:
-        power: By share, and never rising.
-        wanted: The power.
-
-    Returns:
-        The share, found by halving; 0 if the power is too small from the beginning.
+    It is found by halving, and 0 if the power is too small from the beginning.
     """
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        if power(middle) >= wanted:
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if power(middle) >= wanted else (low, middle)
     return low
-
-
-def check(noticed: Noticed, count: int) -> tuple[int, int]:
-    """How many networks and samples there are.
-
-    Raises:
-        InvalidArgumentError: There are none, or fewer samples than a set has.
-    """
-    trials, samples = noticed.shape
-    if not trials or not 1 <= count <= samples:
-        raise InvalidArgumentError(
-            f"sets of {count} need as many samples and a network, but there are {samples} "
-            f"samples and {trials} networks"
-        )
-    return trials, samples
-
-
-class SharingEndpoint:
-    """Answers a share of all queries from the clean copy, by chance.
-
-    Args:
-        clean: The sealed network.
-        changed: The one that is served otherwise.
-        share: How probable it is that a query goes to the clean copy.
-        generator: The source of chance.
-    """
-
-    def __init__(
-        self,
-        clean: Endpoint,
-        changed: Endpoint,
-        *,
-        share: float,
-        generator: np.random.Generator,
-    ) -> None:
-        self.clean = clean
-        self.changed = changed
-        self.share = share
-        self.generator = generator
-
-    def ask(self, codes: Codes) -> Answers:
-        """Answers a batch from one of the two.
-
-        Raises:
-            EndpointError: That one gave no usable answer.
-        """
-        cleanly = self.generator.random() < self.share
-        return (self.clean if cleanly else self.changed).ask(codes)
-
-
-def simulate(
-    fingerprint: Fingerprint,
-    served: Sequence[Endpoint],
-    *,
-    count: int,
-    runs: int,
-    generator: np.random.Generator,
-) -> Share:
-    """How many verifications with sets of so many samples find an endpoint tampered with.
-
-    Args:
-        fingerprint: Holds the samples that sets are drawn from, without repeats.
-        served: What is verified, one after the other.
-        count: The samples in a set.
-        runs: How many verifications in all.
-        generator: The source of sets and orders.
-    """
-    caught = 0
-    for run in range(runs):
-        rows = generator.choice(len(fingerprint), size=count, replace=False)
-        verdict = verify(fingerprint.take(rows), served[run % len(served)], generator=generator)
-        caught += verdict.outcome is Outcome.TAMPERED
-    return measure(caught, runs)

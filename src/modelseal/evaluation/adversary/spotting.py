@@ -1,7 +1,9 @@
-"""How well a provider can tell samples from other queries, and what it gains by that."""
+"""How well a provider can tell samples from other queries."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -10,15 +12,26 @@ from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
 from modelseal.evaluation.adversary.detectors import (
     Lessons,
+    Separation,
     View,
     band_energy,
     closeness,
     laplacian_energy,
     learn,
     noise_level,
+    separate,
     suspect,
 )
-from modelseal.evaluation.roc import Separation, separate
+from modelseal.evaluation.inputs import NetworkFiles, open_network, view
+from modelseal.evaluation.plan import FEWEST, Subject
+from modelseal.evaluation.results import (
+    Files,
+    Suspicion,
+    arrays_file,
+    dump,
+    read_arrays,
+    spotting_file,
+)
 from modelseal.types import Array, Inputs, Mask, PerInput
 
 HIGH_FREQUENCY = {
@@ -38,6 +51,69 @@ NEIGHBOURS = ("neighbour of known images", "neighbour of its source", "neighbour
 """The detectors that compare: with images that no sample was made of, with those that they were
 made of, and with the same samples as they were asked before, of which a neighbour by one level in
 one value comes now."""
+
+# The values of as many images as are transformed at a time.
+_VALUES = 2**20
+# Of so many values of natural inputs several copies fit into memory: 445 images at 224 x 224.
+_VALUES_AT_ONCE = 2**26
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpottingTask:
+    """The samples of one subject, to be told from so many other natural inputs."""
+
+    subject: Subject
+    files: NetworkFiles
+    folder: Path
+    naturals: int
+    seed: int
+    stage: ClassVar[str] = "spotting"
+
+    def __str__(self) -> str:
+        return f"spotting samples of {self.subject}"
+
+    def run(self) -> Files:
+        """Tries every detector.
+
+        Raises:
+            ModelsealError: The samples cannot be read, or the inputs are no images.
+        """
+        return {spotting_file(self.subject): dump(suspect_samples(self))}
+
+
+def suspect_samples(task: SpottingTask) -> Suspicion:
+    """How well every detector tells the samples from test inputs that none was made of."""
+    model, naturals = view(open_network(task.files), task.subject.method)
+    arrays = read_arrays(task.folder / arrays_file(task.subject))
+    generator = np.random.default_rng(task.seed)
+    others = np.setdiff1d(np.arange(len(naturals)), arrays["sources"])
+    room = max(_VALUES_AT_ONCE // naturals[0].size, FEWEST)
+    drawn = generator.permutation(others)[: min(task.naturals, room)]
+    if min(len(arrays["samples"]), len(drawn)) < FEWEST:
+        reason = (
+            f"{FEWEST} samples and other natural inputs are needed, but there are "
+            f"{len(arrays['samples'])} and {len(drawn)}"
+        )
+        return Suspicion(
+            subject=task.subject, separations=(), detector="", tried=(), scores=(), reason=reason
+        )
+    found = spot(
+        Material(
+            domain=model.domain,
+            samples=arrays["samples"],
+            sources=naturals[arrays["sources"]],
+            naturals=naturals[drawn],
+        ),
+        generator=generator,
+    )
+    best = max((found.separations[name] for name in ALONE), key=lambda each: each.auc)
+    return Suspicion(
+        subject=task.subject,
+        separations=tuple(found.separations.values()),
+        detector=best.detector,
+        tried=tuple(np.flatnonzero(found.tried).tolist()),
+        scores=tuple(found.scores[best.detector].tolist()),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -66,13 +142,15 @@ class Material:
             self.domain.check(inputs)
         if len(self.samples) != len(self.sources):
             raise InvalidArgumentError(
-                f"a source for each of {len(self.samples)} samples was wanted, but "
-                f"{len(self.sources)} came"
+                f"expected a source for each of {len(self.samples)} samples, "
+                f"got {len(self.sources)}",
+                field="sources",
             )
         if min(len(self.samples), len(self.naturals)) < FEWEST:
             raise InvalidArgumentError(
-                f"at least {FEWEST} samples and natural inputs were wanted, but "
-                f"{len(self.samples)} and {len(self.naturals)} came"
+                f"expected at least {FEWEST} samples and natural inputs, "
+                f"got {len(self.samples)} and {len(self.naturals)}",
+                field="naturals",
             )
 
     def view(self, codes: Array) -> Array:
@@ -81,22 +159,12 @@ class Material:
         return (self.domain.decode(codes) - low) / self.domain.span
 
 
-# The values of as many images as are transformed at a time.
-VALUES = 2**20
-
-FEWEST = 8
-"""Half of so many are used to learn from, and the other half to be told apart."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Spotted:
-    """What came of telling samples from natural inputs.
+    """What came of telling samples from natural inputs, by detector.
 
-    Args:
-        separations: How well each detector does, by its name.
-        scores: The score that each detector gave each sample it was tried on.
-        tried: Which samples the detectors were tried on: none of them, and no sample of the same
-            natural input, was learned from.
+    `tried` says which samples have scores: none of them, and no sample of the same natural
+    input, was learned from.
     """
 
     separations: Mapping[str, Separation]
@@ -112,11 +180,6 @@ def spot(
     Natural inputs are split at random, and samples with the natural input that they were made of,
     so that no image is on both sides. Detectors are tried on the samples of one side against the
     natural inputs there, sources among them but for those that compare.
-
-    Args:
-        material: What is told apart.
-        generator: The source of the split, of weights and batches.
-        lessons: How networks learn.
     """
     learned = split(material.sources, generator)
     halves = generator.permutation(len(material.naturals)) < len(material.naturals) // 2
@@ -125,22 +188,21 @@ def spot(
     naturals = material.view(material.naturals)
     tried = np.concatenate([naturals[~halves], sources])
     scores = {
-        name: (in_blocks(statistic, samples[~learned]), in_blocks(statistic, tried))
+        name: (_in_blocks(statistic, samples[~learned]), _in_blocks(statistic, tried))
         for name, statistic in HIGH_FREQUENCY.items()
     }
     familiar = np.concatenate([naturals[halves], material.view(unique(material.sources[learned]))])
-    for name, view in NETWORKS.items():
-        source = torch.Generator().manual_seed(int(generator.integers(2**62)))
+    for name, shown in NETWORKS.items():
         network = learn(
             samples[learned],
             familiar,
-            view=view,
-            generator=source,
+            view=shown,
+            generator=torch.Generator().manual_seed(int(generator.integers(2**62))),
             lessons=lessons or Lessons(),
         )
         scores[name] = suspect(network, samples[~learned]), suspect(network, tried)
     fresh = naturals[~halves]
-    compared = compare(material, samples[~learned], known=naturals[halves], sources=sources)
+    compared = _compare(material, samples[~learned], known=naturals[halves], sources=sources)
     scores |= {name: (rows, closeness(fresh, stock)) for name, (rows, stock) in compared.items()}
     return Spotted(
         separations={name: separate(name, *pair) for name, pair in scores.items()},
@@ -149,14 +211,14 @@ def spot(
     )
 
 
-def in_blocks(statistic: Callable[[Inputs], PerInput], images: Inputs) -> PerInput:
+def _in_blocks(statistic: Callable[[Inputs], PerInput], images: Inputs) -> PerInput:
     """A statistic of each image, for a few at a time: transforms take much memory."""
-    size = max(VALUES // images[0].size, 1)
+    size = max(_VALUES // images[0].size, 1)
     parts = [statistic(images[start : start + size]) for start in range(0, len(images), size)]
     return np.concatenate(parts)
 
 
-def compare(
+def _compare(
     material: Material, samples: Inputs, *, known: Array, sources: Array
 ) -> dict[str, tuple[Array, Array]]:
     """By detector that compares, the scores of samples and what it compares with."""

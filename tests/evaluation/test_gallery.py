@@ -4,8 +4,7 @@ from evaluated import samples, subject
 
 from modelseal.errors import BadFileError
 from modelseal.evaluation.gallery import SHOWN, list_exhibits
-from modelseal.evaluation.results import arrays_file
-from modelseal.evaluation.store import dump_arrays
+from modelseal.evaluation.results import arrays_file, dump_arrays
 
 
 @pytest.fixture
@@ -14,7 +13,7 @@ def put(tmp_path):
 
     def build(method, codes, sources, network="resnet20"):
         whose = subject(method, network)
-        file = arrays_file(tmp_path, whose)
+        file = tmp_path / arrays_file(whose)
         file.parent.mkdir(exist_ok=True)
         scores = np.zeros((len(codes), 2), np.float32)
         arrays = {"samples": codes, "scores": scores, "sources": np.array(sources, np.int64)}

@@ -4,6 +4,7 @@ import numpy as np
 import planned
 import pytest
 import torch
+from refusals import refuses
 from torch import nn
 
 from modelseal.errors import BadFileError, InvalidArgumentError
@@ -61,33 +62,32 @@ def test_digests_tell_weights_and_data_apart(tmp_path):
         folder.mkdir()
     first = open_network(files(folders[0]))
     other = open_network(files(folders[1], ("images = 24", "images = 23")))
-    assert (first.weights, first.tested) == (other.weights, other.tested)
-    assert first.learned != other.learned
+    same = first.digests.model_copy(update={"train": other.digests.train})
+    assert other.digests == same != first.digests
     planned.write_plan(folders[2], seed=1)
     path = folders[2] / "plan.toml"
-    assert (
-        open_network(list_networks(read_plan(path), folders[2])["small"]).weights != first.weights
-    )
+    third = open_network(list_networks(read_plan(path), folders[2])["small"])
+    assert third.digests.weights != first.digests.weights
 
 
 @pytest.mark.parametrize(
-    ("labels", "problem"),
+    "labels",
     [
-        (np.arange(19) % 5, r"labels: needs a whole number for each of 20 images, but has int64"),
-        (np.zeros(20), "but has float64 of shape"),
-        (np.arange(20), "labels: needs classes from 0 to 4, but has them from 0 to 19"),
-        (np.arange(20) - 1, "but has them from -1 to 18"),
-        (np.array(["a"] * 20), "but has <U1 of shape"),
-        (None, "test.npz: labels: is missing"),
-        (np.array([{}] * 20), "labels: cannot be read as arrays: "),
+        np.arange(19) % 5,
+        np.zeros(20),
+        np.arange(20),
+        np.arange(20) - 1,
+        np.array(["a"] * 20),
+        np.array([{}] * 20),
+        None,
     ],
 )
-def test_labels_that_are_no_classes_are_refused(tmp_path, labels, problem):
+def test_labels_that_are_no_classes_are_refused(tmp_path, labels):
     place = files(tmp_path)
     images = np.zeros((20, 1, 8, 8), np.uint8)
     named = {} if labels is None else {"labels": labels}
     np.savez(tmp_path / "test.npz", images=images, **named)
-    with pytest.raises(BadFileError, match=problem):
+    with refuses(BadFileError, field="labels", file=tmp_path / "test.npz"):
         open_network(place)
 
 
@@ -110,7 +110,7 @@ def test_variants_are_those_of_sealing_all_or_the_named_ones(tmp_path):
     named = ("sent-as-json", "nnpack")
     for choose in (sealing_variants, every_variant):
         assert tuple(variant.name for variant in choose(model, named)) == named
-        with pytest.raises(InvalidArgumentError, match=r"one of .*nnpack.*, but got 'moon'"):
+        with pytest.raises(InvalidArgumentError, match="got 'moon'"):
             choose(model, ("nnpack", "moon"))
 
 

@@ -3,19 +3,130 @@ from functools import partial
 import numpy as np
 import planned
 import pytest
+from refusals import refuses
 from safetensors.torch import save_file
 from torch import nn
 
-from modelseal.errors import BadFileError
-from modelseal.evaluation.adversary import provider, spotting
-from modelseal.evaluation.adversary.provider import SpottingTask, suspect_samples
-from modelseal.evaluation.adversary.spotting import ALONE, HIGH_FREQUENCY, NEIGHBOURS, NETWORKS
+from modelseal.domain import Domain
+from modelseal.errors import BadFileError, InvalidArgumentError
+from modelseal.evaluation.adversary import spotting
+from modelseal.evaluation.adversary.detectors import Lessons
+from modelseal.evaluation.adversary.spotting import (
+    ALONE,
+    HIGH_FREQUENCY,
+    NEIGHBOURS,
+    NETWORKS,
+    Material,
+    SpottingTask,
+    neighbours,
+    split,
+    spot,
+    suspect_samples,
+    unique,
+)
 from modelseal.evaluation.inputs import list_networks
-from modelseal.evaluation.plan import read_plan
-from modelseal.evaluation.results import Subject, spotting_file
+from modelseal.evaluation.plan import Subject, read_plan
+from modelseal.evaluation.results import read_results, spotting_file
 from modelseal.evaluation.runner import list_spotting, run_plan
-from modelseal.evaluation.store import read_results
-from modelseal.parallel.workers import Processes, Sequential
+from modelseal.parallel.workers import Sequential
+
+DOMAIN = Domain(shape=(3, 8, 8))
+LESSONS = Lessons(steps=120, batch=16, width=6)
+
+
+def smooth(count, seed):
+    """Images without fine detail."""
+    random = np.random.default_rng(seed)
+    levels = random.integers(40, 180, (count, 3, 1, 1)) + random.integers(0, 5, (count, 1, 1, 1))
+    ramp = np.arange(8) * random.integers(-4, 5, (count, 1, 1, 1))
+    return (levels + ramp + np.arange(8)[:, None]).astype(np.uint8)
+
+
+def material(noise=6, count=40):
+    sources = smooth(count, 0)
+    shift = np.random.default_rng(1).integers(-noise, noise + 1, sources.shape)
+    samples = (sources.astype(int) + shift).clip(0, 255).astype(np.uint8)
+    return Material(domain=DOMAIN, samples=samples, sources=sources, naturals=smooth(80, 2))
+
+
+@pytest.fixture(scope="module")
+def found():
+    return spot(material(), generator=np.random.default_rng(0), lessons=LESSONS)
+
+
+def test_every_detector_is_tried_on_what_was_not_learned_from(found):
+    assert set(found.separations) == {*HIGH_FREQUENCY, *NETWORKS, *NEIGHBOURS}
+    assert 0 < found.tried.sum() < 40
+    for name, each in found.separations.items():
+        assert each.detector == name
+        assert each.samples == len(found.scores[name]) == found.tried.sum()
+        assert each.naturals == 40 + (0 if name in NEIGHBOURS else found.tried.sum())
+
+
+@pytest.mark.parametrize("name", [*HIGH_FREQUENCY, "network on residuals"])
+def test_noise_on_smooth_images_is_found(found, name):
+    assert found.separations[name].low > 0.8
+
+
+@pytest.mark.parametrize("name", NEIGHBOURS[1:])
+def test_what_is_close_to_something_known_is_found(found, name):
+    assert found.separations[name].auc > 0.9
+
+
+def test_natural_inputs_in_the_place_of_samples_are_not_found():
+    same = smooth(60, 5)
+    honest = Material(domain=DOMAIN, samples=same, sources=same, naturals=smooth(200, 6))
+    found = spot(honest, generator=np.random.default_rng(0), lessons=LESSONS).separations
+    for name in (*HIGH_FREQUENCY, *NETWORKS, NEIGHBOURS[0]):
+        assert 0.3 < found[name].auc < 0.7
+
+
+def test_the_same_generator_gives_the_same_scores():
+    first, again = (
+        spot(material(), generator=np.random.default_rng(3), lessons=LESSONS) for _ in range(2)
+    )
+    assert first.separations == again.separations
+
+
+def test_no_natural_input_is_on_both_sides():
+    sources = smooth(10, 0)[np.random.default_rng(0).integers(0, 10, 60)]
+    learned = split(sources, np.random.default_rng(1))
+    sides = [{each.tobytes() for each in sources[mask]} for mask in (learned, ~learned)]
+    assert sides[0]
+    assert sides[1]
+    assert not sides[0] & sides[1]
+
+
+def test_every_input_is_once_in_what_is_unique():
+    stock = smooth(5, 0)
+    again = unique(stock[[0, 1, 1, 4, 0]])
+    assert {each.tobytes() for each in again} == {each.tobytes() for each in stock[[0, 1, 4]]}
+    assert len(again) == 3
+
+
+def test_a_neighbour_is_one_level_away_in_one_value():
+    samples = DOMAIN.decode(material().samples)
+    codes = DOMAIN.encode(neighbours(samples, DOMAIN)).astype(int)
+    steps = np.abs(codes - material().samples).reshape(40, -1)
+    assert (steps.sum(axis=1) == 1).all()
+    assert (codes.min(), codes.max()) >= (0, 0)
+    assert codes.max() <= 255
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sources": smooth(3, 0)},
+        {"naturals": smooth(3, 0)},
+        {"naturals": np.zeros((9, 3, 8, 7), np.uint8)},
+    ],
+)
+def test_material_that_does_not_fit_is_refused(changes):
+    good = material()
+    fields = {"samples": good.samples, "sources": good.sources, "naturals": good.naturals}
+    with pytest.raises(InvalidArgumentError):
+        Material(domain=DOMAIN, **{**fields, **changes})
+
 
 SPOTTING = ("[tampering]", "[spotting]\nnaturals = 8\n[tampering]")
 LARGER = ("candidates = 8", "candidates = 11")
@@ -75,12 +186,6 @@ def test_a_natural_image_is_known_to_whoever_knows_the_sources(spotted):
     assert areas["neighbour of its source"] == 1
 
 
-def test_two_workers_find_the_same_to_the_byte(spotted, tmp_path):
-    path, folder, _ = spotted
-    run(path, tmp_path / "results", Processes(2))
-    assert planned.contents(tmp_path / "results") == planned.contents(folder)
-
-
 def test_what_was_looked_at_is_not_looked_at_again_and_only_named_methods_are(spotted, tmp_path):
     _, folder, _ = spotted
     path = planned.write_plan(
@@ -89,11 +194,11 @@ def test_what_was_looked_at_is_not_looked_at_again_and_only_named_methods_are(sp
     plan = read_plan(path)
     networks = list_networks(plan, tmp_path)
     assert list_spotting(plan, networks, folder) == []
-    moved = spotting_file(folder, NATURAL).rename(tmp_path / "moved")
+    moved = (folder / spotting_file(NATURAL)).rename(tmp_path / "moved")
     try:
         (task,) = list_spotting(plan, networks, folder)
     finally:
-        moved.rename(spotting_file(folder, NATURAL))
+        moved.rename(folder / spotting_file(NATURAL))
     assert (task.subject, task.naturals) == (NATURAL, 3000)
     assert str(task) == "spotting samples of natural for small, top1"
 
@@ -125,7 +230,7 @@ def brief(monkeypatch):
 
 def test_of_large_inputs_fewer_are_used(spotted, monkeypatch, brief):
     task = natural_task(spotted, naturals=9)
-    monkeypatch.setattr(provider, "VALUES", 8 * 64)
+    monkeypatch.setattr(spotting, "_VALUES_AT_ONCE", 8 * 64)
     known = next(
         each
         for each in suspect_samples(task).separations
@@ -137,9 +242,7 @@ def test_of_large_inputs_fewer_are_used(spotted, monkeypatch, brief):
 def test_inputs_that_are_no_images_are_refused_before_anything_is_done(tmp_path):
     path = planned.write_plan(tmp_path, SPOTTING)
     write_flat(tmp_path)
-    with pytest.raises(
-        BadFileError, match=r"plan.toml: spotting: needs images .* small takes .* shape \[64\]$"
-    ):
+    with refuses(BadFileError, field="spotting"):
         run(path, tmp_path / "results")
     assert not (tmp_path / "results").exists()
 

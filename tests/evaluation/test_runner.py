@@ -4,16 +4,35 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import planned
 import pytest
 from nodes import find_performer, find_raylet
+from refusals import refuses
 
-from modelseal.errors import BadFileError
-from modelseal.evaluation import runner
-from modelseal.evaluation.results import Failure, Subject, alarms_file, set_file
-from modelseal.evaluation.runner import perform, run_plan
-from modelseal.evaluation.store import read_results
+from modelseal.errors import BadFileError, SealingError
+from modelseal.evaluation import runner, sample_sets, trials
+from modelseal.evaluation.inputs import NetworkFiles, list_networks, open_network
+from modelseal.evaluation.plan import SamplesSection, Subject, read_plan
+from modelseal.evaluation.results import (
+    Failure,
+    alarms_file,
+    read_results,
+    set_file,
+    trial_file,
+)
+from modelseal.evaluation.runner import (
+    evaluate,
+    list_harmless,
+    list_missing,
+    list_samples,
+    list_trials,
+    perform,
+    run_plan,
+)
+from modelseal.evaluation.sample_sets import SampleTask
+from modelseal.evaluation.trials import HarmlessTask, TrialTask
 from modelseal.parallel.workers import Processes, Sequential
 
 PROGRAM = "from modelseal.cli.app import main; main()"
@@ -83,6 +102,11 @@ def test_two_workers_find_the_same_to_the_byte(reference, tmp_path):
     assert planned.contents(tmp_path / "results") == planned.contents(folder)
 
 
+def test_the_public_function_gives_all_that_was_found(reference):
+    path, folder, _ = reference
+    assert evaluate(str(path), str(folder)) == read_results(folder)
+
+
 def test_what_is_there_is_not_done_again(reference, tmp_path, monkeypatch):
     path, folder, _ = reference
     asked = []
@@ -95,8 +119,8 @@ def test_what_is_there_is_not_done_again(reference, tmp_path, monkeypatch):
     before = planned.contents(folder)
     assert run(path, folder) == ()
     assert asked == []
-    set_file(folder, BOUNDARY).unlink()
-    alarms_file(folder, BOUNDARY).unlink()
+    (folder / set_file(BOUNDARY)).unlink()
+    (folder / alarms_file(BOUNDARY)).unlink()
     (file,) = folder.rglob("small--natural--top1/ftll--1.json")
     file.unlink()
     assert run(path, folder) == ()
@@ -118,7 +142,7 @@ def test_a_larger_plan_adds_and_changes_nothing(reference, tmp_path):
     assert before.items() < after.items()
     assert any("natural.float" in name for name in after)
     smaller = planned.write_plan(tmp_path)
-    with pytest.raises(BadFileError, match=r"plan.json: grids: these results were made with"):
+    with pytest.raises(BadFileError, match=r"plan.json: grids: "):
         run(smaller, folder)
     assert planned.contents(folder) == after
 
@@ -126,7 +150,7 @@ def test_a_larger_plan_adds_and_changes_nothing(reference, tmp_path):
 def test_other_weights_are_refused(reference, tmp_path):
     _, folder, _ = reference
     other = planned.write_plan(tmp_path, seed=1)
-    with pytest.raises(BadFileError, match=r"plan.json: networks.small.weights: these results"):
+    with pytest.raises(BadFileError, match=r"plan.json: networks.small.weights: "):
         run(other, folder)
 
 
@@ -137,7 +161,7 @@ def test_a_problem_with_one_task_leaves_the_others(tmp_path):
     assert failures == (
         Failure(
             task="samples of misclassified for small, top1",
-            problem="wrongly classified inputs were wanted, but the network errs on none",
+            problem="expected wrongly classified inputs, but the network errs on none",
         ),
     )
     found = read_results(tmp_path / "results")
@@ -147,23 +171,24 @@ def test_a_problem_with_one_task_leaves_the_others(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "problem"),
+    ("change", "field", "file"),
     [
-        (('"nnpack"', '"moon"'), "plan.toml: harmless.variants: a harmless variant is one of"),
-        (('"ftll"', '"magic"'), r"plan.toml: grids\[0\].tamperings: a change needs one of"),
-        (("model.toml", "no.toml"), "no.toml: cannot be read: No such file"),
-        (("train.npz", "no.npz"), "no.npz: cannot be read: No such file or directory"),
+        (('"nnpack"', '"moon"'), "harmless.variants", "plan.toml"),
+        (('"ftll"', '"magic"'), "grids[0].tamperings", "plan.toml"),
+        (("model.toml", "no.toml"), "", "no.toml"),
+        (("train.npz", "no.npz"), "", "no.npz"),
     ],
 )
-def test_a_wrong_plan_leaves_no_results(tmp_path, change, problem):
-    with pytest.raises(BadFileError, match=problem):
-        run(planned.write_plan(tmp_path, change), tmp_path / "results")
+def test_a_wrong_plan_leaves_no_results(tmp_path, change, field, file):
+    path = planned.write_plan(tmp_path, change)
+    with refuses(BadFileError, field=field, file=tmp_path / file):
+        run(path, tmp_path / "results")
     assert not (tmp_path / "results").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     path = planned.write_plan(tmp_path)
-    with pytest.raises(BadFileError, match=r"plan.toml: cannot be written to: "):
+    with refuses(BadFileError, file=path):
         run(path, path)
 
 
@@ -200,14 +225,127 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(tmp_path):
     assert all(file.stat().st_mtime_ns == when for file, when in trials.items())
 
 
-def test_workers_find_what_they_perform_by_its_name():
-    assert runner.perform is runner.perform
-
-
 def test_a_folder_that_holds_something_else_is_refused(tmp_path):
     path = planned.write_plan(tmp_path)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "mine.png").touch()
-    with pytest.raises(BadFileError, match=r"older results were wanted, but this is another$"):
+    with refuses(BadFileError, file=tmp_path / "photos"):
         run(path, tmp_path / "photos")
     assert [file.name for file in (tmp_path / "photos").iterdir()] == ["mine.png"]
+
+
+SECOND = '\n[[grids]]\nmethods = ["legacy"]\ntamperings = ["ftll", "prune"]\nseeds = 3'
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """A plan, the files of its networks, and all its trials."""
+
+    def build(*changes):
+        path = planned.write_plan(tmp_path, *changes)
+        plan = read_plan(path)
+        networks = list_networks(plan, tmp_path)
+        opened = {name: open_network(files) for name, files in networks.items()}
+        return plan, networks, list_trials(plan, networks, opened, file=path, folder=tmp_path)
+
+    return build
+
+
+def touch(folder, path):
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).touch()
+
+
+def subject(method):
+    return Subject(network="small", method=method, spec="top1")
+
+
+def changes_of(tasks):
+    return [(each.name, each.level, each.seed) for each in tasks]
+
+
+def test_a_change_is_made_for_every_seed_unless_it_is_fixed(listed):
+    _, _, tasks = listed()
+    assert changes_of(tasks) == [("quantisation", None, 0), ("ftll", None, 0), ("ftll", None, 1)]
+    assert {len(each.subjects) for each in tasks} == {2}
+
+
+def test_two_grids_share_the_changed_networks_that_both_want(listed):
+    _, _, tasks = listed(("seeds = 2", "seeds = 2" + SECOND))
+    found = dict(zip(changes_of(tasks), tasks, strict=True))
+    assert len(found) == len(tasks) == 3 + 1 + 12
+    methods = [each.method for each in found["ftll", None, 1].subjects]
+    assert methods == ["boundary", "natural", "legacy"]
+    assert [each.method for each in found["ftll", None, 2].subjects] == ["legacy"]
+    assert found["prune", 2.0**-12, 0].source == "prune"
+
+
+def test_only_samples_that_are_missing_are_made_and_slow_methods_come_first(listed, tmp_path):
+    plan, networks, _ = listed(('"natural"]', '"natural", "legacy", "ascent:float"]'))
+    methods = [task.subject.method for task in list_samples(plan, networks, tmp_path)]
+    assert methods == ["legacy", "ascent:float", "boundary", "natural"]
+    touch(tmp_path, set_file(subject("legacy")))
+    assert len(list_samples(plan, networks, tmp_path)) == 3
+
+
+def test_only_samples_that_are_there_are_asked_in_harmless_ways_and_once(listed, tmp_path):
+    plan, networks, _ = listed()
+    assert list_harmless(plan, networks, tmp_path) == []
+    for method in ("boundary", "natural"):
+        touch(tmp_path, set_file(subject(method)))
+    touch(tmp_path, alarms_file(subject("natural")))
+    (task,) = list_harmless(plan, networks, tmp_path)
+    assert (task.subject, task.variants) == (subject("boundary"), ("nnpack", "float64"))
+
+
+def test_only_trials_that_are_missing_are_made_and_slow_changes_come_first(listed, tmp_path):
+    _, _, tasks = listed()
+    assert list_missing(tasks) == []
+    for method in ("boundary", "natural"):
+        touch(tmp_path, set_file(subject(method)))
+    touch(tmp_path, trial_file(subject("natural"), name="ftll", level=None, seed=1))
+    missing = [(task.name, task.seed, len(task.subjects)) for task in list_missing(tasks)]
+    assert missing == [("ftll", 0, 2), ("ftll", 1, 1), ("quantisation", 0, 2)]
+
+
+HERE = Path()
+FILES = NetworkFiles(name="small", model=HERE, train=HERE, test=HERE, images=1)
+COMMON = {"files": FILES, "folder": HERE}
+TASKS = {
+    "samples of natural for small, top1": SampleTask(
+        subject=subject("natural"), files=FILES, samples=SamplesSection(), seed=0, variants=None
+    ),
+    "harmless variants of natural for small, top1": HarmlessTask(
+        subject=subject("natural"), variants=None, **COMMON
+    ),
+    "trial of small under noise 0.5, seed 3": TrialTask(
+        source="paper", name="noise", level=0.5, seed=3, subjects=(subject("natural"),), **COMMON
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (SealingError("none was accepted"), "none was accepted"),
+        (RuntimeError("too large\nat line 3"), "RuntimeError: too large"),
+        (MemoryError(), "MemoryError: "),
+    ],
+)
+def test_a_problem_with_a_task_is_a_result_that_names_it(monkeypatch, name, error, problem):
+    def fail(files):
+        raise error
+
+    for module in (sample_sets, trials):
+        monkeypatch.setattr(module, "open_network", fail)
+    assert perform(TASKS[name]) == Failure(task=name, problem=problem)
+
+
+def test_an_interruption_is_no_result(monkeypatch):
+    def leave(given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trials, "open_network", leave)
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        perform(TASKS["trial of small under noise 0.5, seed 3"])

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from modelseal.errors import NotAppliedError
-from modelseal.evaluation.model_cache import Shelf
+from modelseal.evaluation.model_cache import ModelCache
 from modelseal.runtime.inference import copy_network
 
 MADE = []
@@ -46,13 +46,13 @@ def forget():
 
 
 @pytest.fixture
-def shelf(tmp_path):
-    return Shelf(folder=tmp_path / "tampered", worth=0.0)
+def cache(tmp_path):
+    return ModelCache(folder=tmp_path / "tampered", worth=0.0)
 
 
-def test_a_copy_is_made_once_and_comes_back_to_the_bit(tiny, shelf):
-    first = shelf.make(Shifted(0.1), tiny, known="a")
-    second = shelf.make(Shifted(0.1), tiny, known="a")
+def test_a_copy_is_made_once_and_comes_back_to_the_bit(tiny, cache):
+    first = cache.make(Shifted(0.1), tiny, known="a")
+    second = cache.make(Shifted(0.1), tiny, known="a")
     assert MADE == [0.1]
     assert all(map(torch.equal, first.state_dict().values(), second.state_dict().values()))
     assert not torch.equal(second[0].weight, tiny[0].weight)
@@ -60,53 +60,53 @@ def test_a_copy_is_made_once_and_comes_back_to_the_bit(tiny, shelf):
     assert not any(each.requires_grad for each in second.parameters())
 
 
-def test_other_recipes_weights_or_data_are_other_copies(tiny, shelf):
+def test_other_recipes_weights_or_data_are_other_copies(tiny, cache):
     for recipe, known in ((Shifted(0.1), "a"), (Shifted(0.2), "a"), (Shifted(0.1), "b")):
-        shelf.make(recipe, tiny, known=known)
+        cache.make(recipe, tiny, known=known)
     assert MADE == [0.1, 0.2, 0.1]
-    assert len(list(shelf.folder.iterdir())) == 3
+    assert len(list(cache.folder.iterdir())) == 3
 
 
 def test_what_is_made_sooner_than_read_is_not_kept(tiny, tmp_path):
     times = iter([0.0, 0.4, 1.0, 1.6])
-    shelf = Shelf(folder=tmp_path, worth=0.5, clock=lambda: next(times))
-    shelf.make(Shifted(0.1), tiny, known="a")
+    cache = ModelCache(folder=tmp_path, worth=0.5, clock=lambda: next(times))
+    cache.make(Shifted(0.1), tiny, known="a")
     assert not list(tmp_path.iterdir())
-    shelf.make(Shifted(0.1), tiny, known="a")
+    cache.make(Shifted(0.1), tiny, known="a")
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_copy_of_another_structure_is_made_again(tiny, shelf):
+def test_a_copy_of_another_structure_is_made_again(tiny, cache):
     for _ in range(2):
-        assert isinstance(shelf.make(Wrapped(), tiny, known="a")[0], nn.Sequential)
+        assert isinstance(cache.make(Wrapped(), tiny, known="a")[0], nn.Sequential)
     assert MADE == ["wrapped", "wrapped"]
-    assert not list(shelf.folder.iterdir())
+    assert not list(cache.folder.iterdir())
 
 
-def test_a_recipe_that_did_not_reach_its_goal_is_tried_once(tiny, shelf):
+def test_a_recipe_that_did_not_reach_its_goal_is_tried_once(tiny, cache):
     for _ in range(2):
         with pytest.raises(NotAppliedError, match="it did not take"):
-            shelf.make(Refused(), tiny, known="a")
+            cache.make(Refused(), tiny, known="a")
     assert MADE == ["refused"]
-    (file,) = shelf.folder.iterdir()
+    (file,) = cache.folder.iterdir()
     assert json.loads(file.read_text()) == {"recipe": "Refused()", "reason": "it did not take"}
 
 
-def test_a_damaged_file_is_made_anew(tiny, shelf):
+def test_a_damaged_file_is_made_anew(tiny, cache):
     for _ in range(2):
-        shelf.make(Shifted(0.1), tiny, known="a")
+        cache.make(Shifted(0.1), tiny, known="a")
         with pytest.raises(NotAppliedError, match="it did not take"):
-            shelf.make(Refused(), tiny, known="a")
-        for file in shelf.folder.iterdir():
+            cache.make(Refused(), tiny, known="a")
+        for file in cache.folder.iterdir():
             file.write_bytes(b"{}")
     assert MADE == [0.1, "refused", 0.1, "refused"]
 
 
-def test_a_file_that_holds_other_tensors_is_made_anew(tiny, shelf):
-    first = shelf.make(Shifted(0.1), tiny, known="a")
-    (file,) = shelf.folder.iterdir()
+def test_a_file_that_holds_other_tensors_is_made_anew(tiny, cache):
+    first = cache.make(Shifted(0.1), tiny, known="a")
+    (file,) = cache.folder.iterdir()
     save_file({"other": torch.zeros(2)}, file)
-    again = shelf.make(Shifted(0.1), tiny, known="a")
+    again = cache.make(Shifted(0.1), tiny, known="a")
     assert MADE == [0.1, 0.1]
     assert all(
         torch.equal(one, other)
