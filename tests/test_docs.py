@@ -59,6 +59,11 @@ def commands(page):
     return lines
 
 
+def without_numbers(text):
+    """What a program wrote, the same on every machine."""
+    return re.sub(r"\d+", "#", text)
+
+
 @pytest.fixture(scope="session")
 def place(tmp_path_factory):
     """A folder as the documents assume it."""
@@ -94,7 +99,7 @@ def run(place, url):
 
     @cache
     def run_once(statement):
-        told = f"trap 'jobs -p | xargs -r kill' EXIT\n{statement}"
+        told = f"trap 'jobs -p | xargs -r kill || true' EXIT\n{statement}"
         told = told.replace(ADDRESS, url).replace("8000", PORT)
         ended = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", told],
@@ -121,10 +126,13 @@ def sealed(run):
 def test_what_a_page_tells_to_do_works_in_its_order(page, place, run, url, monkeypatch):
     monkeypatch.chdir(place)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    names = {"__name__": "document"}
-    for language, block in blocks(page, "sh", "python", r'\w+ title="[^"]+"'):
+    names, output = {"__name__": "document"}, ""
+    for language, block in blocks(page, "sh", "python", "text", r'\w+ title="[^"]+"'):
         if " title=" in language:
             (place / language.split('"')[1]).write_text(block.replace("8000", PORT))
+            continue
+        if language == "text":
+            assert block.startswith("$ ") or without_numbers(block) in without_numbers(output)
             continue
         if language == "python":
             exec(compile(block.replace(ADDRESS, url), page.name, "exec"), names)
@@ -134,6 +142,14 @@ def test_what_a_page_tells_to_do_works_in_its_order(page, place, run, url, monke
                 code, output = run(statement)
                 assert code == 0, output
                 assert "not known to be intact" not in output
+
+
+def test_the_landing_page_shows_a_verdict_of_the_tutorial():
+    ((_, shown),) = blocks(ROOT / "docs" / "index.md", "text")
+    command, verdict = shown.splitlines()
+    tutorial = (ROOT / "docs" / "tutorials" / "first-model.md").read_text("utf-8")
+    assert f"{command.removeprefix('$ ')} --retries" in tutorial
+    assert f"\n{verdict}\n" in tutorial
 
 
 @pytest.mark.real
