@@ -236,8 +236,7 @@ def read_details() -> Mapping[str, Any]:
 
 def draw_share(details: Mapping[str, Any]) -> bytes:
     """Draws the power against the share of queries that are answered cleanly, as a PNG."""
-    from modelseal.reports.curve_plots import draw_shares
-    from modelseal.reports.figures import render
+    from modelseal.reports.plots import draw_shares, render
     from modelseal.reports.style import LIGHT
 
     draw = partial(

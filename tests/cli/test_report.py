@@ -135,9 +135,9 @@ def test_broken_results_are_one_sentence_and_nothing_is_left(folder, run, result
     ("arguments", "problem"),
     [
         (["missing", "-o", "report"], "missing: expected a folder of results"),
-        (["results", "-o", "report"], "results: results were wanted, but there are none yet"),
-        (["results", "-o", "results/report"], "a folder outside results was wanted"),
-        (["results", "-o", "taken"], "taken: a new or empty folder or an older report was wanted"),
+        (["results", "-o", "report"], "results: expected results"),
+        (["results", "-o", "results/report"], "expected a folder outside results"),
+        (["results", "-o", "taken"], "taken: expected a new or empty folder"),
         (["results", "-o", "no/report"], "there is no folder no"),
     ],
 )

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from refusals import refuses
 
 from modelseal.errors import BadFileError
 from modelseal.reports.build import dump, is_archive, load
@@ -23,20 +24,20 @@ def test_it_is_json_of_which_every_number_is_finite(whole, poor):
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    ("text", "field"),
     [
-        ("", "is no report's tables.json"),
-        ("{", "is no report's tables.json"),
-        ("[]", "is no report's tables.json"),
-        ('{"kind": "another", "version": 1, "summaries": []}', "kind: is no report's"),
-        ('{"kind": "modelseal report", "version": 2, "summaries": []}', "version: is no report's"),
-        ('{"kind": "modelseal report", "summaries": [{}]}', "summaries.0.network: is no report's"),
+        ("", ""),
+        ("{", ""),
+        ("[]", ""),
+        ('{"kind": "another", "version": 1, "summaries": []}', "kind"),
+        ('{"kind": "modelseal report", "version": 2, "summaries": []}', "version"),
+        ('{"kind": "modelseal report", "summaries": [{}]}', "summaries.0.network"),
     ],
 )
-def test_another_file_is_refused_by_the_field_that_is_wrong(tmp_path, text, problem):
+def test_another_file_is_refused_by_the_field_that_is_wrong(tmp_path, text, field):
     file = tmp_path / "tables.json"
     file.write_text(text)
-    with pytest.raises(BadFileError, match=problem):
+    with refuses(BadFileError, field=field):
         load(file)
 
 

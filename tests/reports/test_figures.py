@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from modelseal.evaluation.gallery import Exhibit
-from modelseal.reports.figures import SKETCHES, draw_figures, draw_sheets, render, set_up
-from modelseal.reports.style import DARK, LIGHT
+from modelseal.reports.plots import SKETCHES, draw_figures, draw_sheets, render
+from modelseal.reports.style import DARK, LIGHT, settings_for
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,8 @@ def texts(summary, name):
     from matplotlib.text import Text
 
     with mpl.rc_context():
-        set_up(LIGHT)
+        mpl.rcdefaults()
+        mpl.rcParams.update(settings_for(LIGHT))
         canvas = Canvas(layout="constrained")
         SKETCHES[name].draw(canvas, summary, LIGHT)
         canvas.draw_without_rendering()

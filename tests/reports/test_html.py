@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from modelseal.reports.build import write_page
-from modelseal.reports.figures import Figure
+from modelseal.reports.plots import Figure
 from modelseal.reports.tables import list_tables
 
 FIGURE = Figure(

@@ -4,7 +4,7 @@ import pytest
 
 from modelseal.display import Table
 from modelseal.reports.build import lay_out, write_report, write_table
-from modelseal.reports.figures import Figure
+from modelseal.reports.plots import Figure
 from modelseal.reports.tables import TABLES
 
 PICTURE = Figure(name="a-b", title="Curve", note="Higher is worse.", png=b"", light=b"", dark=b"")

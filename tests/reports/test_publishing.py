@@ -56,20 +56,20 @@ def test_a_folder_with_anything_of_somebody_else_is_left_alone(tmp_path, source,
     for name, data in foreign.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
-    with pytest.raises(BadFileError, match="a new or empty folder or an older report was wanted"):
+    with pytest.raises(BadFileError, match="report: expected a new"):
         publish(folder, FILES, source=source)
     assert content(folder) == foreign
 
 
 def test_a_file_is_no_folder(tmp_path, source):
     (tmp_path / "report").write_text("mine")
-    with pytest.raises(BadFileError, match="a new or empty folder"):
+    with pytest.raises(BadFileError, match="report: expected a new"):
         check_folder(tmp_path / "report", source=source)
 
 
 @pytest.mark.parametrize("name", [".", "report", "a/../report"])
 def test_a_report_never_goes_into_what_it_is_made_of(source, name):
-    with pytest.raises(BadFileError, match=r"a folder outside .*results was wanted"):
+    with pytest.raises(BadFileError, match=r"outside .*results"):
         check_folder(source / name, source=source)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modelseal.reports.figures import render
+from modelseal.reports.plots import render
 from modelseal.reports.style import LIGHT
 from modelseal.research.experiment import Made, Outcome, Reproduction, Sanity, Settings, Success
 from modelseal.research.reproduction import assemble, draw_success

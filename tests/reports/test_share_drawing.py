@@ -4,8 +4,7 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from modelseal.reports.curve_plots import draw_shares
-from modelseal.reports.figures import render
+from modelseal.reports.plots import draw_shares, render
 from modelseal.reports.style import COLOURS, DARK, LIGHT
 
 EXACT = {1: [(0.0, 0.9), (0.5, 0.45), (1.0, 0.0)], 8: [(0.0, 1.0), (0.5, 0.99), (1.0, 0.0)]}

@@ -2,7 +2,7 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from modelseal.evaluation.gallery import Exhibit
-from modelseal.reports.figures import AMPLIFIED, amplify, draw_sheet
+from modelseal.reports.plots import AMPLIFIED, amplify, draw_sheet
 from modelseal.reports.style import LIGHT
 
 

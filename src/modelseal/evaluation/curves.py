@@ -92,7 +92,7 @@ def count_missed(noticed: Noticed) -> Share:
     return measure(int((~noticed).sum()), noticed.size)
 
 
-def count_noticed(noticed: Noticed) -> Share | None:
+def _count_noticed(noticed: Noticed) -> Share | None:
     """The share of sets that noticed; None if there are none."""
     return measure(int(noticed.sum()), noticed.size) if noticed.size else None
 
@@ -157,8 +157,8 @@ def bit_groups(responses: Responses, rule: str, *, samples: int) -> tuple[BitGro
             method=flips.method,
             rule=rule,
             name=name,
-            sets=count_noticed(own.notices(rule, number)),
-            effective=count_noticed(alive.notices(rule, number)),
+            sets=_count_noticed(own.notices(rule, number)),
+            effective=_count_noticed(alive.notices(rule, number)),
         )
 
     return tuple(map(group, BIT_GROUPS))

@@ -31,9 +31,6 @@ def list_exhibits(
     """The first few samples of each method, by network and spec, then by method.
 
     Only samples on 256 levels that are images have anything to show.
-
-    Raises:
-        BadFileError: A file of samples cannot be read.
     """
     shown: dict[tuple[str, str], dict[str, tuple[Exhibit, ...]]] = {}
     arrays = {each.subject: read_arrays(folder / arrays_file(each.subject)) for each in sets}

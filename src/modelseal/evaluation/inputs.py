@@ -76,22 +76,14 @@ def list_networks(plan: Plan, folder: Path) -> dict[str, NetworkFiles]:
 
 
 def takes_gpu(plan: Path) -> bool:
-    """Whether a network of the plan in this file runs on a GPU.
-
-    Raises:
-        BadFileError: It or a file that it names cannot be used.
-    """
+    """Whether a network of the plan in this file runs on a GPU."""
     files = list_networks(read_plan(plan), plan.parent)
     return any(is_on_gpu(open_network(each).model.network) for each in files.values())
 
 
 @lru_cache(maxsize=_OPEN)
 def open_network(files: NetworkFiles) -> Opened:
-    """Builds a network and reads its data; the same again when it is asked for again.
-
-    Raises:
-        BadFileError: A file cannot be used.
-    """
+    """Builds a network and reads its data; the same again when it is asked for again."""
     model = load_model(files.model)
     first, _ = read_images(files.test, model.domain, limit=1)
     classes = run_network(model.network, to_tensor(model, first)).shape[1]
@@ -167,11 +159,7 @@ def sealing_variants(model: Model, names: tuple[str, ...] | None) -> tuple[Varia
 
 
 def every_variant(model: Model, names: tuple[str, ...] | None) -> tuple[Variant, ...]:
-    """Every harmless way of running a model and of sending its inputs, or the named ones.
-
-    Raises:
-        InvalidArgumentError: A name is unknown.
-    """
+    """Every harmless way of running a model and of sending its inputs, or the named ones."""
     known = {each.name: each for each in list_every_variant(model)}
     for name in names or ():
         if name not in known:

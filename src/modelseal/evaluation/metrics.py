@@ -34,16 +34,16 @@ from modelseal.intervals import Bound, Share, bound_above, measure
 OURS = "boundary"
 """The method that is compared with all others."""
 
-NATURAL = "natural"
+_NATURAL = "natural"
 """The method whose samples are the natural images themselves."""
 
-RULES = ("detection", "manc", "random")
+_RULES = ("detection", "manc", "random")
 """The rules of choosing that are known, in the order of being told."""
 
 Row: TypeAlias = tuple[str, float | None]
 """A change and its level; no level for a family of one, or for all levels together."""
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -263,7 +263,7 @@ def _summarise_one(
     )
 
 
-def whole_row(trial: Trial) -> Row:
+def _whole_row(trial: Trial) -> Row:
     """The row of a trial, with all levels of a family as one."""
     return trial.name, None
 
@@ -326,7 +326,7 @@ def list_not_applied(trials: Iterable[Trial]) -> tuple[NotApplied, ...]:
 
 
 def compare(
-    members: Sequence[Responses], row: Callable[[Trial], Row] = whole_row
+    members: Sequence[Responses], row: Callable[[Trial], Row] = _whole_row
 ) -> tuple[Comparison, ...]:
     """Each row of our samples beside the other method that comes nearest, or is most ahead.
 
@@ -334,7 +334,7 @@ def compare(
     that both were asked about: which networks those are makes more of a difference than which
     samples.
     """
-    fitting = [each for each in members if form(each.method) == form(OURS)]
+    fitting = [each for each in members if _form(each.method) == _form(OURS)]
     rows = {each.method: each.split(row) for each in fitting if each.changed.size}
     ours = rows.pop(OURS, {})
     found = []
@@ -362,7 +362,7 @@ def _contrast(where: Row, ours: Responses, theirs: Responses) -> Comparison | No
     )
 
 
-def form(method: str) -> str:
+def _form(method: str) -> str:
     """What kind of input the samples are: `float`, or nothing for those on the levels.
 
     Examples:
@@ -438,8 +438,8 @@ def describe(samples: SampleSet) -> Quality | None:
 
 def _match_natural(members: Sequence[Responses]) -> tuple[Equivalent, ...]:
     """How many natural images match one sample of each other method; nothing without any."""
-    natural = [each for each in members if each.method == NATURAL]
-    others = [each for each in members if each.method != NATURAL]
+    natural = [each for each in members if each.method == _NATURAL]
+    others = [each for each in members if each.method != _NATURAL]
     return _present(
         compare_natural(each, images, change)
         for images in natural
@@ -450,17 +450,17 @@ def _match_natural(members: Sequence[Responses]) -> tuple[Equivalent, ...]:
 
 def _order_methods(responses: Responses) -> tuple[bool, bool, str]:
     method = responses.method
-    return bool(form(method)), not method.startswith(OURS), method
+    return bool(_form(method)), not method.startswith(OURS), method
 
 
 def _order_rules(rules: Iterable[str]) -> tuple[str, ...]:
     found = set(rules)
-    return (*(rule for rule in RULES if rule in found), *sorted(found - set(RULES)))
+    return (*(rule for rule in _RULES if rule in found), *sorted(found - set(_RULES)))
 
 
-def _flat(parts: Iterable[Sequence[Item]]) -> tuple[Item, ...]:
+def _flat(parts: Iterable[Sequence[_Item]]) -> tuple[_Item, ...]:
     return tuple(chain.from_iterable(parts))
 
 
-def _present(items: Iterable[Item | None]) -> tuple[Item, ...]:
+def _present(items: Iterable[_Item | None]) -> tuple[_Item, ...]:
     return tuple(item for item in items if item is not None)

@@ -33,16 +33,7 @@ class ModelCache:
     clock: Callable[[], float] = time.perf_counter
 
     def make(self, recipe: Tampering, network: nn.Module, *, known: str) -> nn.Module:
-        """A changed copy of a network, kept or made.
-
-        Args:
-            recipe: The change; its `repr` says all of it but for what it learns from.
-            network: The network to copy.
-            known: Digests of the network's weights and modules and of what the recipe learns from.
-
-        Raises:
-            NotAppliedError: The recipe did not reach its own goal.
-        """
+        """A changed copy of a network, kept or made."""
         name = hashlib.sha256(f"{recipe!r} {known}".encode()).hexdigest()
         weights, refusal = (self.folder / f"{name}{end}" for end in (".safetensors", ".json"))
         reason = _read_reason(refusal)

@@ -21,7 +21,7 @@ RULES = ("manc", "detection", "random")
 FEWEST = 8
 """Samples and other natural inputs that detectors need: half to learn from, half to be tried on."""
 
-Positive = Annotated[int, Field(ge=1)]
+_Positive = Annotated[int, Field(ge=1)]
 Names = Annotated[list[str], Field(min_length=1)]
 
 
@@ -70,9 +70,9 @@ class NetworkSection(Section):
 class OverrideSection(Section):
     """What differs for one method, such as a slow one."""
 
-    candidates: Positive | None = None
-    bags: Positive | None = None
-    bag: Positive | None = None
+    candidates: _Positive | None = None
+    bags: _Positive | None = None
+    bag: _Positive | None = None
 
 
 class SamplesSection(Section):
@@ -82,10 +82,10 @@ class SamplesSection(Section):
     of each bag every rule chooses `count`.
     """
 
-    candidates: Positive = 320
-    bags: Positive = 50
-    bag: Positive = 64
-    count: Positive = 8
+    candidates: _Positive = 320
+    bags: _Positive = 50
+    bag: _Positive = 64
+    count: _Positive = 8
     tie: Annotated[int, Field(ge=2)] = 10
     rules: Names = Field(default=list(RULES))
     seed: Annotated[int, Field(ge=0)] = 0
@@ -110,7 +110,7 @@ class SamplesSection(Section):
 class TamperingSection(Section):
     """What recipes learn from: `images` of the training inputs, drawn at random."""
 
-    images: Positive = 2560
+    images: _Positive = 2560
 
 
 class HarmlessSection(Section):
@@ -135,7 +135,7 @@ class GridSection(Section):
     networks: Names | None = None
     methods: Names
     tamperings: Names
-    seeds: Positive = 5
+    seeds: _Positive = 5
     specs: Names = Field(default=["top1"])
 
     @field_validator("methods")
@@ -213,11 +213,7 @@ class Plan(Section):
 
 
 def read_plan(path: Path) -> Plan:
-    """Reads a plan.toml; files that it names are not opened.
-
-    Raises:
-        BadFileError: It cannot be read, or a key or value is wrong; `field` says which.
-    """
+    """Reads a plan.toml; files that it names are not opened."""
     return read_settings(path, Plan)
 
 
@@ -269,9 +265,6 @@ def check_grown(old: FrozenPlan, new: FrozenPlan, *, file: Path) -> None:
 
     Networks, methods, changes, seeds, specs and spotting may be added. Files may have moved, as
     long as what they hold is the same.
-
-    Raises:
-        BadFileError: Something differs; `field` is the first that does.
     """
     for field, was, comes in _differences(old, new):
         raise BadFileError(

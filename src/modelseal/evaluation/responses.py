@@ -11,7 +11,7 @@ from modelseal.errors import InvalidArgumentError
 from modelseal.evaluation.plan import Subject
 from modelseal.evaluation.results import SampleSet, Trial
 
-Changed: TypeAlias = Bool[np.ndarray, "trials samples"]
+_Changed: TypeAlias = Bool[np.ndarray, "trials samples"]
 """Whether each sample was answered otherwise by each changed network."""
 
 Noticed: TypeAlias = Bool[np.ndarray, "trials bags"]
@@ -26,7 +26,7 @@ class Responses:
 
     samples: SampleSet
     trials: tuple[Trial, ...]
-    changed: Changed
+    changed: _Changed
 
     @property
     def method(self) -> str:
@@ -79,11 +79,7 @@ def identify(trial: Trial) -> Hashable:
 
 
 def gather(samples: SampleSet, trials: Iterable[Trial]) -> Responses:
-    """What the applied ones of some trials say of these samples.
-
-    Raises:
-        InvalidArgumentError: A trial has another number of answers than there are samples.
-    """
+    """What the applied ones of some trials say of these samples."""
     applied = tuple(trial for trial in trials if not trial.reason)
     size = len(samples)
     for trial in applied:
@@ -97,12 +93,7 @@ def gather(samples: SampleSet, trials: Iterable[Trial]) -> Responses:
 
 
 def pair(sets: Sequence[SampleSet], trials: Sequence[Trial]) -> tuple[Responses, ...]:
-    """The samples of every subject with its trials, in the order of the sets.
-
-    Raises:
-        InvalidArgumentError: A trial has no samples, a subject has two sets of them, or the two
-            do not fit each other.
-    """
+    """The samples of every subject with its trials, in the order of the sets."""
     of: dict[Subject, list[Trial]] = {each.subject: [] for each in sets}
     if len(of) < len(sets):
         raise InvalidArgumentError("expected one set of samples for each subject, got two of one")

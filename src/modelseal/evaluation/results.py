@@ -39,7 +39,7 @@ def _write_number(value: float) -> float | None:
     return None if value == inf else value
 
 
-Number = Annotated[float, WrapValidator(_read_number), PlainSerializer(_write_number)]
+_Number = Annotated[float, WrapValidator(_read_number), PlainSerializer(_write_number)]
 """A number that may be infinite, which JSON has not: null in a file."""
 
 
@@ -53,9 +53,9 @@ class SampleSet(Section):
     """
 
     subject: Subject
-    psnr: tuple[Number, ...]
-    margins: tuple[Number, ...]
-    moves: tuple[Number, ...]
+    psnr: tuple[_Number, ...]
+    margins: tuple[_Number, ...]
+    moves: tuple[_Number, ...]
     picks: dict[str, Picks]
     work: float
     digest: str = ""
@@ -101,7 +101,7 @@ class Trial(Section):
     seed: int
     reason: str
     changed: tuple[bool, ...]
-    effect: Number
+    effect: _Number
 
     @model_validator(mode="after")
     def _is_told(self) -> "Trial":
@@ -252,11 +252,7 @@ Part = TypeVar("Part", bound=Section)
 
 
 def read_part(file: Path, kind: type[Part]) -> Part:
-    """A file as a typed value.
-
-    Raises:
-        BadFileError: It cannot be read, or is something else; `field` says where.
-    """
+    """A file as a typed value."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -271,11 +267,7 @@ def dump(part: Section) -> bytes:
 
 
 def read_arrays(file: Path) -> dict[str, Array]:
-    """The samples, scores and sources of a subject.
-
-    Raises:
-        BadFileError: The file cannot be read, or lacks one of them.
-    """
+    """The samples, scores and sources of a subject."""
     try:
         arrays = safetensors.numpy.load(file.read_bytes())
     except OSError as error:
@@ -294,10 +286,10 @@ def dump_arrays(arrays: Mapping[str, Array]) -> bytes:
     return safetensors.numpy.save(solid)
 
 
-Told = TypeVar("Told", SampleSet, Trial, Suspicion)
+_Told = TypeVar("_Told", SampleSet, Trial, Suspicion)
 
 
-def _read_all(folder: Path, kind: type[Told]) -> list[Told]:
+def _read_all(folder: Path, kind: type[_Told]) -> list[_Told]:
     """The JSON files in a folder and the folders in it, in the order of their subjects."""
     files = [file for file in folder.rglob("*.json") if not file.name.startswith(".")]
     return sorted((read_part(file, kind) for file in files), key=lambda each: each.subject.order)

@@ -41,7 +41,7 @@ from modelseal.sealing.candidates import PACKAGES
 from modelseal.tampering.registry import Change, list_changes
 from modelseal.types import Progress, ignore
 
-Task: TypeAlias = SampleTask | HarmlessTask | SpottingTask | TrialTask
+_Task: TypeAlias = SampleTask | HarmlessTask | SpottingTask | TrialTask
 """A frozen value of names, numbers and paths: all that a worker needs."""
 
 Networks: TypeAlias = Mapping[str, NetworkFiles]
@@ -102,7 +102,7 @@ def run_plan(
     _check_spotting(plan, opened, file=path)
     _begin(_freeze(plan, opened, trials=sum(len(each.subjects) for each in trials)), whole)
     failures = _perform_all(list_samples(plan, networks, whole), whole, workers, progress)
-    asking: list[Task] = [
+    asking: list[_Task] = [
         *list_harmless(plan, networks, whole),
         *list_missing(trials),
         *list_spotting(plan, networks, whole),
@@ -110,7 +110,7 @@ def run_plan(
     return failures + _perform_all(asking, whole, workers, progress)
 
 
-def perform(task: Task) -> Files | Failure:
+def perform(task: _Task) -> Files | Failure:
     """Performs a task; a problem with it is a result, so that the other tasks go on."""
     try:
         return task.run()
@@ -123,7 +123,7 @@ def perform(task: Task) -> Files | Failure:
 
 
 def _perform_all(
-    tasks: Sequence[Task], folder: Path, workers: Workers, progress: Progress
+    tasks: Sequence[_Task], folder: Path, workers: Workers, progress: Progress
 ) -> tuple[Failure, ...]:
     """Performs tasks, of one stage or several, and writes their files; gives what failed."""
     failures = []
@@ -131,7 +131,7 @@ def _perform_all(
     for stage, total in totals.items():
         progress(stage, 0, total)
     # Closing it stops what is under way.
-    performed = cast(Generator[tuple[Task, Files | Failure], None, None], workers(perform, tasks))
+    performed = cast(Generator[tuple[_Task, Files | Failure], None, None], workers(perform, tasks))
     with closing(performed):
         for task, result in performed:
             if isinstance(result, Failure):
@@ -200,11 +200,7 @@ def list_missing(trials: Sequence[TrialTask]) -> list[TrialTask]:
 def list_trials(
     plan: Plan, networks: Networks, opened: Mapping[str, Opened], *, file: Path, folder: Path
 ) -> list[TrialTask]:
-    """Every changed network of a plan, each once, with all subjects that its grids want asked.
-
-    Raises:
-        BadFileError: The catalogue has no change of a name in the plan.
-    """
+    """Every changed network of a plan, each once, with all subjects that its grids want asked."""
     tasks: dict[tuple[str, str, float | None, int], TrialTask] = {}
     for number, grid in enumerate(plan.grids):
         for network in plan.networks_of(grid):

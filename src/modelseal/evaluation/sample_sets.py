@@ -71,27 +71,23 @@ class SampleTask:
         return f"samples of {self.subject}"
 
     def run(self) -> Files:
-        """Makes the samples.
-
-        Raises:
-            ModelsealError: No samples can be made.
-        """
+        """Makes the samples."""
         found, arrays, seconds = make_set(self)
         return {
             arrays_file(self.subject): dump_arrays(arrays),
-            costs_file(self.subject): dump(Costs(seconds=seconds)),
+            costs_file(self.subject): dump(_Costs(seconds=seconds)),
             set_file(self.subject): dump(found),
         }
 
 
-class Costs(Section):
+class _Costs(Section):
     """How long it took to make samples here."""
 
     seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Made:
+class _Made:
     """The samples of a subject with their calibration, and what all of them cost together."""
 
     codes: Codes
@@ -115,11 +111,7 @@ def sample_task(plan: Plan, subject: Subject, files: NetworkFiles) -> SampleTask
 
 
 def make_set(task: SampleTask) -> tuple[SampleSet, dict[str, Array], float]:
-    """The samples of one subject as reports and as trials need them, and the seconds they took.
-
-    Raises:
-        ModelsealError: No samples can be made.
-    """
+    """The samples of one subject as reports and as trials need them, and the seconds they took."""
     opened = open_network(task.files)
     model, naturals = view(opened, task.subject.method)
     method = Method(task.subject.method.removesuffix(FLOAT))
@@ -131,7 +123,7 @@ def make_set(task: SampleTask) -> tuple[SampleSet, dict[str, Array], float]:
         variants=sealing_variants(model, task.variants),
     )
     begin = time.perf_counter()
-    make = make_accepted if method is Method.BOUNDARY else make_all
+    make = make_accepted if method is Method.BOUNDARY else _make_all
     pool = choose_pool(opened, method)
     made = make(model, naturals[pool], recipe, task.samples.candidates)
     seconds = time.perf_counter() - begin
@@ -156,11 +148,7 @@ def make_set(task: SampleTask) -> tuple[SampleSet, dict[str, Array], float]:
 
 
 def choose_pool(opened: Opened, method: Method) -> Numbers:
-    """The numbers of the natural inputs that a method starts from.
-
-    Raises:
-        SealingError: There are none.
-    """
+    """The numbers of the natural inputs that a method starts from."""
     rows = np.arange(len(opened.naturals), dtype=np.int64)
     if method is not Method.MISCLASSIFIED:
         return rows
@@ -171,12 +159,8 @@ def choose_pool(opened: Opened, method: Method) -> Numbers:
     return cast(Numbers, wrong)
 
 
-def make_accepted(model: Model, naturals: Codes, recipe: Recipe, candidates: int) -> Made:
-    """Our own samples: those that sealing accepts.
-
-    Raises:
-        SealingError: None is.
-    """
+def make_accepted(model: Model, naturals: Codes, recipe: Recipe, candidates: int) -> _Made:
+    """Our own samples: those that sealing accepts."""
     with ExitStack() as stack:
         counter = stack.enter_context(counting(model.network))
 
@@ -186,7 +170,7 @@ def make_accepted(model: Model, naturals: Codes, recipe: Recipe, candidates: int
                 stack.close()
 
         found = generate(model, naturals, recipe=recipe, candidates=candidates, progress=note)
-    return Made(
+    return _Made(
         codes=found.samples,
         scores=run_network(model.network, to_tensor(model, found.samples)),
         psnr=found.psnr,
@@ -197,12 +181,8 @@ def make_accepted(model: Model, naturals: Codes, recipe: Recipe, candidates: int
     )
 
 
-def make_all(model: Model, naturals: Codes, recipe: Recipe, candidates: int) -> Made:
-    """A rival's samples: all of them, whatever harmless variants do to them.
-
-    Raises:
-        SealingError: A score is not finite.
-    """
+def _make_all(model: Model, naturals: Codes, recipe: Recipe, candidates: int) -> _Made:
+    """A rival's samples: all of them, whatever harmless variants do to them."""
     rows = draw(model, naturals, candidates, recipe.seed)
     starts = to_tensor(model, naturals[rows])
     with counting(model.network) as counter:
@@ -214,7 +194,7 @@ def make_all(model: Model, naturals: Codes, recipe: Recipe, candidates: int) -> 
     variants = cast(Sequence[Variant], recipe.variants)
     calibration = calibrate(model.network, samples, spec=recipe.spec, variants=variants)
     psnr = measure_psnr(samples, starts, span=model.domain.span)
-    return Made(
+    return _Made(
         codes=codes,
         scores=scores,
         psnr=psnr.double().cpu().numpy(),
@@ -239,7 +219,7 @@ def _listed(values: PerInput) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 
 
-Rule: TypeAlias = Callable[[Array, int, int], Sequence[int]]
+_Rule: TypeAlias = Callable[[Array, int, int], Sequence[int]]
 """Chooses places of a bag; takes the bag, how many, and the bag's number."""
 
 
@@ -250,7 +230,7 @@ def pick(
     bags = fill(len(inputs), samples.bags, samples.bag, seed)
     picks: dict[str, Picks] = {}
     for rule in samples.rules:
-        choose = CHOOSING[rule](opened, inputs, spec, seed)
+        choose = _CHOOSING[rule](opened, inputs, spec, seed)
         picks[rule] = tuple(
             tuple(int(bag[at]) for at in choose(bag, min(samples.count, len(bag)), place))
             for place, bag in enumerate(bags)
@@ -270,13 +250,13 @@ def fill(samples: int, bags: int, size: int, seed: int) -> list[Array]:
     return [source.permutation(samples)[:size] for _ in range(bags)]
 
 
-def by_neurons(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> Rule:
+def _by_neurons(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> _Rule:
     """Maximum active-neuron cover."""
     active = active_neurons(opened.model.network, samples)
     return lambda bag, count, _: cover(active[bag], count).order
 
 
-def by_detection(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> Rule:
+def _by_detection(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> _Rule:
     """The cover over detected small changes, as sealing chooses but for those without a seed."""
     active = active_neurons(opened.model.network, samples)
     detected = detect_small(opened, samples, spec, seed)
@@ -286,17 +266,17 @@ def by_detection(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -
     )
 
 
-def by_chance(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> Rule:
+def _by_chance(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> _Rule:
     """At random."""
     return lambda bag, count, place: random_picks(
         len(bag), count, np.random.default_rng(derive_seed("random", seed, place))
     )
 
 
-CHOOSING: Mapping[str, Callable[[Opened, Tensor, OutputSpec, int], Rule]] = {
-    "manc": by_neurons,
-    "detection": by_detection,
-    "random": by_chance,
+_CHOOSING: Mapping[str, Callable[[Opened, Tensor, OutputSpec, int], _Rule]] = {
+    "manc": _by_neurons,
+    "detection": _by_detection,
+    "random": _by_chance,
 }
 """How each rule chooses, readied for the samples of one subject."""
 

@@ -51,11 +51,7 @@ class HarmlessTask:
         return f"harmless variants of {self.subject}"
 
     def run(self) -> Files:
-        """Asks the samples.
-
-        Raises:
-            ModelsealError: The samples cannot be read.
-        """
+        """Asks the samples."""
         return {alarms_file(self.subject): dump(count_alarms(self))}
 
 
@@ -102,11 +98,7 @@ class TrialTask:
         return trial_file(subject, name=self.name, level=self.level, seed=self.seed)
 
     def run(self) -> Files:
-        """Makes the changed network and asks it the samples.
-
-        Raises:
-            ModelsealError: It cannot be made or run.
-        """
+        """Makes the changed network and asks it the samples."""
         return {self.file(trial.subject): dump(trial) for trial in try_change(self)}
 
 
@@ -131,7 +123,7 @@ def try_change(task: TrialTask) -> tuple[Trial, ...]:
     except NotAppliedError as error:
         common |= {"reason": str(error), "changed": (), "effect": 0.0}
         return tuple(Trial(subject=subject, **common) for subject in task.subjects)
-    common |= {"reason": "", "effect": measure_effect(opened, changed)}
+    common |= {"reason": "", "effect": _measure_effect(opened, changed)}
     return tuple(
         Trial(subject=subject, changed=_ask(task.folder, subject, opened, changed), **common)
         for subject in task.subjects
@@ -139,11 +131,7 @@ def try_change(task: TrialTask) -> tuple[Trial, ...]:
 
 
 def find_change(task: TrialTask, data: Data) -> Change:
-    """The change of the catalogue that is meant.
-
-    Raises:
-        InvalidArgumentError: There is no such change.
-    """
+    """The change of the catalogue that is meant."""
     for change in list_changes(task.source, data):
         if (change.name, change.level) == (task.name, task.level):
             return change
@@ -169,7 +157,7 @@ def _read_samples(folder: Path, subject: Subject, opened: Opened) -> tuple[Tenso
     return samples, parse_spec(subject.spec).reveal(arrays["scores"])
 
 
-def measure_effect(opened: Opened, changed: nn.Module) -> float:
+def _measure_effect(opened: Opened, changed: nn.Module) -> float:
     """The largest change of any score of natural and noise inputs.
 
     0 means that the function is the same to the bit wherever it was looked at, infinite that a

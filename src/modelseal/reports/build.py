@@ -1,4 +1,4 @@
-"""Keeps summaries as JSON, from which every table can be made again."""
+"""Builds reports: the summaries as JSON, a text, a page and figures, in a folder of their own."""
 
 import json
 import os
@@ -21,52 +21,42 @@ from modelseal.evaluation.metrics import Summary, summarise
 from modelseal.evaluation.results import Results, read_results
 from modelseal.files import explain
 from modelseal.html import render
-from modelseal.reports.figures import Figure, draw_figures, draw_sheets
+from modelseal.reports.plots import Figure, draw_figures, draw_sheets
 from modelseal.reports.tables import TABLES, list_tables
 from modelseal.types import Progress, ignore
 
 # JSON has no infinity, which is the PSNR of a natural image: it is written as text.
-CONFIG = ConfigDict(ser_json_inf_nan="strings", extra="forbid")
+_CONFIG = ConfigDict(ser_json_inf_nan="strings", extra="forbid")
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
-class Archive:
-    """What tables.json is: a kind and a version, so that a report is known as one, and summaries.
-
-    Args:
-        kind: Always the same.
-        version: Of this layout.
-        summaries: One for each network and kind of endpoint.
-    """
+@dataclass(frozen=True, kw_only=True, config=_CONFIG)
+class _Archive:
+    """What tables.json is: a kind and a version, and a summary for each network and spec."""
 
     kind: Literal["modelseal report"] = "modelseal report"
     version: Literal[1] = 1
     summaries: tuple[Summary, ...]
 
 
-ADAPTER: TypeAdapter[Archive] = TypeAdapter(Archive)
+_ADAPTER: TypeAdapter[_Archive] = TypeAdapter(_Archive)
 
 
 def dump(summaries: Sequence[Summary]) -> bytes:
     """Summaries as JSON; the same summaries are always the same bytes."""
-    return ADAPTER.dump_json(Archive(summaries=tuple(summaries))) + b"\n"
+    return _ADAPTER.dump_json(_Archive(summaries=tuple(summaries))) + b"\n"
 
 
 def load(path: Path) -> tuple[Summary, ...]:
-    """Reads the summaries of a tables.json.
-
-    Raises:
-        BadFileError: It cannot be read or is something else.
-    """
+    """Reads the summaries of a tables.json."""
     try:
-        return ADAPTER.validate_json(path.read_bytes()).summaries
+        return _ADAPTER.validate_json(path.read_bytes()).summaries
     except OSError as error:
         raise BadFileError(path, f"cannot be read: {explain(error)}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))
         raise BadFileError(
-            path, f"is no report's tables.json: {first['msg']}", field=field
+            path, f"expected a report's tables.json: {first['msg']}", field=field
         ) from error
 
 
@@ -79,30 +69,18 @@ def is_archive(path: Path) -> bool:
     return isinstance(content, dict) and content.get("kind") == "modelseal report"
 
 
-ABOUT = (
+_ABOUT = (
     "What samples of each method detect, what they miss, and when they raise an alarm for "
     "nothing. All numbers are in tables.json."
 )
 """What a report is, in a sentence or two."""
 
-ESCAPES = str.maketrans({"<": "&lt;", **{letter: f"\\{letter}" for letter in "\\|[*`"}})
+_ESCAPES = str.maketrans({"<": "&lt;", **{letter: f"\\{letter}" for letter in "\\|[*`"}})
 """What would be taken for more than text."""
 
 
 def write_table(summary: Summary, name: str) -> str:
-    """One table of a summary, as it stands in a document.
-
-    Args:
-        summary: What was counted.
-        name: One of `TABLES`.
-
-    Returns:
-        The lines of the table, without heading and note; one line that says so if there is
-        nothing to tell.
-
-    Raises:
-        KeyError: There is no such table.
-    """
+    """One table of a summary, as it stands in a document."""
     table = TABLES[name](summary)
     return lay_out(table) if table.rows else "Nothing of it was measured.\n"
 
@@ -117,25 +95,19 @@ def lay_out(table: Table) -> str:
         | --- | --- |
         | 1 | x\|y |
     """
-    lines: Sequence[Row] = (table.head, ("---",) * len(table.head), *map(escape, table.rows))
+    lines: Sequence[Row] = (table.head, ("---",) * len(table.head), *map(_escape, table.rows))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def escape(row: Row) -> Row:
+def _escape(row: Row) -> Row:
     """Cells whose text stays text and in its cell: reasons and names are of foreign origin."""
-    return tuple(" ".join(cell.split()).translate(ESCAPES) for cell in row)
+    return tuple(" ".join(cell.split()).translate(_ESCAPES) for cell in row)
 
 
 def write_report(
-    summaries: Sequence[Summary], figures: Sequence[Sequence[Figure]], *, about: str = ABOUT
+    summaries: Sequence[Summary], figures: Sequence[Sequence[Figure]], *, about: str = _ABOUT
 ) -> str:
-    """A whole report.
-
-    Args:
-        summaries: What was counted.
-        figures: The figures of each of them; in the order of the summaries.
-        about: What it is, in a sentence or two.
-    """
+    """A whole report."""
     parts = [f"# What the samples detect\n\n{about}\n"]
     for summary, pictures in zip(summaries, figures, strict=True):
         parts.append(f"## {display.title(summary.network, summary.spec)}\n")
@@ -151,103 +123,75 @@ def write_report(
     return "\n".join(parts)
 
 
-TEMPLATE = "page.html.j2"
-
-
 def write_page(
-    summaries: Sequence[Summary], figures: Sequence[Sequence[Figure]], *, about: str = ABOUT
+    summaries: Sequence[Summary], figures: Sequence[Sequence[Figure]], *, about: str = _ABOUT
 ) -> str:
-    """A whole report as a page with its style and its figures inside, and no script.
-
-    Args:
-        summaries: What was counted.
-        figures: The figures of each of them, in the order of the summaries.
-        about: What it is, in a sentence or two.
-    """
+    """A whole report as a page with its style and its figures inside, and no script."""
     parts = [
         {
             "title": display.title(summary.network, summary.spec),
             "tables": list_tables(summary),
-            "figures": [embed(picture) for picture in pictures],
+            "figures": [_embed(picture) for picture in pictures],
         }
         for summary, pictures in zip(summaries, figures, strict=True)
     ]
-    return render(TEMPLATE, about=about, parts=parts)
+    return render("page.html.j2", about=about, parts=parts)
 
 
-def embed(figure: Figure) -> Mapping[str, str]:
+def _embed(figure: Figure) -> Mapping[str, str]:
     """A figure with its drawings as addresses that hold the data themselves."""
     return {
         "title": figure.title,
         "note": figure.note,
-        "light": address(figure.light),
-        "dark": address(figure.dark),
+        **{
+            name: f"data:image/svg+xml;base64,{b64encode(drawing).decode()}"
+            for name, drawing in (("light", figure.light), ("dark", figure.dark))
+        },
     }
 
 
-def address(drawing: bytes) -> str:
-    """An SVG as an address that holds its data."""
-    return f"data:image/svg+xml;base64,{b64encode(drawing).decode()}"
-
-
-ARCHIVE = "tables.json"
+_ARCHIVE = "tables.json"
 """The file by which a report is known as one."""
 
-OURS = {ARCHIVE, "report.md", "report.html", "figures"}
-PICTURES = {".png", ".svg"}
+_OURS = {_ARCHIVE, "report.md", "report.html", "figures"}
+_PICTURES = {".png", ".svg"}
 
 
 def check_folder(folder: Path, *, source: Path) -> None:
-    """Makes sure that a report may be put into a folder.
-
-    Args:
-        folder: Missing, empty, or a report that is to be replaced.
-        source: The folder that is read, which must not hold the report.
-
-    Raises:
-        BadFileError: It holds anything else, or cannot be written.
-    """
+    """Makes sure that a report may be put into a folder."""
     try:
         place = folder.resolve()
         if place.is_relative_to(source.resolve()):
-            raise BadFileError(folder, f"a folder outside {source} was wanted, which is read")
+            raise BadFileError(folder, f"expected a folder outside {source}, which is read")
         if not place.parent.is_dir():
             raise BadFileError(folder, f"cannot be written: there is no folder {folder.parent}")
         if not os.access(place.parent, os.W_OK | os.X_OK):
             raise BadFileError(folder, f"cannot be written: {folder.parent} is write-protected")
-        if place.exists() and not is_replaceable(place):
+        if place.exists() and not _is_replaceable(place):
             raise BadFileError(
-                folder, "a new or empty folder or an older report was wanted, but this is another"
+                folder, "expected a new or empty folder or an older report, got another"
             )
     except (OSError, ValueError) as error:
         raise BadFileError(folder, f"cannot be written: {explain(error)}") from error
 
 
-def is_replaceable(folder: Path) -> bool:
+def _is_replaceable(folder: Path) -> bool:
     """Whether it is a folder with nothing in it but a report of ours, or with nothing at all."""
     if not folder.is_dir():
         return False
     files = list(folder.iterdir())
     if not files:
         return True
-    if any(file.name not in OURS for file in files) or not is_archive(folder / ARCHIVE):
+    if any(file.name not in _OURS for file in files) or not is_archive(folder / _ARCHIVE):
         return False
     figures = folder / "figures"
-    return not figures.is_dir() or all(each.suffix in PICTURES for each in figures.iterdir())
+    return not figures.is_dir() or all(each.suffix in _PICTURES for each in figures.iterdir())
 
 
 def publish(folder: Path, files: Mapping[str, bytes], *, source: Path) -> None:
     """Puts a report into a folder; whatever happens, there is the old one or the new one.
 
     It is built in a folder beside it, which then takes its place.
-
-    Args:
-        folder: Missing, empty, or a report that is replaced.
-        files: What is in it, by path.
-        source: The folder that was read.
-
-    Raises:
-        BadFileError: It holds anything else, or cannot be written.
     """
     check_folder(folder, source=source)
     place = folder.resolve()
@@ -258,7 +202,7 @@ def publish(folder: Path, files: Mapping[str, bytes], *, source: Path) -> None:
             target = fresh / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-        swap(fresh, place, stale)
+        _swap(fresh, place, stale)
     except OSError as error:
         raise BadFileError(folder, f"cannot be written: {explain(error)}") from error
     finally:
@@ -268,7 +212,7 @@ def publish(folder: Path, files: Mapping[str, bytes], *, source: Path) -> None:
             shutil.rmtree(stale, ignore_errors=True)
 
 
-def swap(fresh: Path, place: Path, stale: Path) -> None:
+def _swap(fresh: Path, place: Path, stale: Path) -> None:
     """Puts a folder in the place of another, which comes back if that fails."""
     if not place.exists():
         fresh.rename(place)
@@ -307,7 +251,7 @@ def report(
     check_folder(folder, source=source)
     found = read_results(source)
     if not found.sets:
-        raise BadFileError(source, "results were wanted, but there are none yet")
+        raise BadFileError(source, "expected results, got none yet")
     summaries = summarise(
         found.sets, found.trials, found.suspicions, samples=found.plan.samples.count
     )
@@ -319,34 +263,27 @@ def report(
     return found
 
 
-Exhibits: TypeAlias = Mapping[tuple[str, str], Mapping[str, Sequence[Exhibit]]]
+_Exhibits: TypeAlias = Mapping[tuple[str, str], Mapping[str, Sequence[Exhibit]]]
 """Samples to show, by network and spec, then by method."""
 
 
 def assemble(
     summaries: Sequence[Summary],
     *,
-    exhibits: Exhibits = MappingProxyType({}),
+    exhibits: _Exhibits = MappingProxyType({}),
     missing: int = 0,
     progress: Progress = ignore,
 ) -> Mapping[str, bytes]:
-    """Every file of a report by its path in the report's folder.
-
-    Args:
-        summaries: What was counted.
-        exhibits: Samples to show; by default none, since samples are secrets.
-        missing: How many results an evaluation lacks that is not finished.
-        progress: Is told how far the work is.
-    """
+    """Every file of a report by its path in the report's folder."""
     figures = []
     for done, summary in enumerate(summaries):
         progress("draw", done, len(summaries))
-        figures.append(draw(summary, exhibits))
+        figures.append(_draw(summary, exhibits))
     progress("draw", len(summaries), len(summaries))
-    about = f"{ABOUT} {describe_missing(missing)}" if missing else ABOUT
+    about = f"{_ABOUT} {describe_missing(missing)}" if missing else _ABOUT
     drawn = [each for some in figures for each in some]
     return {
-        ARCHIVE: dump(summaries),
+        _ARCHIVE: dump(summaries),
         "report.md": write_report(summaries, figures, about=about).encode(),
         "report.html": write_page(summaries, figures, about=about).encode(),
         **{f"figures/{each.name}.png": each.png for each in drawn},
@@ -363,7 +300,7 @@ def describe_missing(results: int) -> str:
     )
 
 
-def draw(summary: Summary, exhibits: Exhibits) -> tuple[Figure, ...]:
+def _draw(summary: Summary, exhibits: _Exhibits) -> tuple[Figure, ...]:
     """Every figure of a summary."""
     prefix = file_name(summary)
     shown = exhibits.get((summary.network, summary.spec), {})

@@ -1,18 +1,16 @@
 """How figures look: colours of methods, and of the page they stand on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+DOTS = 150
+"""Dots per inch of a PNG."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """The colours of a page.
-
-    Args:
-        paper: Behind everything.
-        ink: Text and axes.
-        faint: Grids and guides.
-    """
+    """The colours of a page: behind everything, of text and axes, and of grids and guides."""
 
     paper: str
     ink: str
@@ -25,13 +23,7 @@ DARK = Page(paper="#14181d", ink="#e6edf3", faint="#3d444d")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stroke:
-    """How one method is drawn, on every figure in the same way.
-
-    Args:
-        colour: Of lines and marks; apart from others for the colour-blind too, with `marker`.
-        marker: The shape of marks.
-        dashes: The kind of line: broken for samples off the levels.
-    """
+    """How one method is drawn on every figure; dashes are broken for samples off the levels."""
 
     colour: str
     marker: str
@@ -50,12 +42,7 @@ METHODS = (
 
 
 def choose_stroke(method: str, methods: Sequence[str]) -> Stroke:
-    """How a method is drawn.
-
-    Args:
-        method: The method.
-        methods: All that are drawn; unknown ones take what is left, in their order.
-    """
+    """How a method is drawn among others; unknown ones take what is left, in their order."""
     name, _, form = method.partition(":")
     names = dict.fromkeys((*METHODS, *(each.partition(":")[0] for each in methods)))
     order = list(names).index(name)
@@ -66,3 +53,24 @@ def choose_stroke(method: str, methods: Sequence[str]) -> Stroke:
         marker=MARKERS[order % len(MARKERS)],
         dashes="--" if form else "-",
     )
+
+
+def settings_for(page: Page) -> Mapping[Any, object]:
+    """The settings of matplotlib for a page."""
+    papers = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
+    inks = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    return {
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 11,
+        "font.family": ["DejaVu Sans"],
+        "legend.frameon": False,
+        "svg.hashsalt": "modelseal",
+        "svg.fonttype": "path",
+        "grid.color": page.faint,
+        **dict.fromkeys(papers, page.paper),
+        **dict.fromkeys(inks, page.ink),
+    }

@@ -228,19 +228,19 @@ def alarms(summary: Summary) -> Table:
     }
     totals = {each.method: each for each in summary.alarms if not each.variant}
     methods = tuple(totals)
-    variants = sorted({each.variant for each in summary.alarms if each.variant}, key=natural_order)
+    variants = sorted({each.variant for each in summary.alarms if each.variant}, key=_natural_order)
     rows = grid(cells, (*variants, "all"), methods)
     bounds = ("at most", *(display.bound(totals[method].bound) for method in methods))
     return Table(
         title="False alarms",
         note="Other answers than the sealed network's where it was only run in another way. The "
-        f"last line is a one-sided 95 % upper bound.{tell_skipped(summary)}",
+        f"last line is a one-sided 95 % upper bound.{_tell_skipped(summary)}",
         head=("variant", *methods),
         rows=(*rows, bounds) if methods else (),
     )
 
 
-def natural_order(name: str) -> list[tuple[bool, int, str]]:
+def _natural_order(name: str) -> list[tuple[bool, int, str]]:
     """What names are sorted by so that numbers in them stand in their own order.
 
     Examples:
@@ -251,7 +251,7 @@ def natural_order(name: str) -> list[tuple[bool, int, str]]:
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
 
 
-def tell_skipped(summary: Summary) -> str:
+def _tell_skipped(summary: Summary) -> str:
     """The harmless variants that could not be run, ready to follow a sentence."""
     reasons = "; ".join(f"{variant} ({reason})" for variant, reason in summary.skipped)
     return f" Not run: {reasons}." if reasons else ""
@@ -281,7 +281,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 0.9)
 """The shares of queries of which the table of sharing tells."""
 
 
-def sightings(summary: Summary) -> Table:
+def _sightings(summary: Summary) -> Table:
     """How well each detector tells samples from natural inputs."""
     found = {(each.separation.detector, each.method): each.separation for each in summary.sightings}
     cells = {
@@ -309,7 +309,7 @@ def sightings(summary: Summary) -> Table:
     )
 
 
-def sharings(summary: Summary) -> Table:
+def _sharings(summary: Summary) -> Table:
     """What is left of the power if some of all queries are answered from a clean copy."""
     rows = []
     for each in summary.sharings:
@@ -327,7 +327,7 @@ def sharings(summary: Summary) -> Table:
     )
 
 
-def routings(summary: Summary) -> Table:
+def _routings(summary: Summary) -> Table:
     """What is left of the power if suspicious queries are answered from a clean copy."""
     rates = once(each.false_rate for each in summary.routings)
     keys = once((each.method, each.detector, each.samples) for each in summary.routings)
@@ -362,9 +362,9 @@ TABLES: Mapping[str, Callable[[Summary], Table]] = {
     "bits": bits,
     "alarms": alarms,
     "samples": samples,
-    "spotting": sightings,
-    "sharing": sharings,
-    "routing": routings,
+    "spotting": _sightings,
+    "sharing": _sharings,
+    "routing": _routings,
     "comparison": comparison,
     "not-applied": not_applied,
 }

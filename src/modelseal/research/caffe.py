@@ -24,19 +24,19 @@ from modelseal.research.protobuf import (
 )
 from modelseal.types import Array
 
-Shape: TypeAlias = tuple[int, ...] | None
+_Shape: TypeAlias = tuple[int, ...] | None
 """Channels, height and width of what a layer gives, or its length; None where it is not known."""
 
-TODAY: Mapping[str, str] = {"CONVOLUTION": "Convolution", "INNER_PRODUCT": "InnerProduct"} | {
+_TODAY: Mapping[str, str] = {"CONVOLUTION": "Convolution", "INNER_PRODUCT": "InnerProduct"} | {
     name.upper(): name
     for name in ("Pooling", "ReLU", "Dropout", "Softmax", "LRN", "TanH", "Power", "Sigmoid")
 }
 """The kinds of layers of 2014 by what they are called today."""
 
-SAME_SHAPE = {"ReLU", "Dropout", "Softmax", "LRN", "TanH", "Power", "Sigmoid", "ELU"}
+_SAME_SHAPE = {"ReLU", "Dropout", "Softmax", "LRN", "TanH", "Power", "Sigmoid", "ELU"}
 """Kinds of layers that give what is shaped as what they take, and have no weights."""
 
-OTHER_WEIGHTS = {
+_OTHER_WEIGHTS = {
     "Deconvolution",
     "BatchNorm",
     "Scale",
@@ -51,41 +51,32 @@ OTHER_WEIGHTS = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Declared:
-    """A layer with weights, as it is described.
-
-    Args:
-        name: Its name.
-        shapes: The shapes of `weight` and, if it has one, `bias`; None is a size that the
-            description leaves open.
-    """
+class _Declared:
+    """A layer with weights, as it is described."""
 
     name: str
     shapes: Mapping[str, tuple[int | None, ...]]
 
 
-def declare_layers(network: Message) -> tuple[Declared, ...]:
+def declare_layers(network: Message) -> tuple[_Declared, ...]:
     """The layers with weights that a description has, in its order.
 
     The sizes of what goes from layer to layer are followed as far as they are known: behind a
     layer of another kind, or without an input size, only a layer's own numbers are checked.
-
-    Raises:
-        InvalidArgumentError: There is none, one is wrong, or one has weights of another kind.
     """
-    sizes = input_sizes(network)
-    declared: list[Declared] = []
+    sizes = _input_sizes(network)
+    declared: list[_Declared] = []
     for layer in (*network.messages("layers"), *network.messages("layer")):
-        name, kind = one_text(layer, "name"), one_text(layer, "type")
-        kind = TODAY.get(kind, kind)
+        name, kind = _one_text(layer, "name"), _one_text(layer, "type")
+        kind = _TODAY.get(kind, kind)
         bottoms, tops = layer.texts("bottom"), layer.texts("top")
         taken = sizes.get(bottoms[0]) if len(bottoms) == 1 else None
         try:
-            found, given = follow(layer, kind, taken)
+            found, given = _follow(layer, kind, taken)
         except InvalidArgumentError as error:
             raise InvalidArgumentError(str(error), field=name) from error
         if found:
-            declared.append(Declared(name=name, shapes=found))
+            declared.append(_Declared(name=name, shapes=found))
         sizes.update(dict.fromkeys(tops, given))
     if len({each.name for each in declared}) != len(declared) or not declared:
         raise InvalidArgumentError(
@@ -95,29 +86,29 @@ def declare_layers(network: Message) -> tuple[Declared, ...]:
     return tuple(declared)
 
 
-def follow(
-    layer: Message, kind: str, taken: Shape
-) -> tuple[dict[str, tuple[int | None, ...]], Shape]:
+def _follow(
+    layer: Message, kind: str, taken: _Shape
+) -> tuple[dict[str, tuple[int | None, ...]], _Shape]:
     """The shapes of a layer's weights, none if it has none, and of what it gives."""
     match kind:
         case "Convolution":
-            return convolution(settings(layer, "convolution_param"), taken)
+            return _convolution(settings(layer, "convolution_param"), taken)
         case "InnerProduct":
-            return inner_product(settings(layer, "inner_product_param"), taken)
+            return _inner_product(settings(layer, "inner_product_param"), taken)
         case "Input":
-            return {}, one_shape(settings(layer, "input_param").messages("shape"))
+            return {}, _one_shape(settings(layer, "input_param").messages("shape"))
         case "Pooling":
-            return {}, pooled(settings(layer, "pooling_param"), taken)
-    if kind in OTHER_WEIGHTS:
+            return {}, _pooled(settings(layer, "pooling_param"), taken)
+    if kind in _OTHER_WEIGHTS:
         raise InvalidArgumentError(
             f"Convolution and InnerProduct are the layers with weights that can be read, not {kind}"
         )
-    return {}, taken if kind in SAME_SHAPE else None
+    return {}, taken if kind in _SAME_SHAPE else None
 
 
-def convolution(own: Message, taken: Shape) -> tuple[dict[str, tuple[int | None, ...]], Shape]:
+def _convolution(own: Message, taken: _Shape) -> tuple[dict[str, tuple[int | None, ...]], _Shape]:
     """A convolution: filters, channels of a group, height and width."""
-    filters, groups = one_number(own, "num_output"), one_number(own, "group", 1)
+    filters, groups = _one_number(own, "num_output"), _one_number(own, "group", 1)
     kernel = pair(own, "kernel_size", "kernel_h", "kernel_w", None)
     if min(filters, groups, *kernel) < 1 or filters % groups:
         raise InvalidArgumentError(
@@ -125,7 +116,7 @@ def convolution(own: Message, taken: Shape) -> tuple[dict[str, tuple[int | None,
             f"{filters}, group {groups} and the kernel {list(kernel)}"
         )
     channels = taken[0] // groups if taken and len(taken) == 3 else None
-    shapes = with_bias(own, (filters, channels, *kernel))
+    shapes = _with_bias(own, (filters, channels, *kernel))
     pads, strides = (
         pair(own, "pad", "pad_h", "pad_w", 0),
         pair(own, "stride", "stride_h", "stride_w", 1),
@@ -144,17 +135,17 @@ def convolution(own: Message, taken: Shape) -> tuple[dict[str, tuple[int | None,
     return shapes, (filters, *across)
 
 
-def inner_product(own: Message, taken: Shape) -> tuple[dict[str, tuple[int | None, ...]], Shape]:
+def _inner_product(own: Message, taken: _Shape) -> tuple[dict[str, tuple[int | None, ...]], _Shape]:
     """A linear layer of all that it takes."""
-    outputs = one_number(own, "num_output")
+    outputs = _one_number(own, "num_output")
     if outputs < 1 or own.texts("transpose") == ["true"] or own.numbers("axis") not in ([], [1]):
         raise InvalidArgumentError(
             "an inner product of the first axis, not transposed and with outputs was wanted"
         )
-    return with_bias(own, (outputs, prod(taken) if taken else None)), (outputs,)
+    return _with_bias(own, (outputs, prod(taken) if taken else None)), (outputs,)
 
 
-def pooled(own: Message, taken: Shape) -> Shape:
+def _pooled(own: Message, taken: _Shape) -> _Shape:
     """What a pooling gives: it rounds up, but no window begins in the padding behind."""
     if taken is None or len(taken) != 3:
         return None
@@ -172,24 +163,24 @@ def pooled(own: Message, taken: Shape) -> Shape:
     return (taken[0], *across)
 
 
-def with_bias(own: Message, weight: tuple[int | None, ...]) -> dict[str, tuple[int | None, ...]]:
+def _with_bias(own: Message, weight: tuple[int | None, ...]) -> dict[str, tuple[int | None, ...]]:
     """The shapes of weights and, unless it is left out, of a bias for each output."""
     bias = {} if own.texts("bias_term") == ["false"] else {"bias": weight[:1]}
     return {"weight": weight, **bias}
 
 
-def input_sizes(network: Message) -> dict[str, Shape]:
+def _input_sizes(network: Message) -> dict[str, _Shape]:
     """The shapes of the network's inputs, as both older forms tell them, without the batch."""
     names, dims = network.texts("input"), network.numbers("input_dim")
     if len(dims) == 4 * len(names):
         return {name: tuple(dims[4 * at + 1 : 4 * at + 4]) for at, name in enumerate(names)}
     shapes = network.messages("input_shape")
     if len(shapes) == len(names):
-        return {name: one_shape([shape]) for name, shape in zip(names, shapes, strict=True)}
+        return {name: _one_shape([shape]) for name, shape in zip(names, shapes, strict=True)}
     return {}
 
 
-def one_shape(shapes: list[Message]) -> Shape:
+def _one_shape(shapes: list[Message]) -> _Shape:
     """The only shape, without the batch; None if there are none or several."""
     return tuple(shapes[0].numbers("dim")[1:]) or None if len(shapes) == 1 else None
 
@@ -200,17 +191,13 @@ def settings(layer: Message, name: str) -> Message:
     return found[-1] if found else Message(fields={})
 
 
-def one_text(layer: Message, name: str) -> str:
+def _one_text(layer: Message, name: str) -> str:
     """The only value of a field; empty if it is missing."""
     return (layer.texts(name) or [""])[-1]
 
 
-def one_number(own: Message, name: str, default: int | None = None) -> int:
-    """The whole number of a field.
-
-    Raises:
-        InvalidArgumentError: It is missing, and there is no default.
-    """
+def _one_number(own: Message, name: str, default: int | None = None) -> int:
+    """The whole number of a field."""
     found = own.numbers(name) or ([] if default is None else [default])
     if not found:
         raise InvalidArgumentError(f"{name} is missing")
@@ -218,11 +205,7 @@ def one_number(own: Message, name: str, default: int | None = None) -> int:
 
 
 def pair(own: Message, both: str, high: str, wide: str, default: int | None) -> tuple[int, int]:
-    """A size for height and width: one for both, two, or each by its own name.
-
-    Raises:
-        InvalidArgumentError: They are missing, and there is no default; or there are more.
-    """
+    """A size for height and width: one for both, two, or each by its own name."""
     found = own.numbers(both)
     if len(found) > 2:
         raise InvalidArgumentError(f"{both} needs one or two numbers, but has {len(found)}")
@@ -230,7 +213,7 @@ def pair(own: Message, both: str, high: str, wide: str, default: int | None) -> 
         return found[0], found[-1]
     if not own.numbers(high) and not own.numbers(wide) and default is None:
         raise InvalidArgumentError(f"{both} is missing")
-    return one_number(own, high, default), one_number(own, wide, default)
+    return _one_number(own, high, default), _one_number(own, wide, default)
 
 
 LARGEST_MODEL = 2**31
@@ -239,8 +222,8 @@ LARGEST_MODEL = 2**31
 LARGEST_TEXT = 2**22
 """Bytes of a description; that of a network of a thousand layers has a tenth of it."""
 
-MOST_AXES = 8
-LARGEST_AXIS = 2**31
+_MOST_AXES = 8
+_LARGEST_AXIS = 2**31
 
 # The numbers of fields in caffe.proto, which never change. First those of the network.
 OLD_LAYERS, NEW_LAYERS = 2, 100
@@ -249,17 +232,12 @@ NAME_OF, BLOBS_OF, OLDEST = {OLD_LAYERS: 4, NEW_LAYERS: 1}, {OLD_LAYERS: 6, NEW_
 # Of a blob: four sizes, then what came later.
 OLD_SIZES, FLOATS, SHAPE, DOUBLES = (1, 2, 3, 4), 5, 7, 8
 # Of a shape.
-SIZES = 1
+_SIZES = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Layer:
-    """A layer of a model file that has weights.
-
-    Args:
-        name: Its name.
-        blobs: Its weights, then its biases if it has any, in the shapes that the file tells.
-    """
+class _Layer:
+    """A layer of a model file that has weights."""
 
     name: str
     blobs: tuple[Array, ...]
@@ -293,22 +271,8 @@ def convert_caffe(
 
 
 def read_caffe(model: Path, description: Path) -> dict[str, Array]:
-    """Reads the weights of a network that Caffe wrote.
-
-    Args:
-        model: The `.caffemodel`.
-        description: The `.prototxt`; its convolutions and inner products say which layers there
-            are and of what shapes.
-
-    Returns:
-        The weights by the names that torch gives them, `NAME.weight` and `NAME.bias`, in the
-        order of the description, as float32.
-
-    Raises:
-        BadFileError: A file cannot be read, is something else, or has other layers or shapes than
-            the other one.
-    """
-    declared = read_description(description)
+    """Reads the weights of a network that Caffe wrote."""
+    declared = _read_description(description)
     layers = {layer.name: layer for layer in read_model(model) if layer.blobs}
     missing = [each.name for each in declared if each.name not in layers]
     if missing:
@@ -325,12 +289,8 @@ def read_caffe(model: Path, description: Path) -> dict[str, Array]:
     return tensors
 
 
-def read_description(path: Path) -> tuple[Declared, ...]:
-    """The layers with weights that a `.prototxt` describes, at least one.
-
-    Raises:
-        BadFileError: It cannot be read or describes no such network.
-    """
+def _read_description(path: Path) -> tuple[_Declared, ...]:
+    """The layers with weights that a `.prototxt` describes, at least one."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_TEXT + 1)
@@ -344,13 +304,10 @@ def read_description(path: Path) -> tuple[Declared, ...]:
     return declared
 
 
-def read_model(path: Path) -> list[Layer]:
+def read_model(path: Path) -> list[_Layer]:
     """The layers of a `.caffemodel`, with those that have no weights.
 
     Their weights stay in the file, which the system reads where it is needed.
-
-    Raises:
-        BadFileError: It cannot be read or is something else.
     """
     try:
         with path.open("rb") as file:
@@ -358,21 +315,16 @@ def read_model(path: Path) -> list[Layer]:
             if not 0 < size <= LARGEST_MODEL:
                 raise BadFileError(path, f"1 to {LARGEST_MODEL} bytes were wanted, not {size}")
             content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        return list_layers(content)
+        return _list_layers(content)
     except (OSError, InvalidArgumentError) as error:
         raise BadFileError(path, f"cannot be read as a caffemodel: {_reason(error)}") from error
 
 
-def list_layers(content: memoryview) -> list[Layer]:
-    """The layers of a network message, of both forms.
-
-    Raises:
-        InvalidArgumentError: The bytes are something else, or two layers with weights share a
-            name.
-    """
+def _list_layers(content: memoryview) -> list[_Layer]:
+    """The layers of a network message, of both forms."""
     network = read_message(content)
     layers = [
-        read_layer(each, form)
+        _read_layer(each, form)
         for form in (OLD_LAYERS, NEW_LAYERS)
         for each in network.get(form, [])
     ]
@@ -385,20 +337,20 @@ def list_layers(content: memoryview) -> list[Layer]:
     return layers
 
 
-def read_layer(field: Field, form: int) -> Layer:
+def _read_layer(field: Field, form: int) -> _Layer:
     """A layer of the form that its field says."""
     fields = read_message(field.content)
     if form == OLD_LAYERS and OLDEST in fields:
         raise InvalidArgumentError("layers of 2014 or later were wanted, but these are of 2013")
     name = read_text(fields.get(NAME_OF[form], []))
     try:
-        blobs = tuple(read_blob(each) for each in fields.get(BLOBS_OF[form], []))
+        blobs = tuple(_read_blob(each) for each in fields.get(BLOBS_OF[form], []))
     except InvalidArgumentError as error:
         raise InvalidArgumentError(str(error), field=name) from error
-    return Layer(name=name, blobs=blobs)
+    return _Layer(name=name, blobs=blobs)
 
 
-def read_blob(field: Field) -> Array:
+def _read_blob(field: Field) -> Array:
     """An array of weights, of the shape that it tells."""
     fields = read_message(field.content)
     floats = join_floats(fields.get(FLOATS, []), Wire.FOUR_BYTES)
@@ -406,13 +358,13 @@ def read_blob(field: Field) -> Array:
     if len(floats) and len(doubles):
         raise InvalidArgumentError("floats or doubles were wanted, but both are there")
     if SHAPE in fields:
-        shape = join_numbers(read_message(fields[SHAPE][-1].content).get(SIZES, []))
+        shape = join_numbers(read_message(fields[SHAPE][-1].content).get(_SIZES, []))
     else:
         sizes = [join_numbers(fields.get(number, [])) for number in OLD_SIZES]
         shape = [size[-1] if size else 0 for size in sizes]
-    if len(shape) > MOST_AXES or not all(0 < size < LARGEST_AXIS for size in shape):
+    if len(shape) > _MOST_AXES or not all(0 < size < _LARGEST_AXIS for size in shape):
         raise InvalidArgumentError(
-            f"1 to {MOST_AXES} positive sizes were wanted, but came {shape[: MOST_AXES + 1]}"
+            f"1 to {_MOST_AXES} positive sizes were wanted, but came {shape[: _MOST_AXES + 1]}"
         )
     values = doubles if len(doubles) else floats
     if prod(shape) != len(values):
@@ -422,13 +374,8 @@ def read_blob(field: Field) -> Array:
     return values.reshape(shape)
 
 
-def fit(layer: Layer, declared: Declared) -> dict[str, Array]:
-    """The weights of a layer by name, in the shapes that torch wants.
-
-    Raises:
-        InvalidArgumentError: They have other shapes than the description asks for, or one is no
-            finite float32.
-    """
+def fit(layer: _Layer, declared: _Declared) -> dict[str, Array]:
+    """The weights of a layer by name, in the shapes that torch wants."""
     wanted: Mapping[str, Sequence[int | None]] = declared.shapes
     if len(layer.blobs) != len(wanted):
         raise InvalidArgumentError(
@@ -437,8 +384,8 @@ def fit(layer: Layer, declared: Declared) -> dict[str, Array]:
     tensors: dict[str, Array] = {}
     for (part, shape), blob in zip(wanted.items(), layer.blobs, strict=True):
         # The older form fills shapes up to four axes with ones in front.
-        fitted = blob.reshape(without_front(blob.shape, len(shape)))
-        if not is_shape(fitted.shape, shape):
+        fitted = blob.reshape(_without_front(blob.shape, len(shape)))
+        if not _is_shape(fitted.shape, shape):
             asked = ", ".join("any" if size is None else str(size) for size in shape)
             raise InvalidArgumentError(f"{part} needs shape [{asked}], but has {list(blob.shape)}")
         with np.errstate(over="ignore"):
@@ -449,13 +396,13 @@ def fit(layer: Layer, declared: Declared) -> dict[str, Array]:
     return tensors
 
 
-def without_front(shape: Sequence[int], axes: int) -> tuple[int, ...]:
+def _without_front(shape: Sequence[int], axes: int) -> tuple[int, ...]:
     """A shape without the ones in front of so many axes, if there are nothing but ones."""
     front = len(shape) - axes
     return tuple(shape[front:] if front > 0 and set(shape[:front]) == {1} else shape)
 
 
-def is_shape(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+def _is_shape(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
     """Whether a shape has the wanted sizes, of which None may be any."""
     return len(shape) == len(wanted) and all(
         asked in {size, None} for size, asked in zip(shape, wanted, strict=True)

@@ -5,7 +5,7 @@ from torch.nn.functional import pad, relu
 
 from modelseal.errors import InvalidArgumentError
 
-WIDTHS = (16, 32, 64)
+_WIDTHS = (16, 32, 64)
 
 
 def cifar_resnet(depth: int = 20, classes: int = 10) -> nn.Module:
@@ -14,37 +14,25 @@ def cifar_resnet(depth: int = 20, classes: int = 10) -> nn.Module:
     Three stages of 16, 32 and 64 channels hold (depth - 2) / 6 blocks each. Where a stage changes
     the shape, the shortcut has no parameters (option A): every second pixel, and zeros for the
     new channels. Inputs are normalised RGB images.
-
-    Args:
-        depth: 6n + 2, such as 20, 32, 44, 56 or 110.
-        classes: How many scores come out.
-
-    Raises:
-        InvalidArgumentError: There is no such depth, or there are no classes.
     """
     if depth < 8 or depth % 6 != 2:
         raise InvalidArgumentError(f"depth needs 6n + 2 from 8 on, such as 20, but is {depth}")
     if classes < 1:
         raise InvalidArgumentError(f"classes needs a positive number, but is {classes}")
-    return CifarResNet(blocks=(depth - 2) // 6, classes=classes)
+    return _CifarResNet(blocks=(depth - 2) // 6, classes=classes)
 
 
-class CifarResNet(nn.Module):
-    """Three stages of residual blocks, average pooling and one linear layer.
-
-    Args:
-        blocks: How many blocks a stage has.
-        classes: How many scores come out.
-    """
+class _CifarResNet(nn.Module):
+    """Three stages of residual blocks, average pooling and one linear layer."""
 
     def __init__(self, *, blocks: int, classes: int) -> None:
         super().__init__()
-        self.conv1 = _convolution(3, WIDTHS[0])
-        self.bn1 = nn.BatchNorm2d(WIDTHS[0])
-        self.layer1 = _stage(WIDTHS[0], WIDTHS[0], blocks)
-        self.layer2 = _stage(WIDTHS[0], WIDTHS[1], blocks)
-        self.layer3 = _stage(WIDTHS[1], WIDTHS[2], blocks)
-        self.linear = nn.Linear(WIDTHS[2], classes)
+        self.conv1 = _convolution(3, _WIDTHS[0])
+        self.bn1 = nn.BatchNorm2d(_WIDTHS[0])
+        self.layer1 = _stage(_WIDTHS[0], _WIDTHS[0], blocks)
+        self.layer2 = _stage(_WIDTHS[0], _WIDTHS[1], blocks)
+        self.layer3 = _stage(_WIDTHS[1], _WIDTHS[2], blocks)
+        self.linear = nn.Linear(_WIDTHS[2], classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The scores (batch, classes) of normalised images (batch, 3, height, width)."""
@@ -55,12 +43,7 @@ class CifarResNet(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3 x 3 convolutions and a shortcut around them.
-
-    Args:
-        inside: Channels that come in.
-        outside: Channels that go out; if there are more, height and width are halved.
-    """
+    """Two 3 x 3 convolutions and a shortcut around them."""
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()

@@ -29,22 +29,7 @@ from modelseal.types import Codes, Inputs, Mask, PerInput, Progress, ignore
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """The numbers of one run.
-
-    Args:
-        legacy: Those of the published loop. Samples whose mean squared derivative does not come
-            above its threshold are no candidates, as there; an infinite threshold means that the
-            loop never stops early, and all are.
-        recipe: How our samples are made, of the same images.
-        images: Of how many natural images samples are made, from 1; None is all there are.
-        samples: How many are chosen of a bag, from 1.
-        bag: How many candidates are in a bag, from 1.
-        trials: How many bags are drawn, from 1.
-        seed: Of all that is drawn.
-
-    Raises:
-        InvalidArgumentError: A number is out of its range.
-    """
+    """The numbers of one run."""
 
     legacy: LegacySettings = PUBLISHED
     recipe: Recipe = field(default_factory=Recipe)
@@ -69,16 +54,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Made:
-    """Samples of one method.
-
-    Args:
-        images: As the networks take them: grey levels, whole ones but for `legacy:float`.
-        sources: The number of the natural image that each was made of.
-        psnr: Of each sample against that, in dB.
-        sensitivity: The objective of the published loop at each sample.
-        seconds: What making all of them took.
-        reason: Why there are none, if so.
-    """
+    """Samples of one method."""
 
     images: Inputs
     sources: Int[np.ndarray, " batch"]
@@ -93,7 +69,7 @@ class Made:
 
 def make_natural(pair: Pair, naturals: Codes, settings: Settings) -> Made:
     """The natural images themselves."""
-    return weigh(pair, naturals, pair.decode(naturals), settings, seconds=0.0)
+    return _weigh(pair, naturals, pair.decode(naturals), settings, seconds=0.0)
 
 
 def make_legacy(
@@ -113,18 +89,18 @@ def make_legacy(
     progress("legacy", len(starts), len(starts))
     seconds = perf_counter() - begin
     floats = torch.cat(found).numpy()
-    made = weigh(pair, naturals, floats, settings, seconds=seconds)
-    kept = np.flatnonzero(is_kept(made, pair.decode(naturals), settings.legacy))
+    made = _weigh(pair, naturals, floats, settings, seconds=seconds)
+    kept = np.flatnonzero(_is_kept(made, pair.decode(naturals), settings.legacy))
     reason = "" if len(kept) else "no sample came above the threshold"
     rounded = np.asarray(pair.clean.domain.snap(floats))
-    whole = weigh(pair, naturals, rounded, settings, seconds=seconds)
+    whole = _weigh(pair, naturals, rounded, settings, seconds=seconds)
     return {
         "legacy:float": take(made, kept, reason=reason),
         "legacy": take(whole, kept, reason=reason),
     }
 
 
-def is_kept(made: Made, naturals: Inputs, settings: LegacySettings) -> np.ndarray:
+def _is_kept(made: Made, naturals: Inputs, settings: LegacySettings) -> np.ndarray:
     """Which samples the published code keeps."""
     mean = np.array(MEAN, np.float32).reshape(-1, 1, 1)
     signal = torch.from_numpy(naturals - mean)
@@ -145,10 +121,10 @@ def make_ours(pair: Pair, naturals: Codes, settings: Settings, progress: Progres
         return take(nothing, np.arange(0), reason=str(error))
     seconds, rows = perf_counter() - begin, np.asarray(found.sources)
     images = pair.decode(found.samples)
-    return weigh(pair, naturals[rows], images, settings, seconds=seconds, sources=rows)
+    return _weigh(pair, naturals[rows], images, settings, seconds=seconds, sources=rows)
 
 
-def weigh(
+def _weigh(
     pair: Pair,
     naturals: Codes,
     images: Inputs,
@@ -167,12 +143,12 @@ def weigh(
         images=images,
         sources=np.arange(len(images)) if sources is None else sources,
         psnr=psnr.double().numpy(),
-        sensitivity=measure_sensitivity(pair, images, settings.legacy),
+        sensitivity=_measure_sensitivity(pair, images, settings.legacy),
         seconds=seconds,
     )
 
 
-def measure_sensitivity(pair: Pair, images: Inputs, settings: LegacySettings) -> PerInput:
+def _measure_sensitivity(pair: Pair, images: Inputs, settings: LegacySettings) -> PerInput:
     """The objective of the published loop, without the total variation, at each image."""
     network, domain = pair.clean.network, pair.clean.domain
     tensor: Tensor = torch.from_numpy(images).to(device_of(network))
@@ -194,16 +170,7 @@ def take(made: Made, rows: Int[np.ndarray, " batch"], *, reason: str) -> Made:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Success:
-    """How often a choice of samples noticed the trojan.
-
-    Args:
-        bag: How many candidates were in a bag.
-        trials: How many bags were drawn.
-        distinct: How many different choices the cover made.
-        manc: The share of bags in which one of the first n choices of the cover is answered
-            otherwise, for n from 1.
-        random: The same for n samples by chance out of the same bags.
-    """
+    """How often a choice of samples noticed the trojan."""
 
     bag: int
     trials: int
@@ -225,19 +192,7 @@ def size_bag(candidates: int, wanted: int) -> int:
 def count_success(
     active: Bits, noticed: Mask, *, samples: int, bag: int, trials: int, seed: int
 ) -> Success | None:
-    """Draws bags of candidates and chooses of each.
-
-    Args:
-        active: A row of packed bits for each candidate: which neurons fire for it.
-        noticed: Whether each candidate is answered otherwise by the changed network.
-        samples: How many are chosen of a bag; all of it if it has fewer.
-        bag: How many candidates are in a bag, if there are more.
-        trials: How many bags are drawn.
-        seed: Of what is drawn.
-
-    Returns:
-        What was counted; None without candidates.
-    """
+    """Draws bags of candidates and chooses of each."""
     if not len(noticed):
         return None
     source = np.random.default_rng(seed)
@@ -261,7 +216,7 @@ def count_success(
     )
 
 
-TARGET = 0
+_TARGET = 0
 """The class that the published trojan stands for."""
 
 NAMES, CLEAN_FACES, TROJANED_FACES = "names.txt", "VGGFace-Clean", "VGGFace-Trojaned"
@@ -270,17 +225,7 @@ NAMES, CLEAN_FACES, TROJANED_FACES = "names.txt", "VGGFace-Clean", "VGGFace-Troj
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sanity:
-    """Whether the two networks are what they are said to be.
-
-    Args:
-        clean_accuracy: The share of clean images that the clean network puts in their class.
-        trojaned_accuracy: The same of the trojaned network.
-        differing: The share of clean images that the two put in different classes.
-        attack_success: The share of images with the trigger that the trojaned network puts in
-            the target.
-        images: How many clean images there are.
-        triggered: How many images with the trigger there are.
-    """
+    """Whether the two networks are what they are said to be."""
 
     clean_accuracy: float
     trojaned_accuracy: float
@@ -292,14 +237,7 @@ class Sanity:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Outcome:
-    """What the samples of one method noticed.
-
-    Args:
-        method: `natural`, `legacy:float`, `legacy` or `boundary`.
-        made: The samples.
-        noticed: Whether the two networks answer each of them differently.
-        success: What choices of bags noticed; None without samples.
-    """
+    """What the samples of one method noticed."""
 
     method: str
     made: Made
@@ -309,16 +247,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Reproduction:
-    """All that was found.
-
-    Args:
-        sanity: Whether the two networks are what they are said to be.
-        naturals: The images that samples were made of.
-        files: Their names.
-        outcomes: One for each method.
-        layer: Whose neurons were covered.
-        settings: The numbers of the run.
-    """
+    """All that was found."""
 
     sanity: Sanity
     naturals: Codes
@@ -329,11 +258,7 @@ class Reproduction:
 
 
 def read_data(folder: Path, pair: Pair) -> tuple[Faces, Faces]:
-    """Reads the clean images and those with the trigger.
-
-    Raises:
-        BadFileError: Something is missing or cannot be used.
-    """
+    """Reads the clean images and those with the trigger."""
     network = pair.clean.network
     classes = len(network.get_parameter("network.fc8.bias"))
     names = read_names(folder / NAMES, classes=classes)
@@ -354,7 +279,7 @@ def check_sanity(pair: Pair, clean: Faces, triggered: Faces) -> Sanity:
         clean_accuracy=float((plain == clean.labels).mean()),
         trojaned_accuracy=float((changed == clean.labels).mean()),
         differing=float((plain != changed).mean()),
-        attack_success=float((stamped == TARGET).mean()),
+        attack_success=float((stamped == _TARGET).mean()),
         images=len(clean),
         triggered=len(triggered),
     )
@@ -368,18 +293,7 @@ def run_experiment(
     settings: Settings,
     progress: Progress = ignore,
 ) -> Reproduction:
-    """Runs the published experiment.
-
-    Args:
-        pair: The two networks.
-        clean: Images of known people.
-        triggered: Such images with the trigger of the trojan.
-        settings: The numbers.
-        progress: Is told of the stages `legacy`, `generate`, `calibrate` and `select`.
-
-    Raises:
-        InvalidArgumentError: More images are wanted than there are.
-    """
+    """Runs the published experiment."""
     rows = draw(len(clean), settings)
     sanity = check_sanity(pair, clean, triggered)
     naturals = clean.images[rows]
@@ -388,7 +302,7 @@ def run_experiment(
         **make_legacy(pair, naturals, settings, progress),
         "boundary": make_ours(pair, naturals, settings, progress),
     }
-    layer = list_layers(pair.clean.network, torch_inputs(pair, made["natural"]))[-1]
+    layer = list_layers(pair.clean.network, _torch_inputs(pair, made["natural"]))[-1]
     outcomes = []
     for number, (method, each) in enumerate(made.items()):
         progress("select", number, len(made))
@@ -405,11 +319,7 @@ def run_experiment(
 
 
 def draw(count: int, settings: Settings) -> np.ndarray:
-    """The numbers of the images that samples are made of, in order.
-
-    Raises:
-        InvalidArgumentError: More are wanted than there are.
-    """
+    """The numbers of the images that samples are made of, in order."""
     wanted = count if settings.images is None else settings.images
     if wanted > count:
         raise InvalidArgumentError(f"{wanted} clean images were wanted, but there are {count}")
@@ -422,7 +332,7 @@ def conclude(pair: Pair, method: str, made: Made, *, layer: str, settings: Setti
         return Outcome(method=method, made=made, noticed=np.zeros(0, dtype=bool), success=None)
     answers = (pair.answer(each, made.images) for each in (pair.clean.network, pair.trojaned))
     noticed = np.not_equal(*answers)
-    active = active_neurons(pair.clean.network, torch_inputs(pair, made), layers=[layer], batch=8)
+    active = active_neurons(pair.clean.network, _torch_inputs(pair, made), layers=[layer], batch=8)
     success = count_success(
         active,
         noticed,
@@ -434,6 +344,6 @@ def conclude(pair: Pair, method: str, made: Made, *, layer: str, settings: Setti
     return Outcome(method=method, made=made, noticed=noticed, success=success)
 
 
-def torch_inputs(pair: Pair, made: Made) -> torch.Tensor:
+def _torch_inputs(pair: Pair, made: Made) -> torch.Tensor:
     """Samples on the device of the networks."""
     return torch.from_numpy(made.images).to(device_of(pair.clean.network))

@@ -66,7 +66,7 @@ def ghost_sensitivity(
         InvalidArgumentError: There are no inputs, a name is unknown, the network is training, or
             a parameter's part is not known and it shall be refused.
     """
-    chosen = leave_out(choose_parameters(network, parameters), excluded)
+    chosen = _leave_out(choose_parameters(network, parameters), excluded)
     classes = count_classes(network, inputs)
     basis = torch.eye(classes, dtype=inputs.dtype, device=inputs.device)
     directions = basis.expand(len(inputs), -1, -1)
@@ -93,12 +93,16 @@ def squared_ghosts(
     everything = choose_parameters(network, None)
     found = survey(network, inputs, everything, tuple(parameters))
     if found.unknown and unknown is Unknown.REFUSE:
-        raise InvalidArgumentError(describe(found.unknown))
+        named = "; ".join(f"{name} ({why})" for name, why in found.unknown.items())
+        raise InvalidArgumentError(
+            f"expected layers of a known kind, got {named}: exclude them by name, or ask for "
+            "Unknown.EXACT"
+        )
     # Few inputs with all their directions: what goes into the layers is unfolded once for all.
     piece = max(SLOPES // max(found.size * directions.shape[1], 1), 1)
     parts = []
     for some, own in zip(inputs.split(piece), directions.split(piece), strict=True):
-        parts.append(measure(watch(network, some, everything), own, found, output=output))
+        parts.append(_measure(watch(network, some, everything), own, found, output=output))
     squares = torch.cat(parts)
     if found.unknown and unknown is Unknown.EXACT:
         rest = {name: parameters[name] for name in found.unknown}
@@ -106,20 +110,20 @@ def squared_ghosts(
     return squares
 
 
-def measure(watched: Watched, directions: Directions, found: Survey, *, output: Output) -> Lengths:
+def _measure(watched: Watched, directions: Directions, found: Survey, *, output: Output) -> Lengths:
     """The squared derivatives by all known parameters, for inputs that fit into memory."""
     scores = watched.scores
     totals = (turn(directions, scores, output=output) * scores[:, None]).sum((0, 2))
     together = max(SLOPES // (found.size * len(scores)), 1)
     pieces = []
     for some in totals.split(together) if found.numbers else ():
-        slopes = differentiate(some, watched, found)
+        slopes = _differentiate(some, watched, found)
         with torch.no_grad():
-            pieces.append(add_up(watched, slopes, found))
+            pieces.append(_add_up(watched, slopes, found))
     return torch.cat(pieces, dim=1) if pieces else torch.zeros_like(directions[:, :, 0])
 
 
-def differentiate(totals: Tensor, watched: Watched, found: Survey) -> dict[int, Tensor]:
+def _differentiate(totals: Tensor, watched: Watched, found: Survey) -> dict[int, Tensor]:
     """The derivatives of some totals by what came out of each use, behind the inputs' axis."""
     edges = [watched.uses[number].edge for number in found.numbers]
     rows = [
@@ -132,63 +136,39 @@ def differentiate(totals: Tensor, watched: Watched, found: Survey) -> dict[int, 
     return {number: torch.stack(row, dim=found.axis(number) + 1) for number, row in pairs}
 
 
-def add_up(watched: Watched, slopes: Mapping[int, Tensor], found: Survey) -> Lengths:
+def _add_up(watched: Watched, slopes: Mapping[int, Tensor], found: Survey) -> Lengths:
     """The squared derivatives by each known parameter, added up over parameters."""
-    sums = []
-    for places in found.uses.values():
-        contributions = [
-            contribute(watched, found, number, argument, slopes[number])
-            for number, argument in places
-        ]
-        sums.append(square_sum(contributions))
+
+    def contribute(number: int, argument: str) -> Contribution:
+        use = watched.uses[number]
+        moment = Moment(
+            function=use.function,
+            given=use.given,
+            slopes=slopes[number],
+            axis=found.axis(number),
+            inputs=len(watched.scores),
+        )
+        return use.kind.shares[argument](moment, use.given[argument])
+
+    sums = [square_sum([contribute(*use) for use in uses]) for uses in found.uses.values()]
     return torch.stack(sums).sum(0)
 
 
-def contribute(
-    watched: Watched, found: Survey, number: int, argument: str, slopes: Tensor
-) -> Contribution:
-    """What one use adds to the derivative by the parameter that is one of its arguments."""
-    use = watched.uses[number]
-    moment = Moment(
-        function=use.function,
-        given=use.given,
-        slopes=slopes,
-        axis=found.axis(number),
-        inputs=len(watched.scores),
-    )
-    return use.kind.shares[argument](moment, use.given[argument])
-
-
-def leave_out(parameters: Mapping[str, Tensor], excluded: Sequence[str]) -> dict[str, Tensor]:
-    """The parameters without those of these names, or in modules of these names.
-
-    Raises:
-        InvalidArgumentError: A name is unknown, or nothing is left.
-    """
+def _leave_out(parameters: Mapping[str, Tensor], excluded: Sequence[str]) -> dict[str, Tensor]:
+    """The parameters without those of these names, or in modules of these names."""
     met = {
         word: [name for name in parameters if name == word or name.startswith(f"{word}.")]
         for word in excluded
     }
-    strange = [word for word, names in met.items() if not names]
-    if strange:
+    if strange := [word for word, names in met.items() if not names]:
         raise InvalidArgumentError(
-            f"what is excluded needs to be a parameter or a module with some, "
-            f"but {', '.join(strange)} is none"
+            f"expected parameters or modules with some, got {', '.join(strange)}", field="excluded"
         )
     dropped = {name for names in met.values() for name in names}
     left = {name: each for name, each in parameters.items() if name not in dropped}
     if not left:
-        raise InvalidArgumentError("at least one parameter is needed, but all are excluded")
+        raise InvalidArgumentError("expected at least one parameter left", field="excluded")
     return left
-
-
-def describe(unknown: Mapping[str, str]) -> str:
-    """Says which parameters are not known, why, and what can be done."""
-    named = "; ".join(f"{name} ({why})" for name, why in unknown.items())
-    return (
-        f"layers of a known kind are needed, but the part of {named} is not known: "
-        "exclude them by name, or ask for Unknown.EXACT"
-    )
 
 
 def turn(directions: Tensor, scores: Tensor, *, output: Output) -> Tensor:

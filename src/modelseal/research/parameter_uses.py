@@ -1,10 +1,10 @@
-"""Watches where a network uses its parameters, whatever modules or functions it is made of."""
+"""Where a network uses its parameters, whatever modules or functions it is made of."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,25 +13,19 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from modelseal.research.layer_kinds import KINDS, LINEAR, Kind
+from modelseal.research.layer_kinds import KINDS, LINEAR, Function, Kind
 from modelseal.runtime.tensors import Inputs, Scores
 
-Function: TypeAlias = Callable[..., Any]
-"""A function of torch, as a network calls it."""
+# Two numbers of inputs: the axis of a tensor that grows with them counts them.
+_PROBES = (2, 3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Use:
-    """One call of a function of a known kind with parameters.
+    """One call of a function of a known kind with parameters, whose names it has by argument.
 
-    Args:
-        function: What was called.
-        kind: Its kind.
-        given: Its arguments by name.
-        names: The parameters' names, by the argument.
-        edge: Where a derivative by what came out is to be taken.
-        shape: The shape of what came out.
-        versions: How often each tensor that went in had been changed in place by then.
+    A derivative by what came out is taken at `edge`; `versions` says how often each tensor that
+    went in had been changed in place by then.
     """
 
     function: Function
@@ -45,18 +39,12 @@ class Use:
     @property
     def stale(self) -> bool:
         """Whether what went in has been changed in place since."""
-        return self.versions != read_versions(self.given, self.names)
+        return self.versions != _read_versions(self.given, self.names)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Watched:
-    """A run of a network.
-
-    Args:
-        scores: What came out, differentiable by what came out of each use.
-        uses: The uses of known kinds, in their order.
-        unknown: Why a parameter's part is not known, by its name.
-    """
+    """A run of a network: its scores, the uses of known kinds, and why a part is not known."""
 
     scores: Scores
     uses: tuple[Use, ...]
@@ -64,28 +52,16 @@ class Watched:
 
 
 def watch(network: nn.Module, inputs: Inputs, parameters: Mapping[str, Tensor]) -> Watched:
-    """Runs a network and notes every use of its parameters.
-
-    Args:
-        network: In evaluation mode; takes inputs, gives scores.
-        inputs: What it is run on, at least one.
-        parameters: All its floating parameters by name, without their part in any graph.
-    """
-    notes = Notes(names={id(tensor): name for name, tensor in parameters.items()})
-    with torch.enable_grad(), watching(notes):
+    """Runs a network and notes every use of its parameters, which are in no graph."""
+    notes = _Notes(names={id(tensor): name for name, tensor in parameters.items()})
+    with torch.enable_grad(), _watching(notes):
         scores: Tensor = functional_call(network, dict(parameters), (inputs,))
     return Watched(scores=scores, uses=tuple(notes.uses), unknown=notes.unknown)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Notes:
-    """What is noted during a run.
-
-    Args:
-        names: The parameters' names by the identity of their tensors.
-        uses: The uses so far.
-        unknown: The parameters whose part is not known, and why.
-    """
+class _Notes:
+    """What is noted during a run; parameters are known by the identity of their tensors."""
 
     names: Mapping[int, str]
     uses: list[Use] = field(default_factory=list)
@@ -93,23 +69,22 @@ class Notes:
 
     def call(self, function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
         """Calls a function, and notes the parameters that it was given."""
-        met = [each for each in tensors((args, tuple(kwargs.values()))) if id(each) in self.names]
+        met = [each for each in _tensors((args, tuple(kwargs.values()))) if self._knows(each)]
         if function is functional.multi_head_attention_forward and met:
-            return self.attend(function, args, kwargs)
+            return self._attend(function, args, kwargs)
         if not met:
             return function(*args, **kwargs)
         kind = KINDS.get(function)
         given = kind.bind(args, kwargs) if kind else {}
-        roles = {name: self.names[id(value)] for name, value in given.items() if self.knows(value)}
-        if kind is None or not fits(kind, roles, given, len(met)):
-            return self.pass_over(function, args, kwargs, met)
-        return self.note(function, kind, given, roles, function(*args, **kwargs))
+        roles = {name: self.names[id(value)] for name, value in given.items() if self._knows(value)}
+        if kind is None or not _fits(kind, roles, given, len(met)):
+            return self._pass_over(function, args, kwargs, met)
+        return self._note(function, kind, given, roles, function(*args, **kwargs))
 
-    def knows(self, value: object) -> bool:
-        """Whether it is one of the parameters."""
+    def _knows(self, value: object) -> bool:
         return isinstance(value, Tensor) and id(value) in self.names
 
-    def note(
+    def _note(
         self,
         function: Function,
         kind: Kind,
@@ -126,13 +101,13 @@ class Notes:
             names=names,
             edge=get_gradient_edge(leaf),
             shape=tuple(came.shape),
-            versions=read_versions(given, names),
+            versions=_read_versions(given, names),
         )
         self.uses.append(use)
         # A leaf must not be changed in place, as an activation that comes next may do.
         return came if leaf is came else leaf.clone()
 
-    def pass_over(
+    def _pass_over(
         self,
         function: Function,
         args: tuple[Any, ...],
@@ -141,28 +116,23 @@ class Notes:
     ) -> Any:  # noqa: ANN401
         """Calls a function of no known kind."""
         came = function(*args, **kwargs)
-        others = [each for each in tensors((came,)) if not self.knows(each)]
-        if others:
+        if any(not self._knows(each) for each in _tensors((came,))):
             called = getattr(function, "__name__", str(function))
             self.unknown.update({self.names[id(each)]: f"used by {called}" for each in met})
         return came
 
-    def attend(self, function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
-        """Attention as three linear layers, attention without weights, and one linear layer."""
-        given = dict(zip(ATTENTION, args, strict=False)) | dict(kwargs)
-        weights = given["in_proj_weight"], given["out_proj_weight"], given["in_proj_bias"]
+    def _attend(self, function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        """Attention as linear layers around attention without weights, unless it is special."""
+        given = dict(zip(_ATTENTION, args, strict=False)) | dict(kwargs)
+        weights = given["in_proj_weight"], given["out_proj_weight"]
         special = given.get("bias_k") is not None or given.get("static_k") is not None
-        if special or not all(map(self.knows, weights[:2])):
-            met = [each for each in tensors(tuple(given.values())) if self.knows(each)]
-            return self.pass_over(function, args, kwargs, met)
-        return self.attend_plainly(function, given)
-
-    def attend_plainly(self, function: Function, given: dict[str, Any]) -> tuple[Tensor, Any]:
-        """Attention with one matrix for queries, keys and values."""
+        if special or not all(map(self._knows, weights)):
+            met = [each for each in _tensors(tuple(given.values())) if self._knows(each)]
+            return self._pass_over(function, args, kwargs, met)
         weight, bias = given["in_proj_weight"], given["in_proj_bias"]
         asked = [given[name] for name in ("query", "key", "value")]
         alike = all(each is asked[0] for each in asked)
-        came = [self.linear(each, weight, bias) for each in asked[: 1 if alike else 3]]
+        came = [self._linear(each, weight, bias) for each in asked[: 1 if alike else 3]]
         parts = [
             each.chunk(3, dim=-1)[number] for number, each in enumerate(came * (3 if alike else 1))
         ]
@@ -173,22 +143,20 @@ class Notes:
         mixed, shares = function(
             **{**given, **named, **bare, **none, "use_separate_proj_weight": True}
         )
-        return self.linear(mixed, given["out_proj_weight"], given["out_proj_bias"]), shares
+        return self._linear(mixed, given["out_proj_weight"], given["out_proj_bias"]), shares
 
-    def linear(self, taken: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """A linear layer, noted."""
+    def _linear(self, taken: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return cast(Tensor, self.call(functional.linear, (taken, weight, bias), {}))
 
 
-ATTENTION = (
+_ATTENTION = (
     *("query", "key", "value", "embed_dim_to_check", "num_heads"),
     *("in_proj_weight", "in_proj_bias", "bias_k", "bias_v", "add_zero_attn", "dropout_p"),
     *("out_proj_weight", "out_proj_bias"),
 )
-"""The positional arguments of attention."""
 
 
-def fits(kind: Kind, roles: Mapping[str, str], given: Mapping[str, Any], met: int) -> bool:
+def _fits(kind: Kind, roles: Mapping[str, str], given: Mapping[str, Any], met: int) -> bool:
     """Whether a call is one whose derivatives the kind knows."""
     odd = given.get("alpha", 1) != 1 or given.get("max_norm") is not None
     padded = given.get("scale_grad_by_freq") or given.get("sparse")
@@ -201,22 +169,22 @@ def fits(kind: Kind, roles: Mapping[str, str], given: Mapping[str, Any], met: in
     )
 
 
-def read_versions(given: Mapping[str, Any], names: Mapping[str, str]) -> tuple[int, ...]:
+def _read_versions(given: Mapping[str, Any], names: Mapping[str, str]) -> tuple[int, ...]:
     """How often each of the arguments that are no parameters has been changed in place."""
     others = (value for name, value in given.items() if name not in names)
-    return tuple(each._version for each in tensors(tuple(others)))
+    return tuple(each._version for each in _tensors(tuple(others)))
 
 
-def tensors(values: tuple[Any, ...]) -> Iterator[Tensor]:
+def _tensors(values: Sequence[Any]) -> Iterator[Tensor]:
     """The tensors among values and in lists and tuples of values."""
     for value in values:
         if isinstance(value, Tensor):
             yield value
         elif isinstance(value, list | tuple):
-            yield from tensors(tuple(value))
+            yield from _tensors(value)
 
 
-def watching(notes: Notes) -> AbstractContextManager[object]:
+def _watching(notes: _Notes) -> AbstractContextManager[object]:
     """Lets every function of torch be called by the notes while it is active."""
 
     def intercept(
@@ -233,20 +201,13 @@ def watching(notes: Notes) -> AbstractContextManager[object]:
     return cast(AbstractContextManager[object], kind())
 
 
-# Two numbers of inputs: the axis of a tensor that grows with them counts them.
-PROBES = (2, 3)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Survey:
     """What is known of a network's parameters before anything is measured.
 
-    Args:
-        axes: Which axis of what comes out of each use counts the inputs; None where that cannot
-            be told.
-        uses: Of each known parameter, the numbers of its uses and as which argument.
-        unknown: Why another parameter's part is not known.
-        size: How many numbers come out of all uses for one input.
+    `axes` says which axis of what comes out of each use counts the inputs, `uses` where each
+    known parameter is used and as which argument, `unknown` why another's part is not known, and
+    `size` how many numbers come out of all uses for one input.
     """
 
     axes: tuple[int | None, ...]
@@ -267,57 +228,42 @@ class Survey:
 def survey(
     network: nn.Module, inputs: Inputs, parameters: Mapping[str, Tensor], chosen: Sequence[str]
 ) -> Survey:
-    """Runs a network on two and on three inputs and looks at its parameters.
-
-    Args:
-        network: In evaluation mode; takes inputs, gives scores.
-        inputs: At least one.
-        parameters: All its floating parameters by name, without their part in any graph.
-        chosen: The names that are asked for.
-    """
-    few, many = (watch(network, inputs[[0] * number], parameters) for number in PROBES)
-    axes = [find_axis(*pair) for pair in zip(few.uses, many.uses, strict=True)]
-    uses = list_uses(few)
+    """Runs a network on two and on three inputs and looks at the chosen ones of its parameters."""
+    few, many = (watch(network, inputs[[0] * number], parameters) for number in _PROBES)
+    axes = [_find_axis(*pair) for pair in zip(few.uses, many.uses, strict=True)]
+    uses: dict[str, tuple[tuple[int, str], ...]] = {}
     unknown = dict(few.unknown)
-    mixed = find_mixing(few, axes)
-    for name, places in uses.items():
-        for number, _ in places:
+    mixed = _find_mixing(few, axes)
+    for number, use in enumerate(few.uses):
+        for argument, name in use.names.items():
+            uses[name] = (*uses.get(name, ()), (number, argument))
             if axes[number] is None:
                 unknown.setdefault(name, "used where inputs cannot be told apart")
             elif number in mixed:
                 unknown.setdefault(name, "used where one input's values meet another's")
-            elif few.uses[number].stale:
+            elif use.stale:
                 unknown.setdefault(name, "used on values that are changed in place later")
     unseen = [name for name in chosen if name not in uses and name not in unknown]
-    unknown |= dict.fromkeys(find_hidden(network, inputs, parameters, unseen), "not seen in use")
+    unknown |= dict.fromkeys(_find_hidden(network, inputs, parameters, unseen), "not seen in use")
     return Survey(
         axes=tuple(axes),
         uses={name: uses[name] for name in chosen if name in uses and name not in unknown},
         unknown={name: unknown[name] for name in chosen if name in unknown},
-        size=sum(prod(use.shape) for use in few.uses) // PROBES[0],
+        size=sum(prod(use.shape) for use in few.uses) // _PROBES[0],
     )
 
 
-def list_uses(watched: Watched) -> dict[str, tuple[tuple[int, str], ...]]:
-    """The numbers of each parameter's uses, and as which argument."""
-    found: dict[str, tuple[tuple[int, str], ...]] = {}
-    for number, use in enumerate(watched.uses):
-        for argument, name in use.names.items():
-            found[name] = (*found.get(name, ()), (number, argument))
-    return found
-
-
-def find_axis(few: Use, many: Use) -> int | None:
+def _find_axis(few: Use, many: Use) -> int | None:
     """The one axis of what came out that grows as the inputs do."""
     pairs = enumerate(zip(few.shape, many.shape, strict=True))
-    growing = [axis for axis, (a, b) in pairs if a != b]
-    grows = [
-        axis for axis in growing if few.shape[axis] * PROBES[1] == many.shape[axis] * PROBES[0]
-    ]
-    return growing[0] if len(growing) == 1 and grows else None
+    growing = [(axis, a, b) for axis, (a, b) in pairs if a != b]
+    if len(growing) != 1:
+        return None
+    axis, a, b = growing[0]
+    return axis if a * _PROBES[1] == b * _PROBES[0] else None
 
 
-def find_mixing(watched: Watched, axes: Sequence[int | None]) -> set[int]:
+def _find_mixing(watched: Watched, axes: Sequence[int | None]) -> set[int]:
     """The uses in which what belongs to one input has a part in another's scores."""
     first = watched.scores[0].sum()
     if not first.requires_grad:
@@ -327,12 +273,12 @@ def find_mixing(watched: Watched, axes: Sequence[int | None]) -> set[int]:
     found = set()
     for number, (slope, axis) in enumerate(zip(slopes, axes, strict=True)):
         if slope is not None and axis is not None:
-            others = slope.narrow(axis, slope.shape[axis] // PROBES[0], slope.shape[axis] // 2)
-            found |= {number} if bool(others.any()) else set()
+            half = slope.shape[axis] // _PROBES[0]
+            found |= {number} if bool(slope.narrow(axis, half, half).any()) else set()
     return found
 
 
-def find_hidden(
+def _find_hidden(
     network: nn.Module, inputs: Inputs, parameters: Mapping[str, Tensor], names: Sequence[str]
 ) -> list[str]:
     """Which of some parameters that were not seen in use have a part in the scores after all."""

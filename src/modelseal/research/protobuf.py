@@ -23,7 +23,7 @@ MOST_FIELDS = 2**20
 """Fields of one message: a hostile file of millions of empty ones would take hours."""
 
 
-MOST_NUMBERS = 2**10
+_MOST_NUMBERS = 2**10
 """Whole numbers of one field; a shape has four."""
 
 
@@ -37,19 +37,12 @@ class Wire(IntEnum):
 
 
 KINDS = frozenset(Wire)
-FIXED = {Wire.EIGHT_BYTES: 8, Wire.FOUR_BYTES: 4}
+_FIXED = {Wire.EIGHT_BYTES: 8, Wire.FOUR_BYTES: 4}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Field:
-    """One field of a message.
-
-    Args:
-        number: Which field it is.
-        wire: How its value is written.
-        value: The value, if it is a number; else 0.
-        content: The bytes of the value, if it is none; else empty.
-    """
+    """One field of a message."""
 
     number: int
     wire: Wire
@@ -58,25 +51,17 @@ class Field:
 
 
 def read_message(content: memoryview) -> dict[int, list[Field]]:
-    """The fields of a message by their numbers, in the order of coming.
-
-    Raises:
-        InvalidArgumentError: The bytes are no message, or have a million fields.
-    """
+    """The fields of a message by their numbers, in the order of coming."""
     fields: dict[int, list[Field]] = {}
-    for count, field in enumerate(list_fields(content)):
+    for count, field in enumerate(_list_fields(content)):
         if count == MOST_FIELDS:
             raise InvalidArgumentError(f"a message of at most {MOST_FIELDS} fields was wanted")
         fields.setdefault(field.number, []).append(field)
     return fields
 
 
-def list_fields(content: memoryview) -> Iterator[Field]:
-    """The fields of a message, in the order of coming.
-
-    Raises:
-        InvalidArgumentError: The bytes are no message.
-    """
+def _list_fields(content: memoryview) -> Iterator[Field]:
+    """The fields of a message, in the order of coming."""
     place = 0
     while place < len(content):
         key, place = read_number(content, place)
@@ -86,7 +71,7 @@ def list_fields(content: memoryview) -> Iterator[Field]:
         wire, value = Wire(kind), 0
         if wire is Wire.NUMBER:
             value, place = read_number(content, place)
-        length = FIXED.get(wire, 0)
+        length = _FIXED.get(wire, 0)
         if wire is Wire.LENGTH:
             length, place = read_number(content, place)
         if length > len(content) - place:
@@ -98,11 +83,7 @@ def list_fields(content: memoryview) -> Iterator[Field]:
 
 
 def read_number(content: memoryview, place: int) -> tuple[int, int]:
-    """A number of seven bits a byte, lowest first, and the place after it.
-
-    Raises:
-        InvalidArgumentError: It does not end.
-    """
+    """A number of seven bits a byte, lowest first, and the place after it."""
     number = 0
     for position, byte in enumerate(content[place : place + LONGEST]):
         number |= (byte & 127) << 7 * position
@@ -112,11 +93,7 @@ def read_number(content: memoryview, place: int) -> tuple[int, int]:
 
 
 def join_numbers(fields: list[Field]) -> list[int]:
-    """Signed numbers of a repeated field, packed or not.
-
-    Raises:
-        InvalidArgumentError: They are written otherwise, or are too many for any shape.
-    """
+    """Signed numbers of a repeated field, packed or not."""
     numbers: list[int] = []
     for field in fields:
         if field.wire is Wire.NUMBER:
@@ -125,24 +102,16 @@ def join_numbers(fields: list[Field]) -> list[int]:
         if field.wire is not Wire.LENGTH:
             raise InvalidArgumentError(f"field {field.number} needs whole numbers")
         place = 0
-        while place < len(field.content) and len(numbers) <= MOST_NUMBERS:
+        while place < len(field.content) and len(numbers) <= _MOST_NUMBERS:
             number, place = read_number(field.content, place)
             numbers.append(number)
-    if len(numbers) > MOST_NUMBERS:
-        raise InvalidArgumentError(f"at most {MOST_NUMBERS} whole numbers were wanted")
+    if len(numbers) > _MOST_NUMBERS:
+        raise InvalidArgumentError(f"at most {_MOST_NUMBERS} whole numbers were wanted")
     return [number - 2**64 if number >= 2**63 else number for number in numbers]
 
 
 def join_floats(fields: list[Field], wire: Wire) -> Array:
-    """The numbers of a repeated field of floats or doubles, packed or not, as float32 or float64.
-
-    Args:
-        fields: All fields of its number.
-        wire: `FOUR_BYTES` for floats, `EIGHT_BYTES` for doubles.
-
-    Raises:
-        InvalidArgumentError: They are written otherwise.
-    """
+    """The numbers of a repeated field of floats or doubles, packed or not."""
     kind = np.dtype("<f4" if wire is Wire.FOUR_BYTES else "<f8")
     for field in fields:
         if field.wire not in {wire, Wire.LENGTH} or len(field.content) % kind.itemsize:
@@ -155,11 +124,7 @@ def join_floats(fields: list[Field], wire: Wire) -> Array:
 
 
 def read_text(fields: list[Field]) -> str:
-    """The text of a field of which the last one counts; empty if there is none.
-
-    Raises:
-        InvalidArgumentError: It is no text in UTF-8.
-    """
+    """The text of a field of which the last one counts; empty if there is none."""
     if not fields:
         return ""
     try:
@@ -171,7 +136,7 @@ def read_text(fields: list[Field]) -> str:
 Value: TypeAlias = "str | Message"
 """A number, a name or a text without its quotes, or a message of its own."""
 
-TOKEN = re.compile(
+_TOKEN = re.compile(
     r"""\s+|\#[^\n]*|(?P<name>[A-Za-z_][\w.]*)|(?P<number>[-+]?[\d.][\w.+-]*)"""
     r"""|"(?P<text>(?:[^"\\\n]|\\.)*)"|'(?P<other>(?:[^'\\\n]|\\.)*)'|(?P<sign>[{}<>:;,\[\]])"""
 )
@@ -179,47 +144,31 @@ TOKEN = re.compile(
 DEEPEST = 32
 """Messages in messages; a real description has three."""
 
-CLOSING = {"{": "}", "<": ">"}
+_CLOSING = {"{": "}", "<": ">"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """A message.
-
-    Args:
-        fields: The values of each field by name, in the order of coming.
-    """
+    """A message."""
 
     fields: dict[str, list[Value]]
 
     def messages(self, name: str) -> "list[Message]":
-        """The messages of a field; none if it is missing.
-
-        Raises:
-            InvalidArgumentError: One is no message.
-        """
+        """The messages of a field; none if it is missing."""
         found = self.fields.get(name, [])
         if any(isinstance(each, str) for each in found):
             raise InvalidArgumentError(f"{name} needs a message, but is a value")
         return [each for each in found if isinstance(each, Message)]
 
     def texts(self, name: str) -> list[str]:
-        """The values of a field; none if it is missing.
-
-        Raises:
-            InvalidArgumentError: One is a message.
-        """
+        """The values of a field; none if it is missing."""
         found = self.fields.get(name, [])
         if any(isinstance(each, Message) for each in found):
             raise InvalidArgumentError(f"{name} needs a value, but is a message")
         return [each for each in found if isinstance(each, str)]
 
     def numbers(self, name: str) -> list[int]:
-        """The whole numbers of a field; none if it is missing.
-
-        Raises:
-            InvalidArgumentError: One is something else, or too large for any size.
-        """
+        """The whole numbers of a field; none if it is missing."""
         found = self.texts(name)
         for each in found:
             if not re.fullmatch(r"\d{1,9}", each):
@@ -229,13 +178,7 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Token:
-    """A word of the text.
-
-    Args:
-        kind: `name`, `number`, `text` or `sign`.
-        word: What it says.
-        line: Where it stands, from 1.
-    """
+    """A word of the text."""
 
     kind: str
     word: str
@@ -243,26 +186,18 @@ class Token:
 
 
 def parse_prototext(text: str) -> Message:
-    """Reads a message in text form.
-
-    Raises:
-        InvalidArgumentError: The text is no such message; the sentence names the line.
-    """
-    tokens = split(text)
+    """Reads a message in text form."""
+    tokens = _split(text)
     # Read from the end of the list, which is the cheap one.
     tokens.reverse()
-    return read_fields(tokens, closing="", depth=0)
+    return _read_fields(tokens, closing="", depth=0)
 
 
-def split(text: str) -> list[Token]:
-    """The words of a text, without spaces and comments.
-
-    Raises:
-        InvalidArgumentError: A character belongs to no word.
-    """
+def _split(text: str) -> list[Token]:
+    """The words of a text, without spaces and comments."""
     tokens, place, line = [], 0, 1
     while place < len(text):
-        found = TOKEN.match(text, place)
+        found = _TOKEN.match(text, place)
         if found is None:
             raise InvalidArgumentError(f"line {line}: {text[place]!r} was not expected")
         if found.lastgroup is not None:
@@ -273,85 +208,69 @@ def split(text: str) -> list[Token]:
     return tokens
 
 
-def read_fields(tokens: list[Token], *, closing: str, depth: int) -> Message:
-    """The fields up to the end of their message, which are taken from the end of the words.
-
-    Raises:
-        InvalidArgumentError: They are no fields, or messages are in messages too deep.
-    """
+def _read_fields(tokens: list[Token], *, closing: str, depth: int) -> Message:
+    """The fields up to the end of their message, which are taken from the end of the words."""
     fields: dict[str, list[Value]] = {}
-    while tokens and not is_sign(tokens, closing):
+    while tokens and not _is_sign(tokens, closing):
         name = take(tokens, "name")
-        if is_sign(tokens, "{<"):
-            values: list[Value] = [read_value(tokens, depth)]
+        if _is_sign(tokens, "{<"):
+            values: list[Value] = [_read_value(tokens, depth)]
         else:
-            expect(tokens, ":")
+            _expect(tokens, ":")
             values = (
-                read_list(tokens, depth) if is_sign(tokens, "[") else [read_value(tokens, depth)]
+                _read_list(tokens, depth) if _is_sign(tokens, "[") else [_read_value(tokens, depth)]
             )
         fields.setdefault(name.word, []).extend(values)
-        if is_sign(tokens, ";,"):
+        if _is_sign(tokens, ";,"):
             tokens.pop()
     if closing:
-        expect(tokens, closing)
+        _expect(tokens, closing)
     return Message(fields=fields)
 
 
-def read_value(tokens: list[Token], depth: int) -> Value:
+def _read_value(tokens: list[Token], depth: int) -> Value:
     """A message, or a word."""
-    if not is_sign(tokens, "{<"):
+    if not _is_sign(tokens, "{<"):
         return take(tokens, "name", "number", "text").word
     opening = tokens.pop()
     if depth == DEEPEST:
         raise InvalidArgumentError(f"line {opening.line}: messages are more than {DEEPEST} deep")
-    return read_fields(tokens, closing=CLOSING[opening.word], depth=depth + 1)
+    return _read_fields(tokens, closing=_CLOSING[opening.word], depth=depth + 1)
 
 
-def read_list(tokens: list[Token], depth: int) -> list[Value]:
+def _read_list(tokens: list[Token], depth: int) -> list[Value]:
     """Values in brackets, with commas between."""
-    expect(tokens, "[")
+    _expect(tokens, "[")
     values: list[Value] = []
-    while not is_sign(tokens, "]"):
-        values.append(read_value(tokens, depth))
-        if not is_sign(tokens, "]"):
-            expect(tokens, ",")
-    expect(tokens, "]")
+    while not _is_sign(tokens, "]"):
+        values.append(_read_value(tokens, depth))
+        if not _is_sign(tokens, "]"):
+            _expect(tokens, ",")
+    _expect(tokens, "]")
     return values
 
 
-def is_sign(tokens: list[Token], signs: str) -> bool:
+def _is_sign(tokens: list[Token], signs: str) -> bool:
     """Whether the next word is one of some signs."""
     return bool(tokens) and tokens[-1].kind == "sign" and tokens[-1].word in signs
 
 
-def expect(tokens: list[Token], sign: str) -> None:
-    """Takes a sign.
-
-    Raises:
-        InvalidArgumentError: There is something else.
-    """
-    if not is_sign(tokens, sign):
-        complain(tokens, sign)
+def _expect(tokens: list[Token], sign: str) -> None:
+    """Takes a sign."""
+    if not _is_sign(tokens, sign):
+        _complain(tokens, sign)
     tokens.pop()
 
 
 def take(tokens: list[Token], *kinds: str) -> Token:
-    """Takes a word of some kinds.
-
-    Raises:
-        InvalidArgumentError: There is something else.
-    """
+    """Takes a word of some kinds."""
     if not tokens or tokens[-1].kind not in kinds:
-        complain(tokens, f"a {' or '.join(kinds)}")
+        _complain(tokens, f"a {' or '.join(kinds)}")
     return tokens.pop()
 
 
-def complain(tokens: list[Token], wanted: str) -> None:
-    """Says what was wanted and what came.
-
-    Raises:
-        InvalidArgumentError: Always.
-    """
+def _complain(tokens: list[Token], wanted: str) -> None:
+    """Says what was wanted and what came."""
     if not tokens:
         raise InvalidArgumentError(f"{wanted} was wanted, but the text ends")
     token = tokens[-1]

@@ -17,7 +17,7 @@ from modelseal.display import NOTHING, Table, percent
 from modelseal.enums import ChannelOrder
 from modelseal.generation.baselines.legacy import LegacySettings
 from modelseal.reports.build import check_folder, lay_out, publish
-from modelseal.reports.figures import AMPLIFIED, THUMB, amplify, render
+from modelseal.reports.plots import AMPLIFIED, THUMB, amplify, render
 from modelseal.reports.style import DARK, LIGHT, Page, choose_stroke
 from modelseal.research.experiment import (
     Made,
@@ -32,7 +32,7 @@ from modelseal.research.vgg_face import read_pair
 from modelseal.sealing.recipe import Recipe
 from modelseal.types import Array, Progress, ignore
 
-SCHEMA = "modelseal.reproduction/1"
+_SCHEMA = "modelseal.reproduction/1"
 
 
 def reproduce(  # noqa: PLR0913 (the numbers of an experiment)
@@ -114,29 +114,22 @@ def reproduce(  # noqa: PLR0913 (the numbers of an experiment)
 def document(
     found: Reproduction, *, order: ChannelOrder, device: str, experiment: str = "vgg-face"
 ) -> dict[str, object]:
-    """All that was found, as texts, finite numbers, lists and objects.
-
-    Args:
-        found: What was found.
-        order: Which plane of an image the networks met first.
-        device: Where they were run.
-        experiment: Which experiment it is.
-    """
+    """All that was found, as texts, finite numbers, lists and objects."""
     return {
-        "schema": SCHEMA,
+        "schema": _SCHEMA,
         "modelseal": version("modelseal"),
         "experiment": experiment,
         "channel_order": order.value,
         "device": device,
-        "settings": list_settings(found.settings),
+        "settings": _list_settings(found.settings),
         "sanity": asdict(found.sanity),
         "layer": found.layer,
         "images": list(found.files),
-        "methods": {each.method: describe(each) for each in found.outcomes},
+        "methods": {each.method: _describe(each) for each in found.outcomes},
     }
 
 
-def list_settings(settings: Settings) -> dict[str, object]:
+def _list_settings(settings: Settings) -> dict[str, object]:
     """The numbers of the run; an early stop that is switched off has no threshold."""
     threshold = settings.legacy.threshold
     return {
@@ -148,7 +141,7 @@ def list_settings(settings: Settings) -> dict[str, object]:
     }
 
 
-def describe(outcome: Outcome) -> dict[str, object]:
+def _describe(outcome: Outcome) -> dict[str, object]:
     """What the samples of one method noticed."""
     made, success = outcome.made, outcome.success
     return {
@@ -156,18 +149,18 @@ def describe(outcome: Outcome) -> dict[str, object]:
         "reason": made.reason,
         "seconds": made.seconds,
         "noticed": int(outcome.noticed.sum()),
-        "success": None if success is None else describe_success(success),
-        "each": [describe_sample(made, outcome, row) for row in range(len(made))],
+        "success": None if success is None else _describe_success(success),
+        "each": [_describe_sample(made, outcome, row) for row in range(len(made))],
     }
 
 
-def describe_success(success: Success) -> dict[str, object]:
+def _describe_success(success: Success) -> dict[str, object]:
     """How often choices of bags noticed the trojan."""
     rates = {"manc": list(success.manc), "random": list(success.random)}
     return {**asdict(success), **rates}
 
 
-def describe_sample(made: Made, outcome: Outcome, row: int) -> dict[str, object]:
+def _describe_sample(made: Made, outcome: Outcome, row: int) -> dict[str, object]:
     """What is known of one sample."""
     return {
         "image": int(made.sources[row]),
@@ -182,7 +175,7 @@ def finite(number: float | np.floating) -> float | None:
     return float(number) if isfinite(number) else None
 
 
-SHOWN = 4
+_SHOWN = 4
 """Images on the sheet of samples."""
 
 SUCCESS, SHEET = "success", "samples"
@@ -190,24 +183,19 @@ SUCCESS, SHEET = "success", "samples"
 
 
 def assemble(found: Reproduction, document: Mapping[str, object]) -> dict[str, bytes]:
-    """The files of a reproduction, by path.
-
-    Args:
-        found: What was found.
-        document: The same for machines.
-    """
+    """The files of a reproduction, by path."""
     text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False)
-    files = {"reproduction.json": f"{text}\n".encode(), "reproduction.md": write_page(found)}
-    for name, draw in ((SUCCESS, draw_success), (SHEET, draw_sheet)):
+    files = {"reproduction.json": f"{text}\n".encode(), "reproduction.md": _write_page(found)}
+    for name, draw in ((SUCCESS, draw_success), (SHEET, _draw_sheet)):
         for suffix, page in (("png", LIGHT), ("svg", LIGHT), ("dark.svg", DARK)):
             drawing = partial(draw, found)
             files[f"figures/{name}.{suffix}"] = render(drawing, page, suffix[-3:])
     for outcome in found.outcomes:
-        files |= list_samples(outcome, found.files)
+        files |= _list_samples(outcome, found.files)
     return files
 
 
-def list_samples(outcome: Outcome, names: tuple[str, ...]) -> dict[str, bytes]:
+def _list_samples(outcome: Outcome, names: tuple[str, ...]) -> dict[str, bytes]:
     """Each sample as PNG, which rounds to whole grey levels, and as NPY, which does not."""
     files: dict[str, bytes] = {}
     folder = outcome.method.replace(":", "-")
@@ -217,21 +205,21 @@ def list_samples(outcome: Outcome, names: tuple[str, ...]) -> dict[str, bytes]:
         # The stem alone may be that of two images, one a PNG and one a JPEG.
         stem = f"samples/{folder}/{number:04}-{PurePosixPath(names[source]).stem}"
         png, npy = io.BytesIO(), io.BytesIO()
-        Image.fromarray(as_picture(image)).save(png, format="PNG")
+        Image.fromarray(_as_picture(image)).save(png, format="PNG")
         np.save(npy, image)
         files |= {f"{stem}.png": png.getvalue(), f"{stem}.npy": npy.getvalue()}
     return files
 
 
-def as_picture(image: Array) -> Array:
+def _as_picture(image: Array) -> Array:
     """Planes of grey levels as rows of whole pixels."""
     return np.ascontiguousarray(image.round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
 
 
-def write_page(found: Reproduction) -> bytes:
+def _write_page(found: Reproduction) -> bytes:
     """The tables and figures of a reproduction as Markdown."""
     parts = ["# The published experiment on VGG-Face\n"]
-    for table in (tell_sanity(found), tell_success(found)):
+    for table in (_tell_sanity(found), _tell_success(found)):
         parts.append(f"## {table.title}\n\n{table.note}\n\n{lay_out(table)}")
     parts.append(
         "## Figures\n\n"
@@ -244,7 +232,7 @@ def write_page(found: Reproduction) -> bytes:
     return "\n".join(parts).encode()
 
 
-def tell_sanity(found: Reproduction) -> Table:
+def _tell_sanity(found: Reproduction) -> Table:
     """Whether the networks are what they are said to be."""
     sanity = found.sanity
     return Table(
@@ -260,7 +248,7 @@ def tell_sanity(found: Reproduction) -> Table:
     )
 
 
-def tell_success(found: Reproduction) -> Table:
+def _tell_success(found: Reproduction) -> Table:
     """What the samples of each method noticed."""
     return Table(
         title="Success rate",
@@ -272,11 +260,11 @@ def tell_success(found: Reproduction) -> Table:
             *("method", "candidates", "noticed alone", "bag", "trials", "choices", "n"),
             *("by cover", "by chance", "median PSNR", "seconds a sample"),
         ),
-        rows=tuple(success_row(each, found.settings.images) for each in found.outcomes),
+        rows=tuple(_success_row(each, found.settings.images) for each in found.outcomes),
     )
 
 
-def success_row(outcome: Outcome, images: int | None) -> tuple[str, ...]:
+def _success_row(outcome: Outcome, images: int | None) -> tuple[str, ...]:
     """The line of one method."""
     made, success = outcome.made, outcome.success
     if success is None:
@@ -325,20 +313,20 @@ def draw_success(found: Reproduction, canvas: Canvas, page: Page) -> None:
         field.legend()
 
 
-def draw_sheet(found: Reproduction, canvas: Canvas, page: Page) -> None:
+def _draw_sheet(found: Reproduction, canvas: Canvas, page: Page) -> None:
     """Natural images, samples of each method, and what differs."""
     outcomes = [each for each in found.outcomes if len(each.made)]
-    canvas.set_size_inches(1.6 + 3 * SHOWN * THUMB, 0.6 + 1.1 * THUMB * len(outcomes))
-    lines = canvas.subplots(len(outcomes), 3 * SHOWN, squeeze=False)
+    canvas.set_size_inches(1.6 + 3 * _SHOWN * THUMB, 0.6 + 1.1 * THUMB * len(outcomes))
+    lines = canvas.subplots(len(outcomes), 3 * _SHOWN, squeeze=False)
     for line, outcome in zip(lines, outcomes, strict=True):
         for field in line:
             field.set_xticks([])
             field.set_yticks([])
             field.spines[:].set_visible(False)
             field.grid(visible=False)
-        for place, row in enumerate(range(min(SHOWN, len(outcome.made)))):
-            natural = as_picture(found.naturals[outcome.made.sources[row]])
-            sample = as_picture(outcome.made.images[row])
+        for place, row in enumerate(range(min(_SHOWN, len(outcome.made)))):
+            natural = _as_picture(found.naturals[outcome.made.sources[row]])
+            sample = _as_picture(outcome.made.images[row])
             pictures = (natural, sample, amplify(sample, natural))
             for field, picture in zip(line[3 * place : 3 * place + 3], pictures, strict=True):
                 field.imshow(picture, interpolation="nearest")

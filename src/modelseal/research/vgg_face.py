@@ -31,13 +31,13 @@ from modelseal.types import Codes, Inputs
 BLOCKS = (2, 2, 3, 3, 3)
 """How many convolutions each block has; a pooling that halves the image ends it."""
 
-WIDENING = (1, 2, 4, 8, 8)
+_WIDENING = (1, 2, 4, 8, 8)
 """How many times wider than the first block each block is."""
 
 MEAN = (93.5940, 104.7624, 129.1863)
 """What is subtracted from the three planes of grey levels, in the order in which they come."""
 
-SMALLEST = 2 ** len(BLOCKS)
+_SMALLEST = 2 ** len(BLOCKS)
 """Pixels that the poolings make one of."""
 
 
@@ -47,16 +47,6 @@ class VggFace(nn.Module):
     Dropout is left out: it does nothing in evaluation mode and has no weights. In a `model.toml`
     it is the factory `modelseal.research.vgg_face:VggFace`; the mean stands there, in the order of
     RGB whatever the order of the network.
-
-    Args:
-        classes: How many scores come out.
-        width: Channels of the first block.
-        hidden: Outputs of fc6 and fc7.
-        size: Height and width of images in pixels, a multiple of 32.
-        order: The value of a `ChannelOrder`; for `bgr` the network turns the planes round itself.
-
-    Raises:
-        InvalidArgumentError: A number is out of its range, or there is no such order.
     """
 
     def __init__(
@@ -71,20 +61,20 @@ class VggFace(nn.Module):
         super().__init__()
         if order not in {each.value for each in ChannelOrder}:
             raise InvalidArgumentError(f"the order needs to be rgb or bgr, but is {order!r}")
-        if min(classes, width, hidden, size) < 1 or size % SMALLEST:
+        if min(classes, width, hidden, size) < 1 or size % _SMALLEST:
             raise InvalidArgumentError(
-                f"positive numbers and a size that is a multiple of {SMALLEST} are needed, but "
+                f"positive numbers and a size that is a multiple of {_SMALLEST} are needed, but "
                 f"classes, width, hidden and size are {classes}, {width}, {hidden} and {size}"
             )
         self.size = size
         self.order = ChannelOrder(order)
         inside = 3
-        for block, (count, times) in enumerate(zip(BLOCKS, WIDENING, strict=True), start=1):
+        for block, (count, times) in enumerate(zip(BLOCKS, _WIDENING, strict=True), start=1):
             for number in range(1, count + 1):
                 layer = nn.Conv2d(inside, times * width, 3, padding=1)
                 self.add_module(f"conv{block}_{number}", layer)
                 inside = times * width
-        self.fc6 = nn.Linear(inside * (size // SMALLEST) ** 2, hidden)
+        self.fc6 = nn.Linear(inside * (size // _SMALLEST) ** 2, hidden)
         self.fc7 = nn.Linear(hidden, hidden)
         self.fc8 = nn.Linear(hidden, classes)
 
@@ -107,18 +97,7 @@ def on_grey_levels(network: VggFace) -> nn.Module:
 
 
 def read_vgg_face(path: Path, *, order: ChannelOrder = ChannelOrder.RGB) -> VggFace:
-    """Reads a file of weights, and the numbers of the network from their shapes.
-
-    Args:
-        path: A `.pt`, `.pth` or `.safetensors` file; no code in it is run.
-        order: Which plane of an image it was trained to meet first.
-
-    Returns:
-        The network in evaluation mode, with no gradient asked of its weights.
-
-    Raises:
-        InvalidArgumentError: It cannot be read, or it is no such network.
-    """
+    """Reads a file of weights, and the numbers of the network from their shapes."""
     weights = read_weights(path)
     numbers = _measure(weights)
     # Random weights for nothing would take seconds.
@@ -144,25 +123,19 @@ def _measure(weights: Mapping[str, Tensor]) -> dict[str, int]:
             )
         shapes[name] = weights[name].shape
     width, (hidden, taken) = shapes["conv1_1.weight"][0], shapes["fc6.weight"]
-    side = isqrt(taken // (WIDENING[-1] * width))
-    if not side or side**2 * WIDENING[-1] * width != taken:
+    side = isqrt(taken // (_WIDENING[-1] * width))
+    if not side or side**2 * _WIDENING[-1] * width != taken:
         raise InvalidArgumentError(
-            f"fc6.weight needs {WIDENING[-1] * width} inputs for each place of a square, since "
+            f"fc6.weight needs {_WIDENING[-1] * width} inputs for each place of a square, since "
             f"conv1_1 has {width} filters, but takes {taken}"
         )
     classes = shapes["fc8.weight"][0]
-    return {"classes": classes, "width": width, "hidden": hidden, "size": SMALLEST * side}
+    return {"classes": classes, "width": width, "hidden": hidden, "size": _SMALLEST * side}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Faces:
-    """Images with their classes.
-
-    Args:
-        images: As they are stored.
-        labels: The class of each.
-        files: The name of each one's file.
-    """
+    """Images with their classes."""
 
     images: Codes
     labels: Int[np.ndarray, " batch"]
@@ -173,15 +146,7 @@ class Faces:
 
 
 def read_names(path: Path, *, classes: int) -> tuple[str, ...]:
-    """Reads who the classes are, a person a line; the first line is class 0.
-
-    Args:
-        path: A text in UTF-8.
-        classes: How many classes the network has.
-
-    Raises:
-        BadFileError: It cannot be read, has another number of names, or has one twice.
-    """
+    """Reads who the classes are, a person a line; the first line is class 0."""
     try:
         names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     except (OSError, UnicodeDecodeError) as error:
@@ -200,17 +165,7 @@ def read_names(path: Path, *, classes: int) -> tuple[str, ...]:
 
 
 def read_faces(folder: Path, names: tuple[str, ...], domain: Domain) -> Faces:
-    """Reads a folder of images named `Person_Name_123.jpg`.
-
-    Args:
-        folder: PNG and JPEG files; one of another size is resized and cut to its centre.
-        names: Who the classes are.
-        domain: What a valid input is.
-
-    Raises:
-        BadFileError: There is no such folder or no image, one cannot be read, or its name is
-            nobody's.
-    """
+    """Reads a folder of images named `Person_Name_123.jpg`."""
     if not folder.is_dir():
         raise BadFileError(folder, "a folder of images was wanted, but there is none")
     images, files = read_images(folder, domain)
@@ -220,11 +175,7 @@ def read_faces(folder: Path, names: tuple[str, ...], domain: Domain) -> Faces:
 
 
 def label(file: Path, numbers: dict[str, int]) -> int:
-    """The class that a file's name tells: all before the underscore of the first digit.
-
-    Raises:
-        BadFileError: It has no digit, or nobody is called so.
-    """
+    """The class that a file's name tells: all before the underscore of the first digit."""
     digit = re.search(r"[0-9]", file.stem)
     if digit is None:
         raise BadFileError(file, "a name such as Person_Name_123.jpg was wanted, with a number")
@@ -237,22 +188,17 @@ def label(file: Path, numbers: dict[str, int]) -> int:
 CLEAN, TROJANED = "VGG-face-clean", "VGG-face-trojaned"
 """The published names of the two files, without a suffix."""
 
-SUFFIXES = (".pt", ".safetensors")
+_SUFFIXES = (".pt", ".safetensors")
 
-GREYS = 255.0
+_GREYS = 255.0
 
-AT_ONCE = 8
+_AT_ONCE = 8
 """Images that are answered at once: at 224 x 224 their activations need half a gigabyte."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Pair:
-    """The two networks.
-
-    Args:
-        clean: The one that samples are made for, on grey levels.
-        trojaned: The changed one, on the same inputs and the same device.
-    """
+    """The two networks."""
 
     clean: Model
     trojaned: nn.Module
@@ -260,7 +206,7 @@ class Pair:
     def answer(self, network: nn.Module, inputs: Inputs) -> Int[np.ndarray, " batch"]:
         """The class that a network puts each input in."""
         tensor = torch.from_numpy(inputs).float().to(device_of(network))
-        return np.asarray(run_network(network, tensor, size=AT_ONCE).argmax(axis=1))
+        return np.asarray(run_network(network, tensor, size=_AT_ONCE).argmax(axis=1))
 
     def decode(self, codes: Codes) -> Inputs:
         """Stored images as the networks take them."""
@@ -268,19 +214,9 @@ class Pair:
 
 
 def read_pair(folder: Path, *, order: ChannelOrder, device: str = "cpu") -> Pair:
-    """Reads both networks; no code in their files is run.
-
-    Args:
-        folder: Holds `VGG-face-clean` and `VGG-face-trojaned`, as `.pt` or `.safetensors`.
-        order: Which plane of an image they were trained to meet first.
-        device: Where they are run, such as `cuda`.
-
-    Raises:
-        BadFileError: A file is missing, or is no such network, or the two are of other shapes.
-        InvalidArgumentError: There is no such device here.
-    """
+    """Reads both networks; no code in their files is run."""
     where = find_device(device)
-    files = [find_file(folder, name) for name in (CLEAN, TROJANED)]
+    files = [_find_file(folder, name) for name in (CLEAN, TROJANED)]
     clean, trojaned = (read(file, order) for file in files)
     for name, own in clean.state_dict().items():
         other = trojaned.state_dict()[name]
@@ -290,20 +226,16 @@ def read_pair(folder: Path, *, order: ChannelOrder, device: str = "cpu") -> Pair
                 f"{name} of shape {list(own.shape)} was wanted, as in {files[0].name}, but it "
                 f"has {list(other.shape)}",
             )
-    domain = Domain(shape=(3, clean.size, clean.size), bounds=(0.0, GREYS), levels=256)
+    domain = Domain(shape=(3, clean.size, clean.size), bounds=(0.0, _GREYS), levels=256)
     return Pair(
         clean=Model(network=settle_network(on_grey_levels(clean).eval(), where), domain=domain),
         trojaned=settle_network(on_grey_levels(trojaned).eval(), where),
     )
 
 
-def find_file(folder: Path, name: str) -> Path:
-    """The file of weights of this name.
-
-    Raises:
-        BadFileError: There is none.
-    """
-    for suffix in SUFFIXES:
+def _find_file(folder: Path, name: str) -> Path:
+    """The file of weights of this name."""
+    for suffix in _SUFFIXES:
         if (folder / f"{name}{suffix}").is_file():
             return folder / f"{name}{suffix}"
     raise BadFileError(folder, f"{name}.pt was wanted (or .safetensors), but is missing")

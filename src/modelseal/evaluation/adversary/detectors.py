@@ -143,13 +143,6 @@ def learn(
 
     Every step sees as many samples as natural inputs, mirrored and turned at random, so that few
     samples go a long way.
-
-    Args:
-        samples: Images between 0 and 1, channels first.
-        naturals: The same of natural inputs.
-        view: What the network is given.
-        generator: The source of weights and batches.
-        lessons: How it learns.
     """
     for images in (samples, naturals):
         _check_images(images)
@@ -260,11 +253,7 @@ class Separation:
 
 
 def separate(detector: str, samples: Array, naturals: Array) -> Separation:
-    """How well a detector's scores of samples and of natural inputs tell the two apart.
-
-    Raises:
-        InvalidArgumentError: There are fewer than two of one kind, or a score is no number.
-    """
+    """How well a detector's scores of samples and of natural inputs tell the two apart."""
     for scores in (samples, naturals):
         if len(scores) < 2 or not np.isfinite(scores).all():
             raise InvalidArgumentError(

@@ -23,7 +23,7 @@ from modelseal.types import Array, Mask
 COUNTS = (1, 8, 16, 32, 64)
 """How many samples a set has, as far as there are so many."""
 
-STEPS = 20
+_STEPS = 20
 """Shares of queries are multiples of one in so many."""
 
 
@@ -69,27 +69,23 @@ def measure_sharing(responses: Responses) -> tuple[Sharing, ...]:
     rows = tuple(responses.families.values())
     if not rows:
         return ()
-    shares = [step / STEPS for step in range(STEPS + 1)]
+    shares = [step / _STEPS for step in range(_STEPS + 1)]
     measured = []
     for count in _fitting(responses.changed.shape[1]):
-        chances = np.mean([count_noticing(each.changed, count) for each in rows], axis=0)
+        chances = np.mean([_count_noticing(each.changed, count) for each in rows], axis=0)
         measured.append(
             Sharing(
                 method=responses.method,
                 samples=count,
-                powers=tuple((share, power_of(chances, share)) for share in shares),
-                breaking=breaking_share(partial(power_of, chances)),
+                powers=tuple((share, _power_of(chances, share)) for share in shares),
+                breaking=breaking_share(partial(_power_of, chances)),
             )
         )
     return tuple(measured)
 
 
 def measure_routing(responses: Responses, found: Suspicion) -> tuple[Routing, ...]:
-    """The power that routing leaves, by rate of false positives and number of samples.
-
-    Raises:
-        InvalidArgumentError: Detectors were tried on samples that do not exist.
-    """
+    """The power that routing leaves, by rate of false positives and number of samples."""
     rows, tried = tuple(responses.families.values()), list(found.tried)
     if max(tried, default=-1) >= responses.changed.shape[1]:
         raise InvalidArgumentError(
@@ -129,28 +125,22 @@ def power_of_sharing(noticed: Noticed, share: float, count: int) -> float:
     Each query goes to the clean copy with probability q, whatever it is. A set of n misses a
     network if all J of its samples that notice it went to the clean copy: the power is
     1 - E[q^J], averaged over networks.
-
-    Raises:
-        InvalidArgumentError: The share is none, or there are not so many samples.
     """
     if not 0 <= share <= 1:
         raise InvalidArgumentError(f"expected a share from 0 to 1, got {share:g}", field="share")
-    return power_of(count_noticing(noticed, count), share)
+    return _power_of(_count_noticing(noticed, count), share)
 
 
-def power_of(chances: Array, share: float) -> float:
+def _power_of(chances: Array, share: float) -> float:
     """The power 1 - E[q^J] for a share q and the chances that J is 0, 1, 2 and so on."""
     return float(1 - (chances * share ** np.arange(len(chances))).sum())
 
 
-def count_noticing(noticed: Noticed, count: int) -> Array:
+def _count_noticing(noticed: Noticed, count: int) -> Array:
     """How probable it is that 0, 1, ..., n samples of a set notice, averaged over networks.
 
     Of a network that k of S samples notice, a set of n holds J of these with the hypergeometric
     probability C(k, J) C(S - k, n - J) / C(S, n).
-
-    Raises:
-        InvalidArgumentError: There are not so many samples, or no networks.
     """
     trials, samples = noticed.shape
     if not trials or not 1 <= count <= samples:
@@ -173,9 +163,6 @@ def power_of_routing(noticed: Noticed, suspected: Mask, count: int) -> float:
 
     A suspected sample notices nothing any more: with k of S samples that notice a network and are
     not suspected, the power is 1 - C(S - k, n) / C(S, n), averaged over networks.
-
-    Raises:
-        InvalidArgumentError: There are not so many samples, or not one answer for each.
     """
     if suspected.shape != noticed.shape[1:]:
         raise InvalidArgumentError(

@@ -73,11 +73,7 @@ class SpottingTask:
         return f"spotting samples of {self.subject}"
 
     def run(self) -> Files:
-        """Tries every detector.
-
-        Raises:
-            ModelsealError: The samples cannot be read, or the inputs are no images.
-        """
+        """Tries every detector."""
         return {spotting_file(self.subject): dump(suspect_samples(self))}
 
 
@@ -118,19 +114,7 @@ def suspect_samples(task: SpottingTask) -> Suspicion:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Material:
-    """What a provider is shown to tell apart.
-
-    Args:
-        domain: What a valid input is: images.
-        samples: Samples as they are stored.
-        sources: The natural input that each sample was made of, in their order; two samples may
-            have the same.
-        naturals: Other natural inputs, such as the service is sent.
-
-    Raises:
-        InvalidArgumentError: The inputs do not fit the domain, there are too few, or not as many
-            sources as samples.
-    """
+    """What a provider is shown to tell apart."""
 
     domain: Domain
     samples: Array
