@@ -84,7 +84,9 @@ SKIPPED = "skipped"
 def show_verdict(paper: Paper, verdict: Verdict, *, every: bool) -> None:
     """Writes the verdict in two lines, with a table of what it rules out or what was found."""
     outcome = Text(verdict.outcome.value.upper(), COLOURS[verdict.outcome])
-    paper.print(Text.assemble(outcome, f": {plain(verdict.reason)}"), soft_wrap=True)
+    # On a terminal words stay whole; elsewhere lines do, for whoever searches the text.
+    whole = not paper.is_terminal
+    paper.print(Text.assemble(outcome, f": {plain(verdict.reason)}"), soft_wrap=whole)
     paper.write(describe_basis(verdict))
     if verdict.provenance.signed_by:
         paper.write(f"the fingerprint is signed by {verdict.provenance.signed_by}")

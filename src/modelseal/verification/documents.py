@@ -103,7 +103,7 @@ def noticed_table(rules_out: tuple[Noticed, ...]) -> Table:
         note="What this verdict rules out, as far as it was tried at sealing: the smallest "
         "change of each kind that was noticed on every changed copy of the network, or how "
         "many copies were noticed; shares at 95 % confidence.",
-        head=("change", "from", "copies noticed", "share noticed"),
+        head=("change", "noticed from", "copies noticed", "share noticed"),
         rows=tuple(map(_noticed_row, rules_out)),
     )
 
