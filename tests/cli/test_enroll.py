@@ -10,7 +10,6 @@ from noisy import Noisy, other
 from modelseal.domain import Domain
 from modelseal.endpoints import factory
 from modelseal.endpoints.recorded import record
-from modelseal.errors import EndpointError
 from modelseal.fingerprint.codec import read, write
 from modelseal.verification.ledger import open_ledger, read_ledger
 
@@ -62,12 +61,6 @@ def test_a_steady_deployment_is_enrolled_and_verified(out, folder, run, serve):
     assert lines[1].endswith("; false alarms at most 1 %")
 
 
-def test_the_secrets_of_an_address_are_not_in_the_file(out, folder, run, serve):
-    serve(out())
-    run("enroll", "out.seal", URL, "-o", "on.seal")
-    assert b"secret" not in (folder / "on.seal").read_bytes()
-
-
 def test_a_changed_sample_is_tampering_with_exit_code_1_and_its_numbers(out, folder, run, serve):
     made = out()
     serve(made)
@@ -114,19 +107,6 @@ def test_a_deployment_that_answers_otherwise_has_to_be_accepted(out, folder, run
     assert sum(read(folder / "on.seal").enrollment.otherwise) == 1
 
 
-def test_samples_that_are_not_steady_are_dropped_or_refused(out, folder, run, serve):
-    made = out()
-    serve(made, noise={0: 0.5, 1: 0.5})
-    assert "6 of 8 samples" in run("enroll", "out.seal", URL, "-o", "on.seal").stdout
-    serve(made, noise=dict.fromkeys(range(5), 0.5))
-    result = run("enroll", "out.seal", URL, "-o", "no.seal")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "at least 4 of 8 samples" in result.stderr
-    strict = run("enroll", "out.seal", URL, "-o", "no.seal", "--most-unstable", 0.1)
-    assert "repeats: expected at least 77" in strict.stderr
-    assert not (folder / "no.seal").exists()
-
-
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
@@ -152,18 +132,6 @@ def test_options_that_contradict_an_enrolment_are_found_before_samples_are_spent
     assert names == {"out.seal", "on.seal", "images.npz"}
 
 
-def test_an_enrolled_fingerprint_is_not_enrolled_again(out, folder, run, serve):
-    made = out()
-    serve(made, changed={5: other(made, 5)})
-    run("enroll", "out.seal", URL, "-o", "on.seal", "--accept-other")
-    endpoint = serve(made, changed={5: other(made, 5)})
-    for more in ([], ["--accept-other"]):
-        result = run("enroll", "on.seal", URL, "-o", "again.seal", *more)
-        assert (result.exit_code, result.stdout, endpoint.asked) == (2, "", [])
-        assert "fingerprint: " in result.stderr
-    assert not (folder / "again.seal").exists()
-
-
 def test_natural_images_are_asked_before_a_deployment_is_enrolled(out, folder, run, serve):
     made = out(domain=Domain(shape=(1, 4, 4)))
     images = np.random.default_rng(0).integers(0, 256, (4, 4, 4), dtype=np.uint8)
@@ -175,43 +143,6 @@ def test_natural_images_are_asked_before_a_deployment_is_enrolled(out, folder, r
     assert "an unknown input" in result.stderr
     assert not (folder / "on.seal").exists()
     assert read_ledger(folder / "out.seal.ledger").entries == ()
-
-
-def test_an_enrolment_enters_all_samples_in_the_ledger_of_the_sealed_file(out, folder, run, serve):
-    made = out()
-    open_ledger(folder / "out.seal.ledger", made, per_check=2)
-    endpoint = serve(made)
-    assert run("enroll", "out.seal", URL, "-o", "on.seal", "--repeats", 2).exit_code == 2
-    assert (endpoint.asked, read_ledger(folder / "out.seal.ledger").entries) == ([], ())
-    assert run("enroll", "out.seal", URL, "-o", "on.seal").exit_code == 0
-    ledger = read_ledger(folder / "out.seal.ledger")
-    assert list(ledger.uses) == [1] * 8
-    assert ledger.entries[0].endpoint == "http://host/v2/models/m"
-    assert run("verify", "out.seal", URL, "--max-uses", 1).exit_code == 2
-
-
-def test_recorded_answers_are_neither_enrolled_nor_counted_again(out, folder, run, serve):
-    made = out()
-    record(made.expected, folder / "answers.jsonl")
-    refused = run("enroll", "out.seal", "answers.jsonl", "-o", "no.seal")
-    with pytest.MonkeyPatch.context() as patch:
-        serve(made, patch=patch)
-        assert run("enroll", "out.seal", URL, "-o", "on.seal").exit_code == 0
-    verified = run("verify", "on.seal", "answers.jsonl", "--per-check", 4, "--record", "r.jsonl")
-    for result in (refused, verified):
-        assert (result.exit_code, result.stdout) == (2, "")
-        assert "endpoint: " in result.stderr
-    # Nothing was asked, so that nothing was spent and nothing begun.
-    names = {file.name for file in folder.iterdir()}
-    assert names == {"out.seal", "answers.jsonl", "on.seal"}
-
-
-def test_an_endpoint_without_answers_is_one_sentence_and_no_file(out, folder, run, serve):
-    serve(out(), changed={1: EndpointError("no route to host")})
-    result = run("enroll", "out.seal", URL, "-o", "on.seal")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "modelseal: sample 1: no route to host\n"
-    assert not (folder / "on.seal").exists()
 
 
 @pytest.mark.parametrize(
@@ -236,25 +167,6 @@ def test_wrong_use_is_one_sentence_with_exit_code_2(out, folder, run, arguments,
     assert problem in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (folder / "on.seal").exists()
-
-
-def test_neighbours_can_only_be_asked_where_there_are_some(seal_file, out, run, serve):
-    seal_file()
-    result = run("verify", "out.seal", "answers.jsonl", "--neighbours")
-    assert result.exit_code == 2
-    assert "neighbours: " in result.stderr
-    made = out(count=4, neighbours=sealed.NEIGHBOURS)
-    endpoint = serve(made, beside={1: other(made, 1)})
-    assert run("verify", "out.seal", URL).exit_code == 0
-    assert set(endpoint.faces) == {0}
-    out(count=4, neighbours=np.zeros_like(sealed.NEIGHBOURS))
-    assert run("verify", "out.seal", URL, "--neighbours").exit_code == 2
-    made = out(count=4, neighbours=sealed.NEIGHBOURS)
-    assert run("verify", "out.seal", URL, "--neighbours").exit_code == 1
-    assert run("verify", "out.seal", URL, "--record", "r.jsonl").exit_code == 0
-    result = run("verify", "out.seal", URL, "--neighbours", "--resume", "r.jsonl")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "r.jsonl: neighbours: " in result.stderr
 
 
 def test_an_inspection_tells_the_enrolment_and_the_neighbours(out, folder, run, serve):
@@ -285,24 +197,6 @@ def test_what_is_enrolled_of_an_encrypted_fingerprint_is_encrypted_too(out, fold
     assert run("enroll", *arguments).exit_code == 0
     assert (folder / "on.seal").read_bytes().startswith(b"modelseal-encrypted 1.0\n")
     assert run("verify", "on.seal", URL, "--key", "k.pem").exit_code == 0
-
-
-def test_a_part_of_the_samples_is_asked_of_an_enrolled_deployment_too(out, folder, run, serve):
-    serve(out())
-    run("enroll", "out.seal", URL, "-o", "on.seal")
-    seen, looks = [], []
-    for _ in range(2):
-        result = run("verify", "on.seal", URL, "--per-check", 4, "--json", "-")
-        assert result.exit_code == 0
-        document = json.loads(result.stdout)
-        assert (document["samples"], document["chosen"], document["asked"]) == (8, 4, 4)
-        looks.append(document["statistics"]["look"])
-        seen += [entry["sample"] for entry in document["evidence"]]
-    assert sorted(seen) == list(range(8))
-    # The ledger counts the checks, which are a schedule unless the user numbers them.
-    assert looks == [1, 2]
-    numbered = run("verify", "on.seal", URL, "--per-check", 4, "--look", 1, "--json", "-")
-    assert json.loads(numbered.stdout)["statistics"]["look"] == 1
 
 
 def test_no_evidence_is_made_of_an_enrolled_deployment(out, folder, run, serve):
@@ -344,16 +238,3 @@ def test_the_docs_describe_every_key_that_only_enrolled_fingerprints_have(
     more |= verdict["evidence"][0].keys() - plain["evidence"][0].keys()
     assert more == {"statistics", "tally", "neighbours", "enrolment"}
     assert described() == (more - {"statistics"}) | verdict["statistics"].keys()
-
-
-def test_answers_are_recorded_but_an_enrolled_fingerprint_is_always_asked_anew(
-    out, folder, run, serve
-):
-    serve(out())
-    run("enroll", "out.seal", URL, "-o", "on.seal")
-    assert run("verify", "on.seal", URL, "--record", "kept.jsonl").exit_code == 0
-    assert (folder / "kept.jsonl").read_text(encoding="utf-8").count("\n") > 64
-    result = run("verify", "on.seal", URL, "--resume", "kept.jsonl")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "resume: " in result.stderr
-    assert "kept.jsonl" in result.stderr

@@ -15,7 +15,7 @@ from refusals import refuses
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.fingerprint.codec import file_digest
 from modelseal.verification import ledger
-from modelseal.verification.ledger import Budget, ledger_of, open_ledger, read_ledger
+from modelseal.verification.ledger import Budget, open_ledger, read_ledger
 
 MADE = sealed.fingerprint(count=6)
 OPENING = {
@@ -30,10 +30,6 @@ ENTRY = {"check": "0" * 16, "time": "2026-11-23T10:00:00Z", "endpoint": "http://
 def write_lines(path, *lines, end="\n"):
     text = [line if isinstance(line, str) else json.dumps(line) for line in lines]
     path.write_text("\n".join(text) + end)
-
-
-def test_the_ledger_is_beside_the_fingerprint(tmp_path):
-    assert ledger_of(tmp_path / "out.seal") == tmp_path / "out.seal.ledger"
 
 
 def test_a_new_ledger_says_what_it_is_of_and_is_for_its_owner_alone(tmp_path):
@@ -64,13 +60,6 @@ def test_the_name_of_a_new_ledger_is_on_the_disk_before_anybody_else_may_write(
     monkeypatch.setattr(os, "fsync", note)
     open_ledger(tmp_path / "a", MADE, per_check=None)
     assert synced == [str(tmp_path / "a"), str(tmp_path)]
-
-
-@pytest.mark.parametrize("count", [0, -1, 7])
-def test_a_check_takes_no_more_samples_than_there_are(tmp_path, count):
-    with refuses(InvalidArgumentError, field="per_check"):
-        open_ledger(tmp_path / "a", MADE, per_check=count)
-    assert not (tmp_path / "a").exists()
 
 
 def test_a_line_that_a_crash_left_unfinished_stands_for_nothing(tmp_path):
@@ -104,12 +93,6 @@ def test_what_is_no_ledger_is_refused_with_its_line(tmp_path, lines, line):
 def test_what_cannot_be_read_is_one_sentence(tmp_path, name):
     with refuses(BadFileError, file=tmp_path / name):
         read_ledger(tmp_path / name)
-
-
-def test_an_empty_file_is_no_ledger(tmp_path):
-    (tmp_path / "a").touch()
-    with refuses(BadFileError):
-        read_ledger(tmp_path / "a")
 
 
 def test_a_ledger_that_is_too_large_is_not_read(tmp_path, monkeypatch):
@@ -157,15 +140,6 @@ def start(path, *arguments, **settings):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
         **settings,
     )
-
-
-def test_the_least_spent_samples_are_taken_so_that_all_are_spent_in_turn(tmp_path):
-    for turn in range(8):
-        spent = take(tmp_path / "a", per_check=3, seed=turn).samples
-        assert len(set(spent)) == 3
-        uses = read_ledger(tmp_path / "a").uses
-        assert uses.sum() == 3 * (turn + 1)
-        assert uses.max() - uses.min() <= 1
 
 
 @given(st.lists(st.integers(1, 11), min_size=1, max_size=10))
@@ -270,16 +244,6 @@ def test_a_process_that_dies_in_mid_check_has_spent_its_samples(tmp_path):
     process.stdin.close()
     process.stdout.close()
     assert read_ledger(tmp_path / "a").uses.sum() == 3
-
-
-def test_a_disk_that_is_full_is_one_sentence_and_nothing_was_chosen(tmp_path, monkeypatch):
-    def fail(*_):
-        raise OSError(28, "No space left on device")
-
-    take(tmp_path / "a", per_check=3)
-    monkeypatch.setattr(os, "write", fail)
-    with refuses(BadFileError):
-        take(tmp_path / "a", per_check=3)
 
 
 @given(st.binary(max_size=80), st.integers(0, 400))

@@ -130,16 +130,6 @@ def test_an_answer_that_the_samples_could_not_be_judged_by_is_found_first(spec, 
         check(sealed.fingerprint(spec=spec), endpoint, natural())
 
 
-def test_an_endpoint_that_gives_no_answer_is_not_asked_on():
-    def refuse(number):
-        raise EndpointError("nobody is there")
-
-    endpoint = Answering(refuse)
-    with pytest.raises(EndpointError, match="nobody is there"):
-        check(sealed.fingerprint(), endpoint, natural())
-    assert endpoint.asked == [0]
-
-
 @pytest.mark.parametrize(
     ("field", "settings"),
     [
@@ -282,11 +272,6 @@ def test_a_folder_of_images_is_read_in_order_of_its_names(write):
     found = find()
     assert np.array_equal(found.codes[:, 0], IMAGES[[1, 0]])
     assert found.labels.tolist() == [4, 0]
-
-
-def test_a_file_of_the_user_goes_before_that_of_the_endpoint(write):
-    folder = write('[check]\nimages = "missing.npz"\n')
-    assert len(find(check=folder / "few.npz").codes) == 16
 
 
 @pytest.mark.parametrize("endpoint", ["endpoint.toml", "model.toml", "x.onnx", "http://h/x"])

@@ -112,11 +112,6 @@ def test_a_fault_is_given_and_not_raised():
     assert (reply.answer, reply.silent, reply.evidence.reason) == (fault, True, "malformed")
 
 
-def test_a_bug_of_the_endpoint_is_raised():
-    with pytest.raises(ZeroDivisionError):
-        querier(Scripted(ZeroDivisionError("a bug"))).ask(3)
-
-
 def test_faults_that_pass_are_retried_as_often_as_is_said_and_no_more():
     time = Time()
     assert not querier(Scripted(BUSY, BUSY, BUSY), time, retries=3).ask(0).silent
@@ -157,14 +152,6 @@ def test_a_query_that_takes_long_is_followed_at_once():
     for number in range(5):
         one.ask(number)
     assert np.diff(endpoint.moments).tolist() == [1000.0] * 4
-
-
-def test_a_pause_that_would_end_after_the_time_limit_is_not_begun():
-    time = Time()
-    one = querier(Scripted(time=time), time, pace=1e6, time_limit=10.0)
-    assert isinstance(one.ask(0), Reply)
-    assert one.ask(1) is Unasked.TIME_OVER
-    assert (one.asked, time.waits) == ([0], [])
 
 
 def test_after_the_end_nothing_is_asked_and_nobody_waits():

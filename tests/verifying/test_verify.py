@@ -16,7 +16,6 @@ from modelseal.endpoints.recorded import Heading, RecordedEndpoint, record, star
 from modelseal.enums import Depth
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, PassingError
 from modelseal.fingerprint.codec import file_digest
-from modelseal.outputs.answers import Answers, Kind
 from modelseal.verdict import Finding, Outcome
 from modelseal.verification.ledger import read_ledger
 from modelseal.verification.policy import QueryPolicy, SequentialPolicy
@@ -159,12 +158,6 @@ def test_a_proof_ends_the_waits_of_the_others():
     assert time.monotonic() - begin < 50
 
 
-def test_every_sample_is_asked_by_many_at_once_if_all_are_wanted():
-    script = {number: wrong(number) for number in (1, 2, 6)}
-    verdict = run(Slow(script), policy={"concurrency": 5}, depth=Depth.ALL)
-    assert (len(verdict.evidence), verdict.count(Finding.DIFFERS)) == (12, 3)
-
-
 def test_a_dead_server_is_left_alone_by_many_too():
     verdict = run(Slow({"any": EndpointError("refused")}), policy={"concurrency": 3})
     assert verdict.outcome is Outcome.UNDECIDED
@@ -282,18 +275,6 @@ def test_a_ledger_is_begun_where_a_part_of_the_samples_is_taken(tmp_path):
     assert {entry.endpoint for entry in read_ledger(tmp_path / "l").entries} == {"slow"}
 
 
-def test_no_account_is_kept_where_nothing_limits_the_check(tmp_path):
-    run(Slow(), ledger=tmp_path / "l")
-    assert not (tmp_path / "l").exists()
-
-
-def test_a_stock_that_runs_low_is_told(tmp_path):
-    told = []
-    for _ in range(3):
-        run(Slow(), ledger=tmp_path / "l", per_check=5, notify=told.append)
-    assert len(told) == 3
-
-
 @pytest.mark.parametrize(
     ("settings", "field"),
     [
@@ -336,10 +317,6 @@ def test_a_differing_answer_of_a_neighbour_counts_as_the_samples():
     verdict, _ = guarded(beside=changed)
     assert (verdict.outcome, verdict.evidence[-1].sample) == (Outcome.TAMPERED, 2)
     assert guarded(neighbours=False, beside=changed)[0].outcome is Outcome.INTACT
-
-
-def test_a_neighbour_without_an_answer_leaves_its_sample_unclear():
-    assert guarded(beside={2: EndpointError("busy")})[0].outcome is Outcome.UNDECIDED
 
 
 def test_the_order_of_a_sample_and_its_neighbours_is_random():
@@ -397,12 +374,6 @@ def test_an_intact_model_is_intact_whatever_it_says_to_decoys(concurrency):
     assert sorted(entry.sample for entry in verdict.evidence) == [0, 1, 2]
 
 
-def test_decoys_that_are_not_answered_are_no_evidence():
-    # Decoys and samples take turns: three silences in a row never come about.
-    verdict, _ = covered(plain(), EndpointError("lost"), decoys=DECOYS[:1])
-    assert verdict.outcome is Outcome.INTACT
-
-
 def test_silence_to_decoys_and_to_samples_adds_up_until_the_endpoint_is_left_alone():
     verdict, endpoint = covered(plain(8), EndpointError("lost"), EndpointError("lost"))
     assert (verdict.outcome, len(endpoint.came)) == (Outcome.UNDECIDED, 3)
@@ -431,15 +402,3 @@ def test_a_proof_ends_the_asking_among_decoys_too():
     verdict = run(lying, made=made, decoys=DECOYS)
     assert verdict.outcome is Outcome.TAMPERED
     assert len(verdict.evidence) <= 3
-
-
-def test_an_answer_of_another_form_to_a_decoy_changes_nothing():
-    made = plain()
-
-    class Odd(Answering):
-        def ask(self, codes):
-            answer = super().ask(codes)
-            odd = Answers(kind=Kind.LABELS, labels=np.array([[99]]))
-            return odd if self.came[-1] == "decoy" else answer
-
-    assert run(Odd(made), made=made, decoys=DECOYS).outcome is Outcome.INTACT
