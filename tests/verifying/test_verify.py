@@ -134,11 +134,6 @@ def test_as_many_are_asked_at_once_as_is_said_and_the_first_is_asked_alone(concu
     assert endpoint.most[0] == 1
 
 
-def test_evidence_of_many_at_once_stands_in_the_order_of_asking():
-    verdict = run(Slow(seconds=0.01), policy={"concurrency": 4})
-    assert [entry.sample for entry in verdict.evidence] == ORDER
-
-
 def test_the_first_proof_stops_many_at_once_and_what_was_under_way_is_kept():
     endpoint = Slow({ORDER[0]: wrong(ORDER[0])})
     assert len(run(endpoint, policy={"concurrency": 4}).evidence) == 1

@@ -411,7 +411,7 @@ def _find(revealed: Revealed, place: int, asked: Asked) -> Evidence:
 
 def _answer_of(shown: Shown) -> Answers:
     """A raw answer as an endpoint gives it."""
-    parts: dict[str, object] = {
+    parts = {
         Kind.LABELS: shown.labels,
         Kind.SCORES: shown.scores,
         Kind.PROBABILITIES: shown.probabilities,
