@@ -14,7 +14,7 @@ import numpy as np
 from fuzz_truth import OUTPUT_TYPES, Body, deserved, object_right, recorded_right
 from fuzzing import Case, Tally, any_json, mutate, mutate_json, run_cases
 from modelseal.endpoints.http import Connection, Reply
-from modelseal.endpoints.oip.rest_client import OipEndpoint
+from modelseal.endpoints.oip.rest import OipEndpoint
 from modelseal.endpoints.recorded import RecordedEndpoint, record
 from modelseal.enums import Depth
 from modelseal.fingerprint.codec import read
@@ -90,16 +90,30 @@ class FuzzedServer(Connection):
         self.bodies = bodies
         self.metadata = metadata
 
-    def get(self, url: str) -> Reply:
-        """The metadata of the model or of the server."""
-        return Reply(body=self.metadata if url.endswith("/m") else b"{}", headers={})
-
-    def post(self, url: str, body: bytes, headers: Any) -> Reply:  # noqa: ANN401 (unused)
-        """The body for the sample that is asked."""
-        (tensor,) = json.loads(body)["inputs"]
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes = b"",
+        headers: Any = None,  # noqa: ANN401
+    ) -> Reply:
+        """The metadata of the model or of the server, or the body for the sample that is asked."""
+        if method == "GET":
+            return Reply(body=self.metadata if url.endswith("/m") else b"{}", headers={})
+        (tensor,) = json.loads(content)["inputs"]
         codes = self.domain.encode(np.array(tensor["data"]).reshape(1, *self.domain.shape))
         answer = self.bodies[self.numbers[codes[0].tobytes()]]
         return Reply(body=answer.data, headers={LENGTH: answer.length} if answer.length else {})
+
+
+class FuzzedEndpoint(OipEndpoint):
+    """An endpoint whose connection is a `FuzzedServer`."""
+
+    server: FuzzedServer
+
+    def _open(self) -> Connection:
+        return self.server
 
 
 def right_body(fingerprint: Fingerprint, scores: Array, number: int, *, binary: bool) -> Body:
@@ -120,8 +134,8 @@ def ask_server(fingerprint: Fingerprint, bodies: list[Body], metadata: bytes) ->
     """The verdict on a server that answers so."""
     probable = isinstance(fingerprint.spec, Probabilities | TopProbabilities)
     shows = Kind.PROBABILITIES if probable else Kind.SCORES
-    endpoint = OipEndpoint("http://h/v2/models/m", fingerprint.domain, shows=shows)
-    endpoint.connection = FuzzedServer(fingerprint, bodies, metadata)
+    endpoint = FuzzedEndpoint("http://h/v2/models/m", fingerprint.domain, shows=shows)
+    endpoint.server = FuzzedServer(fingerprint, bodies, metadata)
     return verify(fingerprint, endpoint, generator=np.random.default_rng(0), depth=Depth.ALL)
 
 

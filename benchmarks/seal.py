@@ -18,7 +18,7 @@ from detection import choose_sets, detect, miss, notice, spread
 from modelseal.calibration.calibrate import calibrate
 from modelseal.calibration.exports import export_onnx
 from modelseal.endpoints.endpoint import Endpoint
-from modelseal.endpoints.oip.rest_client import OipEndpoint
+from modelseal.endpoints.oip.rest import OipEndpoint
 from modelseal.endpoints.onnx import OnnxEndpoint
 from modelseal.enums import Depth
 from modelseal.fingerprint.record import Fingerprint

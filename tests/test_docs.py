@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from serving import free_ports, serve
 from torch import nn
 
-from modelseal.endpoints.jsonl import read_entry
+from modelseal.endpoints.jsonl import read_lines
 from modelseal.models.loader import load_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -202,8 +202,8 @@ def test_every_model_file_on_a_page_can_be_loaded(page, place):
 
 def test_the_recorded_answers_of_the_documents_can_be_read():
     ((_, lines),) = blocks(ROOT / "docs" / "how-to" / "ask-other-services.md", "jsonl")
-    samples = [read_entry(line.encode(), 8, heading=False)[0] for line in lines.splitlines()]
-    assert samples == [0, 1]
+    _, read = read_lines(lines.encode(), count=8, name="the page")
+    assert [line.sample for line in read] == [0, 1]
 
 
 def test_the_chances_of_the_threat_model_are_those_of_its_formula():

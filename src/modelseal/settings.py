@@ -2,6 +2,8 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import NoneType
@@ -53,6 +55,16 @@ def read_lines(path: Path) -> tuple[str, ...]:
         raise BadFileError(path, f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadFileError(path, f"expected UTF-8 text: {error.reason}") from error
+
+
+@contextmanager
+def blame_file(path: Path, field: str) -> Iterator[None]:
+    """Turns a wrong value into a fault of the file, at the field, that holds it."""
+    try:
+        yield
+    except InvalidArgumentError as error:
+        field = ".".join(part for part in (field, error.field) if part)
+        raise BadFileError(path, error.problem, field=field) from error
 
 
 def _refusal(name: object, error: ValidationError, whole: type[BaseModel]) -> BadFileError:

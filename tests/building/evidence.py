@@ -8,7 +8,7 @@ import sealed
 from modelseal.fingerprint.codec import file_digest
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.verification.commitment import Salts
-from modelseal.verification.evidence import Bundle, make_bundle, read_records
+from modelseal.verification.evidence import Bundle, Shown, make_bundle, read_records
 
 TIME = "2026-11-23T10:00:00Z"
 NAMES = ("ant", "bee", "cat", "dog", "elk")
@@ -31,12 +31,18 @@ def lines_of(made: Fingerprint, *, numbers: Any = None, **changes: Any) -> list[
     ]
 
 
-def bundle_of(made: Fingerprint, lines: list[dict[str, Any]]) -> Bundle:
-    """An evidence bundle of recorded lines."""
+def bundle_of(
+    made: Fingerprint, lines: list[dict[str, Any]], *, odd: dict[int, dict[str, Any]] | None = None
+) -> Bundle:
+    """An evidence bundle of recorded lines, and of odd answers that no record could hold."""
     text = "\n".join(json.dumps(line) for line in lines).encode()
+    records = dict(read_records(text, made, name="record"))
+    for sample, answer in (odd or {}).items():
+        whole = {**dict.fromkeys(Shown.model_fields), **answer}
+        records[sample] = [Shown.model_validate_json(json.dumps(whole))]
     return make_bundle(
         made,
-        read_records(text, made, name="record"),
+        records,
         salts=salts_of(made),
         endpoint="http://a",
         time=TIME,

@@ -17,8 +17,8 @@ from modelseal.endpoints.factory import (
     expected_kind,
     register_endpoint,
 )
-from modelseal.endpoints.oip.grpc_client import OipGrpcEndpoint
-from modelseal.endpoints.oip.rest_client import OipEndpoint
+from modelseal.endpoints.oip.grpc import OipGrpcEndpoint
+from modelseal.endpoints.oip.rest import OipEndpoint
 from modelseal.endpoints.onnx import OnnxEndpoint
 from modelseal.endpoints.recorded import RecordedEndpoint
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, MissingExtraError
@@ -70,7 +70,7 @@ def test_an_address_of_grpc_is_asked_over_grpc_and_shown_as_it_is(address):
     made = sealed.fingerprint(spec=Probabilities(3))
     opened = endpoint(address, made)
     assert isinstance(opened, OipGrpcEndpoint)
-    assert (opened.address, opened.domain) == (address, made.domain)
+    assert (opened.name, opened.domain) == (address, made.domain)
     assert opened.shows is Kind.PROBABILITIES
     assert endpoint(address, made, shows=Kind.SCORES).shows is Kind.SCORES
     assert (endpoint_files(address), endpoint_name(address)) == ((), address)
@@ -143,29 +143,6 @@ def test_the_case_of_a_file_s_ending_does_not_matter(folder, name):
 def test_an_address_is_shown_without_user_and_password():
     assert endpoint_name("http://me:secret@host/v2/models/m") == "http://host/v2/models/m"
     assert endpoint_name("a@b.onnx") == "a@b.onnx"
-
-
-@pytest.mark.parametrize(
-    ("section", "place"),
-    [
-        ('kind = "http"\nurl = "https://host/x?key=secret"', "https://host/x"),
-        ('kind = "grpc"\nurl = "grpc://host:80/m"', "grpc://host:80/m"),
-        ('kind = "sagemaker"\nname = "n"', "sagemaker:n"),
-        ('kind = "sagemaker"\nname = "n"\nurl = "http://host"', "sagemaker:n at http://host"),
-        ('kind = "command"\ncommand = ["ask", "--key", "secret"]', "ask"),
-    ],
-)
-def test_a_declared_endpoint_is_called_by_its_file_and_its_place_without_secrets(
-    folder, section, place
-):
-    (folder / "endpoint.toml").write_text(f"[endpoint]\n{section}\n")
-    assert endpoint_name("endpoint.toml") == f"endpoint.toml ({place})"
-
-
-def test_a_declared_address_that_is_malformed_is_a_fault_of_the_file(folder):
-    (folder / "endpoint.toml").write_text('[endpoint]\nkind = "http"\nurl = "http://host:0/x"\n')
-    with pytest.raises(BadFileError, match=r"endpoint\.url: .* the host or port is malformed"):
-        endpoint_name("endpoint.toml")
 
 
 def test_a_model_without_torch_asks_for_the_extra(model, monkeypatch):

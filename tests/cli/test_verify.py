@@ -352,16 +352,16 @@ def test_natural_images_are_asked_among_the_samples_and_not_judged(
 
 
 def test_the_numbers_of_an_endpoint_are_what_the_user_says(folder, run, monkeypatch):
-    from modelseal.endpoints.oip import rest_client
+    from modelseal.endpoints.oip import rest
 
     seen = []
 
-    class Watching(rest_client.OipEndpoint):
+    class Watching(rest.OipEndpoint):
         def __init__(self, url, domain, *, shows, **settings):
             seen.append(shows.value)
             super().__init__(url, domain, shows=shows, **settings)
 
-    monkeypatch.setattr(rest_client, "OipEndpoint", Watching)
+    monkeypatch.setattr(rest, "OipEndpoint", Watching)
     write(sealed.fingerprint(spec=Probabilities(3)), folder / "out.seal")
     for more in ([], ["--shows", "scores"], ["--shows", "probabilities"]):
         run("verify", "out.seal", "http://127.0.0.1:9/v2/models/m", "--retries", 0, *more)

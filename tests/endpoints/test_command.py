@@ -1,35 +1,33 @@
-"""Against real programs: one that answers with a network, and others."""
+"""Against real programs: one that answers with a network, and others that do something wrong."""
 
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
-import sealed
 import torch
 from programs import ANSWER, CODES, DOMAIN, gone, left
+from refusals import refuses
 from safetensors.torch import save_file
 
 from modelseal.domain import Domain
-from modelseal.endpoints.encoding import Form, Sending
-from modelseal.endpoints.responses import AnswerMapping, Labelling, Rows
-from modelseal.endpoints.subprocess import CommandEndpoint, running
-from modelseal.enums import Depth
-from modelseal.errors import InvalidArgumentError
-from modelseal.outputs.specs import RawScores
-from modelseal.verdict import Outcome
-from modelseal.verification.policy import QueryPolicy
-from modelseal.verification.verify import verify
+from modelseal.endpoints.requests import Form, InputFormat
+from modelseal.endpoints.responses import AnswerFormat, Labelling, Rows
+from modelseal.endpoints.subprocess import Child, CommandEndpoint, is_running
+from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 
 
 def test_a_program_answers_one_line_for_each_input_and_is_kept(command):
     endpoint = command(ANSWER)
     wanted = DOMAIN.decode(CODES).reshape(2, 6)[:, :3]
     assert np.array_equal(endpoint.ask(CODES).values.astype(np.float32), wanted)
-    pid = endpoint.child.process.pid
+    pid = endpoint._connection.process.pid
     assert np.array_equal(endpoint.ask(CODES[::-1]).values.astype(np.float32), wanted[::-1])
-    assert endpoint.child.process.pid == pid
+    assert endpoint._connection.process.pid == pid
     endpoint.close()
     assert gone(pid, within=0)
 
@@ -42,34 +40,13 @@ def test_threads_that_ask_at_once_share_one_program_and_get_their_own_answers(co
     assert np.array_equal(np.stack(shown), DOMAIN.decode(rows).reshape(24, 6)[:, :3])
 
 
-@pytest.mark.parametrize("right", [True, False])
-def test_a_program_is_verified_with_many_questions_at_once(right, command):
-    shown = DOMAIN.decode(SAMPLES).reshape(12, 6)[:, :3].astype(np.float64)
-    shown[7] += 0 if right else 1
-    spec = RawScores(1e-4)
-    made = sealed.fingerprint(
-        domain=DOMAIN, classes=3, count=12, spec=spec, samples=SAMPLES, expected=spec.reveal(shown)
-    )
-    verdict = verify(
-        made,
-        command(ANSWER),
-        generator=np.random.default_rng(0),
-        depth=Depth.ALL,
-        policy=QueryPolicy(concurrency=4),
-    )
-    assert verdict.outcome is (Outcome.INTACT if right else Outcome.TAMPERED)
-
-
-SAMPLES = np.arange(72, dtype=np.uint8).reshape(12, 2, 3)
-
-
 def test_bytes_are_written_as_base64(command):
     program = ANSWER.replace("import json", "import base64, json").replace(
         """[number for row in asked["input"] for number in row]""",
         """list(map(float, base64.b64decode(asked["input"])))""",
     )
-    sending = Sending(domain=DOMAIN, form=Form.PNG)
-    shown = command(program, sending=sending).ask(CODES)
+    inputs = InputFormat(domain=DOMAIN, form=Form.PNG)
+    shown = command(program, inputs=inputs).ask(CODES)
     assert shown.values.tolist() == [list(b"\x89PN")] * 2
 
 
@@ -83,23 +60,23 @@ for line in sys.stdin:
 """
     domain = Domain(shape=(3, 200, 200))
     codes = np.zeros((2, *domain.shape), np.uint8)
-    shown = command(program, sending=Sending(domain=domain)).ask(codes)
+    shown = command(program, inputs=InputFormat(domain=domain)).ask(codes)
     assert shown.values.tolist() == [[1.5, 2, 3]] * 2
 
 
 def test_a_program_that_is_forgotten_ends_with_its_endpoint(command):
     endpoint = CommandEndpoint(
         [sys.executable, "-I", "-c", ANSWER],
-        sending=Sending(domain=DOMAIN),
-        mapping=AnswerMapping(labelling=Labelling(classes=3), select="output", rows=Rows.ONE),
+        inputs=InputFormat(domain=DOMAIN),
+        answers=AnswerFormat(labelling=Labelling(classes=3), select="output", rows=Rows.ONE),
     )
     endpoint.ask(CODES)
-    pid = endpoint.child.process.pid
+    pid = endpoint._connection.process.pid
     assert left(pid)
-    assert running(pid)
+    assert is_running(pid)
     del endpoint
     assert gone(pid)
-    assert not running(pid)
+    assert not is_running(pid)
 
 
 def test_no_shell_reads_the_arguments(command, tmp_path):
@@ -112,29 +89,10 @@ def test_no_shell_reads_the_arguments(command, tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {"program.py", "arguments"}
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"arguments": ()}, "a program and its arguments were wanted"),
-        ({"arguments": ("x",), "timeout": 0.0}, "timeout needs positive seconds"),
-        ({"arguments": ("x",), "timeout": np.nan}, "timeout needs positive seconds"),
-    ],
-)
-def test_no_program_or_no_time_is_the_callers_mistake(settings, message):
-    with pytest.raises(InvalidArgumentError, match=message):
-        CommandEndpoint(
-            settings.pop("arguments"),
-            sending=Sending(domain=DOMAIN),
-            mapping=AnswerMapping(labelling=Labelling(classes=3)),
-            **settings,
-        )
-
-
-def test_wrong_inputs_are_the_callers_mistake_and_nothing_is_started(command):
-    endpoint = command(ANSWER)
-    with pytest.raises(InvalidArgumentError, match="inputs need shape"):
-        endpoint.ask(CODES[:, :1])
-    assert endpoint.child is None
+def test_no_program_is_the_callers_mistake():
+    answers = AnswerFormat(labelling=Labelling(classes=3))
+    with refuses(InvalidArgumentError):
+        CommandEndpoint((), inputs=InputFormat(domain=DOMAIN), answers=answers)
 
 
 NETWORK = """
@@ -160,7 +118,7 @@ def test_a_real_network_in_a_program_of_its_own_answers_as_in_this_process(comma
     save_file(tiny.state_dict(), tmp_path / "weights.safetensors")
     domain = Domain(shape=(3, 8, 8))
     codes = np.random.default_rng(0).integers(0, 256, (3, 3, 8, 8), dtype=np.uint8)
-    endpoint = command(NETWORK, sending=Sending(domain=domain), timeout=60.0)
+    endpoint = command(NETWORK, inputs=InputFormat(domain=domain), timeout=60.0)
     own = [tiny(torch.from_numpy(domain.decode(codes[[row]]))).numpy()[0] for row in range(3)]
     assert np.array_equal(endpoint.ask(codes).values.astype(np.float32), np.stack(own))
 
@@ -170,12 +128,12 @@ import os, sys
 import numpy as np
 from modelseal.domain import Domain
 from modelseal.endpoints.subprocess import CommandEndpoint
-from modelseal.endpoints.responses import AnswerMapping, Labelling, Rows
-from modelseal.endpoints.encoding import Sending
+from modelseal.endpoints.responses import AnswerFormat, Labelling, Rows
+from modelseal.endpoints.requests import InputFormat
 endpoint = CommandEndpoint(
     [sys.executable, "-I", "program.py"],
-    sending=Sending(domain=Domain(shape=(2, 3))),
-    mapping=AnswerMapping(labelling=Labelling(classes=3), select="output", rows=Rows.ONE),
+    inputs=InputFormat(domain=Domain(shape=(2, 3))),
+    answers=AnswerFormat(labelling=Labelling(classes=3), select="output", rows=Rows.ONE),
 )
 endpoint.ask(np.zeros((1, 2, 3), np.uint8))
 """
@@ -186,3 +144,191 @@ def test_the_end_of_a_process_that_asked_ends_the_program(tmp_path):
     (tmp_path / "program.py").write_text(telling)
     subprocess.run([sys.executable, "-c", ASKING], check=True, timeout=60, cwd=tmp_path)
     assert gone(int((tmp_path / "pid").read_text()))
+
+
+DEAF = "import time\ntime.sleep(60)\n"
+FAULTS = {
+    "ends at once": ("", "the command ended with code 0$"),
+    "fails": ("import sys\nsys.exit('no such model')", "the command ended with code 1: no such"),
+    "crashes": ("import os\nos.abort()", "the command ended with code -6"),
+    "traceback": ("1 / 0", "the command ended with code 1: ZeroDivisionError: division by zero"),
+    "ends in mid-line": ("import sys\nsys.stdout.write('{')\n", "ended with code 0"),
+    "no JSON": ("input()\nprint('hello', flush=True)\ninput()", "expected JSON"),
+    "no object": ("input()\nprint('[1]', flush=True)\ninput()", "expected a JSON object"),
+    "empty line": ("input()\nprint(flush=True)\ninput()", "expected JSON"),
+    "no id": ("input()\nprint('{}', flush=True)\ninput()", "id: .*got nothing"),
+    "another id": (
+        'input()\nprint(\'{"id": "x", "output": [1, 2, 3]}\', flush=True)\ninput()',
+        r'id: .*got "x"',
+    ),
+    "no answer": (ANSWER.replace("output=", "other="), "output: .*got nothing"),
+    "other scores": (ANSWER.replace("[:3]", "[:2]"), "got 2"),
+    "nan": (ANSWER.replace("flat[:3]", "[float('nan')] * 3"), "finite"),
+    "two lines": (
+        ANSWER.replace("flat[:3])", "flat[:3]);os.write(1, b'{}\\n{}\\n')").replace(
+            "say(id", "time.sleep(0) or say(id"
+        ),
+        "got more|wrote a line without being asked",
+    ),
+    "speaks first": (
+        "import os, time\nos.write(1, b'{}\\n{}\\n')\ntime.sleep(60)",
+        "got more|without being asked|a JSON object|id: ",
+    ),
+    "closes its ears": (
+        "import os, time\nos.close(0)\nos.close(1)\ntime.sleep(60)",
+        "the command ended with code -9",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_fault_is_an_error_and_leaves_no_process(name, command):
+    program, message = FAULTS[name]
+    endpoint = command(program)
+    start = time.monotonic()
+    with pytest.raises(EndpointError, match=message) as caught:
+        endpoint.ask(CODES)
+    assert str(caught.value).startswith(f"{sys.executable}: ")
+    assert endpoint._connection is None
+    assert time.monotonic() - start < 50
+
+
+def test_a_program_that_hangs_is_given_up_in_time_with_all_that_it_started(command, tmp_path):
+    program = (
+        "import os, subprocess, sys, signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"child = subprocess.Popen([sys.executable, '-I', '-c', {DEAF!r}])\n"
+        "open('pids', 'w').write(f'{os.getpid()} {child.pid}')\n"
+        f"{DEAF}"
+    )
+    endpoint = command(program, timeout=4.0)
+    with pytest.raises(EndpointError, match="no answer came within 4 seconds"):
+        endpoint.ask(CODES)
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    assert len(pids) == 2
+    assert all(gone(pid) for pid in pids)
+
+
+def test_a_line_beyond_the_limit_is_refused_while_it_comes(command, monkeypatch):
+    from modelseal.endpoints import subprocess
+
+    monkeypatch.setattr(subprocess, "LARGEST", 100_000)
+    endless = "import os\ninput()\nwhile True: os.write(1, b'x' * 10_000)"
+    with pytest.raises(EndpointError, match="at most 100000 bytes"):
+        command(endless).ask(CODES)
+
+
+def test_after_a_fault_the_program_is_started_anew(command, tmp_path):
+    once = (
+        "import pathlib, sys\nplace = pathlib.Path('seen')\nif not place.exists():\n"
+        "    place.touch()\n    sys.exit('not yet')\n"
+    )
+    endpoint = command(once + ANSWER)
+    with pytest.raises(EndpointError, match="not yet"):
+        endpoint.ask(CODES)
+    assert len(endpoint.ask(CODES)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["/nowhere/at/all"], "/nowhere/at/all: the command cannot be started: No such file"),
+        (["program.py"], "program.py: the command cannot be started: "),
+        (["a\0b"], "the command cannot be started: embedded null"),
+    ],
+)
+def test_a_program_that_cannot_be_started_is_an_error(command, arguments, message):
+    with pytest.raises(EndpointError, match=message):
+        command(ANSWER, arguments=arguments).ask(CODES)
+
+
+def test_a_turn_that_does_not_come_in_time_may_pass_and_another_one_comes(command, tmp_path):
+    slow = ANSWER.replace("for line", "time.sleep(1)\nfor line")
+    endpoint = command(slow, timeout=0.5)
+    with ThreadPoolExecutor(1) as pool, endpoint._turn:
+        start = time.monotonic()
+        asked = pool.submit(endpoint.ask, CODES)
+        with pytest.raises(PassingError, match=r"was busy for 0\.5 seconds"):
+            asked.result()
+        assert 0.5 <= time.monotonic() - start < 5
+    endpoint.timeout = 20.0
+    assert len(endpoint.ask(CODES)) == 2
+
+
+ECHO = "import sys\nfor line in sys.stdin: sys.stdout.write(line); sys.stdout.flush()"
+
+
+@pytest.fixture
+def start():
+    children = []
+
+    def begin(program):
+        children.append(Child([sys.executable, "-I", "-c", program], folder=Path()))
+        return children[-1]
+
+    yield begin
+    for child in children:
+        child.close()
+
+
+def test_each_line_gets_the_one_that_answers_it(start):
+    child = start(ECHO)
+    assert [child.exchange(line, seconds=20.0) for line in (b"a\n", b"b\n")] == [b"a", b"b"]
+
+
+def test_a_line_that_nobody_asked_for_is_no_answer_to_the_next(start, tmp_path):
+    wanted, written = tmp_path / "wanted", tmp_path / "written"
+    child = start(
+        "import os, pathlib, time\ninput()\nos.write(1, b'1\\n')\n"
+        f"while not os.path.exists({str(wanted)!r}): time.sleep(0.01)\n"
+        f"os.write(1, b'2\\n')\npathlib.Path({str(written)!r}).touch()\ntime.sleep(60)"
+    )
+    assert child.exchange(b"a\n", seconds=20.0) == b"1"
+    wanted.touch()
+    while not written.exists():
+        time.sleep(0.01)
+    time.sleep(0.3)
+    with pytest.raises(EndpointError, match="the command wrote a line without being asked"):
+        child.exchange(b"b\n", seconds=20.0)
+
+
+def test_closing_waits_for_the_end_and_may_come_twice(start):
+    child = start(ECHO)
+    child.close()
+    child.close()
+    assert not is_running(child.process.pid)
+    assert child.process.returncode == 0
+
+
+def test_a_program_that_does_not_end_by_itself_is_ended(start):
+    child = start("import time\ntime.sleep(60)")
+    began = time.monotonic()
+    child.close()
+    assert time.monotonic() - began < 50
+    assert child.process.returncode == -9
+
+
+def test_what_a_program_complains_of_is_cut_to_its_last_line(start):
+    child = start(
+        "import sys\nsys.stderr.write('a\\n' * 9000 + '\\x1b[31mlast\\n\\n')\nsys.exit(3)"
+    )
+    with (
+        closing(child),
+        pytest.raises(EndpointError, match=r"the command ended with code 3: \[31mlast$"),
+    ):
+        child.exchange(b"a\n", seconds=20.0)
+    assert len(child.complaint) <= 2000
+
+
+def test_the_program_is_not_given_what_opens_or_signs_but_all_else(start, monkeypatch):
+    secret = (
+        *("MODELSEAL_PASSPHRASE", "MODELSEAL_KEY_PASSPHRASE", "SIGSTORE_IDENTITY_TOKEN"),
+        *("SIGSTORE_ID_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL"),
+    )
+    names = (*secret, "MODELSEAL_OTHER")
+    for name in names:
+        monkeypatch.setenv(name, "x")
+    show = "import os\nfor line in iter(input, ''): print(os.environ.get(line), flush=True)"
+    child = start(show)
+    shown = [child.exchange(f"{name}\n".encode(), seconds=20.0) for name in names]
+    assert shown == [b"None"] * len(secret) + [b"x"]

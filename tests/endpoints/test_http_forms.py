@@ -93,5 +93,5 @@ def test_an_address_says_by_its_ending_how_it_is_asked(
 def test_a_request_of_another_form_gets_no_answer(endpoint_of, fingerprint, tiny):
     endpoint = endpoint_of("mlflow", tiny)
     endpoint.template = endpoint_of("kserve-v1", tiny).template
-    with pytest.raises(EndpointError, match="status 400 came: bad request"):
+    with pytest.raises(EndpointError, match="status 400: bad request"):
         endpoint.ask(fingerprint.samples)

@@ -125,5 +125,5 @@ def test_a_real_server_is_judged_by_the_network_that_it_serves(
 
 def test_what_a_real_server_refuses_is_no_answer(folder, urls, fingerprint):
     endpoint = declared(folder, urls["intact"].replace("tiny", "nobody"), form="flat")
-    with pytest.raises(EndpointError, match="status 404 came"):
+    with pytest.raises(EndpointError, match="status 404"):
         endpoint.ask(fingerprint.samples)

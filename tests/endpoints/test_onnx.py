@@ -3,6 +3,7 @@ import sys
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save
+from refusals import refuses
 
 from modelseal.domain import Domain
 from modelseal.endpoints.onnx import OnnxEndpoint
@@ -79,47 +80,33 @@ def test_a_whole_numbers_output_is_labels(onnx_file):
     assert shown.labels[:, 0].tolist() == scores_of(DOMAIN.decode(CODES)).argmax(1).tolist()
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "model.onnx: an ONNX file was wanted, but it cannot be loaded"),
-        (b"garbage", "cannot be loaded: .*Protobuf parsing failed"),
-        (None, "model.onnx: an ONNX file was wanted, but there is none"),
-    ],
-)
-def test_a_broken_or_missing_file_is_said_in_one_line(tmp_path, capfd, content, message):
+@pytest.mark.parametrize("content", [b"", b"garbage", None])
+def test_a_broken_or_missing_file_is_said_in_one_line(tmp_path, capfd, content):
     path = tmp_path / "model.onnx"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(BadFileError, match=message) as caught:
+    with refuses(BadFileError, file=path):
         OnnxEndpoint(path, DOMAIN)
-    assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_truncated_model_is_refused(onnx_file):
     path = onnx_file()
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(BadFileError, match="cannot be loaded"):
+    with refuses(BadFileError, file=path):
         OnnxEndpoint(path, DOMAIN)
 
 
 @pytest.mark.parametrize(
-    ("model", "message"),
+    ("model", "field"),
     [
-        (
-            {"shape": ("n", 2, 4, 3)},
-            r"x: a model that takes shape \[-1, 2, 3, 4\] was wanted, but it takes \[-1, 2, 4, 3\]",
-        ),
-        ({"takes": TensorProto.INT64}, r"x: .*FP32, FP64 or UINT8 was wanted, not tensor\(int64\)"),
-        (
-            {"inputs": [helper.make_tensor_value_info("z", TensorProto.FLOAT, (1,))]},
-            "a model with one input was wanted, but it has 2",
-        ),
+        ({"shape": ("n", 2, 4, 3)}, "x"),
+        ({"takes": TensorProto.INT64}, "x"),
+        ({"inputs": [helper.make_tensor_value_info("z", TensorProto.FLOAT, (1,))]}, ""),
     ],
 )
-def test_a_model_for_other_inputs_is_refused_when_it_is_opened(onnx_file, model, message):
-    with pytest.raises(BadFileError, match=message):
+def test_a_model_for_other_inputs_is_refused_when_it_is_opened(onnx_file, model, field):
+    with refuses(BadFileError, field=field):
         OnnxEndpoint(onnx_file(**model), DOMAIN)
 
 
@@ -133,21 +120,19 @@ def test_a_model_that_fails_gives_no_answer(onnx_file):
 def test_an_output_that_is_no_tensor_is_no_answer(onnx_file):
     nodes = [helper.make_node("SequenceConstruct", ["x"], ["y"])]
     output = helper.make_tensor_sequence_value_info("y", TensorProto.FLOAT, None)
-    with pytest.raises(EndpointError, match="a tensor was wanted, but a list came"):
+    with pytest.raises(EndpointError, match="got a list"):
         OnnxEndpoint(onnx_file(nodes, output=output), DOMAIN).ask(CODES)
 
 
 def test_an_output_of_another_shape_is_no_answer(onnx_file):
     nodes = [helper.make_node("Identity", ["x"], ["y"])]
-    with pytest.raises(EndpointError, match=r"scores of shape .* but shape \(5, 2, 3, 4\) came"):
+    with pytest.raises(EndpointError, match=r"got \(5, 2, 3, 4\)"):
         OnnxEndpoint(onnx_file(nodes), DOMAIN).ask(CODES)
 
 
 def test_wrong_use_is_the_callers_mistake(onnx_file):
-    with pytest.raises(InvalidArgumentError, match="shows needs scores or probabilities"):
+    with refuses(InvalidArgumentError, field="shows"):
         OnnxEndpoint(onnx_file(), DOMAIN, shows=Kind.LABELS)
-    with pytest.raises(InvalidArgumentError, match="inputs need shape"):
-        OnnxEndpoint(onnx_file(), DOMAIN).ask(CODES[:, :1])
 
 
 def test_without_onnx_runtime_the_extra_is_named(onnx_file, monkeypatch):

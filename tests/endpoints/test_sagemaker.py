@@ -6,12 +6,14 @@ import socket
 import sys
 import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import sealed
 import torch
 from forms import SERVERS, serving
+from refusals import refuses
 
 from modelseal.domain import Domain
 from modelseal.endpoints import factory
@@ -20,7 +22,6 @@ from modelseal.enums import Depth
 from modelseal.errors import EndpointError, InvalidArgumentError, MissingExtraError, PassingError
 from modelseal.outputs.specs import RawScores
 from modelseal.verdict import Outcome
-from modelseal.verification.policy import QueryPolicy
 from modelseal.verification.verify import verify
 
 DOMAIN = Domain(shape=(3, 8, 8))
@@ -106,10 +107,10 @@ def leaks(error):
         ),
         (429, {}, "no answer came"),
         (503, b"<html>", "no answer came"),
-        (200, b"<html>", "JSON was wanted"),
-        (200, {"predictions": [[1, 2, SECRET]] * 3}, "a number was wanted"),
-        (200, {"predictions": [[1, 2, 3]]}, "3 answers were wanted, but 1 came"),
-        (302, b"", "no answer came|JSON was wanted"),
+        (200, b"<html>", "expected JSON"),
+        (200, {"predictions": [[1, 2, SECRET]] * 3}, "expected a number"),
+        (200, {"predictions": [[1, 2, 3]]}, "got 1"),
+        (302, b"", "no answer came|expected JSON"),
     ],
 )
 def test_every_fault_is_an_error_without_the_secret_and_asked_once(
@@ -119,7 +120,7 @@ def test_every_fault_is_an_error_without_the_secret_and_asked_once(
     with pytest.raises(EndpointError, match=f"^sagemaker:tiny: .*({message})") as caught:
         asked.ask(CODES)
     assert not leaks(caught.value)
-    assert SECRET not in repr(asked) + repr(asked.access)
+    assert SECRET not in repr(asked) + repr(asked.credentials)
     assert [path for _, path, _, _ in canned.asked] == [ROUTE[1]]
 
 
@@ -194,7 +195,7 @@ def test_a_body_beyond_the_limit_is_refused(endpoint, reply, monkeypatch):
     from modelseal.endpoints import sagemaker
 
     monkeypatch.setattr(sagemaker, "LARGEST", 100)
-    with pytest.raises(EndpointError, match="a body of at most 100 bytes was wanted"):
+    with pytest.raises(EndpointError, match="at most 100 bytes"):
         endpoint(reply(b"x" * 101)).ask(CODES)
 
 
@@ -230,7 +231,7 @@ def test_a_short_name_asks_as_its_containers_do(canned, reply, tiny, monkeypatch
 
 
 def test_a_short_name_of_nothing_is_refused():
-    with pytest.raises(InvalidArgumentError, match="the name of a SageMaker endpoint was wanted"):
+    with refuses(InvalidArgumentError):
         factory.endpoint("sagemaker:", SERVED)
 
 
@@ -240,34 +241,9 @@ def test_without_boto3_the_extra_is_asked_for(monkeypatch):
         factory.endpoint("sagemaker:tiny", SERVED)
 
 
-@pytest.mark.parametrize("timeout", [0.0, np.inf])
-def test_a_timeout_that_is_none_is_the_callers_mistake(endpoint, timeout):
-    made = endpoint(b"")
-    with pytest.raises(InvalidArgumentError, match="timeout needs positive seconds"):
-        SageMakerEndpoint("x", template=made.template, mapping=made.mapping, timeout=timeout)
-
-
-def test_wrong_inputs_are_the_callers_mistake(endpoint, canned):
-    with pytest.raises(InvalidArgumentError, match="inputs need shape"):
-        endpoint(b"").ask(CODES[:, :1])
-    assert canned.asked == []
-
-
-@pytest.mark.parametrize("right", [True, False])
-def test_an_endpoint_is_verified_with_many_questions_at_once(right, endpoint, reply, tiny):
-    spec = RawScores(1e-4)
-    codes = sealed.fields(domain=DOMAIN, classes=3, count=12)["samples"]
-    with torch.no_grad():
-        scores = tiny(torch.from_numpy(DOMAIN.decode(codes))).numpy()
-    scores[7] += 0 if right else 1
-    made = sealed.fingerprint(
-        domain=DOMAIN, classes=3, count=12, spec=spec, samples=codes, expected=spec.reveal(scores)
-    )
-    verdict = verify(
-        made,
-        endpoint(forwarding(reply, tiny)),
-        generator=np.random.default_rng(0),
-        depth=Depth.ALL,
-        policy=QueryPolicy(concurrency=4),
-    )
-    assert verdict.outcome is (Outcome.INTACT if right else Outcome.TAMPERED)
+def test_several_threads_may_ask_at_once(endpoint, reply, tiny):
+    asked = endpoint(forwarding(reply, tiny))
+    wanted = tiny(torch.from_numpy(DOMAIN.decode(CODES))).numpy()
+    with ThreadPoolExecutor(3) as pool:
+        shown = list(pool.map(lambda row: asked.ask(CODES[[row]]).values[0], range(3)))
+    np.testing.assert_allclose(np.stack(shown), wanted, rtol=1e-5, atol=1e-6)

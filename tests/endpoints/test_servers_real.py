@@ -11,10 +11,9 @@ import torch
 
 import servers
 from modelseal.endpoints import factory
-from modelseal.endpoints.oip.grpc_client import Channel, OipGrpcEndpoint
-from modelseal.endpoints.oip.grpc_codec import encode_request, messages
-from modelseal.endpoints.oip.rest_client import OipEndpoint
-from modelseal.endpoints.oip.rest_codec import Contract, Target
+from modelseal.endpoints.oip.contract import Contract, Target
+from modelseal.endpoints.oip.grpc import Channel, OipGrpcEndpoint, encode_request, messages
+from modelseal.endpoints.oip.rest import OipEndpoint
 from modelseal.enums import Depth
 from modelseal.errors import EndpointError
 from modelseal.models.loader import load_model
@@ -34,7 +33,7 @@ def over_http(served, domain, *, version=""):
 def over_json(served, domain):
     """As if the server did not tell that it takes bytes."""
     endpoint = over_http(served, domain)
-    contract = endpoint.learn(endpoint.connect())
+    contract = endpoint._learn()
     assert contract.binary
     endpoint.contract = replace(contract, binary=False)
     return endpoint
@@ -179,9 +178,9 @@ def test_metadata_over_grpc_say_what_they_say_over_http(served, declared, model)
 @pytest.mark.parametrize(
     ("served", "message"),
     [
-        pytest.param((servers.mlserver, False), "status NOT_FOUND came: Model", id="mlserver"),
-        pytest.param((servers.kserve, False), "status NOT_FOUND came: Model", id="kserve"),
-        pytest.param((servers.triton, False), "status NOT_FOUND came: Request", id="triton"),
+        pytest.param((servers.mlserver, False), "status NOT_FOUND: Model", id="mlserver"),
+        pytest.param((servers.kserve, False), "status NOT_FOUND: Model", id="kserve"),
+        pytest.param((servers.triton, False), "status NOT_FOUND: Request", id="triton"),
     ],
     indirect=["served"],
     scope="module",

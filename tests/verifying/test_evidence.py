@@ -339,8 +339,8 @@ def test_a_bundle_with_a_commitment_of_its_own_is_found_out_only_by_the_public_o
     ids=str,
 )
 def test_an_answer_that_is_missing_or_malformed_is_never_intact(answer):
-    lines = [*evidence.lines_of(MADE, numbers=[1, 4]), {"sample": 2, **answer}]
-    verdict = check(json.loads(write_part(evidence.bundle_of(MADE, lines))))
+    lines = evidence.lines_of(MADE, numbers=[1, 4])
+    verdict = check(json.loads(write_part(evidence.bundle_of(MADE, lines, odd={2: answer}))))
     assert verdict.outcome is Outcome.UNDECIDED
     assert verdict.reason == "1 of 3 revealed samples, of 6 sealed ones, gave no clear answer"
 

@@ -1,20 +1,20 @@
-"""What can be asked."""
+"""What can be asked, and what our own endpoints have in common."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from types import TracebackType
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from modelseal.domain import Domain
-from modelseal.endpoints.responses import answer, check_shows, join
+from modelseal.endpoints.auth import NO_CREDENTIALS, Credentials
+from modelseal.endpoints.responses import array_answers, check_shows, join
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import OutputSpec
-from modelseal.timeouts import TIMEOUT
+from modelseal.timeouts import TIMEOUT, check_timeout
 from modelseal.types import Codes, Inputs, Labels, Scores
 
 
@@ -26,7 +26,7 @@ class Endpoint(Protocol):
     """
 
     def ask(self, codes: Codes) -> Answers:
-        """Sends a batch of inputs and gives what was shown for each, in their order.
+        """Sends a batch of inputs and returns what was shown for each, in their order.
 
         Args:
             codes: Inputs as they are stored, see `modelseal.domain.Domain.encode`.
@@ -35,63 +35,6 @@ class Endpoint(Protocol):
             EndpointError: No usable answer came.
         """
         ...
-
-
-@runtime_checkable
-class Closable(Protocol):
-    """What is kept."""
-
-    def close(self) -> None:
-        """Gives it up."""
-        ...
-
-
-Kept = TypeVar("Kept", bound=Closable)
-Own = TypeVar("Own")
-
-
-class Keeping(ABC, Generic[Kept]):
-    """Opens a connection with the first question and keeps it for the next.
-
-    `close` gives it up, as does the end of a `with` block or of the endpoint itself.
-    """
-
-    connection: Kept | None = None
-
-    @abstractmethod
-    def open(self) -> Kept:
-        """A new connection.
-
-        Raises:
-            EndpointError: The environment names proxies or certificates that cannot be used.
-        """
-
-    def connect(self) -> Kept:
-        """The connection that is kept, or a new one.
-
-        Raises:
-            EndpointError: The environment names proxies or certificates that cannot be used.
-        """
-        if self.connection is None:
-            self.connection = self.open()
-        return self.connection
-
-    def close(self) -> None:
-        """Gives the connection up; a later question opens a new one."""
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
-
-    def __enter__(self: Own) -> Own:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 @runtime_checkable
@@ -145,6 +88,110 @@ class EndpointOptions:
         return min(self.timeout, self.time_limit)
 
 
+class BaseEndpoint(ABC):
+    """What our endpoints share: checked inputs, batches, and errors that hide secrets.
+
+    Args:
+        place: Its address, file or program without secrets: what it is called in errors and, unless
+            `name` is set to something else, in verdicts.
+        domain: What a valid input is.
+        credentials: What errors must not show.
+    """
+
+    def __init__(
+        self, place: str, domain: Domain, *, credentials: Credentials = NO_CREDENTIALS
+    ) -> None:
+        self.place = place
+        self.name = place
+        self.domain = domain
+        self.credentials = credentials
+
+    def ask(self, codes: Codes) -> Answers:
+        """Asks the inputs at once, or in batches of the one size that the endpoint takes.
+
+        Raises:
+            InvalidArgumentError: The codes are not valid in the domain, or there are none.
+            PassingError: The endpoint cannot be reached, is busy, or took too long.
+            EndpointError: It takes other inputs, or gave no usable answer.
+        """
+        self.domain.check(codes)
+        if not len(codes):
+            raise InvalidArgumentError("expected at least one input, got none", field="codes")
+        try:
+            return ask_in_batches(self._ask_batch, codes, size=self._batch_size())
+        except EndpointError as error:
+            # The chain would show in a traceback what is hidden here.
+            raise self.credentials.hide_in(error.at(self.place)) from None
+
+    def _batch_size(self) -> int:
+        """How many inputs it takes at a time; 0 for any number."""
+        return 0
+
+    @abstractmethod
+    def _ask_batch(self, codes: Codes) -> Answers: ...
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """A connection that can be closed."""
+
+    def close(self) -> object:
+        """Closes it."""
+
+
+Connected = TypeVar("Connected", bound=Closable)
+Own = TypeVar("Own")
+
+
+class ConnectedEndpoint(BaseEndpoint, Generic[Connected]):
+    """An endpoint that opens a connection with the first question and keeps it for the next.
+
+    `close` closes it, as does the end of a `with` block; a later question opens a new one.
+
+    Args:
+        place: Its address or program without secrets.
+        domain: What a valid input is.
+        timeout: How many seconds one answer may take.
+        credentials: What is sent with every request, and whom to trust.
+
+    Raises:
+        InvalidArgumentError: The timeout is not a positive number of seconds.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        domain: Domain,
+        *,
+        timeout: float,
+        credentials: Credentials = NO_CREDENTIALS,
+    ) -> None:
+        check_timeout(timeout)
+        super().__init__(place, domain, credentials=credentials)
+        self.timeout = timeout
+        self._connection: Connected | None = None
+
+    @abstractmethod
+    def _open(self) -> Connected: ...
+
+    def _connect(self) -> Connected:
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    def close(self) -> None:
+        """Closes the connection; a later question opens a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def __enter__(self: Own) -> Own:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 class CallableEndpoint:
     """Answers with the labels or scores that a function in this process returns.
 
@@ -191,28 +238,20 @@ class CallableEndpoint:
             raise EndpointError(f"the function failed: {error}") from error
         if not isinstance(shown, np.ndarray):
             raise EndpointError(f"expected an array, got {type(shown).__name__}")
-        return answer(shown, count=len(codes), shows=self.shows)
+        return array_answers(shown, count=len(codes), shows=self.shows)
 
 
-def ask_in_groups(ask: Callable[[Codes], Answers], codes: Codes, *, size: int) -> Answers:
-    """Asks groups of exactly `size` inputs one after another.
+def ask_in_batches(ask: Callable[[Codes], Answers], codes: Codes, *, size: int) -> Answers:
+    """Asks batches of exactly `size` inputs one after another; 0 asks all at once.
 
-    The last group is filled up by repeating its last input, whose further answers are dropped.
-
-    Args:
-        ask: Answers one group.
-        codes: At least one input.
-        size: How many inputs are asked at a time; 0 asks all at once.
+    The last batch is filled up by repeating its last input, whose further answers are dropped.
 
     Raises:
-        InvalidArgumentError: There are no inputs.
-        EndpointError: A group got no usable answer, or the groups' answers differ in form.
+        EndpointError: A batch got no usable answer, or the batches' answers differ in form.
     """
-    count = len(codes)
-    if not count:
-        raise InvalidArgumentError("at least one input is needed, but got none")
     if not size:
         return ask(codes)
-    wanted = np.minimum(np.arange(-(-count // size) * size), count - 1)
-    groups = [ask(codes[numbers]) for numbers in np.split(wanted, len(wanted) // size)]
-    return join(groups).take(np.arange(count))
+    count = len(codes)
+    rows = np.minimum(np.arange(-(-count // size) * size), count - 1)
+    batches = [ask(codes[batch]) for batch in np.split(rows, len(rows) // size)]
+    return join(batches).take(np.arange(count))

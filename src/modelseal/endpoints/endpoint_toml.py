@@ -1,56 +1,81 @@
-"""How well-known servers are asked and answer, so that nobody has to look it up."""
+"""The endpoint.toml: what it may say, and the endpoint that it declares."""
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from modelseal.endpoints.auth import read_address
-from modelseal.endpoints.encoding import Channels, Form, Unit
-from modelseal.endpoints.responses import Layout, Naming, Numbers
-from modelseal.endpoints.template import Carrier
+from modelseal.endpoints.auth import Credentials, read_address, read_credentials
+from modelseal.endpoints.endpoint import BaseEndpoint, EndpointOptions
+from modelseal.endpoints.requests import (
+    MANY,
+    Carrier,
+    Channels,
+    Form,
+    InputFormat,
+    RequestTemplate,
+    Unit,
+)
+from modelseal.endpoints.responses import AnswerFormat, Labelling, Layout, Naming, Numbers, Rows
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.settings import Section, read_settings
+from modelseal.outputs.answers import Kind
+from modelseal.settings import Section, blame_file, read_lines, read_settings
+
+_HEADERS = {"headers", "header_from_env", "header_from_file", "ca_file"}
+
+# The keys of each kind of endpoint beside its time limit, and the one that says where it is.
+_KEYS = {
+    "http": {"url", "preset", "method", *_HEADERS},
+    "oip": {"url", *_HEADERS},
+    "grpc": {"url", *_HEADERS},
+    "sagemaker": {"name", "url", "preset"},
+    "command": {"command"},
+}
+_PLACES = {"sagemaker": "name", "command": "command"}
+
+# What can be said of inputs where a request has no body of its own.
+_INPUT_KEYS = {"form", "values", "channels"}
+
+# What the name of a header that lets somebody in is made of.
+_CREDENTIAL = re.compile(r"auth|token|secret|key|cookie|passw|credential|session", re.IGNORECASE)
+_BY_REFERENCE = "name where it is kept in header_from_env or header_from_file"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preset:
-    """What a server takes and gives.
+    """What a well-known server takes and gives.
 
     Args:
         template: The body of a request.
         select: Where the answer stands in a reply.
     """
 
-    template: str
-    select: str
+    template: str = MANY
+    select: str = "@"
 
 
-INSTANCES = Preset(template='{"instances": "$inputs"}', select="predictions")
-"""TensorFlow Serving's form, which KServe (version 1) and Vertex AI took over."""
-
-INVOCATIONS = Preset(template='{"inputs": "$inputs"}', select="predictions")
-"""MLflow's form, which is what its containers for SageMaker answer too."""
+# TensorFlow Serving's form, which KServe (version 1) and Vertex AI took over.
+_INSTANCES = Preset(template='{"instances": "$inputs"}', select="predictions")
+# MLflow's form, which is what its containers for SageMaker answer too.
+_INVOCATIONS = Preset(template='{"inputs": "$inputs"}', select="predictions")
 
 PRESETS = {
-    "mlflow": INVOCATIONS,
-    "sagemaker-container": INVOCATIONS,
-    "kserve-v1": INSTANCES,
-    "tf-serving": INSTANCES,
-    "vertex": INSTANCES,
-    "torchserve": Preset(template="$inputs", select="@"),
-    "bentoml": Preset(template='{"input": "$inputs"}', select="@"),
+    "mlflow": _INVOCATIONS,
+    "sagemaker-container": _INVOCATIONS,
+    "kserve-v1": _INSTANCES,
+    "tf-serving": _INSTANCES,
+    "vertex": _INSTANCES,
+    "torchserve": Preset(),
+    "bentoml": Preset(template='{"input": "$inputs"}'),
     "litserve": Preset(template='{"input": "$inputs"}', select="logits"),
-    "ray-serve": INSTANCES,
+    "ray-serve": _INSTANCES,
 }
 """By name. Where the service's own code decides the form, this is that of its documentation."""
-
-ENDINGS = {":predict": "kserve-v1", "/invocations": "mlflow"}
-"""The preset of an address by how its path ends."""
 
 
 def preset_of(path: str) -> str:
@@ -60,31 +85,8 @@ def preset_of(path: str) -> str:
         >>> preset_of("/v1/models/m:predict")
         'kserve-v1'
     """
-    return next((name for ending, name in ENDINGS.items() if path.endswith(ending)), "")
-
-
-HEADERS = {"headers", "header_from_env", "header_from_file", "ca_file"}
-"""The keys of what lets a request in."""
-
-KEYS = {
-    "http": {"url", "preset", "method", *HEADERS},
-    "oip": {"url", *HEADERS},
-    "grpc": {"url", *HEADERS},
-    "sagemaker": {"name", "url", "preset"},
-    "command": {"command"},
-}
-"""The keys that each kind of endpoint has beside its time limit."""
-
-NEEDED = {"sagemaker": "name", "command": "command"}
-"""The key that says where an endpoint is, where that is not its address."""
-
-SENDING = {"form", "values", "channels"}
-"""What can be said of inputs where a request has no body of its own."""
-
-CREDENTIAL = re.compile(r"auth|token|secret|key|cookie|passw|credential|session", re.IGNORECASE)
-"""What the name of a header that lets somebody in is made of."""
-
-BY_REFERENCE = "name where it is kept in header_from_env or header_from_file"
+    endings = {":predict": "kserve-v1", "/invocations": "mlflow"}
+    return next((name for ending, name in endings.items() if path.endswith(ending)), "")
 
 
 class EndpointSection(Section):
@@ -121,61 +123,59 @@ class EndpointSection(Section):
     def _is_text(cls, given: object) -> object:
         # pydantic's own sentence would show what was given, and with it a password.
         if not isinstance(given, str):
-            raise ValueError("needs a text")
+            raise InvalidArgumentError("expected a text")
         return given
 
     @field_validator("headers", "header_from_env", "header_from_file", mode="before")
     @classmethod
     def _are_texts(cls, given: object) -> object:
         if not isinstance(given, dict) or not all(isinstance(one, str) for one in given.values()):
-            raise ValueError("needs a table of texts")
+            raise InvalidArgumentError("expected a table of texts")
         return given
 
     @model_validator(mode="after")
     def _agrees(self) -> "EndpointSection":
-        needed = NEEDED.get(self.kind, "url")
-        if getattr(self, needed) in (None, "", []):
-            raise ValueError(f"{needed} is needed for {self.kind}")
-        others = self.model_fields_set - KEYS[self.kind] - {"kind", "timeout"}
+        place = _PLACES.get(self.kind, "url")
+        if getattr(self, place) in (None, "", []):
+            raise InvalidArgumentError(f"is missing for {self.kind}", field=place)
+        others = self.model_fields_set - _KEYS[self.kind] - {"kind", "timeout"}
         if others:
-            raise ValueError(f"{min(others)} is not for {self.kind}")
+            raise InvalidArgumentError(f"unknown key for {self.kind}", field=min(others))
         if self.preset is not None and self.preset not in PRESETS:
-            raise ValueError(f"preset needs one of {', '.join(PRESETS)}, but is {self.preset!r}")
-        if self.url is not None and has_user(self.url):
-            raise ValueError(f"url needs no user and password: {BY_REFERENCE}")
+            problem = f"expected one of {', '.join(PRESETS)}, got {self.preset!r}"
+            raise InvalidArgumentError(problem, field="preset")
+        if self.url is not None and _has_user(self.url):
+            problem = f"expected no user and password, got one: {_BY_REFERENCE}"
+            raise InvalidArgumentError(problem, field="url")
         self._check_headers()
         return self
 
     def _check_headers(self) -> None:
         for name in self.headers:
-            if CREDENTIAL.search(name):
-                raise ValueError(f"headers: {name} is a credential: {BY_REFERENCE}")
+            if _CREDENTIAL.search(name):
+                problem = f"{name} is a credential: {_BY_REFERENCE}"
+                raise InvalidArgumentError(problem, field="headers")
         every = [*self.headers, *self.header_from_env, *self.header_from_file]
-        twice = [name for name in every if [one.lower() for one in every].count(name.lower()) > 1]
-        if twice:
-            raise ValueError(f"the header {twice[0]} is wanted once, but comes twice")
+        lower = [name.lower() for name in every]
+        for name in every:
+            if lower.count(name.lower()) > 1:
+                raise InvalidArgumentError(f"expected the header {name} once, got it twice")
 
 
 class RequestSection(Section):
-    """How inputs are sent; see `Sending` and `Template`."""
+    """How inputs are sent; see `InputFormat` and `RequestTemplate`."""
 
-    form: Form | None = None
-    values: Unit | None = None
-    channels: Channels | None = None
-    carrier: Carrier | None = None
+    form: Annotated[Form, Field(strict=False)] = Form.NESTED
+    values: Annotated[Unit, Field(strict=False)] = Unit.BOUNDS
+    channels: Annotated[Channels, Field(strict=False)] = Channels.FIRST
+    carrier: Annotated[Carrier, Field(strict=False)] = Carrier.JSON
     template: str | None = None
     field: str = "file"
     content_type: str = ""
 
-    @field_validator("form", "values", "channels", "carrier", mode="before")
-    @classmethod
-    def _word(cls, given: object, info: Any) -> object:  # noqa: ANN401 (pydantic's own)
-        kinds = {"form": Form, "values": Unit, "channels": Channels, "carrier": Carrier}
-        return word(given, kinds[info.field_name])
-
 
 class AnswerSection(Section):
-    """How answers are read; see `Mapping`, `Shown` and `Labelling`.
+    """How answers are read; see `AnswerFormat` and `Labelling`.
 
     Args:
         select: A JMESPath expression for where the answer stands.
@@ -188,23 +188,17 @@ class AnswerSection(Section):
     """
 
     select: str | None = None
-    layout: Layout | None = None
-    numbers: Numbers | None = None
-    labels: Naming | None = None
+    layout: Annotated[Layout, Field(strict=False)] | None = None
+    numbers: Annotated[Numbers, Field(strict=False)] | None = None
+    labels: Annotated[Naming, Field(strict=False)] | None = None
     first: int = 0
     names: list[str] = Field(default=[])
     names_file: str | None = None
 
-    @field_validator("layout", "numbers", "labels", mode="before")
-    @classmethod
-    def _word(cls, given: object, info: Any) -> object:  # noqa: ANN401 (pydantic's own)
-        kinds = {"layout": Layout, "numbers": Numbers, "labels": Naming}
-        return word(given, kinds[info.field_name])
-
     @model_validator(mode="after")
     def _agrees(self) -> "AnswerSection":
         if self.names and self.names_file is not None:
-            raise ValueError("either names or names_file is needed, and not both")
+            raise InvalidArgumentError("expected names or names_file, got both")
         return self
 
 
@@ -229,9 +223,9 @@ class CheckSection(Section):
     @model_validator(mode="after")
     def _agrees(self) -> "CheckSection":
         if self.labels and self.labels_file is not None:
-            raise ValueError("either labels or labels_file is needed, and not both")
+            raise InvalidArgumentError("expected labels or labels_file, got both")
         if not all(type(label) in (int, str) for label in self.labels):
-            raise ValueError("labels needs whole numbers or names")
+            raise InvalidArgumentError("expected whole numbers or names", field="labels")
         return self
 
 
@@ -249,13 +243,12 @@ class Declaration(Section):
         if kind in {"oip", "grpc"}:
             other = self.request.model_fields_set | answer.model_fields_set - {"numbers"}
             if other or answer.numbers is Numbers.PERCENT:
-                raise ValueError(
-                    f"{kind} needs nothing but whether the numbers of the answer are scores or "
-                    "probabilities"
+                raise InvalidArgumentError(
+                    f"expected nothing for {kind} but answer.numbers, scores or probabilities"
                 )
-        others = self.request.model_fields_set - SENDING
+        others = self.request.model_fields_set - _INPUT_KEYS
         if kind == "command" and others:
-            raise ValueError(f"request: {min(others)} is not for command")
+            raise InvalidArgumentError("unknown key for command", field=f"request.{min(others)}")
         return self
 
 
@@ -294,25 +287,30 @@ def list_endpoint_files(path: Path) -> tuple[Path, ...]:
     return (path, *(path.parent / name for name in named if name is not None))
 
 
-def name_place(path: Path) -> str:
-    """Where the endpoint is that an endpoint.toml declares, without what may be a secret.
+def name_declared(path: Path) -> str:
+    """An endpoint.toml with the place that it declares, without what may be a secret.
 
     Of an address the query is left out, and of a command all but the program.
 
     Raises:
         BadFileError: It cannot be read, or a key or value is wrong.
     """
-    section = read_endpoint(path).endpoint
+    return _name(path, read_endpoint(path).endpoint)
+
+
+def _name(path: Path, section: EndpointSection) -> str:
     try:
-        address = read_address(section.url or "", wanted="the address of a server was wanted").shown
+        address = read_address(section.url or "", expected="the address of a server").shown
     except InvalidArgumentError as error:
-        raise BadFileError(path, str(error), field="endpoint.url") from error
+        raise BadFileError(path, error.problem, field="endpoint.url") from error
     if section.kind == "sagemaker":
-        return f"sagemaker:{section.name}" + (f" at {address}" if address else "")
-    return address or (section.command or [""])[0]
+        place = f"sagemaker:{section.name}" + (f" at {address}" if address else "")
+    else:
+        place = address or (section.command or [""])[0]
+    return f"{path} ({place})"
 
 
-def has_user(url: str) -> bool:
+def _has_user(url: str) -> bool:
     """Whether an address has a user or a password, as far as it can be read."""
     try:
         host, _ = (parts := urlsplit(url)).netloc, parts.port
@@ -321,13 +319,141 @@ def has_user(url: str) -> bool:
     return "@" in host
 
 
-def word(given: object, kind: Any) -> object:  # noqa: ANN401 (any Enum)
-    """The member of an Enum that a text names.
+def preset_formats(preset: str, options: EndpointOptions) -> tuple[RequestTemplate, AnswerFormat]:
+    """How a preset asks and is read where nothing else is said."""
+    sealed, chosen = options.fingerprint, PRESETS[preset]
+    template = RequestTemplate(inputs=InputFormat(domain=sealed.domain), text=chosen.template)
+    answers = AnswerFormat(
+        labelling=Labelling(classes=sealed.classes, names=sealed.names),
+        select=chosen.select,
+        numbers=_usual_numbers(options),
+    )
+    return template, answers
+
+
+def _usual_numbers(options: EndpointOptions) -> Numbers:
+    return Numbers.PROBABILITIES if options.shows is Kind.PROBABILITIES else Numbers.SCORES
+
+
+def open_declared(path: Path, options: EndpointOptions) -> BaseEndpoint:
+    """Opens the endpoint that an endpoint.toml declares; nobody is asked yet.
 
     Raises:
-        ValueError: It names none.
+        BadFileError: The file, or one that it names, cannot be used, or the model's inputs cannot
+            be sent as it says; `field` says where.
+        MissingExtraError: A client is needed that is not installed.
     """
-    known = [member.value for member in kind]
-    if given not in known:
-        raise ValueError(f"needs one of {', '.join(known)}, but is {given!r}")
-    return kind(given)
+    declaration = read_endpoint(path)
+    section = declaration.endpoint
+    credentials = read_credentials(
+        path,
+        headers=section.headers,
+        from_env=section.header_from_env,
+        from_file=section.header_from_file,
+        ca_file=section.ca_file,
+        environment=os.environ,
+    )
+    with blame_file(path, "endpoint"):
+        opened = _open_kind(path, declaration, options, credentials)
+    opened.name = _name(path, section)
+    return opened
+
+
+def _open_kind(
+    path: Path, declaration: Declaration, options: EndpointOptions, credentials: Credentials
+) -> BaseEndpoint:
+    section, domain = declaration.endpoint, options.fingerprint.domain
+    given = options.timeout if section.timeout is None else section.timeout
+    timeout = min(given, options.time_limit)
+    place = cast(str, getattr(section, _PLACES.get(section.kind, "url")))
+    if section.kind == "oip":
+        from modelseal.endpoints.oip.rest import OipEndpoint
+
+        shows = _shows(declaration, options)
+        return OipEndpoint(place, domain, shows=shows, timeout=timeout, credentials=credentials)
+    if section.kind == "grpc":
+        from modelseal.endpoints.oip.grpc import OipGrpcEndpoint
+
+        shows = _shows(declaration, options)
+        return OipGrpcEndpoint(place, domain, shows=shows, timeout=timeout, credentials=credentials)
+    if section.kind == "command":
+        from modelseal.endpoints.subprocess import CommandEndpoint
+
+        return CommandEndpoint(
+            cast(list[str], section.command),
+            inputs=_inputs(path, declaration, options),
+            answers=_answers(path, declaration, options, rows=Rows.ONE, select="output"),
+            folder=path.parent,
+            timeout=timeout,
+        )
+    template = _template(path, declaration, options)
+    rows = Rows.ONE if template.size else Rows.ALL
+    answers = _answers(path, declaration, options, rows=rows, select="@")
+    if section.kind == "sagemaker":
+        from modelseal.endpoints.sagemaker import SageMakerEndpoint
+
+        return SageMakerEndpoint(
+            place, template=template, answers=answers, url=section.url, timeout=timeout
+        )
+    from modelseal.endpoints.http import HttpEndpoint
+
+    return HttpEndpoint(
+        place,
+        template=template,
+        answers=answers,
+        credentials=credentials,
+        timeout=timeout,
+        method=section.method,
+    )
+
+
+def _shows(declaration: Declaration, options: EndpointOptions) -> Kind:
+    numbers = declaration.answer.numbers
+    return options.shows if numbers is None else Kind(numbers.value)
+
+
+def _inputs(path: Path, declaration: Declaration, options: EndpointOptions) -> InputFormat:
+    request = declaration.request
+    with blame_file(path, "request"):
+        return InputFormat(
+            domain=options.fingerprint.domain,
+            form=request.form,
+            unit=request.values,
+            channels=request.channels,
+        )
+
+
+def _template(path: Path, declaration: Declaration, options: EndpointOptions) -> RequestTemplate:
+    request, preset = declaration.request, PRESETS.get(declaration.endpoint.preset or "", Preset())
+    inputs = _inputs(path, declaration, options)
+    with blame_file(path, "request"):
+        return RequestTemplate(
+            inputs=inputs,
+            carrier=request.carrier,
+            text=request.template or preset.template,
+            field=request.field,
+            content_type=request.content_type,
+        )
+
+
+def _answers(
+    path: Path, declaration: Declaration, options: EndpointOptions, *, rows: Rows, select: str
+) -> AnswerFormat:
+    """How answers are read; they stand at `select` if neither file nor preset say so."""
+    answer, preset = declaration.answer, PRESETS.get(declaration.endpoint.preset or "")
+    names = tuple(answer.names) or options.fingerprint.names
+    if answer.names_file is not None:
+        names = read_lines(path.parent / answer.names_file)
+    with blame_file(path, "answer"):
+        return AnswerFormat(
+            labelling=Labelling(
+                classes=options.fingerprint.classes,
+                names=names,
+                naming=answer.labels,
+                first=answer.first,
+            ),
+            select=answer.select or (preset.select if preset else select),
+            layout=answer.layout,
+            numbers=answer.numbers or _usual_numbers(options),
+            rows=rows,
+        )

@@ -18,7 +18,9 @@ from modelseal.endpoints.endpoint import (
 from modelseal.endpoints.endpoint_toml import (
     is_endpoint,
     list_endpoint_files,
-    name_place,
+    name_declared,
+    open_declared,
+    preset_formats,
     preset_of,
 )
 from modelseal.errors import InvalidArgumentError
@@ -131,12 +133,12 @@ def endpoint_name(target: str) -> str:
         BadFileError: The endpoint.toml cannot be used.
     """
     if target.lower().endswith(".toml") and is_endpoint(Path(target)):
-        return f"{target} ({name_place(Path(target))})"
+        return name_declared(Path(target))
     if not target.startswith(("http://", "https://")):
         return target
     from modelseal.endpoints.auth import read_address
 
-    return read_address(target, wanted="an address is http(s)://host/path").shown
+    return read_address(target, expected="http(s)://host/path").shown
 
 
 def expected_kind(fingerprint: FingerprintLike) -> Kind:
@@ -169,12 +171,11 @@ def _models(module: str) -> Any:  # noqa: ANN401 (a module)
 @register_endpoint("https")
 def _open_http(target: str, options: EndpointOptions) -> Endpoint:
     if preset := _preset_of_address(target):
-        from modelseal.endpoints.declared import usual
         from modelseal.endpoints.http import HttpEndpoint
 
-        template, mapping = usual(preset, options)
-        return HttpEndpoint(target, template=template, mapping=mapping, timeout=options.longest)
-    from modelseal.endpoints.oip.rest_client import OipEndpoint
+        template, answers = preset_formats(preset, options)
+        return HttpEndpoint(target, template=template, answers=answers, timeout=options.longest)
+    from modelseal.endpoints.oip.rest import OipEndpoint
 
     return OipEndpoint(
         target, options.fingerprint.domain, shows=options.shows, timeout=options.longest
@@ -191,7 +192,7 @@ def _preset_of_address(url: str) -> str:
 @register_endpoint("grpc")
 @register_endpoint("grpcs")
 def _open_grpc(target: str, options: EndpointOptions) -> Endpoint:
-    from modelseal.endpoints.oip.grpc_client import OipGrpcEndpoint
+    from modelseal.endpoints.oip.grpc import OipGrpcEndpoint
 
     return OipGrpcEndpoint(
         target, options.fingerprint.domain, shows=options.shows, timeout=options.longest
@@ -200,14 +201,13 @@ def _open_grpc(target: str, options: EndpointOptions) -> Endpoint:
 
 @register_endpoint("sagemaker")
 def _open_sagemaker(target: str, options: EndpointOptions) -> Endpoint:
-    from modelseal.endpoints.declared import usual
     from modelseal.endpoints.sagemaker import SageMakerEndpoint
 
-    template, mapping = usual("sagemaker-container", options)
+    template, answers = preset_formats("sagemaker-container", options)
     return SageMakerEndpoint(
         target.removeprefix("sagemaker:"),
         template=template,
-        mapping=mapping,
+        answers=answers,
         timeout=options.longest,
     )
 
@@ -216,8 +216,6 @@ def _open_sagemaker(target: str, options: EndpointOptions) -> Endpoint:
 def _open_toml(target: str, options: EndpointOptions) -> Endpoint:
     path = Path(target)
     if is_endpoint(path):
-        from modelseal.endpoints.declared import open_declared
-
         return open_declared(path, options)
     require_torch("Running a model.toml")
     function = _models("score_function").score_function(path, options.fingerprint.domain)

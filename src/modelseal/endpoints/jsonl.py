@@ -1,7 +1,7 @@
 """Answers as lines of JSON: how they are written, and how they are read back."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from modelseal.endpoints.strict_json import (
     text_at,
     to_array,
 )
-from modelseal.errors import EndpointError
+from modelseal.errors import BadFileError, EndpointError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.comparison import finite
 from modelseal.types import Array
@@ -22,23 +22,32 @@ from modelseal.types import Array
 RECORD = "modelseal.record/1"
 """The schema that the heading of a record names."""
 
-MOST_DIGITS = 400
-"""No float64 has more decimal digits that say something than fit into this."""
+LARGEST = 64 * 2**20
+"""The largest file that is read, in bytes: 1,000 samples of 1,000 scores take a third of it."""
 
-BESIDE = {"sample", "time", "digits"}
-"""The keys of a line that are no part of the answer."""
+# No float64 has more decimal digits that say something than fit into this.
+_MOST_DIGITS = 400
 
-FORMS = ({"labels"}, {"labels", "probabilities"}, {"probabilities"}, {"scores"})
-"""The keys that a line may have beside its sample."""
+# The keys of a line that are no part of the answer, and those that it may have beside them.
+_BESIDE = {"sample", "time", "digits"}
+_FORMS = ({"labels"}, {"labels", "probabilities"}, {"probabilities"}, {"scores"})
 
 
-def to_line(answers: Answers, row: int) -> str:
-    """One input's answer as one line, every number in full.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Line:
+    """What one line says of a sample.
 
-    Raises:
-        EndpointError: A number is an infinity or NaN.
+    Args:
+        sample: Its number.
+        answer: What was shown for it, with a batch axis of one; None if there is an error.
+        error: Why there was no answer; empty if there is one.
+        time: When it came; None if the line does not say.
     """
-    return json.dumps({"sample": row, **to_object(answers, row)})
+
+    sample: int
+    answer: Answers | None = None
+    error: str = ""
+    time: str | None = None
 
 
 def to_object(answers: Answers, row: int) -> JsonObject:
@@ -58,101 +67,90 @@ def to_object(answers: Answers, row: int) -> JsonObject:
     return line
 
 
-def read_entry(line: bytes, count: int, *, heading: bool) -> tuple[int, Answers] | None:
-    """Reads one line: the sample's number and what was shown for it; nothing if it holds none.
+def to_line(content: JsonObject) -> bytes:
+    """An object as one line."""
+    return f"{json.dumps(content, allow_nan=False)}\n".encode()
+
+
+def read_lines(content: bytes, *, count: int, name: object) -> tuple[JsonObject, list[Line]]:
+    """Reads recorded answers, in the order of their lines. Blank lines say nothing.
 
     Args:
-        line: The line.
+        content: The content of the file.
         count: How many samples there are.
-        heading: Whether the line may be the heading of a record.
+        name: What the file is called in errors.
+
+    Returns:
+        The heading, empty if there is none, and the lines.
 
     Raises:
-        EndpointError: The line is malformed, or there is no such sample.
+        BadFileError: A line is malformed, or there is no such sample.
     """
-    if not line.strip():
-        return None
-    content = read_object(line)
-    if heading and content.get("schema") == RECORD:
-        return None
-    sample = read_sample(content, count)
-    if "error" not in content:
-        return sample, read_shown(content)
-    text_at(content, "error")
-    return None
+    heading: JsonObject = {}
+    lines = []
+    for number, text in enumerate(content.split(b"\n"), start=1):
+        if not text.strip():
+            continue
+        try:
+            found = read_object(text)
+            if number == 1 and found.get("schema") == RECORD:
+                heading = found
+            else:
+                lines.append(_read_line(found, count))
+        except EndpointError as error:
+            raise BadFileError(name, str(error), field=f"line {number}") from error
+    return heading, lines
 
 
-def read_sample(content: JsonObject, count: int) -> int:
-    """The number of the sample that a line is about.
-
-    Raises:
-        EndpointError: There is no such sample, or the time is no text.
-    """
+def _read_line(content: JsonObject, count: int) -> Line:
     sample = content.get("sample")
     if type(sample) is not int or not 0 <= sample < count:
-        raise EndpointError(f"sample: 0 to {count - 1} was wanted, but {name_of(sample)} came")
-    if "time" in content:
-        text_at(content, "time")
-    return sample
+        raise EndpointError(f"sample: expected 0 to {count - 1}, got {name_of(sample)}")
+    time = text_at(content, "time") if "time" in content else None
+    if "error" in content:
+        error = text_at(content, "error") or "no answer came"
+        return Line(sample=sample, error=error, time=time)
+    return Line(sample=sample, answer=_read_answer(content), time=time)
 
 
-def read_shown(content: JsonObject) -> Answers:
-    """What a line says that was shown.
-
-    Raises:
-        EndpointError: It is malformed.
-    """
-    parts = {key: part for key, part in content.items() if key not in BESIDE}
-    if set(parts) not in FORMS:
-        keys = ", ".join(map(shorten, parts)) or "nothing"
+def _read_answer(content: JsonObject) -> Answers:
+    keys = content.keys() - _BESIDE
+    if keys not in _FORMS:
+        came = ", ".join(map(shorten, sorted(keys))) or "nothing"
         raise EndpointError(
-            f"labels, labels and probabilities, probabilities or scores were wanted, not {keys}"
+            f"expected labels, labels and probabilities, probabilities or scores, got {came}"
         )
-    shown = to_answers({key: read_numbers(content, key) for key in parts})
-    return replace(shown, digits=read_digits(content))
+    answer = _to_answers({key: _read_numbers(content, key) for key in keys})
+    return replace(answer, digits=_read_digits(content))
 
 
-def read_digits(content: JsonObject) -> int | None:
-    """With how many decimal digits numbers came; nothing if the line does not say.
-
-    Raises:
-        EndpointError: It says something else.
-    """
-    if "digits" not in content:
-        return None
-    digits = content["digits"]
-    if type(digits) is not int or not 0 <= digits <= MOST_DIGITS:
-        raise EndpointError(f"digits: 0 to {MOST_DIGITS} was wanted, but {name_of(digits)} came")
-    return digits
-
-
-def read_numbers(content: JsonObject, key: str) -> Array:
-    """A row of numbers, with a batch axis.
-
-    Raises:
-        EndpointError: There is no list, an empty one, or one of other things.
-    """
+def _read_numbers(content: JsonObject, key: str) -> Array:
+    """A row of at least one number, with a batch axis."""
     items = list_at(content, key)
     if not items:
-        raise EndpointError(f"{key}: at least one number was wanted, but none came")
+        raise EndpointError(f"{key}: expected at least one number, got none")
     try:
         return to_array(items, np.dtype(np.int64 if key == "labels" else np.float64))[None]
     except EndpointError as error:
-        raise EndpointError(f"{key}: {error}") from error
+        raise error.at(key) from error
 
 
-def to_answers(parts: dict[str, Array]) -> Answers:
-    """The parts of one line as an answer.
-
-    Raises:
-        EndpointError: Labels and probabilities are not of one number.
-    """
+def _to_answers(parts: dict[str, Array]) -> Answers:
     if "scores" in parts:
         return Answers(kind=Kind.SCORES, values=parts["scores"])
     labels, values = parts.get("labels"), parts.get("probabilities")
     if labels is None:
         return Answers(kind=Kind.PROBABILITIES, values=values)
     if values is not None and values.shape != labels.shape:
-        raise EndpointError(
-            f"probabilities: {labels.size} numbers were wanted, but {values.size} came"
-        )
+        raise EndpointError(f"probabilities: expected {labels.size} numbers, got {values.size}")
     return Answers(kind=Kind.LABELS, labels=labels, values=values)
+
+
+def _read_digits(content: JsonObject) -> int | None:
+    """With how many decimal digits numbers came; nothing if the line does not say."""
+    digits = content.get("digits")
+    if "digits" not in content:
+        return None
+    if type(digits) is not int or not 0 <= digits <= _MOST_DIGITS:
+        raise EndpointError(f"digits: expected 0 to {_MOST_DIGITS}, got {name_of(digits)}")
+    return digits

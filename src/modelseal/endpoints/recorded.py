@@ -1,28 +1,25 @@
-"""Recorded answers as an endpoint."""
+"""Recorded answers: as an endpoint, and as a record that a check writes and may go on with."""
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from itertools import starmap
 from pathlib import Path
 from weakref import finalize
 
 import numpy as np
 
-from modelseal.endpoints.jsonl import RECORD, read_entry, to_line, to_object
+from modelseal.endpoints.jsonl import LARGEST, RECORD, Line, read_lines, to_line, to_object
 from modelseal.endpoints.responses import columns, join
 from modelseal.endpoints.strict_json import JsonObject, read_object, text_at
 from modelseal.errors import BadFileError, EndpointError
-from modelseal.files import PRIVATE, explain, write_atomically
+from modelseal.files import PRIVATE, explain, read_bytes, write_atomically
 from modelseal.outputs.answers import Answers
 from modelseal.types import Array, Codes
 
-LARGEST = 64 * 2**20
-"""The largest file that is read, in bytes: 1,000 samples of 1,000 scores take a third of it."""
+_EXISTS = "expected a new file for a record, got one that exists: --resume goes on with it"
 
 
 class RecordedEndpoint:
@@ -32,8 +29,8 @@ class RecordedEndpoint:
     `{"sample": 0, "labels": [3]}`, `{"sample": 0, "scores": [...]}`,
     `{"sample": 0, "probabilities": [...]}` or labels together with their probabilities. A
     `"time"` says when, `"digits"` with how many decimal digits numbers came. Blank lines, lines
-    with an `"error"` in place of an answer, and the heading of a record (see `recording`) hold no
-    answers. A line may come twice if it says the same.
+    with an `"error"` in place of an answer, and the heading of a record hold no answers. A line
+    may come twice if it says the same.
 
     Args:
         path: The file.
@@ -44,9 +41,12 @@ class RecordedEndpoint:
     """
 
     def __init__(self, path: Path, inputs: Codes) -> None:
-        self.path = path
-        self.samples = numbered(inputs)
-        self.answers = read_lines(path, read_file(path), count=len(inputs))
+        self.name = str(path)
+        self._samples: dict[bytes, list[int]] = defaultdict(list)
+        for number, row in enumerate(inputs):
+            self._samples[row.tobytes()].append(number)
+        _, lines = read_lines(read_bytes(path, most=LARGEST), count=len(inputs), name=path)
+        self._answers = _group(lines)
 
     def ask(self, codes: Codes) -> Answers:
         """Looks each input up by its content.
@@ -56,37 +56,50 @@ class RecordedEndpoint:
                 another, or they do not all show the same.
         """
         try:
-            return join([self.find(row) for row in codes])
+            return join([self._find(row) for row in codes])
         except EndpointError as error:
-            raise error.at(str(self.path)) from error
+            raise error.at(self.name) from error
 
-    def find(self, row: Array) -> Answers:
-        """The answer that was recorded for one input.
-
-        Raises:
-            EndpointError: There is none, or more than one.
-        """
-        numbers = self.samples.get(row.tobytes(), [])
+    def _find(self, row: Array) -> Answers:
+        numbers = self._samples.get(row.tobytes(), [])
         if not numbers:
-            raise EndpointError("an answer was wanted for an input that is none of the samples")
-        lines = [line for number in numbers for line in self.answers.get(number, [])]
-        if not lines:
-            raise EndpointError(f"sample {numbers[0]}: an answer was wanted, but none is recorded")
+            raise EndpointError("expected one of the samples, got another input")
+        answers = [answer for number in numbers for answer in self._answers.get(number, [])]
+        if not answers:
+            raise EndpointError(f"sample {numbers[0]}: expected a recorded answer, got none")
         try:
-            return settle(lines)
+            return settle(answers)
         except EndpointError as error:
             raise error.at(f"sample {numbers[0]}") from error
 
 
-def settle(lines: Sequence[Answers]) -> Answers:
-    """What several lines about one sample say.
+def _group(lines: Sequence[Line]) -> dict[int, list[Answers]]:
+    """The answers by sample, without errors."""
+    answers: dict[int, list[Answers]] = defaultdict(list)
+    for line in lines:
+        if line.answer is not None:
+            answers[line.sample].append(line.answer)
+    return answers
+
+
+def settle(answers: Sequence[Answers]) -> Answers:
+    """The one answer that several lines about a sample give.
 
     Raises:
-        EndpointError: They do not say the same.
+        EndpointError: They contradict one another.
     """
-    if any(differ(lines[0], line) for line in lines[1:]):
-        raise EndpointError("two lines contradict one another")
-    return lines[0]
+    first = answers[0]
+    for other in answers[1:]:
+        pairs = zip(columns(first), columns(other), strict=True)
+        if first.kind is not other.kind or not all(_same(*pair) for pair in pairs):
+            raise EndpointError("two lines contradict one another")
+    return first
+
+
+def _same(first: Array | None, second: Array | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return np.array_equal(first, second)
 
 
 def record(answers: Answers, path: Path) -> None:
@@ -101,72 +114,15 @@ def record(answers: Answers, path: Path) -> None:
         EndpointError: A number is an infinity or NaN.
         BadFileError: The file cannot be written.
     """
-    lines = [f"{to_line(answers, row)}\n" for row in range(len(answers))]
-    write_atomically(path, "".join(lines).encode())
+    lines = [to_line({"sample": row, **to_object(answers, row)}) for row in range(len(answers))]
+    write_atomically(path, b"".join(lines))
 
 
-def numbered(inputs: Codes) -> dict[bytes, list[int]]:
-    """The numbers of the inputs with the same content, by that content."""
-    numbers = defaultdict(list)
-    for number, row in enumerate(inputs):
-        numbers[row.tobytes()].append(number)
-    return dict(numbers)
-
-
-def read_lines(path: Path, content: bytes, *, count: int) -> dict[int, list[Answers]]:
-    """Reads what a file of recorded answers says of each sample, in the order of its lines.
-
-    Raises:
-        BadFileError: A line is malformed.
-    """
-    answers = defaultdict(list)
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        try:
-            entry = read_entry(line, count, heading=number == 1)
-        except EndpointError as error:
-            raise BadFileError(path, str(error), field=f"line {number}") from error
-        if entry is not None:
-            answers[entry[0]].append(entry[1])
-    return dict(answers)
-
-
-def read_file(path: Path) -> bytes:
-    """A file's content.
-
-    Raises:
-        BadFileError: It cannot be read or is too large.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-    except OSError as error:
-        raise BadFileError(path, f"cannot be read: {error.strerror}") from error
-    if len(content) > LARGEST:
-        raise BadFileError(path, f"at most {LARGEST} bytes were wanted, but there are more")
-    return content
-
-
-def differ(first: Answers, second: Answers) -> bool:
-    """Whether two lines do not say the same."""
-    pairs = zip(columns(first), columns(second), strict=True)
-    return first.kind is not second.kind or not all(starmap(same, pairs))
-
-
-def same(first: Array | None, second: Array | None) -> bool:
-    """Whether two parts of lines are equal, or both missing."""
-    if first is None or second is None:
-        return first is second
-    return np.array_equal(first, second)
-
-
-EXISTS = "a new file was wanted for a record, but this one exists: --resume goes on with it"
-
-
-def moment() -> str:
+def stamp() -> str:
     """What time it is, in UTC to the millisecond.
 
     Examples:
-        >>> moment()[4:20:3]
+        >>> stamp()[4:20:3]
         '--T::.'
     """
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -212,42 +168,20 @@ class Past:
 class Recorder:
     """Writes answers to the end of a file, each on the disk before the next is asked.
 
+    It keeps others from writing to the same file, until `release` or its last use.
+
     Args:
         path: The file, which is there.
         now: Tells the time as text.
 
     Raises:
-        BadFileError: The file cannot be written.
+        BadFileError: Somebody writes to it already, or it cannot be opened.
     """
 
-    def __init__(self, path: Path, *, now: Callable[[], str] = moment) -> None:
+    def __init__(self, path: Path, *, now: Callable[[], str] = stamp) -> None:
         self.path = path
         self.now = now
-        self.release: Callable[[], object] = lambda: None
-        """Lets others write to the record again."""
-
-    def hold(self) -> "Recorder":
-        """Keeps others from writing to the same record, until this object is not used any more.
-
-        Raises:
-            BadFileError: Somebody writes to it already, or it cannot be opened.
-        """
-        try:
-            from fcntl import LOCK_EX, LOCK_NB, flock
-        except ModuleNotFoundError:  # not every system has it, and one process needs none
-            return self
-        try:
-            file = os.open(self.path, os.O_RDONLY)
-        except OSError as error:
-            raise BadFileError(self.path, f"cannot be read: {explain(error)}") from error
-        self.release = finalize(self, os.close, file)
-        try:
-            flock(file, LOCK_EX | LOCK_NB)
-        except BlockingIOError as error:
-            self.release()
-            problem = "a record that nobody writes to was wanted, but another check does so now"
-            raise BadFileError(self.path, problem) from error
-        return self
+        self.release = _lock(self)
 
     def note(self, number: int, answer: Answers | EndpointError) -> None:
         """Writes what came of one sample.
@@ -259,7 +193,37 @@ class Recorder:
             shown: JsonObject = {"error": str(answer) or "no answer came"}
         else:
             shown = to_object(answer, 0)
-        append(self.path, to_bytes({"sample": number, "time": self.now(), **shown}))
+        _append(self.path, to_line({"sample": number, "time": self.now(), **shown}))
+
+
+def _lock(recorder: Recorder) -> Callable[[], object]:
+    """Locks a recorder's file and returns what unlocks it."""
+    path = recorder.path
+    try:
+        from fcntl import LOCK_EX, LOCK_NB, flock
+    except ModuleNotFoundError:  # not every system has it, and one process needs none
+        return lambda: None
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise BadFileError(path, f"cannot be read: {explain(error)}") from error
+    release = finalize(recorder, os.close, file)
+    try:
+        flock(file, LOCK_EX | LOCK_NB)
+    except BlockingIOError as error:
+        release()
+        raise BadFileError(path, "another check is writing to this record now") from error
+    return release
+
+
+def check_new(path: Path) -> None:
+    """Makes sure, before anything is spent, that a record can be begun in a file.
+
+    Raises:
+        BadFileError: There is something already.
+    """
+    if path.is_symlink() or path.exists():
+        raise BadFileError(path, _EXISTS)
 
 
 def start(path: Path, heading: Heading) -> Recorder:
@@ -271,22 +235,12 @@ def start(path: Path, heading: Heading) -> Recorder:
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
     except FileExistsError as error:
-        raise BadFileError(path, EXISTS) from error
+        raise BadFileError(path, _EXISTS) from error
     except (OSError, ValueError) as error:
         raise BadFileError(path, f"cannot be written: {explain(error)}") from error
-    recorder = Recorder(path).hold()
-    append(path, to_bytes({"schema": RECORD, **asdict(heading), "time": recorder.now()}))
+    recorder = Recorder(path)
+    _append(path, to_line({"schema": RECORD, **asdict(heading), "time": recorder.now()}))
     return recorder
-
-
-def check_new(path: Path) -> None:
-    """Makes sure, before anything is spent, that a record can be begun in a file.
-
-    Raises:
-        BadFileError: There is something already.
-    """
-    if path.is_symlink() or path.exists():
-        raise BadFileError(path, EXISTS)
 
 
 def resume(path: Path, heading: Heading) -> tuple[Recorder, Past]:
@@ -300,20 +254,20 @@ def resume(path: Path, heading: Heading) -> tuple[Recorder, Past]:
         BadFileError: The file is no record, one of other samples or of another endpoint, a line
             is malformed, somebody else goes on with it, or it cannot be read or written.
     """
-    recorder = Recorder(path).hold()
+    recorder = Recorder(path)
     with ExitStack() as undo:
         undo.callback(recorder.release)
-        content = read_file(path)
-        whole = mended(content)
-        check = check_heading(path, whole.partition(b"\n")[0], heading)
-        lines = read_lines(path, whole, count=heading.samples)
-        append(path, whole, start=min(len(content), len(whole)))
+        content = read_bytes(path, most=LARGEST)
+        whole = _mend(content)
+        check = _check_heading(path, whole.partition(b"\n")[0], heading)
+        _, lines = read_lines(whole, count=heading.samples, name=path)
+        _append(path, whole, start=min(len(content), len(whole)))
         undo.pop_all()
-    answers = {number: said(entries) for number, entries in lines.items()}
+    answers = {number: _settle_or_error(found) for number, found in _group(lines).items()}
     return recorder, Past(answers=answers, cut=len(whole) < len(content), check=check)
 
 
-def mended(content: bytes) -> bytes:
+def _mend(content: bytes) -> bytes:
     """A record that ends with a whole line.
 
     A last line that lacks nothing but its end is given it, since its answer came; any other that
@@ -329,22 +283,17 @@ def mended(content: bytes) -> bytes:
     return content + b"\n"
 
 
-def said(lines: list[Answers]) -> Answers | EndpointError:
-    """What the lines about one sample say, or the error that they contradict one another."""
+def _settle_or_error(answers: Sequence[Answers]) -> Answers | EndpointError:
     try:
-        return settle(lines)
+        return settle(answers)
     except EndpointError as error:
         return error
 
 
-def check_heading(path: Path, line: bytes, wanted: Heading) -> str | None:
+def _check_heading(path: Path, line: bytes, expected: Heading) -> str | None:
     """Makes sure that a record is one of these samples, asked of this endpoint in this way.
 
-    Returns:
-        What the ledger of spent samples calls the check, if the heading says so.
-
-    Raises:
-        BadFileError: It is not.
+    Returns what the ledger of spent samples calls the check, if the heading says so.
     """
     try:
         content = read_object(line)
@@ -352,20 +301,15 @@ def check_heading(path: Path, line: bytes, wanted: Heading) -> str | None:
             text_at(content, key) for key in ("schema", "fingerprint", "endpoint")
         )
     except EndpointError as error:
-        problem = f"a record was wanted, but its first line is no heading: {error}"
-        raise BadFileError(path, problem) from error
+        raise BadFileError(path, f"expected the heading of a record: {error}") from error
     if schema != RECORD:
-        raise BadFileError(path, f"{RECORD} was wanted, but {schema} came", field="schema")
-    check_digest(path, digest, wanted.fingerprint)
-    if endpoint != wanted.endpoint:
-        problem = f"a record of {wanted.endpoint} was wanted, but it is of {endpoint}"
+        raise BadFileError(path, f"expected {RECORD}, got {schema}", field="schema")
+    check_digest(path, digest, expected.fingerprint)
+    if endpoint != expected.endpoint:
+        problem = f"expected a record of {expected.endpoint}, got one of {endpoint}"
         raise BadFileError(path, problem, field="endpoint")
-    if says_neighbours(content) != wanted.neighbours:
-        names = {False: "the samples alone", True: "the samples and their neighbours"}
-        problem = (
-            f"a record of {names[wanted.neighbours]} was wanted, but it is of "
-            f"{names[not wanted.neighbours]}"
-        )
+    if (neighbours := says_neighbours(content)) != expected.neighbours:
+        problem = f"expected {expected.neighbours}, got {neighbours}".lower()
         raise BadFileError(path, problem, field="neighbours")
     check = content.get("check")
     return check if isinstance(check, str) else None
@@ -376,14 +320,14 @@ def says_neighbours(heading: JsonObject) -> bool:
     return heading.get("neighbours", False) is not False
 
 
-def check_digest(path: object, digest: object, wanted: str) -> None:
+def check_digest(path: object, digest: object, expected: str) -> None:
     """Makes sure that a record is one of a fingerprint.
 
     Raises:
-        BadFileError: It is not.
+        BadFileError: It is of another one.
     """
-    if digest != wanted:
-        problem = "a record of this fingerprint was wanted, but it is of another one"
+    if digest != expected:
+        problem = "expected a record of this fingerprint, got one of another"
         raise BadFileError(path, problem, field="fingerprint")
 
 
@@ -394,26 +338,15 @@ def check_record(path: Path, digest: str) -> None:
         BadFileError: They are of another one, or the file cannot be read.
     """
     with suppress(EndpointError):
-        content = read_object(read_file(path).partition(b"\n")[0])
+        content = read_object(read_bytes(path, most=LARGEST).partition(b"\n")[0])
         if content.get("schema") == RECORD:
             check_digest(path, content.get("fingerprint"), digest)
 
 
-def to_bytes(line: JsonObject) -> bytes:
-    """An object as one line."""
-    return f"{json.dumps(line, allow_nan=False)}\n".encode()
-
-
-def append(path: Path, data: bytes, *, start: int | None = None) -> None:
+def _append(path: Path, data: bytes, *, start: int | None = None) -> None:
     """Writes to the end of a file, and waits until it is on the disk.
 
-    Args:
-        path: The file.
-        data: What comes at its end; with a start, what the whole of it shall be.
-        start: Up to where it is that already; what comes after is cut off.
-
-    Raises:
-        BadFileError: The file cannot be written.
+    With a start, the file shall be `data` as a whole, and is so up to there; the rest is cut off.
     """
     try:
         with path.open("ab", buffering=0) as file:

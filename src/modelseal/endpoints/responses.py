@@ -1,4 +1,4 @@
-"""How a server tells classes: by number or by name."""
+"""How a server's reply becomes labels, scores or probabilities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,14 @@ from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.comparison import finite
 from modelseal.types import Array
 
-LONGEST = 19
-"""The most digits that the number of a class is read with."""
+_MOST_DIGITS = 19
+_DOUBLE = np.dtype(np.float64)
+
+# What an expression raises on values that it was not made for.
+_JMESPATH_ERRORS = (
+    JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
+    ValueError,
+)  # fmt: skip
 
 
 class Naming(Enum):
@@ -24,79 +30,6 @@ class Naming(Enum):
 
     INDEX = "index"
     NAME = "name"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Labelling:
-    """How classes are told.
-
-    Args:
-        classes: How many there are.
-        names: What each is called; empty if they have no names.
-        naming: Whether labels are numbers or names; None takes whole numbers for numbers, and
-            texts for names if there are any.
-        first: The number of the first class: 1 where counting begins with 1.
-
-    Raises:
-        InvalidArgumentError: The names are not one for each class, or names are wanted where
-            there are none.
-    """
-
-    classes: int
-    names: tuple[str, ...] = ()
-    naming: Naming | None = None
-    first: int = 0
-
-    def __post_init__(self) -> None:
-        if self.names and len(self.names) != self.classes:
-            raise InvalidArgumentError(
-                f"one name for each of {self.classes} classes was wanted, "
-                f"but {len(self.names)} came"
-            )
-        if self.naming is Naming.NAME and not self.names:
-            raise InvalidArgumentError("labels are names, but nobody says what the names are")
-
-    def index(self, label: object) -> int:
-        """The number of a class, from 0.
-
-        Raises:
-            EndpointError: There is no such class.
-        """
-        if isinstance(label, str) and self.names and self.naming is not Naming.INDEX:
-            return self.find(label)
-        if self.naming is Naming.NAME:
-            raise EndpointError(f"the name of a class was wanted, but {name_of(label)} came")
-        number = number_of(label)
-        last = self.first + self.classes - 1
-        if number is None or not self.first <= number <= last:
-            raise EndpointError(
-                f"a label from {self.first} to {last} was wanted, but {name_of(label)} came"
-            )
-        return number - self.first
-
-    def find(self, name: str) -> int:
-        """The number of the class of this name.
-
-        Raises:
-            EndpointError: There is none, or more than one.
-        """
-        count = self.names.count(name)
-        if not count:
-            raise EndpointError(f"the name of a class was wanted, but {shorten(name)!r} came")
-        if count > 1:
-            raise EndpointError(f"a name of one class was wanted, but {name!r} is that of {count}")
-        return self.names.index(name)
-
-
-def number_of(label: object) -> int | None:
-    """The whole number that a label is, also as a text; nothing if it is none."""
-    if isinstance(label, str):
-        plain = label.isascii() and label.isdigit() and len(label) <= LONGEST
-        return int(label) if plain else None
-    return label if type(label) is int else None  # isinstance would take true for 1
-
-
-DOUBLE = np.dtype(np.float64)
 
 
 class Layout(Enum):
@@ -122,321 +55,77 @@ class Numbers(Enum):
     PERCENT = "percent"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shown:
-    """How the answer to one input is read.
-
-    Args:
-        labelling: How classes are told.
-        layout: How the answer is laid out; None tells it by its look.
-        numbers: What its numbers are.
-    """
-
-    labelling: Labelling
-    layout: Layout | None
-    numbers: Numbers
-
-    def read(self, entry: object) -> Answers:
-        """Reads the answer to one input, as an answer with a batch axis of one.
-
-        Raises:
-            EndpointError: It is laid out otherwise, or holds an unknown label or no numbers.
-        """
-        match self.layout or self.look(entry):
-            case Layout.SCORES:
-                return self.every(self.numbered(as_list(entry, "scores")))
-            case Layout.LABELS:
-                labels = entry if isinstance(entry, list) else [entry]
-                return Answers(kind=Kind.LABELS, labels=self.indices(labels)[None])
-            case Layout.MAP:
-                pairs = as_object(entry, "labels with their scores").items()
-                return self.ranked([label for label, _ in pairs], [number for _, number in pairs])
-            case Layout.PAIRS:
-                rows = [pair(item) for item in as_list(entry, "labels with their scores")]
-                return self.ranked([label for label, _ in rows], [number for _, number in rows])
-        columns = as_object(entry, "labels and scores")
-        return self.ranked(list_at(columns, "labels"), list_at(columns, "scores"))
-
-    def look(self, entry: object) -> Layout:
-        """How an answer seems to be laid out.
-
-        Raises:
-            EndpointError: It is nothing that could be an answer, or it could be two: what is taken
-                for the wrong one would look like tampering.
-        """
-        classes = self.labelling.classes
-        match entry:
-            case [list(inner)] if len(inner) == classes and not any(map(is_text, inner)):
-                raise EndpointError(
-                    "an answer to one input was wanted, but a list around one came: `select` or "
-                    "`layout` must say how to read it"
-                )
-            case [*items] if len(items) == classes and all(type(item) is int for item in items):
-                # Who says that they are percentages has said that they are no labels.
-                if self.numbers is not Numbers.PERCENT:
-                    raise EndpointError(
-                        f"{classes} whole numbers came, which may be scores or labels: `layout` "
-                        "must say which"
-                    )
-        return look(entry)
-
-    def every(self, values: Array) -> Answers:
-        """The answer of a number for every class.
-
-        Raises:
-            EndpointError: There is none for some, or more than there are classes.
-        """
-        wanted = self.labelling.classes
-        if len(values) != wanted:
-            raise EndpointError(f"{wanted} scores were wanted, but {len(values)} came")
-        scores = self.numbers is Numbers.SCORES
-        return Answers(kind=Kind.SCORES if scores else Kind.PROBABILITIES, values=values[None])
-
-    def ranked(self, labels: Sequence[object], numbers: Sequence[object]) -> Answers:
-        """The answer of labels in any order, with a number for each.
-
-        All classes with a number are scores; fewer are labels, best first, of which those are
-        left out that share a place: what comes first of two that are equal means nothing.
-
-        Raises:
-            EndpointError: A label is unknown or comes twice, a number is none, or the best share
-                their place.
-        """
-        if len(labels) != len(numbers):
-            raise EndpointError(f"{len(labels)} scores were wanted, but {len(numbers)} came")
-        indices, values = self.indices(labels), self.numbered(numbers)
-        if len(indices) == self.labelling.classes:
-            return self.every(values[np.argsort(indices)])
-        order = np.argsort(-values, kind="stable")
-        order = order[: places(values[order])]
-        if not len(order):
-            raise EndpointError("two labels share the first place: their shown scores are equal")
-        scores = self.numbers is Numbers.SCORES
-        shown = None if scores else values[order][None]
-        return Answers(kind=Kind.LABELS, labels=indices[order][None], values=shown)
-
-    def indices(self, labels: Sequence[object]) -> Array:
-        """The classes of labels.
-
-        Raises:
-            EndpointError: There are none, one is unknown, or one comes twice.
-        """
-        if not labels:
-            raise EndpointError("at least one label was wanted, but none came")
-        if len(labels) > self.labelling.classes:
-            raise EndpointError(
-                f"{self.labelling.classes} labels at most were wanted, but {len(labels)} came"
-            )
-        found = [self.labelling.index(label) for label in labels]
-        twice = next(
-            (label for label, one in zip(labels, found, strict=True) if found.count(one) > 1), None
-        )
-        if twice is not None:
-            raise EndpointError(f"different labels were wanted, but {name_of(twice)} came twice")
-        return np.array(found, np.int64)
-
-    def numbered(self, items: Sequence[object]) -> Array:
-        """Numbers, with percentages as shares.
-
-        Raises:
-            EndpointError: One is no number, or not finite.
-        """
-        values = to_array(items, DOUBLE)
-        return values / 100 if self.numbers is Numbers.PERCENT else values
-
-
-def look(entry: object) -> Layout:
-    """How an answer seems to be laid out; a list of numbers is scores.
-
-    Raises:
-        EndpointError: It is nothing that could be an answer.
-    """
-    match entry:
-        case dict():
-            return Layout.MAP
-        case [dict() | list(), *_]:
-            return Layout.PAIRS
-        case [str(), *_] | str() | int():
-            return Layout.LABELS
-        case list():
-            return Layout.SCORES
-    raise EndpointError(f"labels or scores were wanted, but {name_of(entry)} came")
-
-
-def is_text(item: object) -> bool:
-    """Whether it is a text, as the name of a class is."""
-    return isinstance(item, str)
-
-
-def pair(item: object) -> tuple[object, object]:
-    """A label and its number.
-
-    Raises:
-        EndpointError: It is something else.
-    """
-    match item:
-        case {"label": label, "score": number} | [label, number]:
-            return label, number
-    raise EndpointError(f"a label and a score were wanted, but {name_of(item)} came")
-
-
-def places(ordered: Array) -> int:
-    """How many numbers, highest first, have a place of their own before the first that share one.
-
-    The last of all may share its place with one that is not shown.
-    """
-    shared = np.flatnonzero(np.diff(ordered) == 0)
-    return int(shared[0]) if len(shared) else len(ordered)
-
-
-def as_list(entry: object, what: str) -> list[object]:
-    """The entry itself if it is a list.
-
-    Raises:
-        EndpointError: It is not.
-    """
-    if not isinstance(entry, list):
-        raise EndpointError(f"a list of {what} was wanted, but {name_of(entry)} came")
-    return entry
-
-
-def as_object(entry: object, what: str) -> JsonObject:
-    """The entry itself if it is an object.
-
-    Raises:
-        EndpointError: It is not.
-    """
-    if not isinstance(entry, dict):
-        raise EndpointError(f"an object of {what} was wanted, but {name_of(entry)} came")
-    return entry
-
-
-def answer(array: Array, *, count: int, shows: Kind) -> Answers:
-    """Takes whole numbers as labels, and other numbers as scores or probabilities.
-
-    Args:
-        array: Labels of shape (count,) or (count, shown), or scores of shape (count, classes).
-        count: How many inputs were asked.
-        shows: What numbers with a fraction are: scores or probabilities.
-
-    Raises:
-        EndpointError: The array has another shape or type, or holds an infinity or NaN.
-
-    Examples:
-        >>> answer(np.array([3, 1]), count=2, shows=Kind.SCORES).describe(0)
-        '3'
-    """
-    if array.dtype.kind in "iu":
-        column = array[:, None] if array.ndim == 1 else array
-        return Answers(kind=Kind.LABELS, labels=as_labels(rows(column, count, "labels")))
-    if array.dtype.kind != "f":
-        raise EndpointError(f"numbers were wanted, but {array.dtype} came")
-    return Answers(kind=shows, values=finite(rows(array, count, "scores")))
-
-
-def as_labels(array: Array) -> Array:
-    """Whole numbers of any width as int64.
-
-    Raises:
-        EndpointError: One is too large to be a label.
-    """
-    if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
-        raise EndpointError(f"labels were wanted, but {array.max()} came")
-    return array.astype(np.int64)
-
-
-def rows(array: Array, count: int, what: str) -> Array:
-    """The array itself if it has one row of at least one number for each input.
-
-    Raises:
-        EndpointError: It has another shape.
-    """
-    if array.ndim != 2 or len(array) != count or array.shape[1] < 1:
-        raise EndpointError(
-            f"{what} of shape ({count}, at least 1) were wanted, but shape {array.shape} came"
-        )
-    return array
-
-
-def join(parts: Sequence[Answers]) -> Answers:
-    """The answers of several batches as one.
-
-    Raises:
-        EndpointError: They do not show the same.
-    """
-    forms = {
-        (part.kind, *(None if column is None else column.shape[1] for column in columns(part)))
-        for part in parts
-    }
-    if len(forms) != 1:
-        raise EndpointError("answers of one form were wanted, but they differ in kind or length")
-    labels, values = zip(*map(columns, parts), strict=True)
-    return Answers(kind=parts[0].kind, labels=stack(labels), values=stack(values))
-
-
-def columns(part: Answers) -> tuple[Array | None, Array | None]:
-    """The labels and the values of an answer."""
-    return part.labels, part.values
-
-
-def stack(arrays: Sequence[Array | None]) -> Array | None:
-    """Arrays one below the other; nothing if there are none."""
-    return None if arrays[0] is None else np.concatenate(cast(Sequence[Array], arrays))
-
-
-def check_shows(shows: Kind) -> None:
-    """Makes sure that numbers with a fraction can be of this kind.
-
-    Raises:
-        InvalidArgumentError: They cannot be labels.
-    """
-    if shows is Kind.LABELS:
-        raise InvalidArgumentError("shows needs scores or probabilities, but is labels")
-
-
-def trimmed(parts: Sequence[Answers]) -> list[Answers]:
-    """Answers of labels cut to the length of the shortest, so that they make one.
-
-    A server that shows all labels above a threshold shows more of them for one input than for
-    another.
-    """
-    widths = [part.labels.shape[1] for part in parts if part.labels is not None]
-    if len(widths) < len(parts):
-        return list(parts)
-    return [cut(part, min(widths)) for part in parts]
-
-
-def cut(part: Answers, width: int) -> Answers:
-    """The first labels of an answer, with their values."""
-    labels, values = (None if column is None else column[:, :width] for column in columns(part))
-    return Answers(kind=part.kind, labels=labels, values=values, digits=part.digits)
-
-
-FAULTS = (
-    JMESPathError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-"""What an expression raises on values that it was not made for."""
-
-
 class Rows(Enum):
-    """What is picked of an answer."""
+    """What is picked of a reply."""
 
     ALL = "a list with an entry for each input"
     ONE = "the entry for the one input"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AnswerMapping:
-    """How a JSON answer becomes labels, scores or probabilities.
+class Labelling:
+    """How a server names classes.
 
     Args:
-        labelling: How classes are told.
+        classes: How many there are.
+        names: What each is called; empty if they have no names.
+        naming: Whether labels are numbers or names; None takes whole numbers for numbers, and
+            texts for names if there are any.
+        first: The number of the first class: 1 where counting begins with 1.
+
+    Raises:
+        InvalidArgumentError: The names are not one for each class, or names are wanted where
+            there are none.
+    """
+
+    classes: int
+    names: tuple[str, ...] = ()
+    naming: Naming | None = None
+    first: int = 0
+
+    def __post_init__(self) -> None:
+        if self.names and len(self.names) != self.classes:
+            raise InvalidArgumentError(
+                f"expected {self.classes} names, one for each class, got {len(self.names)}",
+                field="names",
+            )
+        if self.naming is Naming.NAME and not self.names:
+            raise InvalidArgumentError("expected names, since labels are names", field="names")
+
+    def index(self, label: object) -> int:
+        """The number of a class, from 0.
+
+        Raises:
+            EndpointError: There is no such class, or more than one of this name.
+        """
+        named = isinstance(label, str) and self.names and self.naming is not Naming.INDEX
+        if named or self.naming is Naming.NAME:
+            if self.names.count(cast(str, label)) != 1:
+                raise EndpointError(f"expected the name of one class, got {name_of(label)}")
+            return self.names.index(cast(str, label))
+        number = number_of(label)
+        last = self.first + self.classes - 1
+        if number is None or not self.first <= number <= last:
+            raise EndpointError(
+                f"expected a label from {self.first} to {last}, got {name_of(label)}"
+            )
+        return number - self.first
+
+
+def number_of(label: object) -> int | None:
+    """The whole number that a label is, also as a text; nothing if it is none."""
+    if isinstance(label, str):
+        plain = label.isascii() and label.isdigit() and len(label) <= _MOST_DIGITS
+        return int(label) if plain else None
+    return label if type(label) is int else None  # isinstance would take true for 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerFormat:
+    """How the JSON of a reply becomes labels, scores or probabilities.
+
+    Args:
+        labelling: How classes are named.
         select: Where the answer stands, as a JMESPath expression; `@` for all of it.
         layout: How the entry for an input is laid out; None tells it by its look.
         numbers: What the numbers are.
@@ -455,10 +144,10 @@ class AnswerMapping:
     def __post_init__(self) -> None:
         try:
             jmespath.compile(self.select)
-        except FAULTS as error:
+        except _JMESPATH_ERRORS as error:
             first = shorten(str(error).partition("\n")[0])
             raise InvalidArgumentError(
-                f"a JMESPath expression was wanted, but {self.select!r} is none: {first}"
+                f"expected a JMESPath expression, got {self.select!r}: {first}", field="select"
             ) from error
 
     def read(self, content: object, *, count: int) -> Answers:
@@ -471,48 +160,232 @@ class AnswerMapping:
         Raises:
             EndpointError: It holds no usable answer to each of them.
         """
-        picked = self.pick(content)
-        entries = [picked] if self.rows is Rows.ONE else self.listed(picked, count)
-        shown = Shown(labelling=self.labelling, layout=self.layout, numbers=self.numbers)
-        return join(trimmed([self.read_entry(shown, *pair) for pair in enumerate(entries)]))
+        picked = self._pick(content)
+        entries = [picked] if self.rows is Rows.ONE else self._list(picked, count)
+        answers = []
+        for number, entry in enumerate(entries):
+            try:
+                answers.append(self._read_entry(entry))
+            except EndpointError as error:
+                place = "" if self.rows is Rows.ONE else f"[{number}]"
+                raise error.at(f"{self.select}{place}") from error
+        return join(_cut_to_shortest(answers))
 
-    def pick(self, content: object) -> object:
-        """What the expression finds.
-
-        Raises:
-            EndpointError: It finds nothing, or cannot be used on what came.
-        """
+    def _pick(self, content: object) -> object:
         try:
             picked = cast(object, jmespath.search(self.select, content))
-        except FAULTS as error:
+        except _JMESPATH_ERRORS as error:
             first = shorten(str(error).partition("\n")[0])
-            raise EndpointError(f"{self.select}: no answer was found there: {first}") from error
+            raise EndpointError(f"{self.select}: expected an answer, got: {first}") from error
         if picked is None:
-            raise EndpointError(f"{self.select}: an answer was wanted, but nothing came")
+            raise EndpointError(f"{self.select}: expected an answer, got nothing")
         return picked
 
-    def listed(self, picked: object, count: int) -> Sequence[object]:
-        """The entries of several inputs.
-
-        Raises:
-            EndpointError: They are no list, or of another number.
-        """
+    def _list(self, picked: object, count: int) -> list[object]:
         if not isinstance(picked, list):
-            raise EndpointError(f"{self.select}: a list was wanted, but {name_of(picked)} came")
+            raise EndpointError(f"{self.select}: expected a list, got {name_of(picked)}")
         if len(picked) != count:
-            raise EndpointError(
-                f"{self.select}: {count} answers were wanted, but {len(picked)} came"
-            )
+            raise EndpointError(f"{self.select}: expected {count} answers, got {len(picked)}")
         return picked
 
-    def read_entry(self, shown: Shown, number: int, entry: object) -> Answers:
-        """Reads the answer to one input.
+    def _read_entry(self, entry: object) -> Answers:
+        """Reads the answer to one input, as an answer with a batch axis of one."""
+        match self.layout or self._guess_layout(entry):
+            case Layout.SCORES:
+                return self._scores(self._array(_as_list(entry, "scores")))
+            case Layout.LABELS:
+                labels = entry if isinstance(entry, list) else [entry]
+                return Answers(kind=Kind.LABELS, labels=self._indices(labels)[None])
+            case Layout.MAP:
+                scored = _as_object(entry, "labels with their scores")
+                return self._ranked(list(scored), list(scored.values()))
+            case Layout.PAIRS:
+                rows = [_as_pair(item) for item in _as_list(entry, "labels with their scores")]
+                return self._ranked([label for label, _ in rows], [number for _, number in rows])
+        columns = _as_object(entry, "labels and scores")
+        return self._ranked(list_at(columns, "labels"), list_at(columns, "scores"))
 
-        Raises:
-            EndpointError: It is no usable answer; the text says where it stands.
+    def _guess_layout(self, entry: object) -> Layout:
+        """How an answer seems to be laid out.
+
+        What could be two things is refused: taken for the wrong one it would look like tampering.
         """
-        try:
-            return shown.read(entry)
-        except EndpointError as error:
-            where = self.select if self.rows is Rows.ONE else f"{self.select}[{number}]"
-            raise EndpointError(f"{where}: {error}") from error
+        classes = self.labelling.classes
+        match entry:
+            case dict():
+                return Layout.MAP
+            case [list(inner)] if len(inner) == classes and not any(
+                isinstance(item, str) for item in inner
+            ):
+                raise EndpointError(
+                    "expected an answer to one input, got a list around one: set `select` or "
+                    "`layout`"
+                )
+            case [dict() | list(), *_]:
+                return Layout.PAIRS
+            case [str(), *_] | str() | int():
+                return Layout.LABELS
+            # Whoever says that they are percentages has said that they are no labels.
+            case [*items] if (
+                len(items) == classes
+                and all(type(item) is int for item in items)
+                and self.numbers is not Numbers.PERCENT
+            ):
+                raise EndpointError(
+                    f"expected scores or labels, got {classes} whole numbers, which may be "
+                    "either: set `layout`"
+                )
+            case list():
+                return Layout.SCORES
+        raise EndpointError(f"expected labels or scores, got {name_of(entry)}")
+
+    def _scores(self, values: Array) -> Answers:
+        """The answer of a number for every class."""
+        classes = self.labelling.classes
+        if len(values) != classes:
+            raise EndpointError(f"expected {classes} scores, got {len(values)}")
+        scores = self.numbers is Numbers.SCORES
+        return Answers(kind=Kind.SCORES if scores else Kind.PROBABILITIES, values=values[None])
+
+    def _ranked(self, labels: Sequence[object], numbers: Sequence[object]) -> Answers:
+        """The answer of labels in any order, with a number for each.
+
+        All classes with a number are scores; fewer are labels, best first, of which those are
+        left out that share a place: what comes first of two that are equal means nothing.
+        """
+        if len(labels) != len(numbers):
+            raise EndpointError(f"expected {len(labels)} scores, got {len(numbers)}")
+        indices, values = self._indices(labels), self._array(numbers)
+        if len(indices) == self.labelling.classes:
+            return self._scores(values[np.argsort(indices)])
+        order = np.argsort(-values, kind="stable")
+        order = order[: _count_places(values[order])]
+        if not len(order):
+            raise EndpointError("expected a best label, got two that share the first place")
+        scores = self.numbers is Numbers.SCORES
+        shown = None if scores else values[order][None]
+        return Answers(kind=Kind.LABELS, labels=indices[order][None], values=shown)
+
+    def _indices(self, labels: Sequence[object]) -> Array:
+        """The classes of labels, at least one and all different."""
+        classes = self.labelling.classes
+        if not 1 <= len(labels) <= classes:
+            raise EndpointError(f"expected 1 to {classes} labels, got {len(labels)}")
+        found = [self.labelling.index(label) for label in labels]
+        for label, index in zip(labels, found, strict=True):
+            if found.count(index) > 1:
+                raise EndpointError(f"expected different labels, got {name_of(label)} twice")
+        return np.array(found, np.int64)
+
+    def _array(self, items: Sequence[object]) -> Array:
+        values = to_array(items, _DOUBLE)
+        return values / 100 if self.numbers is Numbers.PERCENT else values
+
+
+def _as_list(entry: object, what: str) -> list[object]:
+    if not isinstance(entry, list):
+        raise EndpointError(f"expected a list of {what}, got {name_of(entry)}")
+    return entry
+
+
+def _as_object(entry: object, what: str) -> JsonObject:
+    if not isinstance(entry, dict):
+        raise EndpointError(f"expected an object of {what}, got {name_of(entry)}")
+    return entry
+
+
+def _as_pair(item: object) -> tuple[object, object]:
+    match item:
+        case {"label": label, "score": number} | [label, number]:
+            return label, number
+    raise EndpointError(f"expected a label and a score, got {name_of(item)}")
+
+
+def _count_places(ordered: Array) -> int:
+    """How many numbers, highest first, have a place of their own before the first that share one.
+
+    The last of all may share its place with one that is not shown.
+    """
+    shared = np.flatnonzero(np.diff(ordered) == 0)
+    return int(shared[0]) if len(shared) else len(ordered)
+
+
+def array_answers(array: Array, *, count: int, shows: Kind) -> Answers:
+    """Takes whole numbers as labels, and other numbers as scores or probabilities.
+
+    Args:
+        array: Labels of shape (count,) or (count, shown), or scores of shape (count, classes).
+        count: How many inputs were asked.
+        shows: What numbers with a fraction are: scores or probabilities.
+
+    Raises:
+        EndpointError: The array has another shape or type, or holds an infinity or NaN.
+
+    Examples:
+        >>> array_answers(np.array([3, 1]), count=2, shows=Kind.SCORES).describe(0)
+        '3'
+    """
+    if array.dtype.kind not in "iuf":
+        raise EndpointError(f"expected numbers, got {array.dtype}")
+    labels = array.dtype.kind != "f"
+    rows = array[:, None] if labels and array.ndim == 1 else array
+    if rows.ndim != 2 or len(rows) != count or rows.shape[1] < 1:
+        what = "labels" if labels else "scores"
+        raise EndpointError(f"expected {what} of shape ({count}, 1 or more), got {rows.shape}")
+    if not labels:
+        return Answers(kind=shows, values=finite(rows))
+    if rows.dtype == np.uint64 and rows.max() > np.iinfo(np.int64).max:
+        raise EndpointError(f"expected labels, got {rows.max()}")
+    return Answers(kind=Kind.LABELS, labels=rows.astype(np.int64))
+
+
+def check_shows(shows: Kind) -> None:
+    """Makes sure that numbers with a fraction can be of this kind.
+
+    Raises:
+        InvalidArgumentError: They cannot be labels.
+    """
+    if shows is Kind.LABELS:
+        raise InvalidArgumentError("expected scores or probabilities, got labels", field="shows")
+
+
+def join(parts: Sequence[Answers]) -> Answers:
+    """The answers of several batches as one.
+
+    Raises:
+        EndpointError: They do not show the same.
+    """
+    forms = {
+        (part.kind, *(None if column is None else column.shape[1] for column in columns(part)))
+        for part in parts
+    }
+    if len(forms) != 1:
+        raise EndpointError("expected answers of one form, got some of another kind or length")
+    labels, values = zip(*map(columns, parts), strict=True)
+    return Answers(kind=parts[0].kind, labels=_stack(labels), values=_stack(values))
+
+
+def columns(part: Answers) -> tuple[Array | None, Array | None]:
+    """The labels and the values of an answer."""
+    return part.labels, part.values
+
+
+def _stack(arrays: Sequence[Array | None]) -> Array | None:
+    return None if arrays[0] is None else np.concatenate(cast(Sequence[Array], arrays))
+
+
+def _cut_to_shortest(parts: Sequence[Answers]) -> list[Answers]:
+    """Answers of labels cut to the length of the shortest, so that they make one.
+
+    A server that shows all labels above a threshold shows more of them for one input than for
+    another.
+    """
+    widths = [part.labels.shape[1] for part in parts if part.labels is not None]
+    if len(widths) < len(parts):
+        return list(parts)
+    return [_cut(part, min(widths)) for part in parts]
+
+
+def _cut(part: Answers, width: int) -> Answers:
+    labels, values = (None if column is None else column[:, :width] for column in columns(part))
+    return Answers(kind=part.kind, labels=labels, values=values, digits=part.digits)

@@ -13,11 +13,9 @@ from modelseal.endpoints.endpoint import Endpoint
 from modelseal.errors import PassingError
 from modelseal.types import Codes
 
-FIRST = 0.25
-"""The mean of the first wait in seconds: a connection that was reset is often well at once."""
-
-LONGEST = 30.0
-"""The longest mean wait in seconds; a server that names a time of its own may have more."""
+# The mean of the first wait in seconds, since a connection that was reset is often well at once,
+# and the longest one; a server that names a time of its own may have more.
+_FIRST, _LONGEST = 0.25, 30.0
 
 
 def ask_patiently(
@@ -57,12 +55,8 @@ def back_off(retries: int, generator: np.random.Generator) -> Iterator[float]:
     """Waits in seconds, each twice the one before on the average, from half to one and a half.
 
     The chance in them keeps clients that were all turned away from coming back all at once.
-
-    Args:
-        retries: How many.
-        generator: The source of chance.
     """
     for number in range(retries):
         # Beyond 2^16 the longest wait has long been reached.
-        mean = min(FIRST * 2.0 ** min(number, 16), LONGEST)
+        mean = min(_FIRST * 2.0 ** min(number, 16), _LONGEST)
         yield mean * generator.uniform(0.5, 1.5)

@@ -12,8 +12,7 @@ from modelseal.types import Array
 JsonObject: TypeAlias = dict[str, object]
 """A JSON object whose values are still to be checked."""
 
-SHORT = 200
-"""How many characters of foreign text fit into a sentence."""
+_SHORT = 200
 
 
 def read_object(text: str | bytes) -> JsonObject:
@@ -25,7 +24,7 @@ def read_object(text: str | bytes) -> JsonObject:
     """
     value = read_value(text)
     if not isinstance(value, dict):
-        raise EndpointError(f"a JSON object was wanted, but {name_of(value)} came")
+        raise EndpointError(f"expected a JSON object, got {name_of(value)}")
     return value
 
 
@@ -36,35 +35,25 @@ def read_value(text: str | bytes) -> object:
         EndpointError: The text is not JSON, or has a key twice, or an infinity or NaN.
     """
     try:
-        return cast(object, json.loads(text, object_pairs_hook=unique, parse_constant=refuse))
+        return cast(object, json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse))
     except json.JSONDecodeError as error:
         where = f"{error.msg} at character {error.pos + 1}"
-        raise EndpointError(f"JSON was wanted, but other text came ({where})") from error
+        raise EndpointError(f"expected JSON, got other text ({where})") from error
     except (ValueError, RecursionError) as error:  # bad UTF-8, endless digits, endless nesting
-        raise EndpointError(f"JSON was wanted, but other text came ({error})") from error
+        raise EndpointError(f"expected JSON, got other text ({error})") from error
 
 
-def unique(pairs: list[tuple[str, object]]) -> JsonObject:
-    """The pairs as an object.
-
-    Raises:
-        EndpointError: A key occurs twice.
-    """
+def _unique(pairs: list[tuple[str, object]]) -> JsonObject:
     result = dict(pairs)
     if len(result) < len(pairs):
         keys = [key for key, _ in pairs]
         double = next(key for key in keys if keys.count(key) > 1)
-        raise EndpointError(f"{shorten(double)}: one value was wanted, but the key comes twice")
+        raise EndpointError(f"{shorten(double)}: expected one value, got the key twice")
     return result
 
 
-def refuse(token: str) -> NoReturn:
-    """Refuses the tokens NaN, Infinity and -Infinity, which are not JSON.
-
-    Raises:
-        EndpointError: Always.
-    """
-    raise EndpointError(f"finite numbers were wanted, but {token} came")
+def _refuse(token: str) -> NoReturn:
+    raise EndpointError(f"expected finite numbers, got {token}")
 
 
 def text_at(source: JsonObject, key: str) -> str:
@@ -75,7 +64,7 @@ def text_at(source: JsonObject, key: str) -> str:
     """
     value = source.get(key)
     if not isinstance(value, str):
-        raise EndpointError(f"{key}: a text was wanted, but {name_of(value)} came")
+        raise EndpointError(f"{key}: expected a text, got {name_of(value)}")
     return value
 
 
@@ -87,7 +76,7 @@ def list_at(source: JsonObject, key: str) -> list[object]:
     """
     value = source.get(key)
     if not isinstance(value, list):
-        raise EndpointError(f"{key}: a list was wanted, but {name_of(value)} came")
+        raise EndpointError(f"{key}: expected a list, got {name_of(value)}")
     return value
 
 
@@ -99,7 +88,7 @@ def objects_at(source: JsonObject, key: str) -> list[JsonObject]:
     """
     for number, value in enumerate(entries := list_at(source, key)):
         if not isinstance(value, dict):
-            raise EndpointError(f"{key}[{number}]: an object was wanted, not {name_of(value)}")
+            raise EndpointError(f"{key}[{number}]: expected an object, got {name_of(value)}")
     return cast(list[JsonObject], entries)
 
 
@@ -111,16 +100,12 @@ def sizes_at(source: JsonObject, key: str) -> list[int]:
     """
     for number, value in enumerate(sizes := list_at(source, key)):
         if type(value) is not int or value < -1:
-            raise EndpointError(f"{key}[{number}]: a size was wanted, but {name_of(value)} came")
+            raise EndpointError(f"{key}[{number}]: expected a size, got {name_of(value)}")
     return cast(list[int], sizes)
 
 
 def to_array(items: Sequence[object], dtype: np.dtype[np.generic]) -> Array:
-    """JSON numbers as an array of one axis.
-
-    Args:
-        items: The numbers.
-        dtype: The wanted type; a type of whole numbers takes no fractions.
+    """JSON numbers as an array of one axis; a type of whole numbers takes no fractions.
 
     Raises:
         EndpointError: An item is no such number, or too large.
@@ -130,15 +115,16 @@ def to_array(items: Sequence[object], dtype: np.dtype[np.generic]) -> Array:
     for item in items:
         if type(item) not in allowed:  # isinstance would take true for 1
             what = "a number" if fraction else "a whole number"
-            raise EndpointError(f"{what} was wanted, but {name_of(item)} came")
+            raise EndpointError(f"expected {what}, got {name_of(item)}")
+    too_large = f"expected finite numbers within {dtype.name}, got larger ones"
     try:
         numbers = np.array(items, np.float64 if fraction else dtype)
     except OverflowError as error:
-        raise EndpointError(f"numbers that fit {dtype.name} were wanted, not larger") from error
+        raise EndpointError(too_large) from error
     with np.errstate(over="ignore"):  # becomes an infinity, which is refused below
         result = cast(Array, numbers.astype(dtype))
     if fraction and not np.isfinite(result).all():
-        raise EndpointError(f"finite numbers within {dtype.name} were wanted, not larger")
+        raise EndpointError(too_large)
     return result
 
 
@@ -156,6 +142,6 @@ def name_of(value: object) -> str:
 
 def shorten(text: str) -> str:
     """Foreign text made fit for a sentence: one line, printable, not long."""
-    clean = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * SHORT])
+    clean = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * _SHORT])
     line = " ".join(clean.split())
-    return line if len(line) <= SHORT else f"{line[:SHORT]}…"
+    return line if len(line) <= _SHORT else f"{line[:_SHORT]}…"

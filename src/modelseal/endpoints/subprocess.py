@@ -1,12 +1,11 @@
-"""A program of its own that reads and writes lines, and is never left behind."""
+"""A program of its own as an endpoint: it reads and writes lines, and is never left behind."""
 
 import os
 import selectors
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from math import isfinite
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from time import monotonic, sleep
@@ -16,36 +15,35 @@ from weakref import finalize
 
 import orjson
 
-from modelseal.endpoints.encoding import Sending, as_json
-from modelseal.endpoints.endpoint import ask_in_groups
-from modelseal.endpoints.responses import AnswerMapping
+from modelseal.endpoints.endpoint import ConnectedEndpoint
+from modelseal.endpoints.requests import InputFormat, as_json
+from modelseal.endpoints.responses import AnswerFormat
 from modelseal.endpoints.strict_json import name_of, read_object, shorten
 from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 from modelseal.outputs.answers import Answers
+from modelseal.timeouts import TIMEOUT
 from modelseal.types import Codes
 
 LARGEST = 64 * 2**20
 """The longest line that is read, in bytes."""
 
-CHUNK = 2**16
-PIPE = 2**20
-KEPT = 2000
-"""So much of what a program complains of is kept, in bytes."""
+_CHUNK = 2**16
+_PIPE = 2**20
+# So much of what a program complains of is kept, in bytes.
+_KEPT = 2000
+# How many seconds a program may take to end by itself once nobody asks it any more.
+_GRACE = 1.0
 
-GRACE = 1.0
-"""How many seconds a program may take to end by itself once nobody asks it any more."""
-
-
-SECRETS = {
+# What opens or signs fingerprints, or signs as a job of GitHub or GitLab: whoever answers samples
+# must not have it.
+_SECRETS = {
     "MODELSEAL_PASSPHRASE",
     "MODELSEAL_KEY_PASSPHRASE",
-    # What signs as somebody, or as a job of GitHub or GitLab.
     "SIGSTORE_IDENTITY_TOKEN",
     "SIGSTORE_ID_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_URL",
 }
-"""What opens or signs fingerprints, which whoever answers samples must not have."""
 
 
 class Child:
@@ -72,23 +70,19 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                env={key: value for key, value in os.environ.items() if key not in SECRETS},
+                env={key: value for key, value in os.environ.items() if key not in _SECRETS},
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise EndpointError(f"the command cannot be started: {reason}") from error
-        self.release = finalize(self, end, self.process)
+        self.close = finalize(self, _end, self.process)
         pipes = (self.process.stdin, self.process.stdout, self.process.stderr)
-        self.reading, self.writing, self.complaining = cast(tuple[IO[bytes], ...], pipes)
-        self.answered = bytearray()
+        self._stdin, self._stdout, self._stderr = cast(tuple[IO[bytes], ...], pipes)
+        self._answer = bytearray()
         self.complaint = b""
-        for stream in (self.reading, self.writing, self.complaining):
+        for stream in (self._stdin, self._stdout, self._stderr):
             os.set_blocking(stream.fileno(), False)
-
-    def close(self) -> None:
-        """Ends the program and all that it started."""
-        self.release()
 
     def exchange(self, line: bytes, *, seconds: float) -> bytes:
         """Writes a line and reads the one that answers it.
@@ -103,80 +97,62 @@ class Child:
         """
         deadline = monotonic() + seconds
         with selectors.DefaultSelector() as selector:
-            selector.register(self.writing, selectors.EVENT_READ)
-            selector.register(self.complaining, selectors.EVENT_READ)
-            if any(key.fileobj is self.writing for key, _ in selector.select(0)):
-                self.hear()
+            selector.register(self._stdout, selectors.EVENT_READ)
+            selector.register(self._stderr, selectors.EVENT_READ)
+            if any(key.fileobj is self._stdout for key, _ in selector.select(0)):
+                self._read_answer()
                 raise EndpointError("the command wrote a line without being asked")
-            selector.register(self.reading, selectors.EVENT_WRITE)
+            selector.register(self._stdin, selectors.EVENT_WRITE)
             rest = memoryview(line)
-            while len(rest) or b"\n" not in self.answered:
+            while len(rest) or b"\n" not in self._answer:
                 ready = selector.select(max(deadline - monotonic(), 0))
                 if monotonic() >= deadline:
                     raise EndpointError(f"no answer came within {seconds:g} seconds")
                 for key, _ in ready:
-                    rest = self.attend(key.fileobj, rest, selector)
-        return self.take()
+                    rest = self._attend(key.fileobj, rest, selector)
+        answer, _, more = bytes(self._answer).partition(b"\n")
+        self._answer.clear()
+        if more:
+            raise EndpointError("expected one line, got more")
+        return answer
 
-    def attend(
+    def _attend(
         self, stream: object, rest: memoryview, selector: selectors.BaseSelector
     ) -> memoryview:
-        """Reads or writes what can be, and gives what is left to be written.
-
-        Raises:
-            EndpointError: The program ended or reads no more, or wrote too much.
-        """
-        if stream is self.writing:
-            self.hear()
-        elif stream is self.complaining:
-            self.listen(selector)
+        """Reads or writes what can be, and returns what is left to be written."""
+        if stream is self._stdout:
+            self._read_answer()
+        elif stream is self._stderr:
+            if not self._read_complaint(_CHUNK):
+                selector.unregister(self._stderr)
         else:
             try:
-                rest = rest[os.write(self.reading.fileno(), rest[:CHUNK]) :]
+                rest = rest[os.write(self._stdin.fileno(), rest[:_CHUNK]) :]
             except OSError as error:
-                raise self.ended() from error
+                raise self._ended() from error
             if not len(rest):
-                selector.unregister(self.reading)
+                selector.unregister(self._stdin)
         return rest
 
-    def hear(self) -> None:
-        """Reads a part of an answer.
-
-        Raises:
-            EndpointError: The program ended, or the line is too long.
-        """
-        part = os.read(self.writing.fileno(), CHUNK)
+    def _read_answer(self) -> None:
+        part = os.read(self._stdout.fileno(), _CHUNK)
         if not part:
-            raise self.ended()
-        self.answered += part
-        if len(self.answered) > LARGEST:
-            raise EndpointError(f"a line of at most {LARGEST} bytes was wanted, but more came")
+            raise self._ended()
+        self._answer += part
+        if len(self._answer) > LARGEST:
+            raise EndpointError(f"expected a line of at most {LARGEST} bytes, got more")
 
-    def listen(self, selector: selectors.BaseSelector) -> None:
+    def _read_complaint(self, size: int) -> bytes:
         """Reads a complaint, which is no answer, and keeps its end."""
-        part = os.read(self.complaining.fileno(), CHUNK)
-        if not part:
-            selector.unregister(self.complaining)
-        self.complaint = (self.complaint + part)[-KEPT:]
+        part = os.read(self._stderr.fileno(), size)
+        self.complaint = (self.complaint + part)[-_KEPT:]
+        return part
 
-    def take(self) -> bytes:
-        """The line that came.
-
-        Raises:
-            EndpointError: More came than one line.
-        """
-        line, _, more = bytes(self.answered).partition(b"\n")
-        self.answered.clear()
-        if more:
-            raise EndpointError("one line was wanted, but more came")
-        return line
-
-    def ended(self) -> EndpointError:
+    def _ended(self) -> EndpointError:
         """What is said of a program that ended: its code, and the last that it complained of."""
         # Once is enough, since no pipe holds more; another program may go on complaining for ever.
         with suppress(OSError):
-            part = os.read(self.complaining.fileno(), PIPE)
-            self.complaint = (self.complaint + part)[-KEPT:]
+            self._read_complaint(_PIPE)
         self.close()
         lines = self.complaint.decode(errors="replace").split("\n")
         last = next((shorten(line) for line in reversed(lines) if line.strip()), "")
@@ -184,14 +160,14 @@ class Child:
         return EndpointError(f"the command ended with code {self.process.returncode}{said}")
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """Ends a program and its group: by itself if it can, for nobody writes to it any more."""
     if process.stdin is not None:
         with suppress(OSError):
             process.stdin.close()
-    deadline = monotonic() + GRACE
+    deadline = monotonic() + _GRACE
     # It is not waited for before its group has been ended: its number could be another's then.
-    while running(process.pid) and monotonic() < deadline:
+    while is_running(process.pid) and monotonic() < deadline:
         sleep(0.01)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -201,7 +177,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
             pipe.close()
 
 
-def running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     """Whether a program that we started has not ended."""
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
@@ -209,18 +185,18 @@ def running(pid: int) -> bool:
         return False
 
 
-class CommandEndpoint:
+class CommandEndpoint(ConnectedEndpoint[Child]):
     """Answers with what a program of its own writes.
 
     For each input the program is written one line, `{"id": "…", "input": …}`, and must write one
-    line, an object with the same `id` and the answer; see `Mapping` for where it stands. It is
-    started for the first input and kept for the next. What it complains of on its standard error
-    is no answer. After a fault it is ended, and started anew for the next input.
+    line, an object with the same `id` and the answer; see `AnswerFormat` for where it stands. It
+    is started for the first input and kept for the next. What it complains of on its standard
+    error is no answer. After a fault it is ended, and started anew for the next input.
 
     Args:
         arguments: The program and its arguments; no shell reads them.
-        sending: How an input is written; bytes as base64.
-        mapping: How an answer is read.
+        inputs: How an input is written; bytes as base64.
+        answers: How an answer is read.
         folder: Where the program runs.
         timeout: How many seconds to wait for each answer, of which the first takes in the start.
             Who asks from several threads at once waits as long for a turn, and no longer.
@@ -233,87 +209,44 @@ class CommandEndpoint:
         self,
         arguments: Sequence[str],
         *,
-        sending: Sending,
-        mapping: AnswerMapping,
+        inputs: InputFormat,
+        answers: AnswerFormat,
         folder: Path = Path(),
-        timeout: float = 30.0,
+        timeout: float = TIMEOUT,
     ) -> None:
         if not arguments:
-            raise InvalidArgumentError("a program and its arguments were wanted, but none came")
-        if not (isfinite(timeout) and timeout > 0):
-            raise InvalidArgumentError(f"timeout needs positive seconds, but is {timeout}")
+            raise InvalidArgumentError("expected a program and its arguments, got none")
+        super().__init__(arguments[0], inputs.domain, timeout=timeout)
         self.arguments = tuple(arguments)
-        self.sending = sending
-        self.mapping = mapping
+        self.inputs = inputs
+        self.answers = answers
         self.folder = folder
-        self.timeout = timeout
-        self.child: Child | None = None
         # Who asks from several threads at once still asks one program, one line at a time.
-        self.turn = Lock()
+        self._turn = Lock()
 
-    def ask(self, codes: Codes) -> Answers:
-        """Writes one line for each input.
+    def _open(self) -> Child:
+        return Child(self.arguments, folder=self.folder)
 
-        Raises:
-            InvalidArgumentError: The codes are not valid in the domain, or there are none.
-            PassingError: Other threads kept the program busy for too long.
-            EndpointError: The program cannot be started, or gave no usable answer.
-        """
-        self.sending.domain.check(codes)
+    def _batch_size(self) -> int:
+        return 1
+
+    def _ask_batch(self, codes: Codes) -> Answers:
+        if not self._turn.acquire(timeout=self.timeout):
+            raise PassingError(f"the command was busy for {self.timeout:g} seconds")
         try:
-            with self.waiting():
-                return self.ask_in_turn(codes)
-        except EndpointError as error:
-            raise error.at(self.arguments[0]) from error
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Waits for its turn, and gives it to the next at the end.
-
-        Raises:
-            PassingError: It did not come in time.
-        """
-        if not self.turn.acquire(timeout=self.timeout):
-            raise PassingError(
-                f"the command was busy with other inputs for {self.timeout:g} seconds"
-            )
-        try:
-            yield
-        finally:
-            self.turn.release()
-
-    def ask_in_turn(self, codes: Codes) -> Answers:
-        """Writes one line for each input; after a fault the program is ended.
-
-        Raises:
-            EndpointError: The program cannot be started, or gave no usable answer.
-        """
-        try:
-            return ask_in_groups(self.ask_once, codes, size=1)
+            return self._ask_one(codes)
         except EndpointError:
             self.close()
             raise
+        finally:
+            self._turn.release()
 
-    def ask_once(self, codes: Codes) -> Answers:
-        """Writes one line and reads the one that answers it.
-
-        Raises:
-            EndpointError: The program gave no usable answer.
-        """
-        if self.child is None:
-            self.child = Child(self.arguments, folder=self.folder)
+    def _ask_one(self, codes: Codes) -> Answers:
         # Nobody can foresee the name, so that no answer is written before it is asked for.
         request = uuid4().hex
-        (value,) = as_json(self.sending.items(codes))
+        (value,) = as_json(self.inputs.encode(codes))
         line = orjson.dumps({"id": request, "input": value}, option=orjson.OPT_APPEND_NEWLINE)
-        answer = read_object(self.child.exchange(line, seconds=self.timeout))
+        answer = read_object(self._connect().exchange(line, seconds=self.timeout))
         if answer.get("id") != request:
-            came = name_of(answer.get("id"))
-            raise EndpointError(f"id: {name_of(request)} was wanted, but {came} came")
-        return self.mapping.read(answer, count=1)
-
-    def close(self) -> None:
-        """Ends the program; a later question starts it anew."""
-        if self.child is not None:
-            self.child.close()
-            self.child = None
+            raise EndpointError(f"id: expected {request}, got {name_of(answer.get('id'))}")
+        return self.answers.read(answer, count=1)

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import Field
 
 from modelseal.domain import Domain
-from modelseal.endpoints.jsonl import RECORD
-from modelseal.endpoints.recorded import LARGEST, check_digest, says_neighbours, settle
-from modelseal.endpoints.strict_json import JsonObject, name_of, read_object
+from modelseal.endpoints.jsonl import LARGEST, Line, read_lines, to_object
+from modelseal.endpoints.recorded import check_digest, says_neighbours, settle
+from modelseal.endpoints.strict_json import JsonObject, read_object
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
 from modelseal.files import now, read_bytes, write_atomically
 from modelseal.fingerprint.checks import check_expected, check_names, form_of
@@ -187,23 +186,21 @@ def make_bundle(
 
 def read_records(text: bytes, fingerprint: Fingerprint, *, name: str) -> Records:
     """Reads recorded answers: lines as `RecordedEndpoint` reads them, with the time of each."""
+    heading, lines = read_lines(text, count=len(fingerprint), name=name)
+    if heading:
+        _check_source(heading, fingerprint, name=name)
     answers: dict[int, list[Shown]] = defaultdict(list)
-    for number, line in enumerate(text.split(b"\n"), start=1):
-        try:
-            content = read_object(line) if line.strip() else {}
-            if number == 1 and content.get("schema") == RECORD:
-                _check_source(content, fingerprint, name=name)
-            elif content:
-                sample = _take_sample(content, len(fingerprint))
-                missing = dict.fromkeys(Shown.model_fields)
-                line_name = f"{name}: line {number}"
-                shown = parse_json(Shown, json.dumps({**missing, **content}), name=line_name)
-                answers[sample].append(shown)
-        except EndpointError as error:
-            raise BadFileError(name, str(error), field=f"line {number}") from error
+    for line in lines:
+        answers[line.sample].append(_shown(line))
     if not answers:
         raise BadFileError(name, "expected recorded answers, got none")
     return answers
+
+
+def _shown(line: Line) -> Shown:
+    parts = {} if line.answer is None else to_object(line.answer, 0)
+    said = {"time": line.time, "error": line.error or None}
+    return Shown.model_validate({**dict.fromkeys(Shown.model_fields), **_as_tuples(parts), **said})
 
 
 def _check_source(heading: JsonObject, fingerprint: Fingerprint, *, name: str) -> None:
@@ -216,14 +213,6 @@ def _check_source(heading: JsonObject, fingerprint: Fingerprint, *, name: str) -
             "not show",
             field="neighbours",
         )
-
-
-def _take_sample(content: JsonObject, count: int) -> int:
-    """The number of the sample that a line is about, which is taken out of it."""
-    sample = content.pop("sample", None)
-    if type(sample) is not int or not 0 <= sample < count:
-        raise EndpointError(f"sample: expected 0 to {count - 1}, got {name_of(sample)}")
-    return sample
 
 
 def _endpoint_of(text: bytes) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import refuses
 
 from modelseal.endpoints import recorded
 from modelseal.endpoints.recorded import (
@@ -64,7 +65,7 @@ def test_a_new_record_is_for_its_owner_alone_whatever_the_mask_says(path):
 
 
 def test_every_answer_is_in_the_file_as_soon_as_it_is_noted_with_its_time(path):
-    start(path, HEADING)
+    path.touch()
     recorder = Recorder(path, now=iter(["t0", "t1", "t2"]).__next__)
     recorder.note(2, LABEL)
     assert json.loads(path.read_text().splitlines()[-1]) == {
@@ -74,7 +75,7 @@ def test_every_answer_is_in_the_file_as_soon_as_it_is_noted_with_its_time(path):
     }
     recorder.note(0, EndpointError("status 503 came"))
     recorder.note(1, EndpointError())
-    lines = [json.loads(line) for line in path.read_text().splitlines()[2:]]
+    lines = [json.loads(line) for line in path.read_text().splitlines()[1:]]
     assert lines == [
         {"sample": 0, "time": "t1", "error": "status 503 came"},
         {"sample": 1, "time": "t2", "error": "no answer came"},
@@ -84,23 +85,23 @@ def test_every_answer_is_in_the_file_as_soon_as_it_is_noted_with_its_time(path):
 def test_a_record_of_neighbours_and_one_of_samples_alone_do_not_go_on_as_the_other(path):
     both = replace(HEADING, neighbours=True)
     start(path, both).note(0, LABEL)
-    with pytest.raises(BadFileError, match=r"of the samples alone was wanted, but .* neighbours"):
+    with refuses(BadFileError, field="neighbours"):
         resume(path, HEADING)
     assert list(resume(path, both)[1].answers) == [0]
     other = path.with_name("s.jsonl")
     start(other, HEADING)
-    with pytest.raises(BadFileError, match=r"and their neighbours was wanted, but .* alone"):
+    with refuses(BadFileError, field="neighbours"):
         resume(other, both)
 
 
 def test_only_one_check_at_once_goes_on_with_a_record(path):
     first = start(path, replace(HEADING, check="0123"))
-    with pytest.raises(BadFileError, match="but another check does so now"):
+    with refuses(BadFileError, file=path):
         resume(path, HEADING)
     del first
     second, past = resume(path, HEADING)
     assert past.check == "0123"
-    with pytest.raises(BadFileError, match="but another check does so now"):
+    with refuses(BadFileError, file=path):
         resume(path, HEADING)
     second.note(0, LABEL)
 
@@ -127,7 +128,7 @@ def test_a_record_is_a_file_of_recorded_answers_too(path):
     recorder.note(1, LABEL)
     endpoint = RecordedEndpoint(path, inputs)
     assert endpoint.ask(inputs[1:2]).labels.tolist() == [[3]]
-    with pytest.raises(EndpointError, match="sample 2: an answer was wanted, but none is recorded"):
+    with pytest.raises(EndpointError, match="sample 2"):
         endpoint.ask(inputs[2:3])
 
 
@@ -180,19 +181,19 @@ def test_a_line_that_lacks_nothing_but_its_end_is_kept(path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "field"),
     [
-        ({"fingerprint": "sha256:2f"}, "a record of this fingerprint was wanted"),
-        ({"endpoint": "http://other"}, "a record of http://host.* was wanted, but it is of http:"),
-        ({"schema": "modelseal.record/2"}, "modelseal.record/1 was wanted"),
-        ({"fingerprint": None}, "first line is no heading: fingerprint: a text was wanted"),
+        ({"fingerprint": "sha256:2f"}, "fingerprint"),
+        ({"endpoint": "http://other"}, "endpoint"),
+        ({"schema": "modelseal.record/2"}, "schema"),
+        ({"fingerprint": None}, ""),
     ],
 )
-def test_a_record_of_something_else_is_refused_and_left_as_it_is(path, changes, message):
+def test_a_record_of_something_else_is_refused_and_left_as_it_is(path, changes, field):
     start(path, HEADING)
     path.write_text(json.dumps(json.loads(path.read_text()) | changes) + "\n{half")
     before = path.read_bytes()
-    with pytest.raises(BadFileError, match=message):
+    with refuses(BadFileError, field=field):
         resume(path, HEADING)
     assert path.read_bytes() == before
 
@@ -200,7 +201,7 @@ def test_a_record_of_something_else_is_refused_and_left_as_it_is(path, changes, 
 @pytest.mark.parametrize("content", [b"", b"\n", b"{", b'{"sample": 0, "labels": [3]}\n', b"[]\n"])
 def test_a_file_without_a_heading_is_no_record(path, content):
     path.write_bytes(content)
-    with pytest.raises(BadFileError, match="its first line is no heading"):
+    with refuses(BadFileError, file=path):
         resume(path, HEADING)
     assert path.read_bytes() == content
 
@@ -211,13 +212,13 @@ def test_a_malformed_line_in_the_middle_is_refused_with_its_number(path):
         file.write("{half\n")
     recorder.note(0, LABEL)
     del recorder
-    with pytest.raises(BadFileError, match="line 2: JSON was wanted"):
+    with refuses(BadFileError, field="line 2"):
         resume(path, HEADING)
 
 
 def test_a_file_that_exists_is_never_replaced(path):
     path.write_text("old")
-    with pytest.raises(BadFileError, match=r"a new file was wanted .* --resume goes on with it"):
+    with pytest.raises(BadFileError, match="--resume goes on with it"):
         start(path, HEADING)
     assert path.read_text() == "old"
 
@@ -227,7 +228,7 @@ def test_a_place_that_cannot_be_written_is_a_bad_file(tmp_path):
         start(tmp_path / "none" / "r.jsonl", HEADING)
     with pytest.raises(BadFileError, match="cannot be read: No such file"):
         resume(tmp_path / "r.jsonl", HEADING)
-    with pytest.raises(BadFileError, match="cannot be written: Is a directory"):
+    with pytest.raises(BadFileError, match="Is a directory"):
         Recorder(tmp_path).note(0, LABEL)
 
 
@@ -239,7 +240,7 @@ def test_a_full_disk_is_told_of():
 def test_answers_of_another_fingerprint_are_told_from_answers_of_none(path):
     start(path, HEADING)
     check_record(path, "sha256:1f")
-    with pytest.raises(BadFileError, match="a record of this fingerprint was wanted"):
+    with refuses(BadFileError, field="fingerprint"):
         check_record(path, "sha256:2f")
     path.write_text('{"sample": 0, "labels": [3]}\n')
     check_record(path, "sha256:2f")

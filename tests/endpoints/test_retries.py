@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelseal.endpoints.retries import FIRST, LONGEST, ask_patiently, back_off
+from modelseal.endpoints.retries import ask_patiently, back_off
 from modelseal.errors import EndpointError, PassingError
 from modelseal.outputs.answers import Answers, Kind
 
@@ -86,7 +86,7 @@ def test_waits_double_on_the_average_up_to_a_limit(retries, seed):
     waits = list(back_off(retries, np.random.default_rng(seed)))
     assert len(waits) == retries
     for number, wait in enumerate(waits):
-        mean = min(FIRST * 2**number, LONGEST)
+        mean = min(0.25 * 2**number, 30.0)
         assert 0.5 * mean <= wait <= 1.5 * mean
 
 

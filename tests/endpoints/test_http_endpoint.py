@@ -1,4 +1,3 @@
-import gc
 import json
 import logging
 import traceback
@@ -7,13 +6,13 @@ from base64 import b64encode
 import numpy as np
 import pytest
 from certificates import tls_server, write_certificate
+from refusals import refuses
 
 from modelseal.domain import Domain, encode_png
-from modelseal.endpoints.auth import Access
-from modelseal.endpoints.encoding import Form, Sending, Unit
+from modelseal.endpoints.auth import Credentials
 from modelseal.endpoints.http import HttpEndpoint
-from modelseal.endpoints.responses import AnswerMapping, Labelling, Rows
-from modelseal.endpoints.template import Carrier, Template
+from modelseal.endpoints.requests import Carrier, Form, InputFormat, RequestTemplate, Unit
+from modelseal.endpoints.responses import AnswerFormat, Labelling, Rows
 from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 from modelseal.outputs.answers import Kind
 
@@ -27,14 +26,14 @@ MARKER = "mArKeR-of-the-door"
 def endpoint(canned):
     """An endpoint of the server with canned answers, which says what it answers."""
 
-    def build(answer, *, url="", sending=None, **settings):
+    def build(answer, *, url="", inputs=None, **settings):
         canned.routes[("POST", "/predict")] = answer
         template = settings.pop("template", {"text": '{"instances": "$inputs"}'})
-        mapping = {"select": "predictions", **settings.pop("mapping", {})}
+        answers = {"select": "predictions", **settings.pop("answers", {})}
         return HttpEndpoint(
             url or f"{canned.root}/predict",
-            template=Template(sending=sending or Sending(domain=DOMAIN), **template),
-            mapping=AnswerMapping(labelling=Labelling(classes=3), **mapping),
+            template=RequestTemplate(inputs=inputs or InputFormat(domain=DOMAIN), **template),
+            answers=AnswerFormat(labelling=Labelling(classes=3), **answers),
             **{"timeout": 60.0, **settings},
         )
 
@@ -53,24 +52,24 @@ def test_a_batch_is_asked_in_one_request(endpoint, canned, reply):
 def test_one_input_is_asked_at_a_time_where_the_template_takes_one(endpoint, canned, reply):
     asked = endpoint(
         reply({"label": 2}),
-        sending=Sending(domain=DOMAIN, form=Form.PNG),
+        inputs=InputFormat(domain=DOMAIN, form=Form.PNG),
         template={"carrier": Carrier.BODY},
-        mapping={"select": "label", "rows": Rows.ONE},
+        answers={"select": "label", "rows": Rows.ONE},
     )
     assert asked.ask(CODES).labels.tolist() == [[2], [2]]
     assert [body for *_, body in canned.asked] == [encode_png(code) for code in CODES]
 
 
 def test_headers_of_the_user_are_sent_with_every_request(endpoint, canned, reply):
-    access = Access(headers={"Authorization": "Bearer abcd", "Host": "model.example"})
+    credentials = Credentials(headers={"Authorization": "Bearer abcd", "Host": "model.example"})
     canned.routes[("PUT", "/predict")] = reply(SCORES)
-    endpoint(reply({}), access=access, method="PUT").ask(CODES)
+    endpoint(reply({}), credentials=credentials, method="PUT").ask(CODES)
     ((method, _, headers, _),) = canned.asked
     assert method == "PUT"
     assert (headers["Authorization"], headers["Host"]) == ("Bearer abcd", "model.example")
 
 
-def test_one_connection_is_kept_until_it_is_closed_or_forgotten(endpoint, canned, reply):
+def test_one_connection_is_kept_until_it_is_closed(endpoint, canned, reply):
     asked = endpoint(reply(SCORES, Connection="keep-alive"))
     asked.ask(CODES)
     asked.ask(CODES)
@@ -79,10 +78,6 @@ def test_one_connection_is_kept_until_it_is_closed_or_forgotten(endpoint, canned
     asked.close()
     asked.ask(CODES)
     assert len(set(canned.clients)) == 2
-    (client,) = asked.connection.clients
-    del asked
-    gc.collect()
-    assert client.is_closed
 
 
 def silent(canned):
@@ -99,13 +94,13 @@ def echo(_, body):
 
 FAULTS = {
     "nothing": (b"", "no answer came"),
-    "401": ({"status": 401, "body": {"error": f"unknown token {MARKER}"}}, "status 401 came"),
-    "403": ({"status": 403, "body": {"detail": [{"msg": MARKER}]}}, "status 403 came"),
-    "404": ({"status": 404, "body": b"x"}, "status 404 came"),
-    "500 cut": ({"status": 500, "body": {"error": "x" * 190 + MARKER}}, "status 500 came"),
+    "401": ({"status": 401, "body": {"error": f"unknown token {MARKER}"}}, "status 401"),
+    "403": ({"status": 403, "body": {"detail": [{"msg": MARKER}]}}, "status 403"),
+    "404": ({"status": 404, "body": b"x"}, "status 404"),
+    "500 cut": ({"status": 500, "body": {"error": "x" * 190 + MARKER}}, "status 500"),
     "500 text": (
         {"status": 500, "body": MARKER.encode(), "Content_Type": "text/plain"},
-        "status 500 came",
+        "status 500",
     ),
     "redirect": (
         {"status": 302, "body": b"", "Location": f"http://other/{MARKER}"},
@@ -115,22 +110,22 @@ FAULTS = {
         {"status": 302, "body": b"", "Location": "x" * 190 + MARKER},
         "a redirect to",
     ),
-    "coding": ({"body": b"x", "Content_Encoding": MARKER}, "a body without compression"),
-    "html": ({"body": f"<html>{MARKER}</html>".encode()}, "JSON was wanted"),
-    "half": ({"body": b'{"predictions": [[1, 2'}, "JSON was wanted"),
-    "key twice": ({"body": f'{{"{MARKER}": 1, "{MARKER}": 1}}'.encode()}, "comes twice"),
+    "coding": ({"body": b"x", "Content_Encoding": MARKER}, "without compression"),
+    "html": ({"body": f"<html>{MARKER}</html>".encode()}, "expected JSON"),
+    "half": ({"body": b'{"predictions": [[1, 2'}, "expected JSON"),
+    "key twice": ({"body": f'{{"{MARKER}": 1, "{MARKER}": 1}}'.encode()}, "twice"),
     "nan": ({"body": b'{"predictions": [[NaN, 1, 2], [1, 2, 3]]}'}, "finite numbers"),
     "infinity": ({"body": b'{"predictions": [[1e999, 1, 2], [1, 2, 3]]}'}, "finite numbers"),
-    "types": ({"body": {"predictions": [[1, MARKER, 2]] * 2}}, "a number was wanted"),
+    "types": ({"body": {"predictions": [[1, MARKER, 2]] * 2}}, "got "),
     "label": ({"body": {"predictions": [MARKER, MARKER]}}, "a label from 0 to 2"),
     "escaped": (
         {"body": '{"predictions": ["' + "".join(f"\\u{ord(c):04x}" for c in MARKER) + '", 1]}'},
         "a label from 0 to 2",
     ),
-    "shape": ({"body": {"predictions": [[1, 2], [3, 4]]}}, "3 scores were wanted, but 2 came"),
-    "too many": ({"body": {"predictions": [[1, 2, 3]] * 3}}, "2 answers were wanted, but 3"),
-    "another key": ({"body": {MARKER: 1}}, "an answer was wanted, but nothing came"),
-    "list": ({"body": [MARKER]}, "an answer was wanted, but nothing came"),
+    "shape": ({"body": {"predictions": [[1, 2], [3, 4]]}}, "got 2"),
+    "too many": ({"body": {"predictions": [[1, 2, 3]] * 3}}, "got 3"),
+    "another key": ({"body": {MARKER: 1}}, "got nothing"),
+    "list": ({"body": [MARKER]}, "got nothing"),
 }
 """What comes in the place of an answer, often with the secret in it."""
 
@@ -156,7 +151,7 @@ def leaks(text):
     return any(part in text for part in (MARKER, MARKER[:6], encoded, encoded[:10]))
 
 
-def told(error):
+def shown_by(error):
     """Everything that an error can tell whoever writes it into a log."""
     return "".join(traceback.format_exception(error)) + repr(error)
 
@@ -165,11 +160,11 @@ def told(error):
 def test_every_fault_is_an_error_without_the_secret(name, faulty, caplog):
     caplog.set_level(logging.INFO)
     secret = frozenset({MARKER, f"Bearer {MARKER}"})
-    access = Access(headers={"Authorization": f"Bearer {MARKER}"}, secrets=secret)
-    asked = faulty(name, access=access)
+    credentials = Credentials(headers={"Authorization": f"Bearer {MARKER}"}, secrets=secret)
+    asked = faulty(name, credentials=credentials)
     with pytest.raises(EndpointError, match=FAULTS[name][1]) as caught:
         asked.ask(CODES)
-    assert not leaks(told(caught.value) + repr(asked) + repr(asked.access) + caplog.text)
+    assert not leaks(shown_by(caught.value) + repr(asked) + repr(asked.credentials) + caplog.text)
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -180,7 +175,7 @@ def test_every_fault_is_an_error_without_the_password_of_the_address(name, fault
     with pytest.raises(EndpointError, match=FAULTS[name][1]) as caught:
         asked.ask(CODES)
     assert canned.asked[0][2]["Authorization"].startswith("Basic ")
-    assert not leaks(told(caught.value) + repr(asked) + caplog.text)
+    assert not leaks(shown_by(caught.value) + repr(asked) + caplog.text)
     assert str(caught.value).startswith(f"{canned.root}/predict: ")
 
 
@@ -195,7 +190,7 @@ def test_every_fault_is_an_error_without_the_password_of_the_address(name, fault
 def test_a_server_that_is_not_there_is_an_error_without_the_secret(url, endpoint):
     with pytest.raises(EndpointError, match="no answer came") as caught:
         endpoint(b"", url=url).ask(CODES)
-    assert not leaks(told(caught.value))
+    assert not leaks(shown_by(caught.value))
 
 
 def test_a_silent_server_is_given_up_in_time(endpoint, canned):
@@ -205,8 +200,8 @@ def test_a_silent_server_is_given_up_in_time(endpoint, canned):
 
 def test_a_busy_server_says_when_to_ask_again_and_its_words_are_without_the_secret(endpoint, reply):
     busy = reply({"error": MARKER}, status=503, Retry_After="7")
-    with pytest.raises(PassingError, match=r"status 503 came: \*\*\*$") as caught:
-        endpoint(busy, access=Access(secrets=frozenset({MARKER}))).ask(CODES)
+    with pytest.raises(PassingError, match=r"status 503: \*\*\*$") as caught:
+        endpoint(busy, credentials=Credentials(secrets=frozenset({MARKER}))).ask(CODES)
     assert caught.value.wait == 7
 
 
@@ -216,58 +211,44 @@ def test_a_redirect_is_never_followed_and_no_credential_goes_with_it(
 ):
     canned.routes[("POST", "/other")] = reply(SCORES)
     there = reply(b"", status=status, Location=f"{canned.root}/other")
-    with pytest.raises(EndpointError, match=r"a redirect to http://.*/other came"):
+    with pytest.raises(EndpointError, match=r"a redirect to http://.*/other$"):
         endpoint(there).ask(CODES)
     assert [path for _, path, _, _ in canned.asked] == ["/predict"]
-
-
-def test_wrong_inputs_are_the_callers_mistake_and_nobody_is_asked(endpoint, canned, reply):
-    with pytest.raises(InvalidArgumentError, match="inputs need shape"):
-        endpoint(reply(SCORES)).ask(CODES[:, :, :1])
-    with pytest.raises(InvalidArgumentError, match="at least one input is needed"):
-        endpoint(reply(SCORES)).ask(CODES[:0])
-    assert canned.asked == []
 
 
 @pytest.mark.parametrize(
     "url",
     ["", "host/x", f"ftp://u:{MARKER}@host/x", f"http://u:{MARKER}@h/#x", f"http://u:{MARKER}/x@h"],
 )
-def test_an_address_of_another_form_is_the_callers_mistake(url, endpoint):
-    with pytest.raises(InvalidArgumentError, match=r"a server is http\(s\)://host/path, but") as no:
+def test_an_address_of_another_form_is_the_callers_mistake(url):
+    with refuses(InvalidArgumentError, field="url") as no:
         HttpEndpoint(
             url,
-            template=Template(sending=Sending(domain=DOMAIN)),
-            mapping=AnswerMapping(labelling=Labelling(classes=3)),
+            template=RequestTemplate(inputs=InputFormat(domain=DOMAIN)),
+            answers=AnswerFormat(labelling=Labelling(classes=3)),
         )
     assert not leaks(str(no.value))
 
 
-@pytest.mark.parametrize("timeout", [0.0, -1.0, np.inf, np.nan])
-def test_a_timeout_that_is_none_is_the_callers_mistake(timeout, endpoint, reply):
-    with pytest.raises(InvalidArgumentError, match="timeout needs positive seconds"):
-        endpoint(reply(SCORES), timeout=timeout)
-
-
 def test_levels_are_sent_where_they_are_wanted(endpoint, canned, reply):
-    endpoint(reply(SCORES), sending=Sending(domain=DOMAIN, unit=Unit.LEVELS)).ask(CODES)
+    endpoint(reply(SCORES), inputs=InputFormat(domain=DOMAIN, unit=Unit.LEVELS)).ask(CODES)
     assert json.loads(canned.asked[0][3]) == {"instances": CODES.tolist()}
 
 
 def test_a_server_is_trusted_only_if_somebody_vouches_for_it(endpoint, tmp_path):
     with tls_server(write_certificate(tmp_path)) as url:
-        asked = {"url": url, "template": {}, "mapping": {"select": "@"}}
+        asked = {"url": url, "template": {}, "answers": {"select": "@"}}
         with pytest.raises(EndpointError, match="certificate verify failed"):
             endpoint(b"", **asked).ask(CODES[:1])
-        vouched = endpoint(b"", access=Access(ca_file=tmp_path / "ca.pem"), **asked)
+        vouched = endpoint(b"", credentials=Credentials(ca_file=tmp_path / "ca.pem"), **asked)
         assert vouched.ask(CODES[:1]).values.tolist() == [[1.5, 2, 3]]
         vouched.close()
 
 
 def test_a_certificate_for_another_host_is_not_trusted(endpoint, tmp_path):
     with tls_server(write_certificate(tmp_path, host="127.0.0.2")) as url:
-        access = Access(ca_file=tmp_path / "ca.pem")
-        asked = endpoint(b"", url=url, template={}, access=access)
+        credentials = Credentials(ca_file=tmp_path / "ca.pem")
+        asked = endpoint(b"", url=url, template={}, credentials=credentials)
         with pytest.raises(EndpointError, match="certificate verify failed: IP address mismatch"):
             asked.ask(CODES[:1])
 

@@ -1,0 +1,241 @@
+"""A server of the Open Inference Protocol, version 2 over HTTP, as an endpoint.
+
+MLServer, NVIDIA Triton and KServe speak it. This module brings the HTTP client.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+from uuid import uuid4
+
+import orjson
+
+from modelseal.domain import Domain
+from modelseal.endpoints.auth import NO_CREDENTIALS, Credentials, read_address
+from modelseal.endpoints.endpoint import ConnectedEndpoint
+from modelseal.endpoints.http import Connection, check_url
+from modelseal.endpoints.oip.contract import (
+    DTYPES,
+    Contract,
+    Response,
+    Target,
+    check_same,
+    find_output,
+    read_contract,
+    read_tensor,
+)
+from modelseal.endpoints.responses import array_answers, check_shows
+from modelseal.endpoints.strict_json import (
+    JsonObject,
+    name_of,
+    objects_at,
+    read_object,
+    shorten,
+)
+from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.outputs.answers import Answers, Kind
+from modelseal.timeouts import TIMEOUT
+from modelseal.types import Array, Codes
+
+_EXPECTED = "an Open Inference Protocol URL, http(s)://host/v2/models/NAME"
+
+_ADDRESS = re.compile(
+    r"(?P<server>https?://[^/?#\s]+(/[^?#\s]*)?/v2)"
+    r"/models/(?P<name>[^/?#\s]+)(/versions/(?P<version>[^/?#\s]+))?"
+)
+
+JSON_LENGTH = "Inference-Header-Content-Length"
+"""The header that says where the JSON ends and the bytes begin."""
+
+# The most digits that a length is read with: no body is longer than 64 bits can count.
+_MOST_DIGITS = 19
+
+
+class OipEndpoint(ConnectedEndpoint[Connection]):
+    """Answers with the first output of a served model.
+
+    Before the first question it reads the model's metadata and checks them against the domain:
+    one input of FP32, FP64 or UINT8, whose shape is the domain's with a batch axis in front (of
+    any or of a fixed size) or the same with channels last. A model that declares no inputs, as
+    KServe's often do, is asked with FP32 under the name `input`. Tensors travel as JSON, or as
+    bytes where the metadata list the extension `binary_tensor_data`.
+
+    What answers for another model, or for another version than the address names, is no answer.
+
+    Args:
+        url: `http(s)://host/v2/models/NAME` or the same with `/versions/VERSION`; a prefix before
+            `/v2` is allowed. User and password in it are sent and never shown.
+        domain: What a valid input is.
+        shows: What outputs of numbers with a fraction are: scores or probabilities. Whole numbers
+            are always labels.
+        timeout: How many seconds to wait for each answer.
+        credentials: What is sent with every request, and whom to trust.
+
+    Raises:
+        InvalidArgumentError: The URL is none of these, `shows` is labels, or the timeout is not
+            positive.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        domain: Domain,
+        *,
+        shows: Kind = Kind.SCORES,
+        timeout: float = TIMEOUT,
+        credentials: Credentials = NO_CREDENTIALS,
+    ) -> None:
+        check_shows(shows)
+        address = read_address(url, expected=_EXPECTED)
+        self.url = address.url.rstrip("/")
+        found = _ADDRESS.fullmatch(self.url)
+        if not found:
+            raise InvalidArgumentError(
+                f"expected {_EXPECTED}, got {shorten(address.shown)}", field="url"
+            )
+        check_url(f"{self.url}/infer")
+        super().__init__(
+            address.shown, domain, timeout=timeout, credentials=address.add_to(credentials)
+        )
+        self.server_url = found["server"]
+        self.target = Target(name=unquote(found["name"]), version=unquote(found["version"] or ""))
+        self.shows = shows
+        self.contract: Contract | None = None
+        self.model_version = self.target.version
+        """The version that answered last, or the one asked for; empty if neither is known."""
+
+    def _open(self) -> Connection:
+        return Connection(self.url, seconds=self.timeout, credentials=self.credentials)
+
+    def _batch_size(self) -> int:
+        return self._learn().inputs.batch
+
+    def _learn(self) -> Contract:
+        """Reads the metadata, once."""
+        if self.contract is None:
+            model = read_object(self._connect().exchange("GET", self.url).body)
+            self.target.check_metadata(model.get("name"))
+            self.contract = read_contract(model, self._read_server(), self.domain)
+            self.model_version = self.model_version or self.contract.version
+        return self.contract
+
+    def _read_server(self) -> JsonObject:
+        """The server's own metadata; empty if it gives none, as behind many gateways."""
+        try:
+            return read_object(self._connect().exchange("GET", self.server_url).body)
+        except EndpointError:
+            return {}
+
+    def _ask_batch(self, codes: Codes) -> Answers:
+        contract, request = self._learn(), uuid4().hex
+        encode = encode_binary if contract.binary else encode_json
+        message = encode(
+            contract.inputs.arrange(codes, self.domain),
+            name=contract.inputs.name,
+            datatype=contract.inputs.datatype,
+            request=request,
+        )
+        reply = self._connect().exchange(
+            "POST", f"{self.url}/infer", content=message.body, headers=message.headers
+        )
+        response = decode(
+            reply.body,
+            length=reply.headers.get(JSON_LENGTH.lower(), ""),
+            target=self.target,
+            request=request,
+            output=contract.output,
+        )
+        self.model_version = response.version or self.model_version
+        return array_answers(response.output, count=len(codes), shows=self.shows)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One request's body and headers."""
+
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def encode_json(inputs: Array, *, name: str, datatype: str, request: str) -> Message:
+    """A request whose tensor is a flat list of JSON numbers; `request` is its own name."""
+    tensor = _describe(inputs, name, datatype) | {"data": inputs.ravel().tolist()}
+    body = orjson.dumps({"id": request, "inputs": [tensor]})
+    return Message(body=body, headers={"Content-Type": "application/json"})
+
+
+def encode_binary(inputs: Array, *, name: str, datatype: str, request: str) -> Message:
+    """A request whose tensor stands as bytes behind the JSON, and that asks for the same back."""
+    data = inputs.astype(DTYPES[datatype]).tobytes()
+    tensor = _describe(inputs, name, datatype) | {"parameters": {"binary_data_size": len(data)}}
+    content = {"id": request, "inputs": [tensor], "parameters": {"binary_data_output": True}}
+    head = orjson.dumps(content)
+    headers = {"Content-Type": "application/octet-stream", JSON_LENGTH: str(len(head))}
+    return Message(body=head + data, headers=headers)
+
+
+def _describe(inputs: Array, name: str, datatype: str) -> JsonObject:
+    return {"name": name, "shape": list(inputs.shape), "datatype": datatype}
+
+
+def decode(body: bytes, *, length: str, target: Target, request: str, output: str) -> Response:
+    """Reads a response.
+
+    Args:
+        body: JSON, with bytes behind it if `length` says so.
+        length: How many bytes of the body are JSON, as the header says; empty for all.
+        target: The model that was asked.
+        request: The name of the request that is answered.
+        output: The name of the output to take; empty for the first one.
+
+    Raises:
+        EndpointError: The response is malformed, lacks the output, or answers another request or
+            for another model or version.
+    """
+    head, data = _split(body, length)
+    content = read_object(head)
+    version = "" if (said := content.get("model_version")) is None else str(said)
+    check_same("id", content.get("id"), expected=request)
+    target.check_answer(content.get("model_name"), version)
+    tensors = objects_at(content, "outputs")
+    number = find_output(tensors, output)
+    try:
+        array = read_tensor(tensors[number], _cut_bytes(tensors, data)[number])
+    except EndpointError as error:
+        raise error.at(f"outputs[{number}]") from error
+    return Response(output=array, version=shorten(version))
+
+
+def _split(body: bytes, length: str) -> tuple[bytes, bytes]:
+    """The JSON and the bytes behind it."""
+    if not length:
+        return body, b""
+    readable = length.isascii() and length.isdigit() and len(length) <= _MOST_DIGITS
+    end = int(length) if readable else -1
+    if not 0 <= end <= len(body):
+        expected = f"expected a length up to {len(body)}"
+        raise EndpointError(f"{JSON_LENGTH}: {expected}, got {shorten(length)}")
+    return body[:end], body[end:]
+
+
+def _cut_bytes(tensors: Sequence[JsonObject], data: bytes) -> list[bytes | None]:
+    """Each tensor's bytes, which stand one after another; nothing for those that are JSON."""
+    parts: list[bytes | None] = []
+    start = 0
+    for tensor in tensors:
+        size = _binary_size(tensor)
+        parts.append(None if size is None else data[start : start + size])
+        start += size or 0
+    if start != len(data):
+        raise EndpointError(f"expected {start} bytes behind the JSON, got {len(data)}")
+    return parts
+
+
+def _binary_size(tensor: JsonObject) -> int | None:
+    """How many bytes of the data are this tensor's; nothing if it is JSON."""
+    parameters = tensor.get("parameters")
+    size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+    if size is not None and (type(size) is not int or size < 0):
+        raise EndpointError(f"binary_data_size: expected a size, got {name_of(size)}")
+    return size
