@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -199,8 +200,8 @@ def read_records(text: bytes, fingerprint: Fingerprint, *, name: str) -> Records
 
 def _shown(line: Line) -> Shown:
     parts = {} if line.answer is None else to_object(line.answer, 0)
-    said = {"time": line.time, "error": line.error or None}
-    return Shown.model_validate({**dict.fromkeys(Shown.model_fields), **_as_tuples(parts), **said})
+    said = {**parts, "time": line.time, "error": line.error or None}
+    return Shown.model_validate_json(json.dumps({**dict.fromkeys(Shown.model_fields), **said}))
 
 
 def _check_source(heading: JsonObject, fingerprint: Fingerprint, *, name: str) -> None:
