@@ -90,7 +90,7 @@ def texts(summary, name):
         ("missing", {"samples in a set", "sets that miss", "chosen at random", "0", "natural"}),
         (
             "sensitivity",
-            {"noise: sets of 3, detection", "size of the change", "that notice", "sign"},
+            {"noise: sets of 3, detection", "size of the change", "that detect the change", "sign"},
         ),
         ("margins", {"margin", "3 times the move", "ibsf:float"}),
     ],

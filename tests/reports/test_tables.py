@@ -59,7 +59,7 @@ def small():
 def test_the_overview_has_the_figures_of_each_method(small):
     table = TABLES["overview"](small)
     ours, natural = cells(table, "boundary"), cells(table, "natural")
-    assert ours["a sample notices, mean"] == "50 %"
+    assert ours["one sample detects, mean"] == "50 %"
     assert ours["worst row"] == "50 % (ftal)"
     assert ours["missed by 2, manc"] == "1 of 2"
     assert ours["missed by 2, random"] == "0 of 1"

@@ -239,7 +239,7 @@ def draw_sensitivity(canvas: Canvas, summary: Summary, page: Page) -> None:
         _draw_levels(sets, _collect_sets(curves, family), summary)
         single.set_title(f"{family}: single samples")
         sets.set_title(f"{family}: sets of {summary.samples}, {rule}")
-        single.set_ylabel("that notice")
+        single.set_ylabel("that detect the change")
         for axes in (single, sets):
             (_mark_bits if family == BIT else _mark_sizes)(axes, page)
         _mark_power(sets, page)
@@ -247,7 +247,7 @@ def draw_sensitivity(canvas: Canvas, summary: Summary, page: Page) -> None:
 
 
 def _collect_single(summary: Summary, family: str) -> dict[str, dict[float, float]]:
-    """How often single samples notice each level, by method."""
+    """How often single samples detect each level, by method."""
     lines: dict[str, dict[float, float]] = {}
     for each in summary.detections:
         if each.change == family and each.level is not None:
@@ -256,7 +256,7 @@ def _collect_single(summary: Summary, family: str) -> dict[str, dict[float, floa
 
 
 def _collect_sets(curves: Iterable[GradedCurve], family: str) -> dict[str, dict[float, float]]:
-    """How often sets notice each level, by method."""
+    """How often sets detect each level, by method."""
     return {
         each.method: {point.level: point.sets.value for point in each.points}
         for each in curves
@@ -382,7 +382,7 @@ def draw_shares(
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("share of queries answered from a clean copy")
-    axes.set_ylabel("verifications that notice")
+    axes.set_ylabel("verifications that detect the change")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: display.percent(value)))
     canvas.legend(loc="outside lower center", ncols=len(exact), fontsize=9)
@@ -442,7 +442,7 @@ SKETCHES: Mapping[str, Sketch] = {
     ),
     "sensitivity": Sketch(
         title="Sensitivity",
-        note="How often changes of each size are noticed. Right of where a line of sets stays "
+        note="How often changes of each size are detected. Right of where a line of sets stays "
         "above the dashed one, a change is detected with 95 % power.",
         is_wanted=lambda summary: bool(summary.graded),
         draw=draw_sensitivity,

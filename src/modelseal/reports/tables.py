@@ -33,7 +33,7 @@ def overview(summary: Summary) -> Table:
     ]
     head = (
         "method",
-        "a sample notices, mean",
+        "one sample detects, mean",
         "worst row",
         *(f"missed by {summary.samples}, {rule}" for rule in summary.rules),
         "natural images that match one sample",
@@ -41,16 +41,17 @@ def overview(summary: Summary) -> Table:
     )
     return Table(
         title="Overview",
-        note="Over all changes without levels: how often a single sample notices, averaged over "
-        "the rows; sets of which no sample noticed; how many natural images in a random set miss "
-        "no more often than one sample; and other answers than expected in harmless variants.",
+        note="Over all changes without levels: how often a single sample detects the change, "
+        "averaged over the rows; sets in which no sample detected it; how many natural images in "
+        "a random set miss no more often than one sample; and other answers than expected in "
+        "harmless variants.",
         head=head,
         rows=tuple(rows),
     )
 
 
 def detection(summary: Summary) -> Table:
-    """How often single samples notice each change without levels."""
+    """How often single samples detect each change without levels."""
     found = [each for each in summary.detections if each.level is None]
     cells = {(each.change, each.method): display.percent(each.share.value) for each in found}
     changes = once(each.change for each in found)
@@ -104,8 +105,8 @@ def missing(summary: Summary) -> Table:
     ]
     return Table(
         title="Missing rate against number of samples",
-        note="Over all changes without levels; whole sets were asked, since the misses of single "
-        "samples are correlated.",
+        note="Over all changes without levels; whole sets were evaluated, since the misses of "
+        "single samples are correlated.",
         head=("method", "chosen by", *map(str, range(1, largest + 1))),
         rows=tuple(rows),
     )
@@ -189,14 +190,14 @@ def smallest(summary: Summary) -> Table:
     return Table(
         title="Smallest change detected with 95 % power",
         note=f"The smallest level such that at it and at every larger one at least 95 % of the "
-        f"sets of {summary.samples} notice.",
+        f"sets of {summary.samples} detect the change.",
         head=("method", "chosen by", *columns),
         rows=tuple(rows),
     )
 
 
 def bits(summary: Summary) -> Table:
-    """How often flipped bits are noticed, in groups of bits."""
+    """How often flipped bits are detected, in groups of bits."""
     rows = []
     for method, rule in once((each.method, each.rule) for each in summary.bits):
         groups = {
@@ -213,8 +214,9 @@ def bits(summary: Summary) -> Table:
     columns = (part for name in BIT_GROUPS for part in (name, f"{name}, if any score changes"))
     return Table(
         title="One flipped bit of one random weight",
-        note=f"How often sets of {summary.samples} notice, of all flips and bags, and without "
-        "flips that changed no score of any input looked at, such as those of dead weights.",
+        note=f"How often sets of {summary.samples} detect the flip, of all flips and bags, and "
+        "without flips that changed no score of any input examined, such as those of dead "
+        "weights.",
         head=("method", "chosen by", *columns),
         rows=tuple(rows),
     )
@@ -319,7 +321,7 @@ def _sharings(summary: Summary) -> Table:
         rows.append((each.method, f"{each.samples}", *left, last))
     return Table(
         title="A provider that answers a share of all queries from a clean copy",
-        note="How often sets of so many samples, drawn at random, notice a change, over all "
+        note="How often sets of so many samples, drawn at random, detect a change, over all "
         "changes without levels; last, the largest share at which 95 % still do, or none if "
         "fewer do even without any.",
         head=("method", "samples", *map(display.percent, SHARES), "breaking share"),
@@ -345,7 +347,7 @@ def _routings(summary: Summary) -> Table:
     return Table(
         title="A provider that answers what it suspects from a clean copy",
         note="How often sets of so many samples, drawn at random of those that the best detector "
-        "did not learn from, notice a change: if nothing is suspected, and if so many natural "
+        "did not learn from, detect a change: if nothing is suspected, and if so many natural "
         "inputs are taken for samples.",
         head=("method", "detector", "samples", "none", *map(display.percent, rates)),
         rows=tuple(rows),
