@@ -17,7 +17,6 @@ from cifar import data_folder
 from results_file import RESULTS, write
 from scale_cost import SUBJECTS, measure_cost, measure_share
 from scale_detection import measure_rows
-from scale_ghosts import measure_ghosts
 from scale_gpu import measure_gpu
 from scale_growth import measure_growth
 from scale_layouts import measure_layouts
@@ -32,7 +31,6 @@ PARTS: Mapping[str, Callable[[], Figures]] = {
     "vit": lambda: measure_cost("vit"),
     "vgg_face": lambda: measure_cost("vgg_face"),
     "share": measure_share,
-    "ghosts": measure_ghosts,
     "growth": measure_growth,
     "layouts": measure_layouts,
     "rows_vit": lambda: measure_rows("vit"),

@@ -33,12 +33,12 @@ LAYOUTS = {
 }
 """Other ways of running a network, and what they are called."""
 
-GHOSTS = {
+NETWORKS = {
     "resnet20": "ResNet-20",
     "vit": "ViT-S/16, 224 x 224",
     "vgg_face": "VGG-Face's shape, 224 x 224",
 }
-"""The networks on which ghost norms are measured."""
+"""The networks, and what they are called."""
 
 
 def scale_table(figures: Figures) -> str:
@@ -112,18 +112,5 @@ def rows_table(figures: Figures) -> str:
             for kind in ("", "natural.")
         ]
         rows.append((text, *shares))
-    head = [text for name in LARGE for text in (GHOSTS[name], "natural images")]
+    head = [text for name in LARGE for text in (NETWORKS[name], "natural images")]
     return markdown(("change", *head), rows)
-
-
-def ghost_table(figures: Figures) -> str:
-    """How exact and how fast ghost norms are."""
-    rows = [
-        (
-            text,
-            tell(figures, f"scale.ghost_norm_error.{name}", unit("")),
-            tell(figures, f"scale.ghost_norm_speedup.{name}", unit("")),
-        )
-        for name, text in GHOSTS.items()
-    ]
-    return markdown(("network", "largest relative error", "times faster"), rows)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from modelseal.reports.build import load, write_table
-from scale_tables import ghost_table, layouts_table, machine_table, rows_table, scale_table
+from scale_tables import layouts_table, machine_table, rows_table, scale_table
 from table_text import (
     Figures,
     Show,
@@ -200,7 +200,6 @@ TABLES: Mapping[str, Callable[[Figures], str]] = {
     "scale-machine": machine_table,
     "scale-layouts": layouts_table,
     "scale-rows": rows_table,
-    "scale-ghosts": ghost_table,
 }
 """The tables by name."""
 

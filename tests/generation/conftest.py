@@ -1,7 +1,6 @@
 """Networks that the tests of generation share."""
 
 import pytest
-import slow_sensitivity
 import torch
 from torch import nn
 
@@ -53,9 +52,3 @@ def images():
 @pytest.fixture
 def domain():
     return Domain(shape=(3, 8, 8), bounds=(0.0, 1.0), levels=256)
-
-
-@pytest.fixture
-def weight_jacobian():
-    """Gives dy/dW of one input as rows, one class after another."""
-    return slow_sensitivity.weight_jacobian

@@ -1,1 +1,1 @@
-"""What serves papers and not owners: published experiments, Caffe files, ghost norms."""
+"""What serves papers and not owners: published experiments, Caffe files, sensitivity to weights."""
