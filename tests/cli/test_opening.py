@@ -22,7 +22,7 @@ from modelseal.endpoints.oip.rest import OipEndpoint
 from modelseal.endpoints.onnx import OnnxEndpoint
 from modelseal.endpoints.recorded import RecordedEndpoint
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, MissingExtraError
-from modelseal.models import score_function
+from modelseal.models import loader
 from modelseal.models.loader import Model
 from modelseal.outputs.answers import Kind
 from modelseal.outputs.specs import Probabilities, RawScores, TopLabels, TopProbabilities
@@ -169,8 +169,8 @@ class Odd(nn.Module):
 
 def odd_endpoint(result, monkeypatch):
     made = Model(network=Odd(result), domain=IMAGES)
-    monkeypatch.setattr(score_function, "load_model", lambda path: made)
-    function = score_function.score_function(Path("m.toml"), IMAGES)
+    monkeypatch.setattr(loader, "load_model", lambda path: made)
+    function = loader.score_function(Path("m.toml"), IMAGES)
     return CallableEndpoint(function, IMAGES)
 
 

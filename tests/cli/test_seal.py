@@ -91,7 +91,7 @@ def test_the_same_seed_makes_the_same_samples(model, folder, run):
         (["--samples", "9", "--candidates", "8"], "--candidates needs to be at least --samples"),
         (
             ["--allow", "fp8"],
-            "allowed precisions need to be of tf32, bf16, fp16, int8, with commas",
+            "tf32, bf16, fp16, int8, with commas",
         ),
         (["--spec", "top5"], "an output spec is top1, topk:K, topprobs:K:DIGITS"),
         (["--margin", "0"], "margin needs to be finite and above 0, but is 0"),

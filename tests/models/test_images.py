@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from refusals import refuses
 
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError
@@ -54,7 +55,7 @@ def test_a_limit_takes_the_first(tmp_path):
     (tmp_path / "d.png").write_bytes(b"never looked at")
     codes, names = read_images(tmp_path, COLOUR, limit=2)
     assert (len(codes), names) == (2, ("a.png", "b.png"))
-    with pytest.raises(InvalidArgumentError, match="limit needs a positive number, but is 0"):
+    with refuses(InvalidArgumentError, field="limit"):
         read_images(tmp_path, COLOUR, limit=0)
 
 
@@ -129,39 +130,37 @@ def cut(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"junk", bomb(), b"GIF89a" + bytes(20), cut])
 def test_a_broken_image_is_named(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content(tmp_path) if callable(content) else content)
-    with pytest.raises(BadFileError, match=r"a\.png: cannot be read as an image: "):
+    with refuses(BadFileError, file=tmp_path / "a.png"):
         read_images(tmp_path, COLOUR)
 
 
 def test_a_smaller_bomb_is_refused_too(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
     save(tmp_path / "a.png", pixels(4, 6))
-    with pytest.raises(BadFileError, match="decompression bomb"):
+    with refuses(BadFileError, match="bomb"):
         read_images(tmp_path, GREY)
 
 
 def test_an_image_of_sixteen_bits_is_refused(tmp_path):
     Image.fromarray(pixels(4, 6).astype(np.uint16) * 257).save(tmp_path / "a.png")
-    with pytest.raises(BadFileError, match=r"a\.png: 8-bit images are needed, but this is I;16"):
+    with refuses(BadFileError, file=tmp_path / "a.png", match="I;16"):
         read_images(tmp_path, GREY)
 
 
 def test_a_folder_without_images_and_a_path_to_nothing_are_refused(tmp_path):
-    with pytest.raises(BadFileError, match="needs PNG or JPEG files, but has none"):
+    with refuses(BadFileError, file=tmp_path):
         read_images(tmp_path, COLOUR)
     (tmp_path / "a.png").touch()
-    with pytest.raises(BadFileError, match=r"a folder of PNG or JPEG files or an \.npz file"):
+    with refuses(BadFileError, file=tmp_path / "a.png"):
         read_images(tmp_path / "a.png", COLOUR)
     for path in (tmp_path / "none", tmp_path / "none.npz"):
-        with pytest.raises(
-            BadFileError, match=r"none.*: cannot be read: No such file or directory"
-        ):
+        with refuses(BadFileError, file=path):
             read_images(path, COLOUR)
 
 
 @pytest.mark.parametrize("shape", [(7,), (2, 4, 6), (3, 2, 4, 6)])
 def test_a_network_that_takes_no_images_cannot_take_a_folder(tmp_path, shape):
-    with pytest.raises(BadFileError, match=r"the model takes \[.*an \.npz file will do"):
+    with refuses(BadFileError, match=r"\.npz"):
         read_images(tmp_path, Domain(shape=shape))
 
 
@@ -207,22 +206,21 @@ def test_floats_are_values_inside_the_bounds(tmp_path, kind):
 @pytest.mark.parametrize(
     ("arrays", "problem"),
     [
-        ({"a": np.zeros(2), "b": np.zeros(2)}, r"an array named images, but has \['a', 'b'\]"),
-        ({"a": np.zeros((2, 4, 6), dtype=np.int64)}, "needs uint8 or floating.*but has int64"),
-        ({"a": np.array([{}])}, "cannot be read as arrays: Object arrays cannot be loaded"),
-        ({"a": np.zeros((2, 6, 4))}, r"inputs of shape \[4, 6\], but the array has \[2, 6, 4\]"),
-        ({"a": np.float64(3)}, r"but the array has \[\]"),
-        ({"a": np.zeros((0, 4, 6))}, "needs at least one input, but has none"),
-        ({"a": np.full((1, 4, 6), 255.0)}, r"within \[0.0, 1.0\], but one is outside or NaN"),
-        ({"a": np.full((1, 4, 6), np.nan)}, "but one is outside or NaN"),
-        ({}, r"an array named images, but has \[\]"),
+        ({"a": np.zeros(2), "b": np.zeros(2)}, r"\['a', 'b'\]"),
+        ({"a": np.zeros((2, 4, 6), dtype=np.int64)}, "int64"),
+        ({"a": np.array([{}])}, "Object arrays"),
+        ({"a": np.zeros((2, 6, 4))}, r"\[4, 6\].*\[2, 6, 4\]"),
+        ({"a": np.float64(3)}, r"\[\]"),
+        ({"a": np.zeros((0, 4, 6))}, "none"),
+        ({"a": np.full((1, 4, 6), 255.0)}, r"\[0.0, 1.0\]"),
+        ({"a": np.full((1, 4, 6), np.nan)}, "NaN"),
+        ({}, r"\[\]"),
     ],
 )
 def test_an_array_that_does_not_fit_is_refused(tmp_path, arrays, problem):
     np.savez(tmp_path / "a.npz", **arrays)
-    with pytest.raises(BadFileError, match=problem) as caught:
+    with refuses(BadFileError, file=tmp_path / "a.npz", match=problem):
         read_images(tmp_path / "a.npz", FLAT)
-    assert caught.value.file.endswith("a.npz")
 
 
 def damaged(tmp_path):
@@ -273,7 +271,7 @@ def one_array(tmp_path):
 )
 def test_a_file_that_holds_no_arrays_is_refused(tmp_path, content):
     (tmp_path / "a.npz").write_bytes(content(tmp_path) if callable(content) else content)
-    with pytest.raises(BadFileError, match=r"a\.npz: cannot be read as arrays"):
+    with refuses(BadFileError, file=tmp_path / "a.npz"):
         read_images(tmp_path / "a.npz", FLAT)
 
 
@@ -299,26 +297,26 @@ def test_written_images_are_read_back_to_the_bit(tmp_path_factory, shape, count,
 )
 def test_only_eight_bit_images_are_written(tmp_path, domain):
     codes = np.zeros((1, *domain.shape), dtype=np.uint8)
-    with pytest.raises(InvalidArgumentError, match="only 8-bit images of one or three channels"):
+    with refuses(InvalidArgumentError):
         write_images(tmp_path / "new", codes, domain)
     assert not (tmp_path / "new").exists()
 
 
 def test_inputs_of_another_shape_are_not_written(tmp_path):
-    with pytest.raises(InvalidArgumentError, match="inputs need shape"):
+    with refuses(InvalidArgumentError):
         write_images(tmp_path / "new", pixels(1, 6, 4), FLAT)
     assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(BadFileError, match="file: cannot be written to: File exists"):
+    with refuses(BadFileError, file=tmp_path / "file"):
         write_images(tmp_path / "file", pixels(1, 4, 6), FLAT)
 
 
 def test_images_that_were_written_before_a_failure_do_not_stay(tmp_path):
     (tmp_path / "001.png").mkdir()
-    with pytest.raises(BadFileError, match=r"001.png: a file to write was wanted, but this is so"):
+    with refuses(BadFileError, file=tmp_path / "001.png"):
         write_images(tmp_path, pixels(3, 4, 6), FLAT)
     assert [file.name for file in tmp_path.iterdir()] == ["001.png"]
 
@@ -344,7 +342,7 @@ def test_a_folder_that_cannot_be_read_is_said(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    with pytest.raises(BadFileError, match="cannot be read: Permission denied"):
+    with refuses(BadFileError, match="Permission denied"):
         read_images(tmp_path, COLOUR)
 
 

@@ -12,8 +12,7 @@ from modelseal.sealing.pipeline import select
 from modelseal.sealing.power import state_power
 from modelseal.sealing.recipe import Method, Recipe, Rule
 from modelseal.selection.activations import active_neurons
-from modelseal.selection.cover import cover
-from modelseal.selection.detection import cover_changes
+from modelseal.selection.cover import cover, cover_changes
 
 
 def rows_of(chosen, candidates):
@@ -127,7 +126,7 @@ def test_only_the_wanted_layers_count(build, network, naturals, quick):
 
 @pytest.mark.parametrize("layers", [["relu_1"], []])
 def test_an_unknown_layer_is_refused(model, found, layers):
-    with pytest.raises(InvalidArgumentError, match=r"^layers need one or more of relu_0, but are"):
+    with pytest.raises(InvalidArgumentError, match=r"relu_0"):
         select(model, found, samples=2, layers=layers)
 
 

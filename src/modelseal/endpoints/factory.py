@@ -218,7 +218,7 @@ def _open_toml(target: str, options: EndpointOptions) -> Endpoint:
     if is_endpoint(path):
         return open_declared(path, options)
     require_torch("Running a model.toml")
-    function = _models("score_function").score_function(path, options.fingerprint.domain)
+    function = _models("loader").score_function(path, options.fingerprint.domain)
     return CallableEndpoint(function, options.fingerprint.domain, name=target)
 
 

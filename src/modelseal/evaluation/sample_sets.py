@@ -47,8 +47,7 @@ from modelseal.sealing.perturbations import Kind, small_copies
 from modelseal.sealing.pipeline import DRAWS
 from modelseal.sealing.recipe import Method, Recipe
 from modelseal.selection.activations import active_neurons
-from modelseal.selection.cover import Bits, cover, random_picks
-from modelseal.selection.detection import cover_changes
+from modelseal.selection.cover import Bits, cover, cover_changes, random_picks
 from modelseal.settings import Section
 from modelseal.types import Array, Codes, PerInput, Scores
 

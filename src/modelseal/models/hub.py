@@ -6,10 +6,8 @@ Nothing is ever downloaded: the weights are files of the owner's.
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -17,18 +15,29 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from modelseal.errors import InvalidArgumentError, MissingExtraError
-from modelseal.models.builder import ESCAPES, first_line
+from modelseal.models.builder import ESCAPES, check_module, first_line
 
 Library: TypeAlias = Any
 """The module of a library, which need not be installed."""
 
+REFUSED = {
+    "torchvision": frozenset({"weights", "weights_backbone", "pretrained", "progress"}),
+    "timm": frozenset(
+        {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path"}
+    ),
+    "transformers": frozenset(
+        {
+            *("local_files_only", "use_safetensors", "trust_remote_code", "dtype"),
+            *("output_loading_info", "torch_dtype", "state_dict", "config", "subfolder"),
+            *("adapter_kwargs", "weights_only", "from_tf", "from_flax", "code_revision"),
+        }
+    ),
+}
+"""The keywords of each library that would load weights from elsewhere."""
+
 
 class Logits(nn.Module):
-    """A classifier that returns its logits alone.
-
-    Args:
-        network: Returns something with `logits`, as those of transformers do.
-    """
+    """A classifier, of transformers, that returns its logits alone."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -37,19 +46,6 @@ class Logits(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """The scores of inputs."""
         return cast(Tensor, self.network(inputs).logits)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shelf:
-    """How a library's classifiers are built.
-
-    Args:
-        build: Takes the library, a name, keywords and a folder; returns the network.
-        refused: Keywords that would load weights from elsewhere.
-    """
-
-    build: Callable[[Library, str, Mapping[str, Any], Path], object]
-    refused: frozenset[str]
 
 
 def build_listed(factory: str, arguments: Mapping[str, Any], *, folder: Path) -> nn.Module:
@@ -66,24 +62,19 @@ def build_listed(factory: str, arguments: Mapping[str, Any], *, folder: Path) ->
         InvalidArgumentError: It cannot be imported, has no such classifier, or fails.
     """
     name, _, classifier = factory.partition(":")
-    shelf = SHELVES[name]
-    loading = sorted(shelf.refused & set(arguments))
+    loading = sorted(REFUSED[name] & set(arguments))
     if loading:
         raise InvalidArgumentError(
-            f"weights come from files that are here, but arguments has {', '.join(loading)}"
+            f"expected weights out of files that are here, got arguments {', '.join(loading)}"
         )
     library = _import(name)
     try:
-        network = shelf.build(library, classifier, arguments, folder)
+        network = _BUILDERS[name](library, classifier, arguments, folder)
     except InvalidArgumentError:
         raise
     except (*ESCAPES, SafetensorError) as error:
         raise InvalidArgumentError(f"{factory} failed: {first_line(error)}") from error
-    if not isinstance(network, nn.Module):
-        raise InvalidArgumentError(
-            f"{factory} needs to be a torch.nn.Module, but is {type(network).__name__}"
-        )
-    return network
+    return check_module(factory, network)
 
 
 def _import(name: str) -> Library:
@@ -114,9 +105,9 @@ def _build_transformers(
 ) -> object:
     place = folder / name
     if not (name and (place / "config.json").is_file()):
-        raise InvalidArgumentError(f"a folder with a config.json is needed, but this is {place}")
+        raise InvalidArgumentError(f"expected a folder with a config.json, got {place}")
     if not list(place.glob("*.safetensors")):
-        raise InvalidArgumentError(f"{place} needs weights in a .safetensors file, but has none")
+        raise InvalidArgumentError(f"expected a .safetensors file in {place}, got none")
     with _quiet(library):
         network, report = library.AutoModelForImageClassification.from_pretrained(
             place,
@@ -132,8 +123,8 @@ def _build_transformers(
         if report.get(problem):
             first = sorted(map(str, report[problem]))[0]
             raise InvalidArgumentError(
-                f"{place} needs the weights of its config.json and no others, "
-                f"but has {problem.replace('_', ' ')} such as {first}"
+                f"expected the weights of the config.json in {place} and no others, "
+                f"got {problem.replace('_', ' ')} such as {first}"
             )
     return Logits(network)
 
@@ -155,32 +146,12 @@ def _quiet(library: Library) -> Iterator[None]:
 
 def _check_name(name: str, known: Sequence[str], library: str) -> None:
     if name not in known:
-        near = ", ".join(get_close_matches(name, known)) or f"{len(known)} others"
-        raise InvalidArgumentError(f"{library} has no classifier {name!r}, but it has {near}")
+        near = " or ".join(get_close_matches(name, known)) or f"one of {len(known)} others"
+        raise InvalidArgumentError(f"expected a classifier of {library}, {near}, got {name!r}")
 
 
-SHELVES: Mapping[str, Shelf] = MappingProxyType(
-    {
-        "torchvision": Shelf(
-            build=_build_torchvision,
-            refused=frozenset({"weights", "weights_backbone", "pretrained", "progress"}),
-        ),
-        "timm": Shelf(
-            build=_build_timm,
-            refused=frozenset(
-                {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path"}
-            ),
-        ),
-        "transformers": Shelf(
-            build=_build_transformers,
-            refused=frozenset(
-                {
-                    *("local_files_only", "use_safetensors", "trust_remote_code", "dtype"),
-                    *("output_loading_info", "torch_dtype", "state_dict", "config", "subfolder"),
-                    *("adapter_kwargs", "weights_only", "from_tf", "from_flax", "code_revision"),
-                }
-            ),
-        ),
-    }
-)
-"""The libraries whose classifiers can be named."""
+_BUILDERS: dict[str, Callable[[Library, str, Mapping[str, Any], Path], object]] = {
+    "torchvision": _build_torchvision,
+    "timm": _build_timm,
+    "transformers": _build_transformers,
+}

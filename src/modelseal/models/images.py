@@ -19,12 +19,12 @@ from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.files import explain, write_atomically
 from modelseal.types import Array, Codes
 
-SUFFIXES = {".png", ".jpg", ".jpeg"}
-GREY_LEVELS = 256
+_SUFFIXES = {".png", ".jpg", ".jpeg"}
+_GREY_LEVELS = 256
 # Sixteen-bit and floating images would have to be rounded to eight bits in a way nobody asked for.
-EIGHT_BIT_MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr"}
+_EIGHT_BIT_MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr"}
 # What Pillow raises for broken files; a warning is one about a decompression bomb, made an error.
-BROKEN_IMAGE = (
+_BROKEN_IMAGE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -49,7 +49,7 @@ BROKEN_ARRAYS = (
 
 
 def read_images(
-    path: Path, domain: Domain, *, limit: int | None = None
+    path: Path | str, domain: Domain, *, limit: int | None = None
 ) -> tuple[Codes, tuple[str, ...]]:
     """Reads natural inputs, the starting points of samples.
 
@@ -69,14 +69,15 @@ def read_images(
         InvalidArgumentError: The limit is not positive.
     """
     if limit is not None and limit < 1:
-        raise InvalidArgumentError(f"limit needs a positive number, but is {limit}")
+        raise InvalidArgumentError(f"expected 1 or more, got {limit}", field="limit")
+    path = Path(path)
     if path.is_dir():
         return _read_folder(path, domain, limit)
     if path.suffix.lower() == ".npz" and path.is_file():
         return _read_rows(path, domain, limit)
     if not path.exists():
         raise BadFileError(path, "cannot be read: No such file or directory")
-    raise BadFileError(path, "a folder of PNG or JPEG files or an .npz file is needed")
+    raise BadFileError(path, "expected a folder of PNG or JPEG files, or an .npz file")
 
 
 def write_images(folder: Path, codes: Codes, domain: Domain) -> tuple[Path, ...]:
@@ -98,10 +99,10 @@ def write_images(folder: Path, codes: Codes, domain: Domain) -> tuple[Path, ...]
         InvalidArgumentError: The domain is another, or the inputs are not valid there.
         BadFileError: The folder cannot be written to.
     """
-    if domain.levels != GREY_LEVELS or _channels(domain) is None:
+    if domain.levels != _GREY_LEVELS or _channels(domain) is None:
         raise InvalidArgumentError(
-            "only 8-bit images of one or three channels can be written as PNG, "
-            f"but inputs have shape {list(domain.shape)} and {domain.levels} levels"
+            "expected 8-bit images of one or three channels for PNG files, "
+            f"got shape {list(domain.shape)} and {domain.levels} levels"
         )
     domain.check(codes)
     files = {folder / f"{row:03}.png": encode_png(code) for row, code in enumerate(codes)}
@@ -132,7 +133,7 @@ def list_images(folder: Path) -> tuple[Path, ...]:
             sorted(
                 file
                 for file in folder.iterdir()
-                if file.suffix.lower() in SUFFIXES
+                if file.suffix.lower() in _SUFFIXES
                 and file.is_file()
                 and not file.name.startswith(".")
             )
@@ -145,12 +146,12 @@ def _read_folder(folder: Path, domain: Domain, limit: int | None) -> tuple[Codes
     if _channels(domain) is None:
         raise BadFileError(
             folder,
-            "images need inputs of shape (height, width), (1, height, width) or "
-            f"(3, height, width), but the model takes {list(domain.shape)}; an .npz file will do",
+            "expected an .npz file for a model of other inputs than (height, width), "
+            f"(1, height, width) or (3, height, width), which takes {list(domain.shape)}",
         )
     files = list_images(folder)
     if not files:
-        raise BadFileError(folder, "needs PNG or JPEG files, but has none")
+        raise BadFileError(folder, "expected PNG or JPEG files, got none")
     grey = np.stack([_read_image(file, domain) for file in files[:limit]])
     return _from_grey(grey, domain), tuple(file.name for file in files[:limit])
 
@@ -162,11 +163,11 @@ def _read_image(file: Path, domain: Domain) -> Array:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=("PNG", "JPEG")) as opened:
-                if opened.mode not in EIGHT_BIT_MODES:
-                    raise BadFileError(file, f"8-bit images are needed, but this is {opened.mode}")
+                if opened.mode not in _EIGHT_BIT_MODES:
+                    raise BadFileError(file, f"expected an 8-bit image, got mode {opened.mode}")
                 upright = ImageOps.exif_transpose(opened)
                 image = upright.convert("RGB" if _channels(domain) == 3 else "L")
-    except BROKEN_IMAGE as error:
+    except _BROKEN_IMAGE as error:
         raise BadFileError(file, f"cannot be read as an image: {error}") from error
     fitted = ImageOps.fit(image, (width, height), method=Image.Resampling.BICUBIC)
     pixels = np.asarray(fitted, dtype=np.uint8)
@@ -176,13 +177,13 @@ def _read_image(file: Path, domain: Domain) -> Array:
 def _read_rows(file: Path, domain: Domain, limit: int | None) -> tuple[Codes, tuple[str, ...]]:
     rows = _arrange(file, _read_array(file), domain)[:limit]
     if not len(rows):
-        raise BadFileError(file, "needs at least one input, but has none")
+        raise BadFileError(file, "expected 1 input or more, got none")
     names = tuple(f"row {row}" for row in range(len(rows)))
     if rows.dtype == np.uint8:
         return _from_grey(rows, domain), names
     low, high = domain.bounds
     if not bool(((rows >= low) & (rows <= high)).all()):
-        raise BadFileError(file, f"needs values within {[low, high]}, but one is outside or NaN")
+        raise BadFileError(file, f"expected values within {[low, high]}, got one outside or NaN")
     return domain.encode(rows), names
 
 
@@ -194,7 +195,7 @@ def _read_array(file: Path) -> Array:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             names = list(arrays.keys())
             if "images" not in names and len(names) != 1:
-                raise BadFileError(file, f"needs an array named images, but has {names}")
+                raise BadFileError(file, f"expected an array named images, got {names}")
             found = arrays["images" if "images" in names else names[0]]
     except BROKEN_ARRAYS as error:
         raise BadFileError(file, f"cannot be read as arrays: {error}") from error
@@ -202,7 +203,7 @@ def _read_array(file: Path) -> Array:
         raise BadFileError(file, "cannot be read as arrays: what it holds is something else")
     array = cast(Array, found)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise BadFileError(file, f"needs uint8 or floating numbers, but has {array.dtype}")
+        raise BadFileError(file, f"expected uint8 or floating numbers, got {array.dtype}")
     return array
 
 
@@ -216,16 +217,16 @@ def _arrange(file: Path, array: Array, domain: Domain) -> Array:
     if len(shape) == 2 and (1, *shape) == domain.shape:
         return array[:, None]
     raise BadFileError(
-        file, f"needs inputs of shape {list(domain.shape)}, but the array has {list(array.shape)}"
+        file, f"expected inputs of shape {list(domain.shape)}, got an array of {list(array.shape)}"
     )
 
 
 def _from_grey(grey: Array, domain: Domain) -> Codes:
     """Grey levels 0 to 255 as inputs of any domain: 0 is the lower bound, 255 the upper."""
-    if domain.levels == GREY_LEVELS:
+    if domain.levels == _GREY_LEVELS:
         return grey
     low, _ = domain.bounds
-    return domain.encode(low + grey.astype(np.float64) / (GREY_LEVELS - 1) * domain.span)
+    return domain.encode(low + grey.astype(np.float64) / (_GREY_LEVELS - 1) * domain.span)
 
 
 def _channels(domain: Domain) -> int | None:

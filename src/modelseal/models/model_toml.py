@@ -1,22 +1,21 @@
 """What a model.toml says, with every value of the right type."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from modelseal.settings import Section, read_settings
 
-LIBRARIES = ("torchvision", "timm", "transformers")
-"""Libraries whose classifiers a factory can name."""
+Pair = Annotated[list[int], Field(min_length=2, max_length=2)]
+Bounds = Annotated[list[float], Field(min_length=2, max_length=2)]
 
-CHECKPOINT = "transformers:"
-"""What stands before the folder of a network that brings its own weights."""
+_CHECKPOINT = "transformers:"
 
 
 def is_listed(factory: str) -> bool:
     """Whether a factory is a library's classifier by name, such as `timm:vit_tiny_patch16_224`."""
-    return factory.startswith(tuple(f"{library}:" for library in LIBRARIES))
+    return factory.startswith(("torchvision:", "timm:", _CHECKPOINT))
 
 
 class ModelSection(Section):
@@ -42,22 +41,23 @@ class ModelSection(Section):
     @model_validator(mode="after")
     def _agrees(self) -> "ModelSection":
         if (self.factory is None) == (self.program is None):
-            raise ValueError("either factory or program is needed, and not both")
+            got = "both" if self.factory else "neither"
+            raise ValueError(f"expected either factory or program, got {got}")
         if self.is_checkpoint and self.weights is not None:
-            raise ValueError("a folder of transformers brings its own weights; leave weights out")
+            raise ValueError("expected no weights beside transformers, which brings its own")
         if self.factory is not None and self.weights is None and not self.is_checkpoint:
-            raise ValueError("weights is needed beside factory")
+            raise ValueError("expected weights beside factory, got none")
         if self.program is not None and self.arguments:
-            raise ValueError("arguments is for a factory, not for a program")
+            raise ValueError("expected arguments for a factory only, got some for a program")
         return self
 
     @property
     def is_checkpoint(self) -> bool:
         """Whether the factory is a folder with a network and its weights."""
-        return (self.factory or "").startswith(CHECKPOINT)
+        return (self.factory or "").startswith(_CHECKPOINT)
 
     @property
-    def weighing(self) -> str:
+    def weights_key(self) -> str:
         """The path of the key that says where the weights are."""
         if self.weights is not None:
             return "model.weights"
@@ -65,35 +65,29 @@ class ModelSection(Section):
 
 
 class InputSection(Section):
-    """What a valid input is, and what becomes of it before the network.
+    """What a valid input is (see `Domain`), and what becomes of it before the network.
 
-    See `modelseal.domain.Domain`, `Resizing` for resize, crop and filter, and `Normalised` for
-    mean and std.
+    See `Resizing` for resize, crop and filter, and `Normalised` for mean and std.
     """
 
     shape: list[int]
-    bounds: list[float] = Field(default=[0.0, 1.0])
+    bounds: Bounds = Field(default=[0.0, 1.0])
     levels: int = 256
-    resize: list[int] | None = None
-    crop: list[int] | None = None
+    resize: Pair | None = None
+    crop: Pair | None = None
     filter: Literal["bilinear", "bicubic"] = "bilinear"
     mean: list[float] | None = None
     std: list[float] | None = None
 
     @model_validator(mode="after")
     def _agrees(self) -> "InputSection":
-        if len(self.bounds) != 2:
-            raise ValueError(f"bounds needs two numbers, but has {len(self.bounds)}")
-        for key, sizes in (("resize", self.resize), ("crop", self.crop)):
-            if sizes is not None and len(sizes) != 2:
-                raise ValueError(f"{key} needs a height and a width, but has {len(sizes)} numbers")
         if (self.mean is None) != (self.std is None):
-            raise ValueError("mean and std are needed together, but only one is there")
+            raise ValueError("expected mean and std together, got only one")
         for key, numbers in (("mean", self.mean), ("std", self.std)):
             if numbers is not None and len(numbers) not in {1, *self.shape[:1]}:
                 raise ValueError(
-                    f"{key} needs one number, or one for each channel (the first of shape, "
-                    f"{self.shape}), but has {len(numbers)}"
+                    f"expected one number in {key}, or one for each channel (the first of shape, "
+                    f"{self.shape}), got {len(numbers)}"
                 )
         return self
 
@@ -104,7 +98,7 @@ class OutputSection(Section):
     classes: str | None = None
 
 
-class Declaration(Section):
+class ModelToml(Section):
     """A whole model.toml."""
 
     model: ModelSection
@@ -112,34 +106,30 @@ class Declaration(Section):
     output: OutputSection = OutputSection()
 
 
-def read_declaration(path: Path) -> Declaration:
+def read_model_toml(path: Path) -> ModelToml:
     """Reads a model.toml; files that it names are not opened.
 
     Raises:
         BadFileError: It cannot be read, or a key or value is wrong; `field` says which.
     """
-    return read_settings(path, Declaration)
+    return read_settings(path, ModelToml)
 
 
 def list_model_files(path: Path) -> tuple[Path, ...]:
-    """A model.toml, the files that it names and its factory's module; some may be missing.
-
-    Raises:
-        BadFileError: It cannot be read, or a key or value is wrong.
-    """
-    declaration = read_declaration(path)
-    model = declaration.model
-    named = (model.program, model.weights, declaration.output.classes)
-    beside = _list_factory_files(model.factory, path.parent) if model.factory else ()
+    """A model.toml, the files that it names and its factory's module; some may be missing."""
+    whole = read_model_toml(path)
+    model = whole.model
+    named = (model.program, model.weights, whole.output.classes)
+    beside = _factory_files(model.factory, path.parent) if model.factory else ()
     return (path, *(path.parent / name for name in named if name is not None), *beside)
 
 
-def _list_factory_files(factory: str, folder: Path) -> tuple[Path, ...]:
-    if is_listed(factory) and not factory.startswith(CHECKPOINT):
-        return ()
-    if is_listed(factory):
-        place = folder / factory.partition(":")[2]
+def _factory_files(factory: str, folder: Path) -> tuple[Path, ...]:
+    module, _, name = factory.partition(":")
+    if factory.startswith(_CHECKPOINT):
+        place = folder / name
         return (place / "config.json", *sorted(place.glob("*.safetensors*")))
-    module = factory.partition(":")[0]
+    if is_listed(factory) or not module:
+        return ()
     code = folder.joinpath(*module.split("."))
-    return (code.with_name(f"{code.name}.py"), code / "__init__.py") if module else ()
+    return (code.with_name(f"{code.name}.py"), code / "__init__.py")

@@ -1,4 +1,4 @@
-"""Brings inputs to the mean and spread that a network was trained on."""
+"""What becomes of raw inputs before the network: resizing, and normalisation in several orders."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,9 +28,6 @@ class Normalised(nn.Module):
         network: Takes normalised inputs.
         mean: One value, or one for each channel (the first axis after the batch).
         std: As many values, all positive.
-
-    Raises:
-        InvalidArgumentError: The numbers are not finite, too small, or of different counts.
     """
 
     mean: Tensor
@@ -55,13 +52,9 @@ def reorderings(network: nn.Module) -> dict[str, nn.Module]:
 
     A served network may well do so; nothing but rounding tells the results apart.
 
-    Args:
-        network: A `Normalised`; any other network has no normalisation to compute otherwise.
-
-    Returns:
-        Networks by the name of the way. They share the inner network, weights included. The one
-        called `folded`, which has its first filters divided by std, can be run only if those are
-        the first that the inputs meet.
+    The networks, by the name of the way, share the inner network, weights included. The one
+    called `folded`, which has its first filters divided by std, can be run only if those are
+    the first that the inputs meet. A network that normalises nothing has no such ways.
     """
     if isinstance(network, Resized):
         # What is resized is normalised behind it, in any of the ways.
@@ -91,7 +84,6 @@ class _Reordered(nn.Module):
         self.train(normalised.training)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """The scores of inputs that are not normalised yet."""
         mean, std = _along_channels(self.mean, inputs), _along_channels(self.std, inputs)
         return cast(Tensor, self.network(self.order(inputs, mean, std)))
 
@@ -114,7 +106,6 @@ class _Folded(nn.Module):
         self.train(normalised.training)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """The scores of inputs that are not normalised yet."""
         name, first = _list_convolutions(self.network)[0]
         spread = self.std.reshape(1, -1, *[1] * (first.weight.ndim - 2))
         divided = {f"{name}.weight".removeprefix("."): (first.weight / spread).to(first.weight)}
@@ -136,22 +127,19 @@ def _list_convolutions(network: nn.Module) -> list[tuple[str, Convolution]]:
 
 
 def _multiply_add(inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Computes x · (1 / std) - mean / std."""
     return inputs * (1 / std).to(inputs.dtype) - (mean / std).to(inputs.dtype)
 
 
 def _divide_first(inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Computes x / std - mean / std."""
     return inputs / std.to(inputs.dtype) - (mean / std).to(inputs.dtype)
 
 
 def _in_float64(inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Computes (x - mean) / std in float64, rounded at the end."""
     return ((inputs.double() - mean) / std).to(inputs.dtype)
 
 
 def _from_255(inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Computes (255 x - 255 mean) / (255 std): the way of code that works on grey levels."""
+    """The way of code that works on grey levels."""
     return (inputs * 255 - (255 * mean).to(inputs.dtype)) / (255 * std).to(inputs.dtype)
 
 
@@ -161,7 +149,7 @@ ORDERS: dict[str, Order] = {
     "float64 normalisation": _in_float64,
     "255 first": _from_255,
 }
-"""Equally right ways to compute a normalisation, by name."""
+"""Equally right ways to compute (x - mean) / std, by name."""
 
 
 def _along_channels(numbers: Tensor, inputs: Tensor) -> Tensor:
@@ -172,12 +160,12 @@ def _along_channels(numbers: Tensor, inputs: Tensor) -> Tensor:
 def _check(mean: Sequence[float], std: Sequence[float]) -> None:
     if not mean or len(mean) != len(std):
         raise InvalidArgumentError(
-            f"mean and std need as many numbers as each other, but have {len(mean)} and {len(std)}"
+            f"expected as many numbers in mean as in std, got {len(mean)} and {len(std)}"
         )
     if not all(map(isfinite, [*mean, *std])) or min(std) <= 0:
         raise InvalidArgumentError(
-            "mean needs finite numbers and std positive ones, "
-            f"but they are {list(mean)} and {list(std)}"
+            f"expected finite numbers in mean and positive ones in std, got {list(mean)} and "
+            f"{list(std)}"
         )
 
 
@@ -203,9 +191,6 @@ class Resizing:
         crop: The height and width of the middle that is cut out; None for all of it.
         filter: How pixels are weighed. Shrinking counts all pixels under the filter
             (antialiasing), as Pillow and torchvision do.
-
-    Raises:
-        InvalidArgumentError: The shape is none of an image, or a size is not one that there is.
     """
 
     shape: tuple[int, ...]
@@ -217,15 +202,16 @@ class Resizing:
     def __post_init__(self) -> None:
         if len(self.shape) != 3:
             raise InvalidArgumentError(
-                f"resizing needs images of channels, height and width, but they are "
-                f"{list(self.shape)}"
+                f"expected channels, height and width, got {list(self.shape)}", field="shape"
             )
         if min(self.resized) < 1:
-            raise InvalidArgumentError(f"resize needs positive sizes, but is {list(self.resized)}")
+            problem = f"expected positive sizes, got {list(self.resized)}"
+            raise InvalidArgumentError(problem, field="resize")
         fits = zip(self.cropped, self.resized, strict=True)
         if not all(1 <= kept <= size for kept, size in fits):
             raise InvalidArgumentError(
-                f"crop needs sizes from 1 to {list(self.resized)}, but is {list(self.cropped)}"
+                f"expected sizes from 1 to {list(self.resized)}, got {list(self.cropped)}",
+                field="crop",
             )
 
     @property
@@ -240,12 +226,7 @@ class Resizing:
 
 
 class Resized(nn.Module):
-    """Computes network(crop(resize(x))): two matrix products, the same on every machine.
-
-    Args:
-        network: Takes resized images.
-        resizing: What becomes of them.
-    """
+    """Computes network(crop(resize(x))): two matrix products, the same on every machine."""
 
     rows: Tensor
     columns: Tensor

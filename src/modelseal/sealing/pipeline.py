@@ -14,8 +14,7 @@ from modelseal.sealing.candidates import digest_network, generate, to_tensor
 from modelseal.sealing.perturbations import differs, small_copies
 from modelseal.sealing.recipe import Recipe, Rule
 from modelseal.selection.activations import active_neurons, list_layers
-from modelseal.selection.cover import Bits, cover, random_picks, smallest_margin
-from modelseal.selection.detection import cover_changes
+from modelseal.selection.cover import Bits, cover, cover_changes, random_picks, smallest_margin
 from modelseal.types import Codes, Progress, ignore
 
 # How many random changes of each family candidates are chosen by: with 16 there are 110 copies,

@@ -8,7 +8,6 @@ that its output is positive, and it says something for a sigmoid, too, whose out
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -29,68 +28,52 @@ Fires: TypeAlias = Bool[Tensor, "..."]
 Bits: TypeAlias = UInt8[np.ndarray, "batch bytes"]
 """A row of packed bits for each input."""
 
-NONLINEARITIES: Mapping[str, str] = MappingProxyType(
-    {
-        "_prelu_kernel": "prelu",
-        "celu": "celu",
-        "clamp": "clamp",
-        "clamp_min": "clamp",
-        "elu": "elu",
-        "gelu": "gelu",
-        "hardsigmoid": "hardsigmoid",
-        "hardswish": "hardswish",
-        "hardtanh": "hardtanh",
-        "leaky_relu": "leaky_relu",
-        "mish": "mish",
-        "prelu": "prelu",
-        "relu": "relu",
-        "rrelu": "rrelu",
-        "rrelu_with_noise": "rrelu",
-        "selu": "selu",
-        "sigmoid": "sigmoid",
-        "silu": "silu",
-        "softplus": "softplus",
-        "tanh": "tanh",
-    }
-)
+_NONLINEARITIES = {
+    "_prelu_kernel": "prelu",
+    "clamp_min": "clamp",
+    "rrelu_with_noise": "rrelu",
+    **{
+        name: name
+        for name in (
+            *("celu", "clamp", "elu", "gelu", "hardsigmoid", "hardswish", "hardtanh"),
+            *("leaky_relu", "mish", "prelu", "relu", "rrelu", "selu", "sigmoid", "silu"),
+            *("softplus", "tanh"),
+        )
+    },
+}
 """The operations below modules and functions that count, and the names they go by."""
 
 # Two numbers of inputs in which every batch axis, and no other, grows by one half. One input alone
 # would be a special case for many exported programs.
-PROBES = (2, 3)
+_PROBES = (2, 3)
 
 
 def active_neurons(
     network: nn.Module, inputs: Inputs, *, layers: Sequence[str] | None = None, batch: int = 64
 ) -> Bits:
-    """Finds out which neurons fire for each input.
+    """Which neurons of the layers, out of `list_layers`, fire for each of some inputs.
 
-    Args:
-        network: It is run in evaluation mode and left as it was.
-        inputs: At least one.
-        layers: Names out of `list_layers`; all of them by default.
-        batch: How many inputs are run at a time.
-
-    Returns:
-        A row of bits for each input, packed by `numpy.packbits`: layer after layer in the order
-        of the names, each layer's neurons in the order of its entries.
+    A row of bits for each input comes back, packed by `numpy.packbits`: layer after layer in the
+    order of the names, each layer's neurons in the order of its entries. The network is run in
+    evaluation mode and left as it was.
 
     Raises:
         InvalidArgumentError: A name is unknown, or the network has no nonlinearity.
     """
-    axes = batch_axes(network, inputs)
+    axes = _batch_axes(network, inputs)
     wanted = list(axes) if layers is None else list(layers)
     unknown = [name for name in wanted if name not in axes]
     if unknown or not wanted:
         raise InvalidArgumentError(
-            f"layers need one or more of {', '.join(axes)}, but are {', '.join(wanted) or 'none'}"
+            f"expected one or more of {', '.join(axes)}, got {', '.join(wanted) or 'none'}",
+            field="layers",
         )
     if batch < 1:
-        raise InvalidArgumentError(f"a batch needs at least one input, but has {batch}")
+        raise InvalidArgumentError(f"expected 1 or more, got {batch}", field="batch")
     chosen = {name: axes[name] for name in wanted}
     # Copies, because a network may normalise its inputs in place.
     parts = [inputs[start : start + batch].clone() for start in range(0, len(inputs), batch)]
-    return np.concatenate([pack(firing(network, part), chosen, len(part)) for part in parts])
+    return np.concatenate([_pack(_firing(network, part), chosen, len(part)) for part in parts])
 
 
 def list_layers(network: nn.Module, inputs: Inputs) -> tuple[str, ...]:
@@ -103,58 +86,53 @@ def list_layers(network: nn.Module, inputs: Inputs) -> tuple[str, ...]:
     Raises:
         InvalidArgumentError: The network has no nonlinearity.
     """
-    return tuple(batch_axes(network, inputs))
+    return tuple(_batch_axes(network, inputs))
 
 
-def batch_axes(network: nn.Module, inputs: Inputs) -> dict[str, int]:
+def _batch_axes(network: nn.Module, inputs: Inputs) -> dict[str, int]:
     """Which axis of each layer's output counts the inputs.
 
     It is the one that grows with the number of inputs; what does not grow, such as a function of
     a weight alone, is no layer. Windows that are stacked on the batch axis input by input, as
     some transformers do, are told apart by it as well.
-
-    Raises:
-        InvalidArgumentError: There are no inputs, or no layers.
     """
     if not len(inputs):
-        raise InvalidArgumentError("at least one input is needed, but none came")
-    few, many = (firing(network, inputs[[0] * number]) for number in PROBES)
+        raise InvalidArgumentError("expected 1 input or more, got none", field="inputs")
+    few, many = (_firing(network, inputs[[0] * number]) for number in _PROBES)
     axes = {
         name: growing[0]
         for name in few
-        if name in many and (growing := growing_axes(few[name], many[name]))
+        if name in many and (growing := _growing_axes(few[name], many[name]))
     }
     if not axes:
         raise InvalidArgumentError(
-            "a network with a nonlinearity that can be seen (ReLU, GELU, SiLU, tanh, sigmoid or "
-            "the like) is needed to tell which neurons fire, but none came"
+            "expected a network with a nonlinearity that can be seen (ReLU, GELU, SiLU, tanh, "
+            "sigmoid or the like), got one without"
         )
     return axes
 
 
-def growing_axes(few: Tensor, many: Tensor) -> list[int]:
+def _growing_axes(few: Tensor, many: Tensor) -> list[int]:
     """The axes that are as much longer as there are more inputs."""
     pairs = enumerate(zip(few.shape, many.shape, strict=True))
-    return [axis for axis, (a, b) in pairs if a * PROBES[1] == b * PROBES[0] and a]
+    return [axis for axis, (a, b) in pairs if a * _PROBES[1] == b * _PROBES[0] and a]
 
 
-def pack(fires: Mapping[str, Fires], axes: Mapping[str, int], count: int) -> Bits:
-    """The chosen layers' neurons as one row of bits for each of `count` inputs."""
+def _pack(fires: Mapping[str, Fires], axes: Mapping[str, int], count: int) -> Bits:
     rows = [
         fires[name].movedim(axis, 0).reshape(count, -1).cpu().numpy() for name, axis in axes.items()
     ]
     return cast(Bits, np.packbits(np.concatenate(rows, axis=1), axis=1))
 
 
-def firing(network: nn.Module, inputs: Inputs) -> dict[str, Fires]:
-    """Whether each neuron fires, layer by layer, for one batch."""
+def _firing(network: nn.Module, inputs: Inputs) -> dict[str, Fires]:
     fires: dict[str, Fires] = {}
-    with evaluating(network), plain_attention(), torch.no_grad(), recording(fires):
+    with evaluating(network), _plain_attention(), torch.no_grad(), _recording(fires):
         network(inputs)
     return fires
 
 
-def recording(fires: dict[str, Fires]) -> AbstractContextManager[object]:
+def _recording(fires: dict[str, Fires]) -> AbstractContextManager[object]:
     """Notes under its layer's name what goes into every nonlinearity while it is active.
 
     A dispatch mode stands below modules, functions and exported programs, where all of them have
@@ -164,8 +142,8 @@ def recording(fires: dict[str, Fires]) -> AbstractContextManager[object]:
 
     def dispatch(mode: Any, func: Any, types: Any, *given: Any) -> Any:  # noqa: ANN401
         arguments, keywords = (*given, (), {})[:2]
-        name = NONLINEARITIES.get(func.overloadpacket.__name__.removesuffix("_"))
-        if name and (name != "clamp" or is_zero((*arguments, keywords.get("min"))[1])):
+        name = _NONLINEARITIES.get(func.overloadpacket.__name__.removesuffix("_"))
+        if name and (name != "clamp" or _is_zero((*arguments, keywords.get("min"))[1])):
             # Before the operation runs, which may be in place.
             fires[f"{name}_{numbers[name]}"] = arguments[0] > 0
             numbers[name] += 1
@@ -176,13 +154,13 @@ def recording(fires: dict[str, Fires]) -> AbstractContextManager[object]:
     return cast(AbstractContextManager[object], kind())
 
 
-def is_zero(bound: object) -> bool:
+def _is_zero(bound: object) -> bool:
     """Whether a clamp's lower bound, which may also be missing or a tensor, is the number 0."""
     return isinstance(bound, int | float) and bound == 0
 
 
 @contextmanager
-def plain_attention() -> Iterator[None]:
+def _plain_attention() -> Iterator[None]:
     """Switches off the fused encoder layer, whose nonlinearity cannot be seen from outside."""
     fused = torch.backends.mha.get_fastpath_enabled()
     try:

@@ -6,8 +6,7 @@ best choice is NP-hard; taking the candidate that adds most, again and again, co
 1 - 1/e of the best (Nemhauser, Wolsey and Fisher, 1978).
 
 The rule knows nothing of neurons. Over a matrix of detections, whose row says which of many
-changed networks a candidate notices, the same `cover` chooses the samples that together notice
-most changes.
+changed networks a candidate notices, it chooses the samples that together notice most changes.
 """
 
 from dataclasses import dataclass
@@ -21,6 +20,9 @@ from modelseal.types import PerInput
 
 Bits: TypeAlias = UInt8[np.ndarray, "batch bytes"]
 """A row of bits for each candidate, as `numpy.packbits` makes them along the last axis."""
+
+OtherBits: TypeAlias = UInt8[np.ndarray, "batch others"]
+"""Rows of bits of another length."""
 
 Words: TypeAlias = UInt64[np.ndarray, "batch words"]
 """The same bits, 64 to a number."""
@@ -51,15 +53,11 @@ class Picks:
     gains: tuple[int, ...]
     rounds: tuple[int, ...]
 
-    def __len__(self) -> int:
-        return len(self.order)
-
     @property
     def covered(self) -> int:
         """How many bits the choice covers: all that the first round added."""
-        return sum(
-            gain for gain, number in zip(self.gains, self.rounds, strict=True) if number == 0
-        )
+        pairs = zip(self.gains, self.rounds, strict=True)
+        return sum(gain for gain, number in pairs if number == 0)
 
 
 def cover(active: Bits, count: int) -> Picks:
@@ -74,10 +72,6 @@ def cover(active: Bits, count: int) -> Picks:
     bound, and only candidates whose bound reaches the best exact count are counted again
     (Minoux, 1978), a block at a time.
 
-    Args:
-        active: A row of packed bits for each candidate.
-        count: How many to choose.
-
     Raises:
         InvalidArgumentError: There are fewer candidates than `count`.
 
@@ -86,18 +80,18 @@ def cover(active: Bits, count: int) -> Picks:
         >>> cover(np.packbits(rows, axis=1), 2)
         Picks(order=(1, 0), gains=(3, 1), rounds=(0, 0))
     """
-    check_count(len(active), count)
-    words = as_words(active)
-    sizes = count_bits(words)
-    bounds, missing = sizes.copy(), fresh(words)
+    _check_count(len(active), count)
+    words = _as_words(active)
+    sizes = _count_bits(words)
+    bounds, missing = sizes.copy(), _all_ones(words)
     picks: list[tuple[int, int, int]] = []
     number = 0
     while len(picks) < count:
-        pick, gain = best_addition(words, missing, bounds)
+        pick, gain = _best_addition(words, missing, bounds)
         if gain == 0 and sizes[bounds >= 0].any():
-            number, missing = number + 1, fresh(words)
+            number, missing = number + 1, _all_ones(words)
             bounds = np.where(bounds < 0, bounds, sizes)
-            pick, gain = best_addition(words, missing, bounds)
+            pick, gain = _best_addition(words, missing, bounds)
         picks.append((pick, gain, number))
         missing &= ~words[pick]
         bounds[pick] = -1
@@ -105,14 +99,11 @@ def cover(active: Bits, count: int) -> Picks:
     return Picks(order=order, gains=gains, rounds=rounds)
 
 
-def best_addition(words: Words, missing: Word, bounds: Counts) -> tuple[int, int]:
-    """The candidate that adds most bits, and how many; the lowest number of equals.
+def _best_addition(words: Words, missing: Word, bounds: Counts) -> tuple[int, int]:
+    """The candidate that adds most of the missing bits, and how many; the lowest of equals.
 
-    Args:
-        words: The bits of each candidate.
-        missing: The bits that are not covered yet.
-        bounds: Upper bounds of what each candidate adds, negative for those already chosen;
-            the ones that had to be counted again are replaced by the exact number.
+    The bounds of what each candidate adds are negative for those already chosen; the ones that
+    had to be counted again are replaced by the exact number.
     """
     queue = np.argsort(-bounds, kind="stable")
     rows = max(1, BLOCK_BYTES // max(1, words.shape[1] * words.itemsize))
@@ -123,67 +114,92 @@ def best_addition(words: Words, missing: Word, bounds: Counts) -> tuple[int, int
             break
         block = queue[start : start + rows]
         block = block[bounds[block] >= 0]
-        bounds[block] = count_bits(words[block] & missing)
+        bounds[block] = _count_bits(words[block] & missing)
         top = bounds[block].max()
         best = max(best, (int(top), -int(block[bounds[block] == top].min())))
     return -best[1], best[0]
 
 
-def random_picks(candidates: int, count: int, generator: np.random.Generator) -> tuple[int, ...]:
-    """Chooses among the numbers below `candidates` by chance, each at most once.
+def cover_changes(
+    noticed: Bits, active: OtherBits, *, margins: PerInput, count: int
+) -> tuple[int, ...]:
+    """Chooses the candidates that together notice most changed copies, best first.
 
-    Raises:
-        InvalidArgumentError: There are fewer candidates than `count`.
-    """
-    check_count(candidates, count)
-    return tuple(int(pick) for pick in generator.permutation(candidates)[:count])
-
-
-def smallest_margin(margins: PerInput, count: int) -> tuple[int, ...]:
-    """Chooses the candidates with the smallest margins, smallest first.
+    Few copies can be made, so many candidates are equal: of these, the one that adds most firing
+    neurons is taken, because it may notice what was not tried; of equals again the one with the
+    smallest margin, and then the lowest number. When nothing that is left adds a copy, both covers
+    start again from nothing, so that the next picks notice the same changes once more, and every
+    beginning of the order is a good choice.
 
     Args:
-        margins: One for each candidate; of equals the lowest number comes first, and one that
-            is not a number comes last.
+        noticed: Which copies each candidate answers otherwise for.
+        active: Which neurons fire for each candidate.
+        margins: One for each candidate.
         count: How many to choose.
 
     Raises:
         InvalidArgumentError: There are fewer candidates than `count`.
 
     Examples:
+        >>> copies = np.packbits(np.array([[1, 0], [1, 0], [0, 1]], dtype=bool), axis=1)
+        >>> neurons = np.packbits(np.array([[1, 0], [1, 1], [0, 0]], dtype=bool), axis=1)
+        >>> cover_changes(copies, neurons, margins=np.array([0.1, 0.2, 0.3]), count=2)
+        (1, 2)
+    """
+    _check_count(len(noticed), count)
+    changes, neurons = _as_words(noticed), _as_words(active)
+    unnoticed, silent = _all_ones(changes), _all_ones(neurons)
+    left = np.ones(len(changes), dtype=bool)
+    order: list[int] = []
+    while len(order) < count:
+        gains = np.where(left, _count_bits(changes & unnoticed), -1)
+        if not gains.max() and changes[left].any():
+            unnoticed, silent = _all_ones(changes), _all_ones(neurons)
+            gains = np.where(left, _count_bits(changes), -1)
+        # The last key counts most; what is still equal stays in the order of the numbers.
+        pick = int(np.lexsort((margins, -_count_bits(neurons & silent), -gains))[0])
+        unnoticed &= ~changes[pick]
+        silent &= ~neurons[pick]
+        left[pick] = False
+        order.append(pick)
+    return tuple(order)
+
+
+def random_picks(candidates: int, count: int, generator: np.random.Generator) -> tuple[int, ...]:
+    """Chooses among the numbers below `candidates` by chance, each at most once."""
+    _check_count(candidates, count)
+    return tuple(int(pick) for pick in generator.permutation(candidates)[:count])
+
+
+def smallest_margin(margins: PerInput, count: int) -> tuple[int, ...]:
+    """Chooses the candidates with the smallest margins, smallest first.
+
+    Of equals the lowest number comes first, and a margin that is not a number comes last.
+
+    Examples:
         >>> smallest_margin(np.array([0.3, 0.1, 0.2]), 2)
         (1, 2)
     """
-    check_count(len(margins), count)
+    _check_count(len(margins), count)
     return tuple(int(pick) for pick in np.argsort(margins, kind="stable")[:count])
 
 
-def check_count(candidates: int, count: int) -> None:
-    """Makes sure that so many candidates can be chosen.
-
-    Raises:
-        InvalidArgumentError: The count is not positive, or there are too few candidates.
-    """
+def _check_count(candidates: int, count: int) -> None:
     if not 1 <= count <= candidates:
-        raise InvalidArgumentError(
-            f"a choice of 1 to {candidates} among {candidates} candidates is possible, "
-            f"but {count} were wanted"
-        )
+        raise InvalidArgumentError(f"expected 1 to {candidates}, got {count}", field="count")
 
 
-def as_words(active: Bits) -> Words:
-    """The same bits as 64-bit numbers, filled up with zeros; a view where that is possible."""
+def _as_words(active: Bits) -> Words:
+    """Filled up with zeros; a view where that is possible."""
     spare = -active.shape[1] % 8
     if spare or not active.flags.c_contiguous:
         active = np.ascontiguousarray(np.pad(active, ((0, 0), (0, spare))))
     return cast(Words, active.view(np.uint64))
 
 
-def count_bits(words: Words) -> Counts:
-    """How many bits each row sets."""
+def _count_bits(words: Words) -> Counts:
     return cast(Counts, np.bitwise_count(words).sum(axis=1, dtype=np.int64))
 
 
-def fresh(words: Words) -> Word:
-    """A row with every bit still missing."""
+def _all_ones(words: Words) -> Word:
     return np.full(words.shape[1], np.iinfo(np.uint64).max, dtype=np.uint64)

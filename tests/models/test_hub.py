@@ -3,10 +3,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from refusals import refuses
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError, MissingExtraError
-from modelseal.models.hub import SHELVES, build_listed
+from modelseal.models.hub import REFUSED, build_listed
 
 TINY = {
     "hidden_size": 16,
@@ -76,33 +77,33 @@ def test_a_classifier_is_built_by_name_with_its_arguments(factory, torchvision, 
 @pytest.mark.parametrize(
     ("factory", "near"),
     [
-        ("torchvision:tinnynet", "has no classifier 'tinnynet', but it has tinynet"),
-        ("torchvision:mask_rcnn", "has no classifier 'mask_rcnn', but it has 2 others"),
-        ("timm:vit_tinny", "timm has no classifier 'vit_tinny', but it has vit_tiny"),
-        ("timm:hf-hub:owner/vit", "timm has no classifier 'hf-hub:owner/vit'"),
-        ("timm:", "timm has no classifier ''"),
+        ("torchvision:tinnynet", "tinynet"),
+        ("torchvision:mask_rcnn", "2 others"),
+        ("timm:vit_tinny", "vit_tiny"),
+        ("timm:hf-hub:owner/vit", "3 others"),
+        ("timm:", "3 others"),
     ],
 )
 def test_another_name_is_answered_with_near_ones(factory, near, torchvision, timm, tmp_path):
-    with pytest.raises(InvalidArgumentError, match=near):
+    with refuses(InvalidArgumentError, match=near):
         build_listed(factory, {}, folder=tmp_path)
 
 
-@pytest.mark.parametrize("library", SHELVES)
+@pytest.mark.parametrize("library", REFUSED)
 def test_weights_from_elsewhere_are_refused_before_anything_is_imported(library, tmp_path):
-    for word in SHELVES[library].refused:
-        with pytest.raises(InvalidArgumentError, match=f"files that are here, but.* has {word}$"):
+    for word in REFUSED[library]:
+        with refuses(InvalidArgumentError, match=rf" {word}$"):
             build_listed(f"{library}:x", {word: True, "depth": 1}, folder=tmp_path)
 
 
-@pytest.mark.parametrize("library", SHELVES)
+@pytest.mark.parametrize("library", REFUSED)
 def test_a_missing_library_is_an_extra(library, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.setattr(
         "modelseal.models.hub.importlib.import_module",
         lambda name: (_ for _ in ()).throw(ModuleNotFoundError(name=name)),
     )
-    with pytest.raises(MissingExtraError, match=rf"of {library} .*modelseal\[{library}\]"):
+    with refuses(MissingExtraError, match=rf"modelseal\[{library}\]"):
         build_listed(f"{library}:x", {}, folder=tmp_path)
 
 
@@ -111,15 +112,15 @@ def test_a_broken_library_is_said(tmp_path, monkeypatch, error):
     monkeypatch.setattr(
         "modelseal.models.hub.importlib.import_module", lambda _: (_ for _ in ()).throw(error)
     )
-    with pytest.raises(InvalidArgumentError, match=r"timm cannot be imported: \w+Error: "):
+    with refuses(InvalidArgumentError, match=r"timm .*: \w+Error: "):
         build_listed("timm:x", {}, folder=tmp_path)
 
 
 def test_a_builder_that_fails_is_quoted(timm, tmp_path):
-    with pytest.raises(InvalidArgumentError, match=r"timm:vit_tiny failed: TypeError: .*depth"):
+    with refuses(InvalidArgumentError, match=r"timm:vit_tiny .*TypeError: .*depth"):
         build_listed("timm:vit_tiny", {"depth": 3}, folder=tmp_path)
     timm.create_model = lambda name, **_: name
-    with pytest.raises(InvalidArgumentError, match=r"needs to be a torch\.nn\.Module, but is str"):
+    with refuses(InvalidArgumentError, match="got str"):
         build_listed("timm:vit_tiny", {}, folder=tmp_path)
 
 
@@ -154,23 +155,21 @@ def test_the_keywords_of_a_checkpoint_are_those_of_its_configuration(checkpoint)
 
 
 def test_weights_that_are_missing_are_never_drawn_at_random(checkpoint):
-    with pytest.raises(
-        InvalidArgumentError, match=r"and no others, but has missing keys such as vit\."
-    ):
+    with refuses(InvalidArgumentError, match=r"missing keys .* vit\."):
         build_listed("transformers:vit", {"num_hidden_layers": 2}, folder=checkpoint[0])
 
 
 def test_what_is_no_checkpoint_is_refused(checkpoint, tmp_path):
     for name in ("", "nothing"):
-        with pytest.raises(InvalidArgumentError, match=r"a folder with a config\.json is needed"):
+        with refuses(InvalidArgumentError, match=r"config\.json"):
             build_listed(f"transformers:{name}", {}, folder=tmp_path)
     config = (checkpoint[0] / "vit" / "config.json").read_text()
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare" / "config.json").write_text(config)
-    with pytest.raises(InvalidArgumentError, match=r"needs weights in a \.safetensors file"):
+    with refuses(InvalidArgumentError, match=r"\.safetensors"):
         build_listed("transformers:bare", {}, folder=tmp_path)
     (tmp_path / "bare" / "model.safetensors").write_bytes(b"junk")
-    with pytest.raises(InvalidArgumentError, match="transformers:bare failed"):
+    with refuses(InvalidArgumentError, match="transformers:bare"):
         build_listed("transformers:bare", {}, folder=tmp_path)
 
 
@@ -178,7 +177,7 @@ def test_the_real_torchvision_builds_without_weights(tmp_path):
     real("torchvision")
     network = build_listed("torchvision:squeezenet1_1", {"num_classes": 5}, folder=tmp_path).eval()
     assert network(torch.rand(2, 3, 64, 64)).shape == (2, 5)
-    with pytest.raises(InvalidArgumentError, match="but it has resnet50"):
+    with refuses(InvalidArgumentError, match="resnet50"):
         build_listed("torchvision:resnet55", {}, folder=tmp_path)
 
 
@@ -186,5 +185,5 @@ def test_the_real_timm_builds_without_weights(tmp_path):
     real("timm")
     network = build_listed("timm:test_vit.r160_in1k", {"num_classes": 5}, folder=tmp_path).eval()
     assert network(torch.rand(2, 3, 160, 160)).shape == (2, 5)
-    with pytest.raises(InvalidArgumentError, match="but it has resnet50"):
+    with refuses(InvalidArgumentError, match="resnet50"):
         build_listed("timm:resnet550", {}, folder=tmp_path)
