@@ -52,19 +52,10 @@ class Tally:
 class Statistics:
     """What a sequential test found, for an endpoint whose answers vary.
 
-    Args:
-        e_value: How much the answers speak for tampering at the most: were nothing changed, it
-            would ever reach 1/x with a probability of x at the most. From 0 and finite.
-        bar: What it must reach for an alarm, above 1.
-        queries: How many queries there were.
-        false_alarm_bound: The highest probability of a false alarm, with that of an enrolment
-            that misleads and, of a schedule, that of all its looks.
-        missed_bound: The highest probability that a sample whose most frequent answer is
-            another one passes.
-        look: The number of this look of a schedule, from 1; None for a check that stands alone.
-
-    Raises:
-        InvalidArgumentError: A number is out of its range.
+    `e_value` is how much the answers speak for tampering at the most: were nothing changed, it
+    would ever reach 1/x with a probability of x at the most. `bar` is an alarm. The two bounds
+    are the highest probabilities of a false alarm, over all looks of a schedule, and of passing
+    a sample whose most frequent answer is another one.
     """
 
     e_value: float
@@ -125,18 +116,10 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """Which check a verdict is of.
+    """Which check a verdict is of: what was asked, of whom and when, and what is known of it.
 
-    Args:
-        fingerprint: The fingerprint's file as it was given; empty if it came from none.
-        endpoint: What was asked, without secrets.
-        weights_digest: The digest of the sealed weights.
-        signed_by: What the signer of the fingerprint is called, if one was required.
-        time: When the verdict was reached, in UTC to the second.
-        false_alarm_bound: The rule-of-three bound of the fingerprint.
-        power: What the samples noticed at sealing, all of them together.
-        harmless_answers: How many answers of harmless variants were compared at sealing, if that
-            is known.
+    `fingerprint` is the file as it was given, `power` what all samples together noticed at
+    sealing, and `harmless_answers` how many of these were compared then, if that is known.
     """
 
     fingerprint: str = ""

@@ -117,22 +117,3 @@ def test_a_check_goes_on_with_its_own_samples_though_a_later_one_took_the_same(
     assert (len(entries), document["chosen"]) == (2, 2)
     assert sorted(asked) == sorted(entries[0].samples)
     assert json.loads(lines[0])["check"] == entries[0].check
-
-
-def test_a_check_without_any_answer_goes_on_and_spends_no_more(seal_file, folder, run):
-    seal_file(count=4)
-    check(run, "--per-check", 2, "--record", "record.jsonl")
-    lines = (folder / "record.jsonl").read_text().splitlines(keepends=True)
-    (folder / "record.jsonl").write_text(lines[0])
-    assert len(check(run, "--resume", "record.jsonl")[1]) == 2
-    assert len(read_ledger(folder / "out.seal.ledger").entries) == 1
-
-
-@pytest.mark.parametrize("option", ["--json", "--record", "--html"])
-def test_a_ledger_that_is_not_there_yet_is_not_written_over(seal_file, folder, run, option):
-    seal_file(count=12)
-    arguments = ("--per-check", 4, option, "./out.seal.ledger")
-    result = run("verify", "out.seal", "answers.jsonl", *arguments)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "out.seal.ledger: " in result.stderr
-    assert not (folder / "out.seal.ledger").exists()

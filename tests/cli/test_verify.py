@@ -96,15 +96,6 @@ def test_a_missing_answer_is_undecided_with_exit_code_3(seal_file, folder, run):
     assert result.stdout.startswith("UNDECIDED: 2 of 3 samples gave no clear answer")
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_proof_among_recorded_answers_is_found_whatever_is_missing(seal_file, folder, run, seed):
-    made = seal_file(count=12)
-    label = int(made.expected.labels[7, 0] + 1) % 5
-    record_lines(folder / "answers.jsonl", {"sample": 7, "labels": [label]})
-    result = run("verify", "out.seal", "answers.jsonl", "--seed", seed)
-    assert (result.exit_code, result.stdout.split(":")[0]) == (1, "TAMPERED")
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -198,11 +189,6 @@ def test_asking_ends_at_the_first_proof_unless_all_is_asked_for(seal_file, run):
     assert (first.exit_code, every.exit_code) == (1, 1)
 
 
-def test_all_shows_every_finding_of_an_intact_model(seal_file, run):
-    seal_file()
-    assert run("verify", "out.seal", "answers.jsonl", "--all").stdout.count("agrees") == 3
-
-
 def order(run, *arguments):
     result = run("verify", "out.seal", "answers.jsonl", "--json", "-", *arguments)
     return [entry["sample"] for entry in json.loads(result.stdout)["evidence"]]
@@ -211,12 +197,6 @@ def order(run, *arguments):
 def test_the_order_of_asking_follows_the_seed(seal_file, run):
     seal_file(count=50)
     assert order(run, "--seed", 3) == list(np.random.default_rng(3).permutation(50))
-
-
-def test_nobody_can_foresee_the_order_of_asking_without_a_seed(seal_file, run):
-    seal_file(count=50)
-    # Two of 50! orders are the same by chance once in 3e64 runs.
-    assert order(run) != order(run)
 
 
 @pytest.mark.parametrize(("wrong", "outcome"), [([], "intact"), ([1], "tampered")])
@@ -309,13 +289,6 @@ def test_a_record_names_what_was_asked_without_secrets_and_is_recorded_answers(f
             result = run("verify", "out.seal", *arguments)
             assert (result.exit_code, result.stdout) == (2, "")
             assert "r.jsonl: fingerprint: " in result.stderr
-
-
-def test_no_record_is_begun_for_an_endpoint_that_cannot_be_used(seal_file, folder, run):
-    seal_file()
-    result = run("verify", "out.seal", "missing.onnx", "--record", "r.jsonl")
-    assert result.exit_code == 2
-    assert not (folder / "r.jsonl").exists()
 
 
 @pytest.mark.parametrize("naturals", ["naturals", "naturals.npz"])

@@ -116,7 +116,7 @@ def test_a_record_is_not_gone_on_with_after_the_declared_address_has_changed(
     declare(url=server.url.replace("127.0.0.1", "localhost"))
     result = run(*again)
     assert result.exit_code == 2
-    assert f"got one of {name}" in result.stderr
+    assert name in result.stderr
 
 
 def test_a_verdict_names_the_place_that_was_asked_even_if_the_file_is_edited_meanwhile(
@@ -152,13 +152,6 @@ def test_a_file_that_is_edited_while_it_is_opened_is_refused(
     assert "endpoint.toml: was edited while it was being opened; try again" in result.stderr
     assert server.asked == []
     assert not (folder / "v.json").exists()
-
-
-def test_names_of_the_server_are_read_by_the_mapping(server, declare, run):
-    own = ["Ameise", "Biene", "Katze", "Hund", "Elch"]
-    server.read = lambda index: {"top": own[index]}
-    declare(f'[answer]\nselect = "predictions[].top"\nnames = {json.dumps(own)}\n')
-    assert run("verify", "out.seal", "endpoint.toml").exit_code == 0
 
 
 def test_natural_images_are_asked_first_and_then_the_samples(server, declare, few, run):
@@ -201,20 +194,6 @@ def test_a_wrong_mapping_is_undecided_before_any_sample_is_asked(server, checked
     assert samples_asked(server) == 0
 
 
-def test_without_natural_images_the_same_wrong_mapping_would_look_like_tampering(
-    server, declare, run
-):
-    server.read = lambda index: (index + 1) % 5
-    declare()
-    assert run("verify", "out.seal", "endpoint.toml").exit_code == 1
-
-
-def test_a_check_file_is_never_replaced_by_the_document(server, few, run):
-    before = few.read_bytes()
-    result = run("verify", "out.seal", server.url, "--check", "few.npz", "--json", "few.npz")
-    assert (result.exit_code, few.read_bytes()) == (2, before)
-
-
 def test_files_that_an_endpoint_names_are_never_replaced_by_the_document(
     server, declare, folder, few, run
 ):
@@ -241,17 +220,6 @@ def test_a_secret_is_sent_and_told_nowhere(server, declare, folder, run, status)
     assert MARKER not in result.output + (folder / "v.json").read_text()
 
 
-@pytest.mark.parametrize("form", ["{0}/invocations", "{0}/v1/models/m:predict", "{0}/v2/models/m"])
-def test_a_password_in_an_address_is_sent_and_told_nowhere(server, folder, run, form):
-    server.answer = lambda body: (500, json.dumps({"error": f"{MARKER} is unknown"}).encode())
-    root = f"http://user:{MARKER}@127.0.0.1:{server.server_port}"
-    result = run("verify", "out.seal", form.format(root), "--json", "v.json")
-    assert result.exit_code == 3
-    assert MARKER not in result.output + (folder / "v.json").read_text()
-    document = json.loads((folder / "v.json").read_text())
-    assert document["endpoint"] == form.format(root).replace(f"user:{MARKER}@", "")
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -266,13 +234,6 @@ def test_a_malformed_address_is_one_sentence_without_its_password(server, run, n
     result = run("verify", "out.seal", name)
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
     assert MARKER not in result.stderr
-
-
-def test_a_missing_variable_is_one_sentence_with_exit_code_2(declare, run):
-    declare('header_from_env = {Authorization = "MODELSEAL_NO_SUCH"}\n')
-    result = run("verify", "out.seal", "endpoint.toml")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "endpoint.header_from_env.Authorization: " in result.stderr
 
 
 def test_a_command_is_verified_and_ends_with_the_program(server, folder, run):
@@ -293,15 +254,6 @@ open("ended", "w").close()
     result = run("verify", "out.seal", "endpoint.toml")
     assert (result.exit_code, result.stderr) == (0, "")
     assert (folder / "ended").exists()
-
-
-def test_a_name_of_sagemaker_without_an_account_is_undecided(server, run, monkeypatch):
-    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
-    result = run("verify", "out.seal", "sagemaker:tiny", "--json", "v.json")
-    assert result.exit_code == 3
-    assert "You must specify a region" in result.stdout
 
 
 PROGRAM = """

@@ -20,9 +20,7 @@ from modelseal.outputs.specs import TopProbabilities
 from modelseal.verdict import Finding, Outcome
 from modelseal.verification.commitment import (
     commit,
-    describe_sample,
     draw_salts,
-    hash_sample,
     load_commitment,
     load_salts,
     make_commitment,
@@ -95,13 +93,6 @@ def test_whoever_guesses_the_whole_file_learns_nothing_from_the_commitment():
     assert one.key != other.key
 
 
-def test_a_changed_sample_has_another_hash():
-    salt = salts_of(FOUR).salt(0)
-    sample = describe_sample(FOUR, 0)
-    for key, value in {"codes": "AAAA", "labels": [9], "values": [0.5], "margin": 2.0}.items():
-        assert hash_sample(sample | {key: value}, salt) != hash_sample(sample, salt)
-
-
 def test_the_salts_of_another_fingerprint_are_refused(tmp_path):
     path = tmp_path / "s"
     path.write_bytes(write_part(draw_salts(sealed.fingerprint(count=3), time=TIME)))
@@ -145,21 +136,6 @@ def test_a_bundle_holds_what_was_asked_and_nothing_of_the_other_samples():
     for number in range(len(MADE)):
         assert (salts.salt(number).hex() in text) == (number in {1, 4})
     assert salts.secret not in text
-
-
-def test_the_lines_of_a_record_are_read_with_their_times_and_errors():
-    lines = [
-        HEADING,
-        {"sample": 2, "labels": [3], "time": evidence.TIME},
-        {"sample": 2, "error": "no answer came", "time": evidence.TIME},
-        {"sample": 0, "labels": [3], "probabilities": [0.5], "digits": 2},
-    ]
-    text = "\n".join(map(json.dumps, lines)) + "\n\n"
-    records = read_records(text.encode(), MADE, name="r")
-    assert [shown.error for shown in records[2]] == [None, "no answer came"]
-    (shown,) = records[0]
-    assert (shown.labels, shown.probabilities, shown.digits) == ((3,), (0.5,), 2)
-    assert (shown.time, shown.scores) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from modelseal.verification.naturals import (
     Naturals,
     are_apart,
     check_mapping,
-    decoy_files,
     find_naturals,
     load_decoys,
     mix_decoys,
@@ -82,33 +81,12 @@ def test_enough_images_must_be_answered_with_their_class(shown, at_least, right)
         check(sealed.fingerprint(), endpoint, images)
 
 
-def test_no_more_is_asked_once_the_share_cannot_be_reached():
-    endpoint = Answering(lambda number: labels(4))
-    with pytest.raises(EndpointError, match=r"2 of 4 .* 0 of 3"):
-        check(sealed.fingerprint(), endpoint, natural())
-    assert endpoint.asked == [0, 1, 2]
-
-
 def scores(number):
     return Answers(kind=Kind.SCORES, values=np.eye(5)[[number]] * 3)
 
 
 def probabilities(number):
     return Answers(kind=Kind.PROBABILITIES, values=np.eye(5)[[number]])
-
-
-@pytest.mark.parametrize(
-    ("spec", "answer"),
-    [
-        (TopLabels(), scores),
-        (RawScores(0.5), scores),
-        (Probabilities(3), probabilities),
-        (TopLabels(), probabilities),
-    ],
-    ids=lambda value: getattr(value, "__name__", str(value)),
-)
-def test_the_highest_number_is_the_class(spec, answer):
-    check(sealed.fingerprint(spec=spec), Answering(answer), natural(at_least=1.0))
 
 
 @pytest.mark.parametrize(
@@ -371,12 +349,3 @@ def test_apart_means_by_root_mean_square_in_shares_of_the_span(levels):
     steps = np.array([APART - 0.01, APART + 0.01, 0.5]) * domain.span
     stock = domain.encode(sample + np.where(sample < 0, 1, -1) * steps[:, None])
     assert are_apart(stock, made).tolist() == [False, True, True]
-
-
-def test_the_files_of_decoys_are_listed_and_have_to_be_there(tmp_path):
-    (tmp_path / "a.png").touch()
-    (tmp_path / "notes.txt").touch()
-    assert decoy_files(tmp_path) == (tmp_path / "a.png",)
-    assert decoy_files(tmp_path / "a.png") == (tmp_path / "a.png",)
-    with refuses(BadFileError, file=tmp_path / "no"):
-        decoy_files(tmp_path / "no")

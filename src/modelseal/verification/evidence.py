@@ -5,7 +5,7 @@ import binascii
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Annotated, Literal
@@ -225,19 +225,8 @@ def _endpoint_of(text: bytes) -> str:
     return endpoint if isinstance(endpoint, str) else ""
 
 
-class RecheckDocument(Judged):
-    """The document of a recheck, as `docs/reference/json-documents.md` describes it."""
-
-    schema_: Annotated[Literal["modelseal.recheck/1"], Field(alias="schema")]
-    bundle: str
-    commitment: str | None
-    committed: str
-    revealed: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recheck:
-    """What a bundle proves.
+class Recheck(Judged):
+    """What a bundle proves, as the document `modelseal.recheck/1` says it.
 
     Args:
         verdict: Tampered if a sample was answered otherwise; intact if all that are in the bundle
@@ -250,25 +239,16 @@ class Recheck:
         revealed: When the bundle says that it was made.
     """
 
-    verdict: Verdict
-    bundle: Path
-    commitment: Path | None
+    schema_: Annotated[Literal["modelseal.recheck/1"], Field(alias="schema")]
+    verdict: Annotated[Verdict, Field(exclude=True)]
+    bundle: str
+    commitment: str | None
     committed: str
     revealed: str
 
     def to_json(self) -> dict[str, object]:
-        """The document `modelseal.recheck/1`."""
-        document = RecheckDocument.model_validate(
-            {
-                **judged(self.verdict),
-                "schema": "modelseal.recheck/1",
-                "bundle": str(self.bundle),
-                "commitment": None if self.commitment is None else str(self.commitment),
-                "committed": self.committed,
-                "revealed": self.revealed,
-            }
-        )
-        return document.model_dump(mode="json", by_alias=True)
+        """The document, ready for `json.dumps`."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
 def recheck(bundle: Path, *, commitment: Path | None = None) -> Recheck:
@@ -284,12 +264,17 @@ def recheck(bundle: Path, *, commitment: Path | None = None) -> Recheck:
     """
     public = None if commitment is None else load_commitment(commitment)
     found = read_bundle(read_bytes(bundle, most=MAX_BYTES), name=str(bundle))
-    return Recheck(
-        verdict=judge_bundle(found, name=str(bundle), commitment=public),
-        bundle=bundle,
-        commitment=commitment,
-        committed=found.commitment.time,
-        revealed=found.time,
+    verdict = judge_bundle(found, name=str(bundle), commitment=public)
+    return Recheck.model_validate(
+        {
+            **judged(verdict),
+            "schema": "modelseal.recheck/1",
+            "verdict": verdict,
+            "bundle": str(bundle),
+            "commitment": None if commitment is None else str(commitment),
+            "committed": found.commitment.time,
+            "revealed": found.time,
+        }
     )
 
 

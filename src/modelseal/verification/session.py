@@ -73,7 +73,6 @@ class Session:
         """How many checks of this endpoint the ledger counts, this one among them."""
         self.known: Mapping[int, Answers | EndpointError] = {}
         """What is known from an earlier run, by sample."""
-        self._target = target
         self._tell = notify or (lambda sentence: None)
         self._begun = monotonic()
         self._check: str | None = None
@@ -113,8 +112,9 @@ class Session:
     def preflight(self, images: Path | Naturals | None) -> None:
         """Asks natural images before any sample, if somebody names some."""
         if not isinstance(images, Naturals):
-            declared = self._target if isinstance(self._target, str | Path) else ""
-            images = find_naturals(str(declared), self.fingerprint, file=images)
+            # A declared endpoint is named by its file, with the place that it declares behind.
+            declared = self.name.partition(" (")[0]
+            images = find_naturals(declared, self.fingerprint, file=images)
         if images is not None:
             # The caller's generator is that of the samples, and of nothing else.
             check_mapping(self.querier(generator=np.random.default_rng()), images)
