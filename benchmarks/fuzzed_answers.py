@@ -17,7 +17,7 @@ from modelseal.endpoints.http import Connection, Reply
 from modelseal.endpoints.oip.rest import OipEndpoint
 from modelseal.endpoints.recorded import RecordedEndpoint, record
 from modelseal.enums import Depth
-from modelseal.fingerprint.codec import read
+from modelseal.fingerprint.codec import load
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.comparison import softmax
@@ -57,7 +57,7 @@ def sealed_for(spec: OutputSpec) -> tuple[Fingerprint, Array]:
 def sealed_as(text: str) -> tuple[Fingerprint, Array]:
     """The same for the text of a spec."""
     spec = parse_spec(text)
-    golden = read(GOLDEN / "format-1.0.seal")
+    golden = load(GOLDEN / "format-1.0.seal")
     scores = np.sin(np.arange(len(golden) * golden.classes)).reshape(len(golden), golden.classes)
     return replace(golden, spec=spec, expected=spec.reveal(scores)), scores
 

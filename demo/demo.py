@@ -24,7 +24,7 @@ from scans import Scans, read_scans
 from serving import serve
 from torch import nn
 
-from modelseal.fingerprint.codec import read
+from modelseal.fingerprint.codec import load
 from modelseal.tampering.trojans import BadNetsPatch
 
 NATURALS = 256
@@ -54,7 +54,7 @@ def main() -> int:
     console.print(tabulate(rows))
     explain(copies, rows, backdoor(train), test, console)
     picture = options.folder / "demo.png"
-    draw(read(seal), test.codes[:NATURALS], rows, picture)
+    draw(load(seal), test.codes[:NATURALS], rows, picture)
     if options.picture:
         shutil.copyfile(picture, options.picture)
     show(f"Picture: {picture}. It took {time.monotonic() - started:.0f} seconds.", console)

@@ -14,7 +14,6 @@ import sealed
 import yaml
 
 from modelseal.endpoints.recorded import record
-from modelseal.fingerprint.codec import write
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "how-to" / "verify-in-ci-and-cron.md").read_text(encoding="utf-8")
@@ -32,7 +31,7 @@ def blocks(language):
 def place(tmp_path):
     """A folder with a fingerprint and recorded answers for every outcome."""
     made = sealed.fingerprint(count=4)
-    write(made, tmp_path / "out.seal")
+    made.save(tmp_path / "out.seal")
     answers = made.expected
     record(answers, tmp_path / "intact.jsonl")
     answers.labels[2] = (answers.labels[2] + 1) % made.classes

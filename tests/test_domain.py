@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from refusals import refuses
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
@@ -32,9 +33,6 @@ def test_the_table_holds_the_nearest_float32_of_every_level(domain):
     exact = [np.float32(float(value_of_level(domain, n))) for n in range(domain.levels)]
     assert np.allclose(domain.table, exact, rtol=2**-23, atol=0)
     assert domain.table.dtype == np.float32
-
-
-def test_the_table_of_a_continuous_domain_is_empty():
     assert CONTINUOUS[0].table.shape == (0,)
 
 
@@ -118,41 +116,34 @@ def test_a_tensor_is_clamped_and_snapped_like_an_array():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "problem"),
+    ("field", "arguments"),
     [
-        ({"shape": ()}, "shape needs positive sizes"),
-        ({"shape": (3, 0)}, r"shape needs positive sizes, but is \[3, 0\]"),
-        ({"bounds": (1.0, 1.0)}, "bounds need two finite numbers"),
-        ({"bounds": (0.0, np.inf)}, "bounds need two finite numbers"),
-        ({"bounds": (np.nan, 1.0)}, "bounds need two finite numbers"),
-        ({"bounds": (1000.0, 1001.0)}, "that float32 tells apart"),
-        ({"bounds": (-1e308, 1e308)}, "that float32 tells apart"),
-        ({"bounds": (0.0, 1e-40)}, "that float32 tells apart"),
-        ({"bounds": (1.0, 1.0 + 1e-9), "levels": 0}, "that float32 tells apart"),
-        ({"levels": 1}, "levels needs 0 or 2 to 256, but is 1"),
-        ({"levels": 257}, "but is 257"),
-        ({"levels": -1}, "but is -1"),
+        *(("shape", {"shape": shape}) for shape in ((), (3, 0))),
+        *(("bounds", {"bounds": b}) for b in ((1.0, 1.0), (0.0, np.inf), (np.nan, 1.0))),
+        *(("bounds", {"bounds": b}) for b in ((1e3, 1001.0), (-1e308, 1e308), (0.0, 1e-40))),
+        ("bounds", {"bounds": (1.0, 1.0 + 1e-9), "levels": 0}),
+        *(("levels", {"levels": levels}) for levels in (1, 257, -1)),
     ],
 )
-def test_a_domain_that_makes_no_sense_is_refused(arguments, problem):
-    with pytest.raises(InvalidArgumentError, match=problem):
+def test_a_domain_that_makes_no_sense_is_refused(field, arguments):
+    with refuses(InvalidArgumentError, field=field):
         Domain(**{"shape": (2,), **arguments})
 
 
 @pytest.mark.parametrize(
-    ("levels", "codes", "problem"),
+    ("levels", "codes"),
     [
-        (256, np.zeros((1, 3), np.uint8), r"shape \(batch, 2\) and type uint8"),
-        (256, np.zeros((1, 2), np.float32), "have .* and float32"),
-        (0, np.zeros((1, 2), np.uint8), "type float32"),
-        (16, np.full((1, 2), 16, np.uint8), "levels 0 to 15, but one is 16"),
-        (0, np.full((1, 2), 1.5, np.float32), r"values within \[0.0, 1.0\]"),
-        (0, np.full((1, 2), np.nan, np.float32), "values within"),
+        (256, np.zeros((1, 3), np.uint8)),
+        (256, np.zeros((1, 2), np.float32)),
+        (0, np.zeros((1, 2), np.uint8)),
+        (16, np.full((1, 2), 16, np.uint8)),
+        (0, np.full((1, 2), 1.5, np.float32)),
+        (0, np.full((1, 2), np.nan, np.float32)),
     ],
 )
-def test_codes_that_are_no_inputs_are_refused(levels, codes, problem):
-    with pytest.raises(InvalidArgumentError, match=problem):
-        Domain(shape=(2,), levels=levels).decode(codes)
+def test_codes_that_are_no_inputs_are_refused(levels, codes):
+    with refuses(InvalidArgumentError, field="inputs"):
+        Domain((2,), levels=levels).decode(codes)
 
 
 @pytest.mark.parametrize("domain", [DISCRETE[0], CONTINUOUS[0]], ids=["levels", "continuous"])

@@ -1,7 +1,7 @@
 """What a valid input is."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import isfinite
 from typing import Any, TypeVar, cast
@@ -11,22 +11,22 @@ import numpy as np
 from modelseal.errors import InvalidArgumentError
 from modelseal.types import Array, Codes, Inputs, Mask
 
+# A numpy array or a torch tensor: the methods that take it use only what both have.
 Numbers = TypeVar("Numbers", bound=Any)
-"""A numpy array or a torch tensor: the methods that take it use only what both have."""
 
 # A float32 close to 1 is exact to 6e-8, a 256th of the range is 4e-3: a thousandth of a level
 # tells a rounding error of the representation from a value between two levels.
-LEVEL_TOLERANCE = 1e-3
+_LEVEL_TOLERANCE = 1e-3
 
 # Going from a level's number to its value and back in float32 costs a few roundings of 2^-24 of
 # the larger bound: eight of them must stay within the tolerance.
-FLOAT32_ERROR = 2.0**-21
+_FLOAT32_ERROR = 2.0**-21
 
 # Beyond these, numbers and spans times 255 leave the range of float32.
-SMALLEST_SPAN, LARGEST_BOUND = 1e-30, 1e30
+_SMALLEST_SPAN, _LARGEST_BOUND = 1e-30, 1e30
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Domain:
     """The valid inputs of a network: their shape, their bounds and their levels.
 
@@ -40,37 +40,31 @@ class Domain:
         InvalidArgumentError: A value is out of its range.
 
     Examples:
-        >>> domain = Domain(shape=(2,), bounds=(0.0, 1.0), levels=256)
+        >>> domain = Domain((2,), bounds=(0.0, 1.0), levels=256)
         >>> domain.decode(np.array([[0, 255]], np.uint8))
         array([[0., 1.]], dtype=float32)
     """
 
     shape: tuple[int, ...]
+    _: KW_ONLY
     bounds: tuple[float, float] = (0.0, 1.0)
     levels: int = 256
 
     def __post_init__(self) -> None:
         if not self.shape or min(self.shape) < 1:
-            raise InvalidArgumentError(f"shape needs positive sizes, but is {list(self.shape)}")
-        if not (all(map(isfinite, self.bounds)) and self.bounds[0] < self.bounds[1]):
-            raise InvalidArgumentError(
-                f"bounds need two finite numbers, the lower first, but are {list(self.bounds)}"
-            )
+            raise _unexpected("positive sizes", list(self.shape), field="shape")
+        bounds = list(self.bounds)
+        if not (all(map(isfinite, bounds)) and bounds[0] < bounds[1]):
+            raise _unexpected("two finite numbers, the lower first", bounds, field="bounds")
         if self.levels not in {0, *range(2, 257)}:
-            raise InvalidArgumentError(f"levels needs 0 or 2 to 256, but is {self.levels}")
-        if not self.is_resolved():
-            raise InvalidArgumentError(
-                "bounds need values between them that float32 tells apart, "
-                f"but are {list(self.bounds)}"
-            )
-
-    def is_resolved(self) -> bool:
-        """Whether float32 is fine enough for the levels, or for a continuous input."""
-        largest = max(map(abs, self.bounds))
-        resolution = LEVEL_TOLERANCE * self.step if self.levels else self.span
-        return largest <= LARGEST_BOUND and resolution >= max(
-            FLOAT32_ERROR * largest, SMALLEST_SPAN
-        )
+            raise _unexpected("0 or 2 to 256", self.levels, field="levels")
+        # Whether float32 is fine enough for the levels, or for a continuous input.
+        largest = max(map(abs, bounds))
+        resolution = _LEVEL_TOLERANCE * self.step if self.levels else self.span
+        coarsest = max(_FLOAT32_ERROR * largest, _SMALLEST_SPAN)
+        if largest > _LARGEST_BOUND or resolution < coarsest:
+            wanted = "bounds with values between them that float32 tells apart"
+            raise _unexpected(wanted, bounds, field="bounds")
 
     @property
     def span(self) -> float:
@@ -114,7 +108,7 @@ class Domain:
             return np.zeros(len(inputs), dtype=bool)
         valid = np.isfinite(inputs) & (inputs >= self.bounds[0]) & (inputs <= self.bounds[1])
         if self.levels:
-            valid &= np.abs(inputs - self.snap(inputs)) <= LEVEL_TOLERANCE * self.step
+            valid &= np.abs(inputs - self.snap(inputs)) <= _LEVEL_TOLERANCE * self.step
         return cast(Mask, valid.all(axis=tuple(range(1, valid.ndim))))
 
     def encode(self, inputs: Inputs) -> Codes:
@@ -125,11 +119,7 @@ class Domain:
         return numbers.round().astype(np.uint8)
 
     def decode(self, codes: Codes) -> Inputs:
-        """Stored inputs as the float32 values that a network takes.
-
-        Raises:
-            InvalidArgumentError: The codes are of another type or shape, or beyond the levels.
-        """
+        """Stored inputs as the float32 values that a network takes."""
         self.check(codes)
         return self.table[codes] if self.levels else codes
 
@@ -141,16 +131,17 @@ class Domain:
         """
         wanted = np.dtype(np.uint8 if self.levels else np.float32)
         if codes.shape[1:] != self.shape or codes.dtype != wanted:
-            raise InvalidArgumentError(
-                f"inputs need shape (batch, {', '.join(map(str, self.shape))}) and type {wanted}, "
-                f"but have {codes.shape} and {codes.dtype}"
-            )
+            shape = ", ".join(map(str, self.shape))
+            came = f"{codes.dtype} of shape {codes.shape}"
+            raise _unexpected(f"{wanted} of shape (batch, {shape})", came, field="inputs")
         if self.levels and codes.size and codes.max() >= self.levels:
-            raise InvalidArgumentError(
-                f"inputs need levels 0 to {self.levels - 1}, but one is {codes.max()}"
-            )
+            raise _unexpected(f"levels 0 to {self.levels - 1}", codes.max(), field="inputs")
         if not self.levels and not self.contains(codes).all():
-            raise InvalidArgumentError(f"inputs need values within {list(self.bounds)}")
+            raise _unexpected(f"values within {list(self.bounds)}", "others", field="inputs")
+
+
+def _unexpected(wanted: str, came: object, *, field: str) -> InvalidArgumentError:
+    return InvalidArgumentError(f"expected {wanted}, got {came}", field=field)
 
 
 def encode_png(code: Codes) -> bytes:

@@ -67,3 +67,12 @@ class VerdictForm(Enum):
     """SARIF 2.1.0, for code scanning."""
     HTML = "html"
     """A page to read or print."""
+
+
+class KeyPurpose(Enum):
+    """What a pair of keys is for."""
+
+    ENCRYPTION = "encryption"
+    """X25519: fingerprints are encrypted to the public key, and the private one opens them."""
+    SIGNING = "signing"
+    """Ed25519: the private key signs fingerprints, and the public one checks that."""

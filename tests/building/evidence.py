@@ -5,7 +5,6 @@ from typing import Any
 
 import sealed
 
-from modelseal.fingerprint.codec import file_digest
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.verification.commitment import Salts
 from modelseal.verification.evidence import Bundle, Shown, make_bundle, read_records
@@ -16,7 +15,7 @@ NAMES = ("ant", "bee", "cat", "dog", "elk")
 
 def salts_of(made: Fingerprint) -> Salts:
     """The same random numbers every time."""
-    parts = {"schema": "modelseal.salts/1", "fingerprint": file_digest(made), "time": TIME}
+    parts = {"schema": "modelseal.salts/1", "fingerprint": made.digest, "time": TIME}
     return Salts.model_validate(parts | {"secret": "5" * 64})
 
 

@@ -63,6 +63,11 @@ def enrolment(**changes: Any) -> Enrollment:
     )
 
 
+def limit(**changes: Any) -> Limit:
+    """The same limit every time, but for what is changed."""
+    return Limit(**{"family": "noise", "noticed": 20, "draws": 20, **changes})
+
+
 def origin(**changes: Any) -> Origin:
     """The same origin every time, but for what is changed."""
     return Origin(

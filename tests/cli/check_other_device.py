@@ -5,7 +5,7 @@ import pytest
 from other_device import add_device
 
 from modelseal.calibration.variants import Float64
-from modelseal.fingerprint.codec import read
+from modelseal.fingerprint.codec import load
 from modelseal.sealing import search
 
 DEVICE = add_device()
@@ -22,7 +22,7 @@ def test_a_network_runs_where_its_file_says(model, folder, run, monkeypatch):
     there.write_text(text.replace("[model]", f'[model]\ndevice = "{DEVICE}"'))
     for file in (here, there):
         assert run("generate", file, *order, file.stem).exit_code == 0
-    assert np.array_equal(read(folder / "model").samples, read(folder / "there").samples)
+    assert np.array_equal(load(folder / "model").samples, load(folder / "there").samples)
     result = run("verify", "there", there)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("INTACT")

@@ -17,7 +17,6 @@ from modelseal.calibration.variants import ChannelsLast, Float64, Nnpack
 from modelseal.cli import console
 from modelseal.cli.app import app
 from modelseal.endpoints.recorded import record
-from modelseal.fingerprint.codec import write
 from modelseal.sealing import candidates
 
 PROGRAM = "from modelseal.cli.app import main; main()"
@@ -99,7 +98,7 @@ def seal_file(folder):
 
     def build(*, wrong=(), **changes):
         made = sealed.fingerprint(**changes)
-        write(made, folder / "out.seal")
+        made.save(folder / "out.seal")
         answers = made.expected
         for row in wrong:
             answers.labels[row] = (answers.labels[row] + 1) % made.classes

@@ -8,7 +8,7 @@ import sealed
 from modelseal.cli.seal import arrange, check_enough, finish, hire_makers, resumable
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, SealingError
-from modelseal.fingerprint.codec import read
+from modelseal.fingerprint.codec import load
 from modelseal.models.loader import Model
 from modelseal.parallel.workers import Processes, Sequential
 from modelseal.sealing import memory
@@ -106,4 +106,4 @@ def test_the_pieces_go_when_the_result_is_written_and_not_before(tmp_path):
     finish(sealed.fingerprint(), tmp_path / "out.seal", logistics)
     assert not folder.exists()
     finish(sealed.fingerprint(), tmp_path / "out.seal", Logistics())
-    assert len(read(tmp_path / "out.seal")) == len(sealed.fingerprint())
+    assert len(load(tmp_path / "out.seal")) == len(sealed.fingerprint())

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from modelseal.fingerprint.codec import encode, read
+from modelseal.fingerprint.codec import encode, load
 
 # Pieces of three, few variants, a line for each piece that is made, and none after so many if told.
 PROGRAM = """
@@ -61,7 +61,7 @@ def await_pieces(folder, process, count):
 
 def timeless(path):
     """The bytes of a file, but for the time of making."""
-    found = read(path)
+    found = load(path)
     return encode(replace(found, origin=replace(found.origin, created="2026-01-01T00:00:00Z")))
 
 
@@ -129,4 +129,4 @@ def test_too_little_time_for_the_samples_is_one_sentence_and_repeating_it_goes_o
         assert re.match(said, err.splitlines()[-1])
         assert begun(files) == len(list(files.glob("out.part/*.piece"))) == pieces
     assert pieces == 2
-    assert len(read(files / "out")) == 5
+    assert len(load(files / "out")) == 5

@@ -1,10 +1,11 @@
 import pytest
 import sealed
+from refusals import refuses
 
 from modelseal.cli.fingerprint_files import choose_destination, read_fingerprint
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.fingerprint.codec import encode
-from modelseal.fingerprint.signatures import Purpose, make_pair
+from modelseal.fingerprint.encryption import make_keys
 from modelseal.verification.ledger import open_ledger, read_ledger
 
 MADE = sealed.fingerprint(count=4)
@@ -18,10 +19,7 @@ def choose(folder, **settings):
 @pytest.fixture
 def key(folder):
     """Writes a pair of keys; gives the public one's file."""
-    private, public = make_pair(Purpose.ENCRYPTION)
-    (folder / "k.pem").write_bytes(private)
-    (folder / "k.pub.pem").write_bytes(public)
-    return folder / "k.pub.pem"
+    return make_keys(folder / "k")[1]
 
 
 def test_a_plain_fingerprint_without_a_ledger_is_the_usual(folder):
@@ -44,9 +42,9 @@ def test_the_key_is_not_replaced(folder, key):
 
 
 def test_whatever_is_wrong_is_told_before_anything_is_written(folder, key):
-    with pytest.raises(BadFileError, match=r"no\.pem: cannot be read"):
+    with refuses(BadFileError, file=folder / "no.pem"):
         choose(folder, encrypt_to=folder / "no.pem")
-    with pytest.raises(BadFileError, match="a public X25519 key was wanted"):
+    with refuses(BadFileError, file=folder / "k.pem"):
         choose(folder, encrypt_to=folder / "k.pem")
     with pytest.raises(InvalidArgumentError, match="5 is more than 4"):
         choose(folder, per_check=5, samples=4)

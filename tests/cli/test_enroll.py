@@ -10,7 +10,7 @@ from noisy import Noisy, other
 from modelseal.domain import Domain
 from modelseal.endpoints import factory
 from modelseal.endpoints.recorded import record
-from modelseal.fingerprint.codec import read, write
+from modelseal.fingerprint.codec import load
 from modelseal.verification.ledger import open_ledger, read_ledger
 
 URL = "http://user:secret@host/v2/models/m"
@@ -34,7 +34,7 @@ def out(folder):
 
     def build(**changes):
         made = sealed.fingerprint(**{"count": 8, **changes})
-        write(made, folder / "out.seal")
+        made.save(folder / "out.seal")
         return made
 
     return build
@@ -45,7 +45,7 @@ def test_a_steady_deployment_is_enrolled_and_verified(out, folder, run, serve):
     serve(made, noise={2: 0.05})
     result = run("enroll", "out.seal", URL, "-o", "on.seal", "--seed", 1)
     assert (result.exit_code, result.stderr) == (0, "")
-    found = read(folder / "on.seal").enrollment
+    found = load(folder / "on.seal").enrollment
     assert result.stdout.splitlines() == [
         "on.seal: 8 samples",
         "8 of 8 samples are answered steadily",
@@ -104,7 +104,7 @@ def test_a_deployment_that_answers_otherwise_has_to_be_accepted(out, folder, run
         "modelseal: 1 of 8 samples are answered otherwise than by the "
     )
     assert "enrolled as they are" in accepted.stderr
-    assert sum(read(folder / "on.seal").enrollment.otherwise) == 1
+    assert sum(load(folder / "on.seal").enrollment.otherwise) == 1
 
 
 @pytest.mark.parametrize(

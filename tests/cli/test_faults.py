@@ -10,8 +10,6 @@ from faults import FAULTS, status
 from faulty import Fault, serving
 from quickest import quickest
 
-from modelseal.fingerprint.codec import write
-
 # Seconds that a busy machine may need for an answer.
 BUSY = 30
 TABLE = Path(__file__).parents[2] / "docs" / "reference" / "faults.md"
@@ -29,7 +27,7 @@ def patience(fault, *, mixed=False):
 @pytest.fixture
 def made(folder):
     made = sealed.fingerprint(count=4)
-    write(made, folder / "out.seal")
+    made.save(folder / "out.seal")
     return made
 
 
@@ -145,7 +143,7 @@ def test_the_time_limit_ends_the_asking_and_what_came_is_kept(concurrency, made,
 
 def test_many_questions_at_once_end_as_one_after_another_does(folder, run):
     made = sealed.fingerprint(count=30)
-    write(made, folder / "out.seal")
+    made.save(folder / "out.seal")
     with serving(made, FAULTS["status 503"], times=3) as server:
         result = run("verify", "out.seal", server.url, "--concurrency", 8, "--record", "r.jsonl")
     assert (result.exit_code, result.stdout[:6]) == (0, "INTACT"), result.output

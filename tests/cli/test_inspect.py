@@ -8,7 +8,6 @@ from PIL import Image
 from modelseal.cli.console import Paper
 from modelseal.cli.render import show_inspection
 from modelseal.domain import Domain
-from modelseal.fingerprint.codec import write
 from modelseal.fingerprint.record import Limit
 
 IMAGES = Domain(shape=(3, 4, 5))
@@ -40,7 +39,7 @@ def test_json_in_a_file_stands_beside_the_text(seal_file, folder, run):
 
 def test_images_are_lossless_and_come_with_a_warning_only_when_asked_for(folder, run):
     made = sealed.fingerprint(domain=IMAGES, count=2)
-    write(made, folder / "out.seal")
+    made.save(folder / "out.seal")
     run("inspect", "out.seal")
     assert [file.name for file in folder.iterdir()] == ["out.seal"]
     result = run("inspect", "out.seal", "--images", "pictures")
@@ -63,7 +62,7 @@ def test_images_are_lossless_and_come_with_a_warning_only_when_asked_for(folder,
     ],
 )
 def test_wrong_use_or_a_bad_file_is_one_sentence_with_exit_code_2(folder, run, arguments, problem):
-    write(sealed.fingerprint(domain=IMAGES), folder / "out.seal")
+    sealed.fingerprint(domain=IMAGES).save(folder / "out.seal")
     before = (folder / "out.seal").read_bytes()
     result = run("inspect", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -74,7 +73,7 @@ def test_wrong_use_or_a_bad_file_is_one_sentence_with_exit_code_2(folder, run, a
 
 
 def test_samples_that_are_no_images_cannot_be_written_as_images(folder, run):
-    write(sealed.fingerprint(domain=Domain(shape=(4,))), folder / "out.seal")
+    sealed.fingerprint(domain=Domain(shape=(4,))).save(folder / "out.seal")
     result = run("inspect", "out.seal", "--images", "pictures")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "8-bit images of one or three channels" in result.stderr

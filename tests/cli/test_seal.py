@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from modelseal.fingerprint.codec import read
-from modelseal.fingerprint.record import tell_power
+from modelseal.fingerprint.codec import load
+from modelseal.fingerprint.record import format_power
 
 pytestmark = pytest.mark.usefixtures("few_variants")
 
@@ -28,14 +28,14 @@ def test_a_sealed_model_is_intact_and_other_weights_are_tampering(model, folder,
 
 def test_what_was_made_is_told_as_it_is_in_the_file(model, folder, run):
     told = run("seal", model(), "images.npz", "-o", "out.seal", *QUICK).stdout
-    made = read(folder / "out.seal")
+    made = load(folder / "out.seal")
     accepted = made.origin.parameters["accepted"]
     assert told.splitlines() == [
         "out.seal: 2 samples",
         f"{accepted} of 6 candidates passed calibration",
         f"margin {made.margins.min():.3g} or more, largest harmless move {made.moves.max():.3g}, "
         f"median PSNR {np.median(made.psnr):.1f} dB",
-        f"notices, as tried: {tell_power(made.power)}",
+        f"notices, as tried: {format_power(made.power)}",
     ]
 
 
@@ -47,11 +47,11 @@ def test_the_power_is_measured_as_thoroughly_as_wanted_and_quoted(
     model, folder, run, options, draws
 ):
     assert run("seal", model(), "images.npz", "-o", "out.seal", *QUICK, *options).exit_code == 0
-    made = read(folder / "out.seal")
+    made = load(folder / "out.seal")
     assert {limit.draws for limit in made.power} == draws
     told = run("verify", "out.seal", "model.toml").stdout
     assert ("rules out, as tried at sealing: " in told) is bool(draws)
-    assert tell_power(made.power) in told
+    assert format_power(made.power) in told
 
 
 def test_the_options_reach_the_fingerprint(model, folder, run):
@@ -59,7 +59,7 @@ def test_the_options_reach_the_fingerprint(model, folder, run):
     options += ("--factor", 20, "--power", "none")
     result = run("seal", model(), "images.npz", "--output", "out.seal", *QUICK, *options)
     assert result.exit_code == 0, result.stderr
-    made = read(folder / "out.seal")
+    made = load(folder / "out.seal")
     assert (str(made.spec), made.origin.method, made.origin.seed) == ("topk:2", "natural", 5)
     assert made.origin.parameters["margin"] == 0.001
     assert made.factor == made.origin.parameters["factor"] == 20
@@ -71,7 +71,7 @@ def test_what_is_allowed_is_in_the_file_and_makes_margins_grow(model, folder, ru
     for allow in ("", "int8,fp16"):
         result = run("seal", model(), "images.npz", "-o", "out.seal", *QUICK, "--allow", allow)
         assert result.exit_code == 0, result.stderr
-        made = read(folder / "out.seal")
+        made = load(folder / "out.seal")
         margins.append(np.median(made.margins))
     assert made.origin.parameters["allowed"] == "fp16, int8"
     assert made.origin.variants[-2:] == ("fp16", "int8")
@@ -82,7 +82,7 @@ def test_what_is_allowed_is_in_the_file_and_makes_margins_grow(model, folder, ru
 def test_the_same_seed_makes_the_same_samples(model, folder, run):
     for name in ("a.seal", "b.seal"):
         run("seal", model(), "images.npz", "-o", name, *QUICK, "--seed", 3, "--power", "none")
-    assert np.array_equal(read(folder / "a.seal").samples, read(folder / "b.seal").samples)
+    assert np.array_equal(load(folder / "a.seal").samples, load(folder / "b.seal").samples)
 
 
 @pytest.mark.parametrize(

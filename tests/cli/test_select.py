@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from modelseal.fingerprint.codec import read
+from modelseal.fingerprint.codec import load
 from modelseal.models.loader import load_model
 from modelseal.sealing import pipeline
 
@@ -10,19 +10,19 @@ from modelseal.sealing import pipeline
 def candidates(model, folder, run, few_variants):
     """Writes a model and its candidates."""
     run("generate", model(), "images.npz", "-o", "c.safetensors", "--method", "natural")
-    return read(folder / "c.safetensors")
+    return load(folder / "c.safetensors")
 
 
 def chosen(folder, run, *options):
     result = run("select", "model.toml", "c.safetensors", "-o", "out.seal", *options)
     assert result.exit_code == 0, result.stderr
-    return read(folder / "out.seal")
+    return load(folder / "out.seal")
 
 
 def test_a_few_of_the_candidates_are_written(candidates, folder, run):
     result = run("select", "model.toml", "c.safetensors", "-o", "out.seal", "--samples", 3)
     assert (result.exit_code, result.stderr) == (0, "")
-    made = read(folder / "out.seal")
+    made = load(folder / "out.seal")
     assert len(made) == 3
     assert set(made.sources) <= set(candidates.sources)
     assert result.stdout.splitlines()[:2] == [
@@ -94,7 +94,7 @@ def test_what_is_chosen_of_encrypted_candidates_is_encrypted_too(candidates, fol
     arguments = ("model.toml", "e.safetensors", "-o", "out.seal", "--key", "k.pem")
     plain = run("select", *arguments, "--rule", "margin")
     assert (plain.exit_code, plain.stdout) == (2, "")
-    assert "--encrypt-to or --passphrase-file was wanted for what is made of it" in plain.stderr
+    assert "--encrypt-to or --passphrase-file for what is made of it" in plain.stderr
     assert not (folder / "out.seal").exists()
     result = run("select", *arguments, "--rule", "margin", "--encrypt-to", "k.pub.pem")
     assert result.exit_code == 0, result.stderr

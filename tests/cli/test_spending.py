@@ -3,7 +3,6 @@ import json
 import pytest
 import sealed
 
-from modelseal.fingerprint.codec import write
 from modelseal.verification.ledger import read_ledger
 
 
@@ -77,7 +76,7 @@ def test_nothing_is_asked_when_too_few_samples_are_left(seal_file, folder, run):
 def test_the_ledger_of_a_fingerprint_that_was_replaced_is_refused(seal_file, folder, run):
     seal_file(count=12)
     check(run, "--per-check", 4)
-    write(sealed.fingerprint(count=12, factor=11.0), folder / "out.seal")
+    sealed.fingerprint(count=12, factor=11.0).save(folder / "out.seal")
     result = run("verify", "out.seal", "answers.jsonl")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "out.seal.ledger: fingerprint: " in result.stderr

@@ -15,7 +15,6 @@ from modelseal.domain import Domain
 from modelseal.endpoints import recorded
 from modelseal.endpoints.recorded import RecordedEndpoint, record
 from modelseal.errors import EndpointError
-from modelseal.fingerprint.codec import write
 from modelseal.outputs.specs import Probabilities
 
 NAMES = ("ant", "bee", "cat", "dog", "elk")
@@ -271,7 +270,7 @@ def test_without_jinja_a_page_is_refused_before_anything_is_asked(seal_file, run
 
 def test_a_record_names_what_was_asked_without_secrets_and_is_recorded_answers(folder, run):
     made = sealed.fingerprint(count=4)
-    write(made, folder / "out.seal")
+    made.save(folder / "out.seal")
     with serving(made) as server:
         url = server.url.replace("//", "//me:secret@")
         assert run("verify", "out.seal", url, "--record", "r.jsonl").exit_code == 0
@@ -284,7 +283,7 @@ def test_a_record_names_what_was_asked_without_secrets_and_is_recorded_answers(f
         result = run("verify", "out.seal", server.url, "--resume", "r.jsonl")
         assert (result.exit_code, server.posts) == (0, 5)
         assert result.stderr.count("modelseal: r.jsonl: ") == 2
-        write(sealed.fingerprint(count=4, factor=9.0), folder / "out.seal")
+        sealed.fingerprint(count=4, factor=9.0).save(folder / "out.seal")
         for arguments in ([server.url, "--resume", "r.jsonl"], ["r.jsonl"]):
             result = run("verify", "out.seal", *arguments)
             assert (result.exit_code, result.stdout) == (2, "")
@@ -296,7 +295,7 @@ def test_natural_images_are_asked_among_the_samples_and_not_judged(
     folder, run, monkeypatch, naturals
 ):
     made = sealed.fingerprint(domain=Domain(shape=(1, 8, 8)))
-    write(made, folder / "out.seal")
+    made.save(folder / "out.seal")
     record(made.expected, folder / "answers.jsonl")
     (folder / "naturals").mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 8), dtype=np.uint8)

@@ -11,7 +11,6 @@ import sealed
 
 from modelseal.domain import Domain
 from modelseal.endpoints import factory
-from modelseal.fingerprint.codec import write
 
 DOMAIN = Domain(shape=(1, 2, 2))
 NAMES = ("ant", "bee", "cat", "dog", "elk")
@@ -36,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
 def server(folder):
     """A server that answers each sample as expected, and every other input with its first level."""
     made = sealed.fingerprint(domain=DOMAIN, count=4, names=NAMES)
-    write(made, folder / "out.seal")
+    made.save(folder / "out.seal")
     known = dict(
         zip(
             map(bytes, DOMAIN.decode(made.samples)),

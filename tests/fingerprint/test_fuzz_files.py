@@ -10,19 +10,19 @@ from modelseal.cli.app import app
 
 
 def test_no_fuzzed_file_ends_badly():
-    tally = fuzz_files(600, seed=1)
+    tally = fuzz_files(240, seed=1)
     assert (tally.tracebacks, tally.unfounded, tally.examples) == (0, 0, [])
-    assert tally.cases == 600
+    assert tally.cases == 240
     assert tally.slowest < 5
 
 
 def test_changed_bytes_are_never_read_as_a_fingerprint():
-    outcomes = fuzz_files(240, seed=2).outcomes
+    outcomes = fuzz_files(120, seed=2).outcomes
     assert [name for name in outcomes if name.startswith("changed bytes")] == [
         "changed bytes: refused"
     ]
-    assert outcomes["forged headers: intact"] > 5
-    assert outcomes["forged tensors: intact"] > 5
+    assert outcomes["forged headers: intact"] > 2
+    assert outcomes["forged tensors: intact"] > 2
 
 
 @pytest.mark.parametrize("number", range(len(golden())))

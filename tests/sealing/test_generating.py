@@ -89,9 +89,9 @@ def test_a_draw_takes_each_natural_input_at_most_once(count, candidates, seed):
         (np.zeros((0, 2), np.uint8), 4, r"at least 1 candidate and 1 natural .* got 4 and 0$"),
         (np.zeros((3, 2), np.uint8), 0, r"at least 1 candidate and 1 natural .* got 0 and 3$"),
         (np.zeros((3, 2), np.uint8), -1, r"at least 1 candidate and 1 natural .* got -1 and 3$"),
-        (np.zeros((3, 2, 1), np.uint8), 4, r"inputs need shape \(batch, 2\) .*\(3, 2, 1\)"),
+        (np.zeros((3, 2, 1), np.uint8), 4, r"inputs: expected .*\(batch, 2\), got .*\(3, 2, 1\)"),
         (np.zeros((3, 2), np.float32), 4, r"and type uint8, but have \(3, 2\) and float32"),
-        (np.full((3, 2), 200, np.uint8), 4, r"inputs need levels 0 to 99, but one is 200"),
+        (np.full((3, 2), 200, np.uint8), 4, r"inputs: expected levels 0 to 99, got 200"),
     ],
 )
 def test_natural_inputs_that_do_not_fit_are_refused(naturals, candidates, problem):
@@ -102,7 +102,7 @@ def test_natural_inputs_that_do_not_fit_are_refused(naturals, candidates, proble
 
 def test_natural_inputs_outside_of_a_continuous_domain_are_refused():
     model = Model(network=nn.Flatten(), domain=Domain(shape=(2,), levels=0))
-    with pytest.raises(InvalidArgumentError, match=r"inputs need values within \[0.0, 1.0\]"):
+    with pytest.raises(InvalidArgumentError, match=r"inputs: expected values within \[0.0, 1.0\]"):
         generate(model, np.full((3, 2), 1.5, np.float32), recipe=Recipe())
 
 

@@ -15,7 +15,7 @@ from refusals import refuses
 
 from modelseal.endpoints.recorded import RecordedEndpoint
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.fingerprint.codec import canonical, file_digest
+from modelseal.fingerprint.codec import canonical
 from modelseal.outputs.specs import TopProbabilities
 from modelseal.verdict import Finding, Outcome
 from modelseal.verification.commitment import (
@@ -48,7 +48,7 @@ def test_every_hash_is_what_the_page_on_the_format_says(spec, domain):
     secret = bytes.fromhex("5" * 64)
     for number, found in enumerate(commitment.samples):
         message = b"modelseal.commitment/1 salt\n" + number.to_bytes(8, "little")
-        salt = hmac.new(secret, message + file_digest(made).encode(), hashlib.sha256).digest()
+        salt = hmac.new(secret, message + made.digest.encode(), hashlib.sha256).digest()
         expected = made.expected
         sample = {
             "codes": base64.b64encode(made.samples[number].tobytes()).decode(),
@@ -80,7 +80,7 @@ def test_nothing_is_committed_to_of_an_enrolled_fingerprint(tmp_path):
 
 
 def test_the_key_of_bundles_comes_of_the_salts_alone():
-    message = b"modelseal.commitment/1 signing key\n" + file_digest(FOUR).encode()
+    message = b"modelseal.commitment/1 signing key\n" + FOUR.digest.encode()
     seed = hmac.new(bytes.fromhex("5" * 64), message, hashlib.sha256).digest()
     public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw().hex()
     assert make_commitment(FOUR, salts_of(FOUR)).key == public
@@ -121,7 +121,7 @@ def test_what_is_no_commitment_no_salts_and_no_bundle_is_refused(tmp_path, text)
 MADE = evidence.made()
 HEADING = {
     "schema": "modelseal.record/1",
-    "fingerprint": file_digest(MADE),
+    "fingerprint": MADE.digest,
     "endpoint": "http://a",
     "neighbours": False,
 }

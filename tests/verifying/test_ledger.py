@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from refusals import refuses
 
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.fingerprint.codec import file_digest
 from modelseal.verification import ledger
 from modelseal.verification.ledger import Budget, open_ledger, read_ledger
 
 MADE = sealed.fingerprint(count=6)
 OPENING = {
     "schema": "modelseal.ledger/1",
-    "fingerprint": file_digest(MADE),
+    "fingerprint": MADE.digest,
     "samples": 6,
     "per_check": 2,
 }

@@ -16,7 +16,6 @@ from modelseal.endpoints.factory import endpoint
 from modelseal.endpoints.recorded import Heading, RecordedEndpoint, record, start
 from modelseal.enums import Depth
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, PassingError
-from modelseal.fingerprint.codec import file_digest
 from modelseal.verdict import Finding, Outcome
 from modelseal.verification.ledger import read_ledger
 from modelseal.verification.policy import QueryPolicy, SequentialPolicy
@@ -190,7 +189,7 @@ def test_progress_never_goes_back_and_comes_from_one_thread(concurrency):
 
 def begin_record(path, answers, **changes):
     """A record of some answers, as an earlier check left it."""
-    heading = {"fingerprint": file_digest(MADE), "samples": 12, "endpoint": "slow", **changes}
+    heading = {"fingerprint": MADE.digest, "samples": 12, "endpoint": "slow", **changes}
     recorder = start(path, Heading(**heading))
     for number, answer in answers.items():
         recorder.note(number, answer)

@@ -1,37 +1,29 @@
-"""`modelseal keygen`: makes a pair of keys."""
+"""`modelseal keygen`, `encrypt` and `decrypt`."""
 
 from modelseal.cli.options import (
     EncryptTo,
     FingerprintFile,
     KeyFile,
-    KeyPurpose,
     LockPassphraseFile,
     Output,
     Pair,
     PassphraseFile,
     PurposeOption,
 )
+from modelseal.enums import KeyPurpose
 
 
 def keygen(*, output: Pair, purpose: PurposeOption = KeyPurpose.ENCRYPTION) -> None:
     """Make a pair of keys, to encrypt fingerprints to or to sign them with."""
     from modelseal.cli.console import Paper
-    from modelseal.cli.fingerprint_files import check_output, key_passphrase
-    from modelseal.errors import BadFileError
-    from modelseal.files import beside, write_new
-    from modelseal.fingerprint.signatures import Purpose, make_pair
+    from modelseal.cli.fingerprint_files import check_output
+    from modelseal.files import beside
+    from modelseal.fingerprint.encryption import make_keys
 
-    if output.name in ("", ".."):
-        raise BadFileError(output, "a name for a pair of keys was wanted")
-    private, public = (beside(output, end) for end in (".pem", ".pub.pem"))
-    for path in (private, public):
-        check_output(path, inputs=[])
-        if path.exists():
-            raise BadFileError(path, "a new file was wanted for a key, but there is one already")
-    secret, shown = make_pair(Purpose(purpose.value), passphrase=key_passphrase())
-    write_new(private, secret)
-    write_new(public, shown)
-    public.chmod(0o644)
+    if output.name not in ("", ".."):
+        for end in (".pem", ".pub.pem"):
+            check_output(beside(output, end), inputs=[])
+    private, public = make_keys(output, purpose)
     Paper().write(f"{private}: the private key, for {purpose.value}; {public}: the public one")
 
 
@@ -43,30 +35,12 @@ def encrypt(
     passphrase_file: LockPassphraseFile = None,
 ) -> None:
     """Encrypt a fingerprint; the plain file stays, and is yours to remove."""
-    from modelseal.cli.fingerprint_files import (
-        PASSPHRASE,
-        check_output,
-        find_lock,
-        find_passphrase,
-        is_encrypted_file,
-        write_fingerprint,
-    )
-    from modelseal.errors import BadFileError, InvalidArgumentError
-    from modelseal.fingerprint.codec import read
+    from modelseal.cli.fingerprint_files import check_output
+    from modelseal.fingerprint import encryption
 
     inputs = [each for each in (fingerprint, encrypt_to, passphrase_file) if each]
     check_output(output, inputs=inputs)
-    lock = find_lock(encrypt_to=encrypt_to, passphrase_file=passphrase_file)
-    lock = lock or find_passphrase(None)
-    if is_encrypted_file(fingerprint):
-        raise BadFileError(
-            fingerprint, "a plain fingerprint was wanted, but it is encrypted already"
-        )
-    if lock is None:
-        raise InvalidArgumentError(
-            f"--encrypt-to, --passphrase-file or {PASSPHRASE} was wanted, but none came"
-        )
-    write_fingerprint(read(fingerprint), output, lock=lock)
+    encryption.encrypt(fingerprint, output, encrypt_to=encrypt_to, passphrase=passphrase_file)
 
 
 def decrypt(
@@ -77,9 +51,8 @@ def decrypt(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Write the plain copy of an encrypted fingerprint."""
-    from modelseal.cli.fingerprint_files import check_output, read_fingerprint, write_fingerprint
+    from modelseal.cli.fingerprint_files import check_output, read_fingerprint
 
     inputs = [each for each in (fingerprint, key, passphrase_file) if each]
     check_output(output, inputs=inputs)
-    found = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
-    write_fingerprint(found, output, lock=None)
+    read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file).save(output)

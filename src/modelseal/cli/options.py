@@ -12,7 +12,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from modelseal.enums import Power, Rule
+from modelseal.enums import KeyPurpose, Power, Rule
 
 LARGEST_SEED = 2**63 - 1
 """What fits into a fingerprint file."""
@@ -335,13 +335,6 @@ NeighbourCount: TypeAlias = Annotated[
         "the same answer.",
     ),
 ]
-
-
-class KeyPurpose(Enum):
-    """What a pair of keys is for; the same as `modelseal.fingerprint.signatures.Purpose`."""
-
-    ENCRYPTION = "encryption"
-    SIGNING = "signing"
 
 
 KeyFile: TypeAlias = Annotated[

@@ -11,7 +11,7 @@ from rich.text import Text
 from modelseal.cli.console import Paper, plain
 from modelseal.display import Table
 from modelseal.domain import Domain
-from modelseal.fingerprint.record import Enrollment, Fingerprint, Limit, tell_power
+from modelseal.fingerprint.record import Enrollment, Fingerprint, Limit, format_power
 from modelseal.types import PerInput
 from modelseal.verdict import Finding, Noticed, Outcome, Verdict
 from modelseal.verification.documents import describe_basis, evidence_table, noticed_table
@@ -214,7 +214,7 @@ def tell_made(paper: Paper, fingerprint: Fingerprint, *, file: Path, chosen: str
     for name, value in not_tried(fingerprint).items():
         paper.write(f"{name}: {value}")
     if fingerprint.power:
-        paper.write(f"notices, as tried: {tell_power(fingerprint.power)}")
+        paper.write(f"notices, as tried: {format_power(fingerprint.power)}")
 
 
 def tell_accepted(fingerprint: Fingerprint) -> str:

@@ -30,21 +30,18 @@ def select(  # noqa: PLR0913 (a verb)
 ) -> None:
     """Choose a few samples of many candidates: the second half of seal."""
     from modelseal.cli.console import Paper
-    from modelseal.cli.fingerprint_files import (
-        check_lock,
-        check_output,
-        find_lock,
-        read_fingerprint,
-        write_fingerprint,
-    )
+    from modelseal.cli.fingerprint_files import check_lock, choose_destination, read_fingerprint
     from modelseal.cli.render import tell_made
     from modelseal.extras import require_torch
     from modelseal.models.model_toml import list_model_files
 
-    secrets = [each for each in (key, encrypt_to, passphrase_file) if each]
-    check_output(output, inputs=[*list_model_files(model), candidates, *secrets])
-    lock = find_lock(encrypt_to=encrypt_to, passphrase_file=passphrase_file)
-    check_lock(candidates, lock)
+    goal = choose_destination(
+        output,
+        inputs=[*list_model_files(model), candidates, *([key] if key else [])],
+        encrypt_to=encrypt_to,
+        passphrase_file=passphrase_file,
+    )
+    check_lock(candidates, goal.lock)
     found = read_fingerprint(candidates, key=key, passphrase_file=passphrase_file)
     require_torch("Selecting samples")
     from modelseal import sealing
@@ -58,6 +55,6 @@ def select(  # noqa: PLR0913 (a verb)
         layers=layers or None,
         seed=seed,
     )
-    write_fingerprint(fingerprint, output, lock=lock)
+    goal.write(fingerprint)
     chosen = f"chosen of {len(found)} candidates by the rule {rule.value}"
     tell_made(Paper(), fingerprint, file=output, chosen=chosen)

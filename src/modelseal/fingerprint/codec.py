@@ -1,175 +1,32 @@
-"""Digests that tell one set of weights, or one content of a file, from another."""
+"""The file of a fingerprint: read strictly, and always the same bytes for the same value.
+
+The format is described in `docs/reference/file-format.md`.
+"""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from hashlib import sha256
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import safetensors.numpy
-from safetensors.numpy import save
+from pydantic import BaseModel, ConfigDict, Field
 
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.files import read_bytes, too_large, write_atomically
 from modelseal.fingerprint.checks import form_of
-from modelseal.fingerprint.encryption import is_encrypted
-from modelseal.fingerprint.format import EnrolledHeader, Header, LimitHeader, parse_header
 from modelseal.fingerprint.record import Enrollment, Fingerprint, Limit, Origin
 from modelseal.outputs.answers import Answers
 from modelseal.outputs.specs import OutputSpec, parse_spec
+from modelseal.settings import Section, parse_json
 from modelseal.types import Array
 
-
-def weights_digest(arrays: Mapping[str, Array]) -> str:
-    """SHA-256 over the names, types, shapes and values of arrays.
-
-    The order of the mapping, the byte order and the memory layout make no difference. Each of
-    the four parts of an array goes in with its length before it, so that no two sets of arrays
-    give the same bytes.
-
-    Args:
-        arrays: The arrays by name; of booleans, whole, floating-point or complex numbers.
-
-    Returns:
-        `sha256:` and 64 hexadecimal digits.
-
-    Raises:
-        InvalidArgumentError: An array holds something else.
-
-    Examples:
-        >>> weights_digest({"bias": np.zeros(2, np.float32)})[:15]
-        'sha256:4df101b7'
-    """
-    hasher = hashlib.sha256()
-    for name in sorted(arrays):
-        for part in parts(name, arrays[name]):
-            hasher.update(len(part).to_bytes(8, "little"))
-            hasher.update(part)
-    return f"sha256:{hasher.hexdigest()}"
-
-
-def content_digest(header: bytes, tensors: Mapping[str, Array]) -> str:
-    """SHA-256 over the header and the tensors of a file, as `weights_digest` takes it.
-
-    The header counts as one more array, of bytes, with an empty name.
-    """
-    return weights_digest({"": np.frombuffer(header, np.uint8), **tensors})
-
-
-def parts(name: str, array: Array) -> tuple[bytes, bytes, bytes, bytes]:
-    """The name, type, shape and values of an array as bytes."""
-    if array.dtype.kind not in "biufc":
-        raise InvalidArgumentError(f"arrays of numbers were wanted, but {name!r} is {array.dtype}")
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    shape = ",".join(map(str, array.shape))
-    return name.encode(), little.dtype.str.encode(), shape.encode(), little.tobytes()
-
-
-NUMBERS = {"U8": np.uint8, "F32": np.float32, "F64": np.float64, "I64": np.int64}
-"""The types that tensors have, by their name in safetensors."""
-
-COLUMNS = {"margins": "F64", "moves": "F64", "psnr": "F64", "sources": "I64"}
-"""The tensors with one number for each sample, and their type."""
-
-
-def pack(fingerprint: Fingerprint) -> dict[str, Array]:
-    """The arrays of a fingerprint by the name of their tensor, in its type."""
-    arrays: dict[str, Array | None] = {
-        "samples": fingerprint.samples,
-        "expected_labels": fingerprint.expected.labels,
-        "expected_values": fingerprint.expected.values,
-        "margins": fingerprint.margins,
-        "moves": fingerprint.moves,
-        "psnr": fingerprint.psnr,
-        "sources": fingerprint.sources,
-        "neighbours": fingerprint.neighbours,
-    }
-    types = types_of(fingerprint.domain)
-    return {
-        name: np.ascontiguousarray(array, NUMBERS[types[name]])
-        for name, array in arrays.items()
-        if array is not None
-    }
-
-
-def types_of(domain: Domain) -> dict[str, str]:
-    """The type of every tensor that a fingerprint may have."""
-    samples = "U8" if domain.levels else "F32"
-    return {
-        "samples": samples,
-        "expected_labels": "I64",
-        "expected_values": "F64",
-        "neighbours": "I64",
-        **COLUMNS,
-    }
-
-
-def load(data: bytes) -> dict[str, Array]:
-    """All tensors of a file by name.
-
-    Raises:
-        InvalidArgumentError: It is no valid safetensors file, or a type is not known.
-    """
-    try:
-        return safetensors.numpy.load(data)
-    except safetensors.SafetensorError as error:
-        raise InvalidArgumentError(f"a safetensors file was wanted, but: {error}") from error
-    except KeyError as error:
-        raise InvalidArgumentError(f"no fingerprint has tensors of type {error}") from error
-
-
-def expected_answers(
-    arrays: Mapping[str, Array],
-    *,
-    domain: Domain,
-    spec: OutputSpec,
-    classes: int,
-    neighbours: int = 0,
-) -> Answers:
-    """The expected answers among the tensors, once these are exactly those of a fingerprint.
-
-    Args:
-        arrays: The tensors.
-        domain: What a valid input is.
-        spec: What the endpoint shows.
-        classes: How many scores there are.
-        neighbours: How many neighbours each sample may have.
-
-    Raises:
-        InvalidArgumentError: A tensor is missing, or too many, or of another type or shape.
-    """
-    form = form_of(spec, classes)
-    shapes: dict[str, tuple[int, ...]] = {"samples": domain.shape, **dict.fromkeys(COLUMNS, ())}
-    if form.labels is not None:
-        shapes["expected_labels"] = form.labels.shape[1:]
-    if form.values is not None:
-        shapes["expected_values"] = form.values.shape[1:]
-    if neighbours:
-        shapes["neighbours"] = (neighbours,)
-    for name in sorted(shapes.keys() ^ arrays.keys()):
-        raise InvalidArgumentError("is missing" if name in shapes else "is not known", field=name)
-    count = arrays["margins"].shape[0] if arrays["margins"].ndim else 0
-    types = types_of(domain)
-    for name, shape in shapes.items():
-        check_tensor(arrays[name], (count, *shape), types[name], field=name)
-    return Answers(
-        kind=form.kind,
-        labels=arrays.get("expected_labels"),
-        values=arrays.get("expected_values"),
-    )
-
-
-def check_tensor(array: Array, shape: tuple[int, ...], kind: str, *, field: str) -> None:
-    """Makes sure that a tensor has a shape and a type."""
-    if array.shape != shape or array.dtype != NUMBERS[kind]:
-        raise InvalidArgumentError(
-            f"type {np.dtype(NUMBERS[kind])} and shape {list(shape)} were wanted, "
-            f"but {array.dtype} and {list(array.shape)} came",
-            field=field,
-        )
-
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 MAX_BYTES = 2**31
 """The largest file that is written or read."""
@@ -180,9 +37,136 @@ MAX_HEADER_BYTES = 2**20
 KEY = "modelseal"
 """The one key of the safetensors metadata."""
 
+ENCRYPTED = b"modelseal-encrypted "
+"""What an encrypted fingerprint begins with, before the version."""
+
+
+class Header(Section):
+    """All of a fingerprint but its arrays, in format 1.0."""
+
+    format: str
+    digest: str
+    domain: Domain
+    spec: str
+    classes: int
+    names: tuple[str, ...]
+    factor: float
+    origin: Origin
+
+
+class PowerHeader(Header):
+    """Format 1.1, which says what the fingerprint was seen to notice."""
+
+    power: Annotated[tuple[Limit, ...], Field(min_length=1)]
+
+
+class EnrolledHeader(Header):
+    """Format 1.2, which may speak of a deployment and of the neighbours of samples."""
+
+    power: tuple[Limit, ...]
+    enrolment: Enrollment | None
+    neighbours: Annotated[int, Field(ge=0, lt=2**31)]
+
+
+FORMATS: Mapping[str, type[Header]] = MappingProxyType(
+    {"1.0": Header, "1.1": PowerHeader, "1.2": EnrolledHeader}
+)
+"""The header of every format that was ever released, oldest first; a newer one is refused."""
+
+
+class _Version(BaseModel):
+    """The one key that every version of the header has."""
+
+    model_config = ConfigDict(strict=True)
+
+    format: Annotated[str, Field(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}$")]
+
+
+class _Metadata(Section):
+    modelseal: str
+
+
+class _Envelope(BaseModel):
+    """The header of a safetensors file, without the tensors, which the library checks."""
+
+    model_config = ConfigDict(strict=True)
+
+    metadata: Annotated[_Metadata, Field(alias="__metadata__")]
+
+
+def load(
+    path: Path | str,
+    *,
+    key: "Path | str | X25519PrivateKey | None" = None,
+    passphrase: str | bytes | Path | None = None,
+    require_signature: Path | str | None = None,
+) -> Fingerprint:
+    """Reads a fingerprint from a file, plain or encrypted.
+
+    Args:
+        path: The file.
+        key: The private X25519 key that opens it, or its PEM file; by default the file that the
+            environment variable `MODELSEAL_KEY_FILE` names.
+        passphrase: The passphrase that opens it, or a Path of a file that holds it; by default
+            that of the environment variable `MODELSEAL_PASSPHRASE`.
+        require_signature: The PEM file of the public key, or the `.toml` file of the identity,
+            that must have signed it; the signature lies beside the file.
+
+    Raises:
+        BadFileError: It is not exactly a fingerprint, cannot be opened, or is not signed so.
+        MissingExtraError: It is encrypted or a signature is required, and the extra `crypto` or
+            `sigstore` is not installed.
+
+    Examples:
+        >>> load("missing.seal")
+        Traceback (most recent call last):
+        modelseal.errors.BadFileError: missing.seal: cannot be read: No such file or directory
+    """
+    data = read_bytes(Path(path), most=MAX_BYTES)
+    if is_encrypted(data):
+        from modelseal.fingerprint.encryption import decrypt_bytes
+
+        data = decrypt_bytes(data, name=str(path), key=key, passphrase=passphrase)
+    fingerprint = decode(data, name=str(path))
+    if require_signature is None:
+        return fingerprint
+    from modelseal.fingerprint.signatures import require
+
+    return replace(fingerprint, signer=require(fingerprint, Path(path), Path(require_signature)))
+
+
+def save(
+    fingerprint: Fingerprint,
+    path: Path | str,
+    *,
+    encrypt_to: "Path | str | X25519PublicKey | None" = None,
+    passphrase: str | bytes | Path | None = None,
+) -> None:
+    """Writes a fingerprint to a file; see `Fingerprint.save`."""
+    data = encode(fingerprint)
+    if encrypt_to is not None or passphrase is not None:
+        from modelseal.fingerprint.encryption import encrypt_bytes
+
+        data = encrypt_bytes(data, encrypt_to=encrypt_to, passphrase=passphrase)
+    write_atomically(Path(path), data)
+
+
+def is_encrypted(data: bytes) -> bool:
+    """Whether bytes claim to be an encrypted fingerprint, of whatever version."""
+    return data.startswith(ENCRYPTED)
+
+
+def is_encrypted_file(path: Path) -> bool:
+    """Whether a file is an encrypted fingerprint; not if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return is_encrypted(file.read(len(ENCRYPTED)))
+    except (OSError, ValueError):
+        return False
+
 
 def encode(fingerprint: Fingerprint) -> bytes:
-    """Writes a fingerprint as bytes, always the same for the same fingerprint.
+    """The plain file of a fingerprint as bytes.
 
     Raises:
         InvalidArgumentError: Its output spec has no text form, or it is larger than the format
@@ -190,11 +174,11 @@ def encode(fingerprint: Fingerprint) -> bytes:
     """
     header, tensors = describe(fingerprint), pack(fingerprint)
     digest = content_digest(canonical(header).encode(), tensors)
-    data = save(tensors, {KEY: canonical({**header, "digest": digest})})
-    if len(data) > MAX_BYTES or header_length(data) > MAX_HEADER_BYTES:
+    data = safetensors.numpy.save(tensors, {KEY: canonical({**header, "digest": digest})})
+    if len(data) > MAX_BYTES or _header_length(data) > MAX_HEADER_BYTES:
         raise InvalidArgumentError(
-            f"a fingerprint of at most {MAX_BYTES} bytes with a header of at most "
-            f"{MAX_HEADER_BYTES} was wanted, but {len(data)} and {header_length(data)} came"
+            f"expected at most {MAX_BYTES} bytes with a header of at most {MAX_HEADER_BYTES}, "
+            f"got {len(data)} and {_header_length(data)}"
         )
     return data
 
@@ -209,10 +193,10 @@ def decode(data: bytes, *, name: str) -> Fingerprint:
     Raises:
         BadFileError: The bytes are anything else; the error names the wrong field.
     """
-    length = check_length(data, name=name)
-    header = parse_header(data[8 : 8 + length], name=name)
+    _check_length(data, name=name)
+    header = parse_header(data[8 : 8 + _header_length(data)], name=name)
     try:
-        fingerprint = build(header, load(data))
+        fingerprint = _assemble(header, load_tensors(data), file=name)
         again = encode(fingerprint)
     except InvalidArgumentError as error:
         raise BadFileError(name, error.problem, field=error.field) from error
@@ -223,155 +207,77 @@ def decode(data: bytes, *, name: str) -> Fingerprint:
     return fingerprint
 
 
-def write(fingerprint: Fingerprint, path: Path) -> None:
-    """Writes a fingerprint to a file, whole or not at all; a new one is for its owner alone.
-
-    Raises:
-        BadFileError: The file cannot be written.
-        InvalidArgumentError: The fingerprint is too large.
-    """
-    write_atomically(path, encode(fingerprint))
-
-
-def read(path: Path) -> Fingerprint:
-    """Reads a fingerprint from a file.
-
-    Raises:
-        BadFileError: The file cannot be read or is not exactly a fingerprint.
-    """
-    return decode(read_bytes(path, most=MAX_BYTES), name=str(path))
-
-
-def file_digest(fingerprint: Fingerprint) -> str:
-    """The SHA-256 of the file that a fingerprint is written as.
-
-    Returns:
-        `sha256:` and 64 hexadecimal digits.
-
-    Raises:
-        InvalidArgumentError: The fingerprint cannot be written.
-    """
-    return f"sha256:{sha256(encode(fingerprint)).hexdigest()}"
-
-
-def canonical(header: dict[str, object]) -> str:
-    """The one JSON text for a header: keys sorted, no spaces, ASCII only."""
-    return json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def describe(fingerprint: Fingerprint) -> dict[str, object]:
-    """The header of a fingerprint: all but its arrays and the digest."""
-    domain, origin = fingerprint.domain, fingerprint.origin
-    return {
-        **describe_additions(fingerprint),
-        "domain": {
-            "shape": list(domain.shape),
-            "bounds": [float(bound) for bound in domain.bounds],
-            "levels": domain.levels,
-        },
-        "spec": str(parse_spec(str(fingerprint.spec))),
-        "classes": fingerprint.classes,
-        "names": list(fingerprint.names),
-        "factor": float(fingerprint.factor),
-        "origin": {
-            "method": origin.method,
-            "parameters": dict(origin.parameters),
-            "seed": origin.seed,
-            "weights_digest": origin.weights_digest,
-            "packages": dict(origin.packages),
-            "created": origin.created,
-            "variants": list(origin.variants),
-            "harmless_answers": origin.harmless_answers,
-        },
-    }
-
-
-def describe_additions(fingerprint: Fingerprint) -> dict[str, object]:
-    """The format, always the lowest that can hold the fingerprint, and what it has beyond 1.0."""
-    power = [describe_limit(limit) for limit in fingerprint.power]
-    neighbours, enrolment = fingerprint.neighbours, fingerprint.enrollment
-    if neighbours is None and enrolment is None:
-        return {"format": "1.1", "power": power} if power else {"format": "1.0"}
-    return {
-        "format": "1.2",
-        "power": power,
-        "neighbours": 0 if neighbours is None else neighbours.shape[1],
-        "enrolment": None if enrolment is None else describe_enrolment(enrolment),
-    }
-
-
-def describe_enrolment(enrolment: Enrollment) -> dict[str, object]:
-    """How a trusted deployment answered, as the header has it."""
-    return {
-        "endpoint": enrolment.endpoint,
-        "created": enrolment.created,
-        "alpha": float(enrolment.alpha),
-        "repeats": enrolment.repeats,
-        "asked": enrolment.asked,
-        "differing": list(enrolment.differing),
-        "otherwise": list(enrolment.otherwise),
-    }
-
-
-def describe_limit(limit: Limit) -> dict[str, object]:
-    """What was noticed of one family of changes, as the header has it."""
-    return {
-        "family": limit.family,
-        "unit": limit.unit,
-        "level": None if limit.level is None else float(limit.level),
-        "noticed": limit.noticed,
-        "draws": limit.draws,
-        "fixed": limit.fixed,
-    }
-
-
-def header_length(data: bytes) -> int:
-    """The length of the header as the first eight bytes give it."""
+def _header_length(data: bytes) -> int:
     return int.from_bytes(data[:8], "little")
 
 
-def check_length(data: bytes, *, name: str) -> int:
-    """The length of the header, once it is known to be within the bytes and the limits."""
+def _check_length(data: bytes, *, name: str) -> None:
     if len(data) > MAX_BYTES:
         raise too_large(len(data), most=MAX_BYTES, name=name)
     if is_encrypted(data):
-        raise BadFileError(name, "is encrypted: its key or its passphrase was wanted")
-    if len(data) < 8 or header_length(data) > len(data) - 8:
-        raise BadFileError(name, f"a fingerprint was wanted, but its {len(data)} bytes are none")
-    if header_length(data) > MAX_HEADER_BYTES:
-        raise BadFileError(
-            name, f"a header of at most {MAX_HEADER_BYTES} bytes was wanted, but it is longer"
-        )
-    return header_length(data)
+        raise BadFileError(name, "is encrypted: expected its key or its passphrase, got none")
+    if len(data) < 8 or _header_length(data) > len(data) - 8:
+        raise BadFileError(name, f"expected a fingerprint, got {len(data)} bytes that are none")
+    if _header_length(data) > MAX_HEADER_BYTES:
+        raise BadFileError(name, f"expected a header of at most {MAX_HEADER_BYTES} bytes, got more")
 
 
-def build(header: Header, arrays: dict[str, Array]) -> Fingerprint:
-    """The fingerprint that a header and tensors describe.
+def parse_header(envelope: bytes, *, name: str) -> Header:
+    """Reads the header of a fingerprint out of the JSON of a safetensors header."""
+    text = parse_json(_Envelope, envelope, name=name).metadata.modelseal
+    version = parse_json(_Version, text, name=name).format
+    if version not in FORMATS:
+        wanted, *_, newest = FORMATS
+        newer = [int(part) for part in version.split(".")] > [int(p) for p in newest.split(".")]
+        hint = ": a newer modelseal reads it" if newer else ""
+        problem = f"expected a format from {wanted} to {newest}, got {version}{hint}"
+        raise BadFileError(name, problem, field="format")
+    return parse_json(FORMATS[version], text, name=name)
 
-    Raises:
-        InvalidArgumentError: They describe none; the error names the wrong field.
-    """
-    domain = domain_of(header)
+
+def describe(fingerprint: Fingerprint) -> dict[str, object]:
+    """The header of a fingerprint without the digest, always in the lowest format that can."""
+    spec = str(parse_spec(str(fingerprint.spec)))
+    parts = {
+        name: getattr(fingerprint, name)
+        for name in Header.model_fields.keys() - {"digest", "format"}
+    }
+    power, neighbours = fingerprint.power, fingerprint.neighbours
+    version = "1.1" if power else "1.0"
+    if power:
+        parts["power"] = power
+    if neighbours is not None or fingerprint.enrollment is not None:
+        version = "1.2"
+        parts |= {
+            "power": power,
+            "neighbours": 0 if neighbours is None else neighbours.shape[1],
+            "enrolment": fingerprint.enrollment,
+        }
+    header = FORMATS[version](**{**parts, "spec": spec, "format": version, "digest": ""})
+    described: dict[str, object] = json.loads(header.model_dump_json(exclude={"digest"}))
+    return described
+
+
+def canonical(header: Mapping[str, object]) -> str:
+    """The one JSON text for an object: keys sorted, no spaces, ASCII only."""
+    return json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _assemble(header: Header, arrays: dict[str, Array], *, file: str) -> Fingerprint:
     try:
         spec = parse_spec(header.spec)
     except InvalidArgumentError as error:
         raise InvalidArgumentError(error.problem, field="spec") from error
-    additions = header if isinstance(header, EnrolledHeader) else None
-    expected = expected_answers(
-        arrays,
-        domain=domain,
-        spec=spec,
-        classes=header.classes,
-        neighbours=additions.neighbours if additions else 0,
-    )
+    enrolled = header if isinstance(header, EnrolledHeader) else None
+    expected = _expected(arrays, header, spec, neighbours=enrolled.neighbours if enrolled else 0)
     return Fingerprint(
-        domain=domain,
+        domain=header.domain,
         spec=spec,
         classes=header.classes,
         names=header.names,
         factor=header.factor,
-        origin=Origin(**header.origin.model_dump()),
-        power=tuple(limit_of(each, number) for number, each in enumerate(header.limits)),
+        origin=header.origin,
+        power=header.power if isinstance(header, PowerHeader | EnrolledHeader) else (),
         samples=arrays["samples"],
         expected=expected,
         margins=arrays["margins"],
@@ -379,28 +285,108 @@ def build(header: Header, arrays: dict[str, Array]) -> Fingerprint:
         psnr=arrays["psnr"],
         sources=arrays["sources"],
         neighbours=arrays.get("neighbours"),
-        enrollment=enrolment_of(additions),
+        enrollment=enrolled.enrolment if enrolled else None,
+        file=file,
     )
 
 
-def enrolment_of(header: EnrolledHeader | None) -> Enrollment | None:
-    """How a trusted deployment answered, if a header says so."""
-    found = header.enrolment if header else None
-    return Enrollment(**found.model_dump()) if found else None
+_COLUMNS = {"margins": np.float64, "moves": np.float64, "psnr": np.float64, "sources": np.int64}
+"""The tensors with one number for each sample, and their type."""
 
 
-def domain_of(header: Header) -> Domain:
-    """The domain that a header describes."""
+def _types(domain: Domain) -> dict[str, type[np.generic]]:
+    """The type of every tensor that a fingerprint may have."""
+    return {
+        "samples": np.uint8 if domain.levels else np.float32,
+        "expected_labels": np.int64,
+        "expected_values": np.float64,
+        "neighbours": np.int64,
+        **_COLUMNS,
+    }
+
+
+def pack(fingerprint: Fingerprint) -> dict[str, Array]:
+    """The arrays of a fingerprint by the name of their tensor, in its type."""
+    arrays: dict[str, Array | None] = {
+        "samples": fingerprint.samples,
+        "expected_labels": fingerprint.expected.labels,
+        "expected_values": fingerprint.expected.values,
+        "neighbours": fingerprint.neighbours,
+        **{name: getattr(fingerprint, name) for name in _COLUMNS},
+    }
+    types = _types(fingerprint.domain)
+    return {
+        name: np.ascontiguousarray(array, types[name])
+        for name, array in arrays.items()
+        if array is not None
+    }
+
+
+def load_tensors(data: bytes) -> dict[str, Array]:
+    """All tensors of a safetensors file by name."""
     try:
-        return Domain(**header.domain.model_dump())
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(error.problem, field="domain") from error
+        return safetensors.numpy.load(data)
+    except safetensors.SafetensorError as error:
+        raise InvalidArgumentError(f"expected a safetensors file: {error}") from error
+    except KeyError as error:
+        raise InvalidArgumentError(f"no fingerprint has tensors of type {error}") from error
 
 
-def limit_of(part: LimitHeader, number: int) -> Limit:
-    """What a header says of one family of changes, the one with this number."""
-    try:
-        return Limit(**part.model_dump())
-    except InvalidArgumentError as error:
-        field = f"power[{number}].{error.field}"
-        raise InvalidArgumentError(error.problem, field=field) from error
+def _expected(
+    arrays: Mapping[str, Array], header: Header, spec: OutputSpec, *, neighbours: int
+) -> Answers:
+    """The expected answers among the tensors, once these are exactly those of a fingerprint."""
+    form = form_of(spec, header.classes)
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_COLUMNS, ())
+    shapes["samples"] = header.domain.shape
+    if form.labels is not None:
+        shapes["expected_labels"] = form.labels.shape[1:]
+    if form.values is not None:
+        shapes["expected_values"] = form.values.shape[1:]
+    if neighbours:
+        shapes["neighbours"] = (neighbours,)
+    for name in sorted(shapes.keys() ^ arrays.keys()):
+        raise InvalidArgumentError("is missing" if name in shapes else "is not known", field=name)
+    count = arrays["margins"].shape[0] if arrays["margins"].ndim else 0
+    types = _types(header.domain)
+    for name, shape in shapes.items():
+        wanted, array = (np.dtype(types[name]), (count, *shape)), arrays[name]
+        if (array.dtype, array.shape) != wanted:
+            raise InvalidArgumentError(
+                f"expected {wanted[0]} of shape {list(wanted[1])}, "
+                f"got {array.dtype} of shape {list(array.shape)}",
+                field=name,
+            )
+    labels, values = arrays.get("expected_labels"), arrays.get("expected_values")
+    return Answers(kind=form.kind, labels=labels, values=values)
+
+
+def weights_digest(arrays: Mapping[str, Array]) -> str:
+    """SHA-256 over the names, types, shapes and values of arrays of numbers or booleans.
+
+    The order of the mapping, the byte order and the memory layout make no difference. Each of
+    the four parts of an array goes in with its length before it, so that no two sets of arrays
+    give the same bytes.
+
+    Examples:
+        >>> weights_digest({"bias": np.zeros(2, np.float32)})[:15]
+        'sha256:4df101b7'
+    """
+    hasher = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        if array.dtype.kind not in "biufc":
+            raise InvalidArgumentError(f"expected numbers, got {array.dtype}", field=name)
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        shape = ",".join(map(str, array.shape))
+        for part in (name.encode(), little.dtype.str.encode(), shape.encode(), little.tobytes()):
+            hasher.update(len(part).to_bytes(8, "little"))
+            hasher.update(part)
+    return f"sha256:{hasher.hexdigest()}"
+
+
+def content_digest(header: bytes, tensors: Mapping[str, Array]) -> str:
+    """SHA-256 over the header and the tensors of a file, as `weights_digest` takes it.
+
+    The header counts as one more array, of bytes, with an empty name.
+    """
+    return weights_digest({"": np.frombuffer(header, np.uint8), **tensors})

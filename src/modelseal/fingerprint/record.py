@@ -1,12 +1,15 @@
-"""What a trusted deployment answered when it was asked again and again."""
+"""A fingerprint as a value: the samples, what is expected of them, and all that judges answers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from math import floor, frexp, isfinite
-from typing import TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from jaxtyping import Int
+from pydantic import SkipValidation
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
@@ -19,23 +22,29 @@ from modelseal.fingerprint.checks import (
     check_families,
     check_moment,
     check_names,
-    check_parameters,
+    check_parameter,
     check_range,
     check_stability,
     check_text,
-    check_texts,
+    unexpected,
 )
 from modelseal.intervals import lower_bound
 from modelseal.outputs.answers import Answers
 from modelseal.outputs.specs import OutputSpec
 from modelseal.types import Array, Codes, PerInput
 
-MAX_REPEATS = 1_000_000
-"""More questions than anybody asks of one sample; a bound on what a hostile file
-can ask for."""
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
-MAX_ASKED = 2**31
-"""More samples than a file can hold."""
+# Bounds on what a hostile file can ask for: more than anybody uses.
+MAX_REPEATS = 1_000_000
+_MAX_ASKED = 2**31
+_MAX_DRAWS = 10_000
+
+
+Neighbours: TypeAlias = Int[np.ndarray, "batch neighbours"]
+"""The neighbours of each sample: the place from 1 of the value that is one level higher, or with a
+minus sign one level lower; 0 stands for none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,101 +77,25 @@ class Enrollment:
     otherwise: tuple[bool, ...]
 
     def __post_init__(self) -> None:
-        check_text(self.endpoint, field="enrolment.endpoint")
-        check_moment(self.created, field="enrolment.created")
-        check_share(self.alpha, field="enrolment.alpha")
-        check_range(self.repeats, range(1, MAX_REPEATS + 1), field="enrolment.repeats")
+        check_text(self.endpoint, field="endpoint")
+        check_moment(self.created, field="created")
+        if not (isfinite(self.alpha) and 0 < self.alpha < 1):
+            raise unexpected("a number above 0 and below 1", self.alpha, field="alpha")
+        check_range(self.repeats, range(1, MAX_REPEATS + 1), field="repeats")
         kept = len(self.differing)
-        check_range(self.asked, range(max(kept, 1), MAX_ASKED + 1), field="enrolment.asked")
+        check_range(self.asked, range(max(kept, 1), _MAX_ASKED + 1), field="asked")
         for number, count in enumerate(self.differing):
-            fewer = range((self.repeats + 1) // 2)
-            check_range(count, fewer, field=f"enrolment.differing[{number}]")
+            check_range(count, range((self.repeats + 1) // 2), field=f"differing[{number}]")
         if len(self.otherwise) != kept:
-            raise InvalidArgumentError(
-                f"{kept} truth values were wanted, but {len(self.otherwise)} came",
-                field="enrolment.otherwise",
-            )
+            raise unexpected(f"{kept} truth values", len(self.otherwise), field="otherwise")
 
     def take(self, rows: Array) -> "Enrollment":
-        """The enrolment of some samples, in this order."""
-        return Enrollment(
-            endpoint=self.endpoint,
-            created=self.created,
-            alpha=self.alpha,
-            repeats=self.repeats,
-            asked=self.asked,
+        """The enrollment of some samples, in this order."""
+        return replace(
+            self,
             differing=tuple(self.differing[row] for row in rows),
             otherwise=tuple(self.otherwise[row] for row in rows),
         )
-
-
-def check_share(value: float, *, field: str) -> None:
-    """Makes sure that a number lies between 0 and 1."""
-    if not (isfinite(value) and 0 < value < 1):
-        raise InvalidArgumentError(
-            f"a number above 0 and below 1 was wanted, but {value!r} came", field=field
-        )
-
-
-Neighbours: TypeAlias = Int[np.ndarray, "batch neighbours"]
-"""The neighbours of each sample, each as one number."""
-
-
-def list_faces(sample: Array, neighbours: Array) -> Array:
-    """A sample and its neighbours, as they are stored.
-
-    Args:
-        sample: One sample, as a batch of one.
-        neighbours: Its neighbours; 0 stands for none.
-
-    Examples:
-        >>> list_faces(np.array([[7, 7]], np.uint8), np.array([1, -2, 0])).tolist()
-        [[7, 7], [8, 7], [7, 6]]
-    """
-    moves = neighbours[neighbours != 0]
-    faces = np.repeat(sample, len(moves) + 1, axis=0)
-    flat = faces.reshape(len(faces), -1)
-    rows = np.arange(1, len(faces))
-    # Codes are unsigned: adding 255 goes one level down.
-    flat[rows, np.abs(moves) - 1] += np.where(moves > 0, 1, 255).astype(np.uint8)
-    return faces
-
-
-def check_neighbours(neighbours: Array, samples: Codes, domain: Domain) -> None:
-    """Makes sure that every neighbour is a valid input of its own.
-
-    Raises:
-        InvalidArgumentError: The domain is continuous, the array is of another shape or type, a
-            place or a level does not exist, or a neighbour comes twice.
-    """
-    field = "neighbours"
-    if not domain.levels:
-        raise InvalidArgumentError("levels were wanted, but the domain has none", field=field)
-    if neighbours.ndim != 2 or neighbours.dtype.kind != "i" or not neighbours.shape[1]:
-        raise InvalidArgumentError(
-            "one row of whole numbers for each sample was wanted, but an array of shape "
-            f"{neighbours.shape} and type {neighbours.dtype} came",
-            field=field,
-        )
-    if len(neighbours) != len(samples):
-        raise InvalidArgumentError(
-            f"{len(samples)} rows were wanted, but {len(neighbours)} came", field=field
-        )
-    flat = samples.reshape(len(samples), -1)
-    size = flat.shape[1]
-    there = (neighbours >= -size) & (neighbours <= size)
-    check_each(there, neighbours, wanted=f"0 or a place from 1 to {size} with a sign", field=field)
-    places = np.maximum(np.abs(neighbours) - 1, 0)
-    levels = np.take_along_axis(flat, places, axis=1).astype(np.int64) + np.sign(neighbours)
-    valid = (levels >= 0) & (levels < domain.levels)
-    check_each(valid, neighbours, wanted="a step to a level that is there", field=field)
-    ordered = np.sort(neighbours, axis=1)
-    twice = (np.diff(ordered, axis=1) == 0) & (ordered[:, 1:] != 0)
-    check_each(~twice, ordered[:, 1:], wanted="each neighbour once", field=field)
-
-
-MAX_DRAWS = 10_000
-"""More copies than anybody makes; a bound keeps a hostile file from asking for time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,12 +130,15 @@ class Limit:
         check_text(self.family, field="family")
         if self.unit is not None:
             check_text(self.unit, field="unit")
-        check_level(self.level, unit=self.unit)
-        check_range(self.draws, range(1, 2 if self.fixed else MAX_DRAWS + 1), field="draws")
+        if self.level is not None and not (isfinite(self.level) and self.level > 0):
+            raise unexpected("a positive finite number", self.level, field="level")
+        if (self.level is None) != (self.unit is None):
+            raise unexpected("a level and a unit, or neither", self.level, field="level")
+        check_range(self.draws, range(1, 2 if self.fixed else _MAX_DRAWS + 1), field="draws")
         check_range(self.noticed, range(self.draws + 1), field="noticed")
 
     def __str__(self) -> str:
-        size = "" if self.level is None else f" from {tell_level(self.level)} {self.unit}"
+        size = "" if self.level is None else f" from {format_level(self.level)} {self.unit}"
         return f"{self.family}{size}" + ("" if self.fixed else f" ({self.noticed} of {self.draws})")
 
     @property
@@ -219,24 +155,11 @@ class Limit:
         return floor(lower_bound(self.noticed, self.draws) * 10**6) / 10**6
 
 
-def check_level(level: float | None, *, unit: str | None) -> None:
-    """Makes sure that a size is a positive finite number if it has a unit, and else none."""
-    if level is not None and not (isfinite(level) and level > 0):
-        raise InvalidArgumentError(
-            f"a positive finite number was wanted, but {level!r} came", field="level"
-        )
-    if (level is None) != (unit is None):
-        wanted = "no number" if unit is None else "a number"
-        raise InvalidArgumentError(
-            f"{wanted} was wanted for the unit {unit}, but {level} came", field="level"
-        )
-
-
-def tell_level(level: float) -> str:
+def format_level(level: float) -> str:
     """A size as short text; powers of two as such.
 
     Examples:
-        >>> tell_level(2.0**-14), tell_level(1.0), tell_level(0.3)
+        >>> format_level(2.0**-14), format_level(1.0), format_level(0.3)
         ('2^-14', '1', '0.3')
     """
     fraction, exponent = frexp(level)
@@ -244,14 +167,14 @@ def tell_level(level: float) -> str:
     return f"2^{power}" if fraction == 0.5 and power else f"{level:g}"
 
 
-def tell_power(limits: Sequence[Limit]) -> str:
+def format_power(limits: Sequence[Limit]) -> str:
     """What was noticed every time, in part and never, in one line; empty if nothing was tried."""
     every = [limit for limit in limits if limit.noticed == limit.draws]
     never = [limit for limit in limits if not limit.noticed]
     part = [limit for limit in limits if 0 < limit.noticed < limit.draws]
     groups = {"": every, "in part: ": part, "not: ": never}
-    told = (head + ", ".join(map(str, group)) for head, group in groups.items() if group)
-    return "; ".join(told)
+    parts = (head + ", ".join(map(str, group)) for head, group in groups.items() if group)
+    return "; ".join(parts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -260,9 +183,9 @@ class Origin:
 
     Args:
         method: The name of the way that made them.
-        parameters: Its settings.
+        parameters: Its settings: texts, whole numbers of 64 bits and finite numbers.
         seed: The seed of its random numbers.
-        weights_digest: Digest of the sealed weights, as `digest.weights_digest` gives it.
+        weights_digest: Digest of the sealed weights, as `codec.weights_digest` gives it.
         packages: The version of every package that had a part in it.
         created: When, in UTC to the second: `2026-11-23T10:00:00Z`.
         variants: The harmless variants that the samples were calibrated in.
@@ -273,7 +196,7 @@ class Origin:
     """
 
     method: str
-    parameters: Mapping[str, str | int | float]
+    parameters: Mapping[str, SkipValidation[str | int | float]]
     seed: int
     weights_digest: str
     packages: Mapping[str, str]
@@ -282,15 +205,19 @@ class Origin:
     harmless_answers: int
 
     def __post_init__(self) -> None:
-        check_text(self.method, field="origin.method")
-        check_parameters(self.parameters, field="origin.parameters")
-        check_range(self.seed, WHOLE_NUMBERS, field="origin.seed")
-        check_digest(self.weights_digest, field="origin.weights_digest")
-        check_texts(self.packages, field="origin.packages")
-        check_moment(self.created, field="origin.created")
+        check_text(self.method, field="method")
+        for key, value in self.parameters.items():
+            check_text(key, field=f"parameters.{key!r}")
+            check_parameter(value, field=f"parameters.{key}")
+        check_range(self.seed, WHOLE_NUMBERS, field="seed")
+        check_digest(self.weights_digest, field="weights_digest")
+        for key, text in self.packages.items():
+            check_text(key, field=f"packages.{key!r}")
+            check_text(text, field=f"packages.{key}")
+        check_moment(self.created, field="created")
         for number, variant in enumerate(self.variants):
-            check_text(variant, field=f"origin.variants[{number}]")
-        check_range(self.harmless_answers, range(2**63), field="origin.harmless_answers")
+            check_text(variant, field=f"variants[{number}]")
+        check_range(self.harmless_answers, range(2**63), field="harmless_answers")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -317,10 +244,11 @@ class Fingerprint:
         origin: How the samples were made.
         power: The smallest change of each family that these samples together noticed at sealing;
             empty if that was not measured.
-        neighbours: Inputs beside each sample that it may be asked by, see
-            `modelseal.fingerprint.record`; None if none was looked for.
+        neighbours: Inputs beside each sample that it may be asked by; None if none was looked for.
         enrollment: How a trusted deployment answered; then `expected` is what it answered most
             often. None if none was asked.
+        file: The file that it was read from, as the caller gave it; not part of the file.
+        signer: What the signer is called whose signature was required; not part of the file.
 
     Raises:
         InvalidArgumentError: A field is not what it should be; the error names it.
@@ -341,6 +269,8 @@ class Fingerprint:
     power: tuple[Limit, ...] = ()
     neighbours: Neighbours | None = None
     enrollment: Enrollment | None = None
+    file: str = ""
+    signer: str | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -349,36 +279,57 @@ class Fingerprint:
             raise InvalidArgumentError(error.problem, field="samples") from error
         count = len(self.samples)
         if not count:
-            raise InvalidArgumentError("at least one sample was wanted", field="samples")
+            raise unexpected("at least one sample", 0, field="samples")
         check_expected(self.expected, self.spec, count=count, classes=self.classes)
         check_names(self.names, self.classes)
-        check_column(self.margins, count, kind="f", field="margins")
-        check_column(self.moves, count, kind="f", field="moves")
+        for name in ("margins", "moves", "psnr"):
+            check_column(getattr(self, name), count, kind="f", field=name)
+        check_column(self.sources, count, kind="iu", field="sources")
         check_stability(self.margins, self.moves, self.factor)
-        check_column(self.psnr, count, kind="f", field="psnr")
         known = ~np.isnan(self.psnr) & (self.psnr > -np.inf)
         check_each(known, self.psnr, wanted="a ratio in dB", field="psnr")
-        check_column(self.sources, count, kind="iu", field="sources")
         allowed = (self.sources >= 0) & (self.sources < 2**63)
         check_each(allowed, self.sources, wanted="a 64-bit number from 0", field="sources")
         check_families([limit.family for limit in self.power])
         if self.neighbours is not None:
             check_neighbours(self.neighbours, self.samples, self.domain)
         if self.enrollment is not None and len(self.enrollment.differing) != count:
-            raise InvalidArgumentError(
-                f"{count} numbers were wanted, but {len(self.enrollment.differing)} came",
-                field="enrolment.differing",
-            )
+            came = len(self.enrollment.differing)
+            raise unexpected(f"{count} numbers", came, field="enrolment.differing")
 
     def __len__(self) -> int:
         return len(self.samples)
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of its file, such as `sha256:…`."""
-        from modelseal.fingerprint.codec import file_digest
+        """The SHA-256 of the plain file that it is written as: `sha256:` and 64 digits."""
+        from modelseal.fingerprint.codec import encode
 
-        return file_digest(self)
+        return f"sha256:{sha256(encode(self)).hexdigest()}"
+
+    def save(
+        self,
+        path: Path | str,
+        *,
+        encrypt_to: "Path | str | X25519PublicKey | None" = None,
+        passphrase: str | bytes | Path | None = None,
+    ) -> None:
+        """Writes the file, whole or not at all; a new one is for its owner alone.
+
+        Args:
+            path: The file, new or to be replaced.
+            encrypt_to: A public X25519 key, or its PEM file, to encrypt the file to: then no plain
+                copy touches the disk.
+            passphrase: A passphrase to encrypt the file by, or a Path of a file that holds it.
+
+        Raises:
+            BadFileError: The file cannot be written, or the key or the passphrase not be read.
+            InvalidArgumentError: The fingerprint is larger than the format allows.
+            MissingExtraError: It shall be encrypted, and the extra `crypto` is not installed.
+        """
+        from modelseal.fingerprint.codec import save
+
+        save(self, path, encrypt_to=encrypt_to, passphrase=passphrase)
 
     @property
     def false_alarm_bound(self) -> float:
@@ -398,36 +349,62 @@ class Fingerprint:
         return sample if self.neighbours is None else list_faces(sample, self.neighbours[number])
 
     def take(self, rows: Array) -> "Fingerprint":
-        """The fingerprint of some samples, in this order.
+        """The fingerprint of some samples, by number and in this order.
 
         It has no power: that was measured for all of them together.
-
-        Args:
-            rows: Numbers of samples, from 0.
-
-        Raises:
-            InvalidArgumentError: There is no such sample, or none is left.
         """
         if rows.ndim != 1 or rows.dtype.kind not in "iu":
-            raise InvalidArgumentError(
-                f"a row of sample numbers was wanted, but {rows.dtype} of shape {rows.shape} came"
-            )
-        check_each(
-            (rows >= 0) & (rows < len(self)), rows, wanted=f"0 to {len(self) - 1}", field="rows"
-        )
-        return Fingerprint(
-            domain=self.domain,
-            spec=self.spec,
-            classes=self.classes,
-            names=self.names,
+            came = f"{rows.dtype} of shape {rows.shape}"
+            raise unexpected("a row of sample numbers", came, field="rows")
+        there = (rows >= 0) & (rows < len(self))
+        check_each(there, rows, wanted=f"0 to {len(self) - 1}", field="rows")
+        return replace(
+            self,
             samples=self.samples[rows],
             expected=self.expected.take(rows),
             margins=self.margins[rows],
             moves=self.moves[rows],
-            factor=self.factor,
             psnr=self.psnr[rows],
             sources=self.sources[rows],
-            origin=self.origin,
+            power=(),
             neighbours=None if self.neighbours is None else self.neighbours[rows],
             enrollment=None if self.enrollment is None else self.enrollment.take(rows),
         )
+
+
+def list_faces(sample: Array, neighbours: Array) -> Array:
+    """A sample, as a batch of one, and its neighbours, as they are stored.
+
+    Examples:
+        >>> list_faces(np.array([[7, 7]], np.uint8), np.array([1, -2, 0])).tolist()
+        [[7, 7], [8, 7], [7, 6]]
+    """
+    moves = neighbours[neighbours != 0]
+    faces = np.repeat(sample, len(moves) + 1, axis=0)
+    flat = faces.reshape(len(faces), -1)
+    rows = np.arange(1, len(faces))
+    # Codes are unsigned: adding 255 goes one level down.
+    flat[rows, np.abs(moves) - 1] += np.where(moves > 0, 1, 255).astype(np.uint8)
+    return faces
+
+
+def check_neighbours(neighbours: Array, samples: Codes, domain: Domain) -> None:
+    """Makes sure that every neighbour is a valid input of its own, and comes once."""
+    field = "neighbours"
+    if not domain.levels:
+        raise unexpected("a domain with levels", "a continuous one", field=field)
+    integers = neighbours.ndim == 2 and neighbours.dtype.kind == "i" and neighbours.shape[1]
+    if not integers or len(neighbours) != len(samples):
+        wanted = f"a row of whole numbers for each of {len(samples)} samples"
+        raise unexpected(wanted, f"{neighbours.dtype} of shape {neighbours.shape}", field=field)
+    flat = samples.reshape(len(samples), -1)
+    size = flat.shape[1]
+    there = (neighbours >= -size) & (neighbours <= size)
+    check_each(there, neighbours, wanted=f"0 or a place from 1 to {size} with a sign", field=field)
+    places = np.maximum(np.abs(neighbours) - 1, 0)
+    levels = np.take_along_axis(flat, places, axis=1).astype(np.int64) + np.sign(neighbours)
+    valid = (levels >= 0) & (levels < domain.levels)
+    check_each(valid, neighbours, wanted="a step to a level that is there", field=field)
+    ordered = np.sort(neighbours, axis=1)
+    twice = (np.diff(ordered, axis=1) == 0) & (ordered[:, 1:] != 0)
+    check_each(~twice, ordered[:, 1:], wanted="each neighbour once", field=field)

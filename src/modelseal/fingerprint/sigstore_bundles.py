@@ -1,138 +1,67 @@
-"""What goes wrong in Sigstore's client, as one sentence.
-
-Needs the extra `sigstore`.
-"""
+"""Signatures by an identity, as Sigstore makes and checks them. Needs the extra `sigstore`."""
 
 import json
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, TypeVar, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
+from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError, PassingError
 from modelseal.files import read_bytes
 from modelseal.fingerprint.record import Fingerprint
-from modelseal.fingerprint.signatures import Claim, Hex, ModelFiles, check_claim, claim
+from modelseal.fingerprint.signatures import (
+    MAX_BYTES,
+    Claim,
+    Hex,
+    IdentityFile,
+    ModelFiles,
+    check_claim,
+    claim,
+)
 from modelseal.settings import Section, parse_json, read_settings
-
-try:
-    from urllib3.exceptions import MaxRetryError
-except ModuleNotFoundError as error:
-    raise MissingExtraError("A signature by an identity", "sigstore") from error
-
-LONGEST = 300
-"""How many characters of a problem that the library tells are shown."""
-
-
-@contextmanager
-def told(name: str, wanted: str, *, reason: str = "", secret: str = "") -> Iterator[None]:
-    """Tells whatever the library raises in one sentence: its errors have no common base.
-
-    Args:
-        name: The file that it is about.
-        wanted: What was wanted.
-        reason: What is said in place of the library's own words.
-        secret: What the sentence must not hold.
-
-    Raises:
-        BadFileError: Something was raised.
-    """
-    try:
-        yield
-    except Exception as error:  # whatever is raised, a signature is not taken
-        said = reason or why(error)
-        shown = said.replace(secret, "***") if secret else said
-        raise BadFileError(name, f"{wanted}, but {shorten(shown)}") from error
-
-
-def why(error: BaseException) -> str:
-    """What an error says, on one line; an error without a word passes on its cause."""
-    if host := unreachable_host(error):
-        return f"{host} cannot be reached"
-    text = " ".join(str(error).split())
-    if not text and error.__cause__ is not None:
-        return why(error.__cause__)
-    return text or type(error).__name__
-
-
-def unreachable_host(error: BaseException | None) -> str:
-    """The host that could not be reached, if that is the reason; else empty."""
-    while error is not None:
-        for each in (error, *error.args):
-            if isinstance(each, MaxRetryError) and each.pool:
-                return each.pool.host
-        error = error.__cause__ or error.__context__
-    return ""
-
-
-def shorten(text: str) -> str:
-    """The beginning of a text that is too long to be shown."""
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-
+from modelseal.timeouts import within
 
 try:
     from sigstore.dsse import StatementBuilder
     from sigstore.dsse import Subject as SigstoreSubject
     from sigstore.models import Bundle, ClientTrustConfig, TrustedRoot
-    from sigstore.oidc import IdentityToken
+    from sigstore.oidc import IdentityToken, Issuer, detect_credential
     from sigstore.sign import SigningContext
     from sigstore.verify import Verifier
     from sigstore.verify.policy import Identity
+    from urllib3.exceptions import MaxRetryError
 except ModuleNotFoundError as error:
     raise MissingExtraError("A signature by an identity", "sigstore") from error
 
-IN_TOTO = "application/vnd.in-toto+json"
-"""The type of what an envelope holds."""
+TOKEN = "SIGSTORE_IDENTITY_TOKEN"  # noqa: S105 (the name of a variable, not a token)
+"""The environment variable that Sigstore's own client takes a token from, too."""
 
-TRUSTED_ROOT = "application/vnd.dev.sigstore.trustedroot"
-"""What the media type of a trusted root begins with."""
-
-MAX_BYTES = 2**23
-"""The largest bundle that is read."""
+TIMEOUT = 60.0
+"""How many seconds Sigstore is waited for."""
 
 MAX_STATEMENT = 2**22
 """The largest statement that is signed: room for twenty thousand files of a model."""
 
-Name = Annotated[str, Field(min_length=1)]
+_MAX_TOKEN_BYTES = 2**16
+_LONGEST = 300
+_IN_TOTO = "application/vnd.in-toto+json"
+_TRUSTED_ROOT = "application/vnd.dev.sigstore.trustedroot"
+
 PredicateType = Literal["urn:modelseal:signature:1"]
-(PREDICATE,) = get_args(PredicateType)
-
-
-class SignerFile(Section):
-    """A `.toml` file that says who shall have signed.
-
-    Args:
-        identity: The name in the certificate: an e-mail address, or the URI of a workflow.
-        issuer: The URL of whoever vouches for the identity.
-        instance: The file that says where Sigstore is and what it is trusted by, as JSON: a client
-            trust configuration, or, to verify without a network, a trusted root. Relative to the
-            file that names it. By default the public service, which is asked for its own.
-    """
-
-    identity: Name
-    issuer: Name
-    instance: Name | None = None
-
-    @field_validator("issuer")
-    @classmethod
-    def _is_url(cls, issuer: str) -> str:
-        if not issuer.startswith(("https://", "http://")):
-            raise ValueError(f"needs a URL such as https://accounts.google.com, but is {issuer!r}")
-        return issuer
+(_PREDICATE,) = get_args(PredicateType)
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Signer:
-    """Who shall have signed, and what Sigstore is trusted by.
+    """Who shall have signed, and what Sigstore is trusted by; `config` is None if nobody can sign.
 
-    Args:
-        identity: The name in the certificate.
-        issuer: The URL of whoever vouches for it.
-        root: The roots of trust.
-        config: Where Sigstore is; None if nobody can sign there.
+    It says where Sigstore is, which a trusted root alone does not.
     """
 
     identity: str
@@ -163,55 +92,52 @@ class Statement(Section):
     predicate: Claim
 
 
-def signer_files(path: Path) -> tuple[Path, ...]:
-    """The file of a signer, and the one that it names.
-
-    Raises:
-        BadFileError: It cannot be read, or a key or value is wrong.
-    """
-    instance = read_settings(path, SignerFile).instance
-    return (path,) if instance is None else (path, path.parent / instance)
-
-
 def read_signer(path: Path) -> Signer:
-    """Reads who shall have signed, and what Sigstore is trusted by.
-
-    Args:
-        path: The `.toml` file.
-
-    Raises:
-        BadFileError: It or the file that it names cannot be used, or the public service does not
-            say what it is trusted by.
-    """
-    file = read_settings(path, SignerFile)
-    trust = read_instance(path.parent / file.instance) if file.instance else ask_public_service()
-    return Signer(identity=file.identity, issuer=file.issuer, root=trust[0], config=trust[1])
+    """Reads who shall have signed, and what Sigstore is trusted by, from a `.toml` file."""
+    file = read_settings(path, IdentityFile)
+    root, config = _read_instance(path.parent / file.instance) if file.instance else ask_service()
+    return Signer(identity=file.identity, issuer=file.issuer, root=root, config=config)
 
 
-def read_instance(path: Path) -> tuple[TrustedRoot, ClientTrustConfig | None]:
-    """What a Sigstore is trusted by, and where it is, if the file says so.
-
-    Raises:
-        BadFileError: The file is neither of the two.
-    """
+def _read_instance(path: Path) -> tuple[TrustedRoot, ClientTrustConfig | None]:
     text = read_bytes(path, most=MAX_BYTES)
-    wanted = "a client trust configuration or a trusted root was wanted"
-    with told(str(path), wanted, reason="this is neither"):
-        if str(json.loads(text)["mediaType"]).startswith(TRUSTED_ROOT):
+    with translated(str(path), "a client trust configuration or a trusted root", got="neither"):
+        if str(json.loads(text)["mediaType"]).startswith(_TRUSTED_ROOT):
             return TrustedRoot.from_file(str(path)), None
         config = ClientTrustConfig.from_json(text.decode())
         return config.trusted_root, config
 
 
-def ask_public_service() -> tuple[TrustedRoot, ClientTrustConfig]:
-    """What the public service is trusted by now, and where it is.
-
-    Raises:
-        BadFileError: It does not say.
-    """
-    with told("Sigstore", "the roots of trust of the public service were wanted"):
+def ask_service() -> tuple[TrustedRoot, ClientTrustConfig]:
+    """What the public service is trusted by now, and where it is."""
+    with translated("Sigstore", "the roots of trust of the public service"):
         config = ClientTrustConfig.production()
         return config.trusted_root, config
+
+
+def sign_by_identity(
+    fingerprint: Fingerprint, file: Path, *, token: str | Path | None, model: ModelFiles | None
+) -> tuple[bytes, str]:
+    """The bundle that an identity makes of a fingerprint, and what the identity is called."""
+    signer = _ask(lambda: read_signer(file))
+    proof = find_token(signer, token)
+    text = _ask(lambda: sign(fingerprint, signer, token=proof, name=str(file), model=model))
+    return text, signer.identity
+
+
+def require_identity(text: bytes, fingerprint: Fingerprint, file: Path, *, name: str) -> str:
+    """Makes sure that a bundle is by an identity and of a fingerprint; says how it is called."""
+    signer = _ask(lambda: read_signer(file))
+    check(text, fingerprint, signer, name=name)
+    return f"{signer.identity} of {signer.issuer}"
+
+
+def _ask(act: Callable[[], Result]) -> Result:
+    """What a call gives that may ask Sigstore, whose client waits for an answer for ever."""
+    try:
+        return within(TIMEOUT, act)
+    except PassingError as error:
+        raise error.at("Sigstore") from error
 
 
 def sign(
@@ -233,83 +159,125 @@ def sign(
 
     Returns:
         The bundle, as JSON of Sigstore's bundle format.
-
-    Raises:
-        BadFileError: The token is none or somebody else's, Sigstore gave no signature or one by
-            somebody else, or nobody can sign by what the signer's file names.
-        InvalidArgumentError: There are too many files.
     """
     if signer.config is None:
-        raise BadFileError(
-            name, "a client trust configuration was wanted to sign, but a trusted root came"
-        )
-    wanted = f"a signature by {signer.identity} was wanted"
-    with told("the identity token", "one for sigstore that is valid now was wanted", secret=token):
+        raise BadFileError(name, "expected a client trust configuration, got a trusted root")
+    with translated("the identity token", "one for sigstore that is valid now", secret=token):
         identity = IdentityToken(token)
-    expect(identity, signer, name=name)
+    _check_token(identity, signer, name=name)
     said = claim(fingerprint, model)
-    digest = said.fingerprint.removeprefix("sha256:")
     predicate = said.model_dump(mode="json")
-    if len(json.dumps(predicate)) > MAX_STATEMENT:
-        raise InvalidArgumentError(
-            f"a statement of at most {MAX_STATEMENT} bytes was wanted: name fewer files"
-        )
+    size = len(json.dumps(predicate))
+    if size > MAX_STATEMENT:
+        problem = f"expected a statement of at most {MAX_STATEMENT} bytes, got {size}"
+        raise InvalidArgumentError(problem, field="model_files")
     with (
-        told(name, wanted, secret=token),
+        translated(name, f"a signature by {signer.identity}", secret=token),
         SigningContext.from_trust_config(signer.config).signer(identity) as signing,
     ):
-        subject = {"name": "fingerprint", "digest": {"sha256": digest}}
-        subjects = [SigstoreSubject.model_validate(subject)]
-        statement = StatementBuilder(subjects, PREDICATE, predicate).build()
+        digest = {"sha256": said.fingerprint.removeprefix("sha256:")}
+        subject = SigstoreSubject.model_validate({"name": "fingerprint", "digest": digest})
+        statement = StatementBuilder([subject], _PREDICATE, predicate).build()
         text = signing.sign_dsse(statement).to_json().encode()
     check(text, fingerprint, signer, name=name)
     return text + b"\n"
 
 
-def expect(token: IdentityToken, signer: Signer, *, name: str) -> None:
+def _check_token(token: IdentityToken, signer: Signer, *, name: str) -> None:
     """Makes sure, before anything is logged for ever, that a token is of whom it shall be.
 
     Only the certificate has the last word: the identity of a workflow is another in a token.
-
-    Raises:
-        BadFileError: It is somebody else's.
     """
-    found = (token.identity, token.federated_issuer)
-    mails = "@" in signer.identity and "@" in token.identity
-    if found[1] != signer.issuer or (mails and found[0] != signer.identity):
-        raise BadFileError(
-            name,
-            f"{signer.identity} of {signer.issuer} was wanted, but the identity token is of "
-            f"{found[0]} of {found[1]}",
-        )
+    found, issuer = token.identity, token.federated_issuer
+    mails = "@" in signer.identity and "@" in found
+    if issuer != signer.issuer or (mails and found != signer.identity):
+        wanted = f"{signer.identity} of {signer.issuer}"
+        raise BadFileError(name, f"expected a token of {wanted}, got one of {found} of {issuer}")
 
 
 def check(text: bytes, fingerprint: Fingerprint, signer: Signer, *, name: str) -> Claim:
-    """Makes sure that an identity has signed a fingerprint.
-
-    Args:
-        text: The bundle, as JSON.
-        fingerprint: What shall be signed.
-        signer: Who shall have signed it.
-        name: What the bundle is called in errors.
-
-    Returns:
-        What was signed.
-
-    Raises:
-        BadFileError: It is no bundle, of another identity or fingerprint, or does not fit.
-    """
-    with told(name, "a Sigstore bundle was wanted", reason="this is none"):
+    """What a bundle says, once it is that of this identity and fingerprint."""
+    with translated(name, "a Sigstore bundle", got="none"):
         bundle = Bundle.from_json(text)
-    with told(name, f"a signature by {signer.identity} was wanted"):
+    with translated(name, f"a signature by {signer.identity}"):
         policy = Identity(identity=signer.identity, issuer=signer.issuer)
         kind, payload = Verifier(trusted_root=signer.root).verify_dsse(bundle, policy)
-    if kind != IN_TOTO:
-        raise BadFileError(name, f"a payload of type {IN_TOTO} was wanted, but {kind} came")
+    if kind != _IN_TOTO:
+        raise BadFileError(name, f"expected a payload of type {_IN_TOTO}, got {kind}")
     statement = parse_json(Statement, payload, name=name)
-    (subject,) = statement.subject
-    said = statement.predicate
+    said, (subject,) = statement.predicate, statement.subject
     check_claim(said, fingerprint, name=name)
     if f"sha256:{subject.digest.sha256}" != said.fingerprint:
-        raise BadFileError(name, "the subject of the statement is another than its predicate says")
+        raise BadFileError(name, f"expected {said.fingerprint}, got another one", field="subject")
     return said
+
+
+def find_token(signer: Signer, given: str | Path | None) -> str:
+    """A token or that in a file, or of the environment, the CI, or who logs in in a browser."""
+    if isinstance(given, Path):
+        return _read_token(given)
+    if found := given or os.environ.get(TOKEN):
+        return found
+    with translated("Sigstore", "an identity token"):
+        host = detect_credential()
+    if host is not None:
+        return host
+    if signer.config is None or sys.stdin is None or not sys.stdin.isatty():
+        raise InvalidArgumentError(
+            f"expected an identity token from a file, {TOKEN}, a CI that gives one, or a terminal "
+            "to log in from, got none",
+            field="identity_token",
+        )
+    with translated("Sigstore", "an identity token"):
+        return str(Issuer(signer.config.signing_config.get_oidc_url()).identity_token())
+
+
+def _read_token(file: Path) -> str:
+    # Whoever gives the token itself shall not find it in a log.
+    if file.name.startswith("eyJ"):
+        problem = "expected a file with an identity token, got a token"
+        raise InvalidArgumentError(problem, field="identity_token")
+    try:
+        return read_bytes(file, most=_MAX_TOKEN_BYTES).decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise BadFileError(file, "expected an identity token, got something else") from error
+
+
+@contextmanager
+def translated(name: str, wanted: str, *, got: str = "", secret: str = "") -> Iterator[None]:
+    """Makes one sentence of whatever the library raises: its errors have no common base.
+
+    Args:
+        name: The file that it is about.
+        wanted: What was expected.
+        got: What is said in place of the library's own words.
+        secret: What the sentence must not hold.
+    """
+    try:
+        yield
+    except Exception as error:  # whatever is raised, a signature is not taken
+        said = got or _reason(error)
+        shown = said.replace(secret, "***") if secret else said
+        cut = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+        raise BadFileError(
+            name, f"expected {wanted}, got {'' if got else 'an error: '}{cut}"
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What an error says, on one line; an error without a word passes on its cause."""
+    if host := _unreachable_host(error):
+        return f"{host} cannot be reached"
+    text = " ".join(str(error).split())
+    if not text and error.__cause__ is not None:
+        return _reason(error.__cause__)
+    return text or type(error).__name__
+
+
+def _unreachable_host(error: BaseException | None) -> str:
+    while error is not None:
+        for each in (error, *error.args):
+            if isinstance(each, MaxRetryError) and each.pool:
+                return each.pool.host
+        error = error.__cause__ or error.__context__
+    return ""

@@ -22,7 +22,7 @@ import torch
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, EvaluationError, InvalidArgumentError, SealingError
 from modelseal.files import explain, write_atomically
-from modelseal.fingerprint.codec import content_digest, load
+from modelseal.fingerprint.codec import content_digest, load_tensors
 from modelseal.parallel.workers import Sequential, Workers
 from modelseal.sealing.recipe import Recipe
 from modelseal.types import Array, Codes, Progress
@@ -164,7 +164,7 @@ def parse(data: bytes, domain: Domain, count: int) -> Piece:
     Raises:
         InvalidArgumentError: It is none.
     """
-    arrays = load(data)
+    arrays = load_tensors(data)
     samples, work = arrays.get("samples"), arrays.get("work")
     if samples is None or work is None or work.shape != (1,) or samples.shape[:1] != (count,):
         raise InvalidArgumentError(

@@ -16,7 +16,7 @@ from pydantic import Field
 from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
 from modelseal.files import beside, now, read_bytes, write_atomically, write_new
 from modelseal.fingerprint.checks import MAX_CLASSES
-from modelseal.fingerprint.codec import NUMBERS, canonical, file_digest, types_of
+from modelseal.fingerprint.codec import canonical
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.settings import Section, parse_json
 
@@ -140,7 +140,7 @@ def draw_salts(fingerprint: Fingerprint, *, time: str) -> Salts:
     return Salts.model_validate(
         {
             "schema": "modelseal.salts/1",
-            "fingerprint": file_digest(fingerprint),
+            "fingerprint": fingerprint.digest,
             "time": time,
             "secret": secrets.token_hex(32),
         }
@@ -151,7 +151,7 @@ def load_salts(path: Path, fingerprint: Fingerprint) -> Salts:
     """Reads the random numbers of a fingerprint."""
     text = read_bytes(path, most=MAX_BYTES, missing="expected salts, got none: commit first")
     salts = parse_json(Salts, text, name=str(path))
-    if salts.fingerprint != file_digest(fingerprint):
+    if salts.fingerprint != fingerprint.digest:
         raise BadFileError(
             path, "expected the salts of this fingerprint, got another's", field="fingerprint"
         )
@@ -189,8 +189,7 @@ def make_commitment(fingerprint: Fingerprint, salts: Salts) -> Commitment:
 
 def describe_sample(fingerprint: Fingerprint, number: int) -> dict[str, object]:
     """A sample with its expected answer and margin, as it is hashed and revealed."""
-    kind = types_of(fingerprint.domain)["samples"]
-    codes = np.ascontiguousarray(fingerprint.samples[number], NUMBERS[kind])
+    codes = np.ascontiguousarray(fingerprint.samples[number])
     little = codes.astype(codes.dtype.newbyteorder("<"), copy=False)
     labels, values = fingerprint.expected.labels, fingerprint.expected.values
     return {

@@ -3,7 +3,7 @@
 from math import floor
 
 from modelseal.display import Row, Table
-from modelseal.fingerprint.record import tell_level
+from modelseal.fingerprint.record import format_level
 from modelseal.verdict import Evidence, Finding, Noticed, Outcome, Verdict, VerdictDocument
 
 SEALED = {
@@ -109,7 +109,7 @@ def noticed_table(rules_out: tuple[Noticed, ...]) -> Table:
 
 
 def _noticed_row(limit: Noticed) -> Row:
-    level = "" if limit.level is None else f"{tell_level(limit.level)} {limit.unit}"
+    level = "" if limit.level is None else f"{format_level(limit.level)} {limit.unit}"
     # A lower bound is never rounded up.
     share = f"{floor(1000 * limit.at_least) / 10:.1f} % or more"
     count = f"{limit.noticed} of {limit.draws}"

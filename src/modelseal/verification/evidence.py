@@ -22,7 +22,7 @@ from modelseal.endpoints.strict_json import JsonObject, read_object
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
 from modelseal.files import now, read_bytes, write_atomically
 from modelseal.fingerprint.checks import check_expected, check_names, form_of
-from modelseal.fingerprint.codec import canonical, file_digest
+from modelseal.fingerprint.codec import canonical
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import parse_spec
@@ -206,7 +206,7 @@ def _shown(line: Line) -> Shown:
 
 def _check_source(heading: JsonObject, fingerprint: Fingerprint, *, name: str) -> None:
     """Makes sure that the answers below a heading are to the samples of a fingerprint."""
-    check_digest(name, heading.get("fingerprint"), file_digest(fingerprint))
+    check_digest(name, heading.get("fingerprint"), fingerprint.digest)
     if says_neighbours(heading):
         raise BadFileError(
             name,

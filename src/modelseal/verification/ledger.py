@@ -16,7 +16,7 @@ from pydantic import Field
 
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.files import PRIVATE, beside, explain, now
-from modelseal.fingerprint.codec import canonical, file_digest
+from modelseal.fingerprint.codec import canonical
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.settings import Section, parse_json
 from modelseal.types import Array
@@ -203,7 +203,7 @@ def _opening_of(fingerprint: Fingerprint, per_check: int | None) -> Opening:
     return Opening.model_validate(
         {
             "schema": "modelseal.ledger/1",
-            "fingerprint": file_digest(fingerprint),
+            "fingerprint": fingerprint.digest,
             "samples": len(fingerprint),
             "per_check": per_check,
         }

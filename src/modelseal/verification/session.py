@@ -13,7 +13,6 @@ from modelseal.endpoints import factory, recorded
 from modelseal.endpoints.endpoint import Endpoint
 from modelseal.endpoints.recorded import Heading
 from modelseal.errors import BadFileError, EndpointError
-from modelseal.fingerprint.codec import file_digest
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.types import Array, Inputs, Labels, Scores
@@ -151,7 +150,7 @@ class Session:
 
     def _heading(self, *, neighbours: bool) -> Heading:
         return Heading(
-            fingerprint=file_digest(self.fingerprint),
+            fingerprint=self.fingerprint.digest,
             samples=len(self.fingerprint),
             endpoint=self.name,
             neighbours=neighbours and self.fingerprint.neighbours is not None,
