@@ -334,7 +334,7 @@ def test_the_numbers_of_an_endpoint_are_what_the_user_says(folder, run, monkeypa
             super().__init__(url, domain, shows=shows, **settings)
 
     monkeypatch.setattr(rest, "OipEndpoint", Watching)
-    write(sealed.fingerprint(spec=Probabilities(3)), folder / "out.seal")
+    sealed.fingerprint(spec=Probabilities(3)).save(folder / "out.seal")
     for more in ([], ["--shows", "scores"], ["--shows", "probabilities"]):
         run("verify", "out.seal", "http://127.0.0.1:9/v2/models/m", "--retries", 0, *more)
     assert seen == ["probabilities", "scores", "probabilities"]
@@ -391,7 +391,7 @@ def test_a_network_that_ends_the_program_is_never_intact(seal_file, folder, run,
 
 def test_a_document_never_replaces_a_file_that_the_endpoint_s_model_names(model, folder, run):
     model()
-    write(sealed.fingerprint(domain=Domain(shape=(1, 8, 8))), folder / "out.seal")
+    sealed.fingerprint(domain=Domain(shape=(1, 8, 8))).save(folder / "out.seal")
     before = (folder / "weights0.safetensors").read_bytes()
     result = run("verify", "out.seal", "model.toml", "--json", "weights0.safetensors")
     assert (result.exit_code, result.stdout) == (2, "")
