@@ -251,13 +251,6 @@ def test_an_endpoint_that_fails_when_it_is_opened_is_undecided_in_every_form(
     check_forms(folder, "undecided")
 
 
-def test_json_on_standard_output_goes_with_files_of_the_other_forms(seal_file, folder, run):
-    seal_file()
-    result = run("verify", "out.seal", "answers.jsonl", "--json", "-", "--junit", "j.xml")
-    assert json.loads(result.stdout)["outcome"] == "intact"
-    assert (folder / "j.xml").is_file()
-
-
 def test_without_jinja_a_page_is_refused_before_anything_is_asked(seal_file, run, monkeypatch):
     seal_file()
     monkeypatch.setitem(sys.modules, "jinja2", None)

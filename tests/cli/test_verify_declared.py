@@ -88,13 +88,6 @@ def samples_asked(server):
     return sum(bytes(row) in server.known for rows in sent for row in rows)
 
 
-def test_a_short_address_is_verified(server, run):
-    result = run("verify", "out.seal", server.url)
-    assert (result.exit_code, result.stderr) == (0, "")
-    server.known[next(iter(server.known))] += 1
-    assert run("verify", "out.seal", server.url, "--all").exit_code in {1, 3}
-
-
 def test_a_declared_endpoint_is_verified_and_its_changed_model_found(server, declare, run):
     declare()
     assert run("verify", "out.seal", "endpoint.toml").exit_code == 0
@@ -217,22 +210,6 @@ def test_a_secret_is_sent_and_told_nowhere(server, declare, folder, run, status)
     assert server.asked[0][0]["Authorization"] == f"Bearer {MARKER}"
     assert "*** is unknown" in result.stdout
     assert MARKER not in result.output + (folder / "v.json").read_text()
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        f"http://user:{MARKER}/x@host/invocations",
-        f"http://user:{MARKER}/x@host/v2/models/m",
-        f"ftp://user:{MARKER}@host/x",
-        f"HTTP://user:{MARKER}@host/invocations",
-        f"http://user:{MARKER}@host/x",
-    ],
-)
-def test_a_malformed_address_is_one_sentence_without_its_password(server, run, name):
-    result = run("verify", "out.seal", name)
-    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
-    assert MARKER not in result.stderr
 
 
 def test_a_command_is_verified_and_ends_with_the_program(server, folder, run):

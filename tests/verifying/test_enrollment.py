@@ -58,16 +58,6 @@ def test_samples_that_are_not_steady_are_dropped_and_the_power_with_them():
     assert (enrolled.enrollment.asked, enrolled.power) == (6, ())
 
 
-def test_how_unstable_a_sample_may_be_can_be_said():
-    noise = {2: 0.15}
-    for most_unstable, kept in ((0.2, 3), (0.5, 4)):
-        endpoint = {"noise": noise, "generator": np.random.default_rng(1)}
-        enrolled, _ = run(
-            sealed.fingerprint(count=4), endpoint=endpoint, repeats=60, most_unstable=most_unstable
-        )
-        assert len(enrolled) == kept
-
-
 def test_a_deployment_that_answers_otherwise_is_refused_with_what_it_says():
     made = sealed.fingerprint(count=4, names=NAMES)
     with pytest.raises(SealingError, match=r"sample 2: ant in place of elk"):

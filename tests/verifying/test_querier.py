@@ -106,12 +106,6 @@ def test_an_answer_comes_as_the_endpoint_gave_it_with_what_it_shows():
     assert not reply.silent
 
 
-def test_a_fault_is_given_and_not_raised():
-    fault = EndpointError("malformed")
-    reply = querier(Scripted(fault)).ask(3)
-    assert (reply.answer, reply.silent, reply.evidence.reason) == (fault, True, "malformed")
-
-
 def test_faults_that_pass_are_retried_as_often_as_is_said_and_no_more():
     time = Time()
     assert not querier(Scripted(BUSY, BUSY, BUSY), time, retries=3).ask(0).silent
@@ -144,14 +138,6 @@ def test_queries_are_paused_between_by_chance_with_the_mean_that_is_said():
     assert endpoint.moments[0] == 100.0
     assert 4.6 < pauses.mean() < 5.4
     assert pauses.std() > 4.0
-
-
-def test_a_query_that_takes_long_is_followed_at_once():
-    time = Time()
-    one = querier(endpoint := Scripted(time=time, lasts=1000.0), time, pace=0.1)
-    for number in range(5):
-        one.ask(number)
-    assert np.diff(endpoint.moments).tolist() == [1000.0] * 4
 
 
 def test_after_the_end_nothing_is_asked_and_nobody_waits():

@@ -17,7 +17,6 @@ from modelseal.verdict import Finding, Outcome
 from modelseal.verification.e_process import (
     average,
     bound_all,
-    spend_alpha,
     weigh_alarm,
     weigh_trust,
 )
@@ -27,9 +26,7 @@ from modelseal.verification.querier import Clock, Querier, sample_or_neighbour
 from modelseal.verification.sequential import (
     MISSED,
     QUERIES,
-    TURNS,
     Tallies,
-    Turns,
     ask_repeatedly,
     find_levels,
 )
@@ -66,16 +63,6 @@ def test_a_deployment_that_answers_as_enrolled_is_intact_after_eight_answers_of_
         "8 of 8 samples are still answered as enrolled: 0 of 64 answers differed"
     )
     assert all(entry.tally.agrees == 8 for entry in verdict.evidence)
-
-
-def test_noise_as_at_enrolment_is_no_tampering():
-    noisy = replace(STEADY, differing=(3,) * COUNT)
-    noise = dict.fromkeys(range(COUNT), 0.1)
-    for seed in range(5):
-        endpoint = {"noise": noise, "generator": np.random.default_rng(seed)}
-        verdict, _ = run(enrolled(enrollment=noisy), seed=seed, endpoint=endpoint)
-        assert verdict.outcome is Outcome.INTACT
-        assert "answers differed" in verdict.reason
 
 
 def test_one_changed_sample_of_eight_is_found_in_few_questions_with_its_evidence():
@@ -287,14 +274,6 @@ def test_half_of_alpha_is_for_the_enrollment_and_half_for_the_check():
     assert levels.queries == 3 * QUERIES
 
 
-def test_what_is_asked_for_goes_before_what_was_enrolled():
-    policy = SequentialPolicy(alpha=0.1, queries=7)
-    levels = find_levels(policy, sealed.enrolment(alpha=0.02), samples=3)
-    assert (levels.alpha, levels.bar, levels.queries) == (0.1, 20.0, 7)
-    levels = find_levels(SequentialPolicy(look=3), sealed.enrolment(alpha=0.02), samples=3)
-    assert levels.bar == 1 / spend_alpha(0.01, 3)
-
-
 # Tallies and turns
 
 MADE = sealed.fingerprint(enrollment=sealed.enrolment())
@@ -323,35 +302,3 @@ def test_what_is_found_is_what_the_mathematics_says_of_the_counts():
     assert tallies.trusted.tolist() == (trust >= -log(MISSED)).tolist() == [False, False, True]
     assert tallies.highest >= average(alarms)
     assert tallies.queries == 26
-
-
-def test_samples_that_were_not_chosen_are_neither_open_nor_averaged():
-    few, every = begin(chosen=(1,)), begin()
-    assert few.open.tolist() == [False, True, False]
-    for tallies in (few, every):
-        tallies.take(examine(MADE, 1, other(MADE, 1)))
-    assert few.highest == few.alarms[1] > every.highest
-
-
-def test_evidence_shows_the_differing_answer_and_every_count():
-    tallies = begin()
-    for answer in (agreeing(1), other(MADE, 1), EndpointError("busy"), agreeing(1)):
-        tallies.take(examine(MADE, 1, answer))
-    (entry,) = tallies.evidence()
-    assert (entry.finding, entry.shown) == (Finding.UNCLEAR, other(MADE, 1).describe(0))
-    counts = (entry.tally.agrees, entry.tally.differs, entry.tally.unclear)
-    assert counts == (2, 1, 1)
-    assert entry.reason == (
-        "1 of 4 answers differed and 1 could not be judged, which settles nothing"
-    )
-
-
-def test_the_most_suspicious_sample_goes_first_but_not_for_ever():
-    tallies, turns = begin(), Turns(np.random.default_rng(1))
-    turns.choose(tallies)
-    tallies.take(examine(MADE, 0, other(MADE, 0)))
-    tallies.take(examine(MADE, 2, other(MADE, 2)))
-    tallies.take(examine(MADE, 2, other(MADE, 2)))
-    assert [turns.choose(tallies) for _ in range(TURNS)] == [2] * TURNS
-    others = [turns.choose(tallies) for _ in range(1 + TURNS)]
-    assert others[1:] == [2] * TURNS
