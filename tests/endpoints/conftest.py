@@ -12,7 +12,7 @@ import pytest
 from programs import DOMAIN
 
 from modelseal.endpoints.requests import InputFormat
-from modelseal.endpoints.responses import AnswerFormat, Labelling, Rows
+from modelseal.endpoints.responses import AnswerFormat, LabelFormat, Rows
 from modelseal.endpoints.subprocess import CommandEndpoint
 
 Reply = bytes | Callable[[dict[str, str], bytes], bytes]
@@ -100,9 +100,7 @@ def command(tmp_path: Path) -> Iterator[Callable[..., CommandEndpoint]]:
             CommandEndpoint(
                 arguments or [sys.executable, "-I", "program.py"],
                 inputs=sending,
-                answers=AnswerFormat(
-                    labelling=Labelling(classes=3), select="output", rows=Rows.ONE
-                ),
+                answers=AnswerFormat(labels=LabelFormat(classes=3), select="output", rows=Rows.ONE),
                 folder=tmp_path,
                 **{"timeout": 20.0, **settings},
             )

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from modelseal.domain import Domain
 from modelseal.endpoints.requests import Form, InputFormat
-from modelseal.endpoints.responses import AnswerFormat, Labelling, Rows
+from modelseal.endpoints.responses import AnswerFormat, LabelFormat, Rows
 from modelseal.endpoints.subprocess import Child, CommandEndpoint, is_running
 from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 
@@ -68,7 +68,7 @@ def test_a_program_that_is_forgotten_ends_with_its_endpoint(command):
     endpoint = CommandEndpoint(
         [sys.executable, "-I", "-c", ANSWER],
         inputs=InputFormat(domain=DOMAIN),
-        answers=AnswerFormat(labelling=Labelling(classes=3), select="output", rows=Rows.ONE),
+        answers=AnswerFormat(labels=LabelFormat(classes=3), select="output", rows=Rows.ONE),
     )
     endpoint.ask(CODES)
     pid = endpoint._connection.process.pid
@@ -90,7 +90,7 @@ def test_no_shell_reads_the_arguments(command, tmp_path):
 
 
 def test_no_program_is_the_callers_mistake():
-    answers = AnswerFormat(labelling=Labelling(classes=3))
+    answers = AnswerFormat(labels=LabelFormat(classes=3))
     with refuses(InvalidArgumentError):
         CommandEndpoint((), inputs=InputFormat(domain=DOMAIN), answers=answers)
 
@@ -128,12 +128,12 @@ import os, sys
 import numpy as np
 from modelseal.domain import Domain
 from modelseal.endpoints.subprocess import CommandEndpoint
-from modelseal.endpoints.responses import AnswerFormat, Labelling, Rows
+from modelseal.endpoints.responses import AnswerFormat, LabelFormat, Rows
 from modelseal.endpoints.requests import InputFormat
 endpoint = CommandEndpoint(
     [sys.executable, "-I", "program.py"],
     inputs=InputFormat(domain=Domain(shape=(2, 3))),
-    answers=AnswerFormat(labelling=Labelling(classes=3), select="output", rows=Rows.ONE),
+    answers=AnswerFormat(labels=LabelFormat(classes=3), select="output", rows=Rows.ONE),
 )
 endpoint.ask(np.zeros((1, 2, 3), np.uint8))
 """

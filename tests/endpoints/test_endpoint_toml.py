@@ -11,10 +11,10 @@ from refusals import refuses
 from modelseal.domain import Domain, encode_png
 from modelseal.endpoints.endpoint_toml import (
     PRESETS,
-    is_endpoint,
+    is_endpoint_toml,
     list_endpoint_files,
     preset_of,
-    read_endpoint,
+    read_endpoint_toml,
 )
 from modelseal.endpoints.factory import endpoint, endpoint_name
 from modelseal.endpoints.http import HttpEndpoint
@@ -43,7 +43,7 @@ def write(tmp_path):
 
 
 def test_a_whole_declaration_is_read_as_values_of_the_right_types(write):
-    declared = read_endpoint(
+    declared = read_endpoint_toml(
         write(
             HTTP
             + """
@@ -98,13 +98,13 @@ def test_a_whole_declaration_is_read_as_values_of_the_right_types(write):
     ],
 )
 def test_a_file_whose_first_table_is_endpoint_declares_one(write, text, wanted):
-    assert is_endpoint(write(text)) is wanted
+    assert is_endpoint_toml(write(text)) is wanted
 
 
 def test_a_missing_file_and_one_of_other_bytes_declare_none(tmp_path):
-    assert not is_endpoint(tmp_path / "missing.toml")
+    assert not is_endpoint_toml(tmp_path / "missing.toml")
     (tmp_path / "x.toml").write_bytes(b"[endpoint]\xff")
-    assert not is_endpoint(tmp_path / "x.toml")
+    assert not is_endpoint_toml(tmp_path / "x.toml")
 
 
 OIP = HTTP.replace("http", "oip", 1)
@@ -145,7 +145,7 @@ COMMAND = '[endpoint]\nkind = "command"\n'
 )
 def test_a_wrong_declaration_is_refused_at_its_place(write, text, field):
     with refuses(BadFileError, field=field):
-        read_endpoint(write(text))
+        read_endpoint_toml(write(text))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_credential_in_the_file_is_refused_and_never_shown(write, line):
     if not line.startswith("url"):
         given += 'url = "https://host/x"\n'
     with refuses(BadFileError) as caught:
-        read_endpoint(write(given))
+        read_endpoint_toml(write(given))
     assert MARKER not in str(caught.value)
 
 
@@ -438,5 +438,5 @@ def test_another_name_is_no_short_one(text):
 
 
 def test_a_malformed_short_address_is_refused():
-    with refuses(InvalidArgumentError, field="url"):
+    with refuses(InvalidArgumentError, field="endpoint.url"):
         endpoint("http://host:port/invocations", SERVED)

@@ -12,7 +12,7 @@ from modelseal.domain import Domain, encode_png
 from modelseal.endpoints.auth import Credentials
 from modelseal.endpoints.http import HttpEndpoint
 from modelseal.endpoints.requests import Carrier, Form, InputFormat, RequestTemplate, Unit
-from modelseal.endpoints.responses import AnswerFormat, Labelling, Rows
+from modelseal.endpoints.responses import AnswerFormat, LabelFormat, Rows
 from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 from modelseal.outputs.answers import Kind
 
@@ -33,7 +33,7 @@ def endpoint(canned):
         return HttpEndpoint(
             url or f"{canned.root}/predict",
             template=RequestTemplate(inputs=inputs or InputFormat(domain=DOMAIN), **template),
-            answers=AnswerFormat(labelling=Labelling(classes=3), **answers),
+            answers=AnswerFormat(labels=LabelFormat(classes=3), **answers),
             **{"timeout": 60.0, **settings},
         )
 
@@ -225,7 +225,7 @@ def test_an_address_of_another_form_is_the_callers_mistake(url):
         HttpEndpoint(
             url,
             template=RequestTemplate(inputs=InputFormat(domain=DOMAIN)),
-            answers=AnswerFormat(labelling=Labelling(classes=3)),
+            answers=AnswerFormat(labels=LabelFormat(classes=3)),
         )
     assert not leaks(str(no.value))
 

@@ -33,7 +33,6 @@ from modelseal.endpoints.oip.grpc import (
     decode_response,
     encode_metadata_request,
     encode_request,
-    messages,
     read_certificates,
 )
 from modelseal.errors import EndpointError, InvalidArgumentError, MissingExtraError, PassingError
@@ -245,7 +244,7 @@ def test_another_address_is_refused_and_no_password_repeated(address):
 
 @pytest.mark.parametrize("package", ["grpc", "google.protobuf.descriptor_pool"])
 def test_what_is_not_installed_is_said_before_the_first_question(package, monkeypatch):
-    messages.cache_clear()
+    oip_grpc._message_classes.cache_clear()
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=r"modelseal\[grpc\]"):
         OipGrpcEndpoint("grpc://host:1/m", DOMAIN)
@@ -480,7 +479,7 @@ def test_every_field_is_that_of_the_protocols_own_description():
         "Contents": [official.InferTensorContents],
         "Tensor": [official.ModelInferRequest.InferInputTensor, OUTPUT],
     }
-    pool = messages().infer_request.DESCRIPTOR.file
+    pool = oip_grpc._message_classes()["Tensor"].DESCRIPTOR.file
     ours = descriptor_pb2.FileDescriptorProto()
     pool.CopyToProto(ours)
     assert len(ours.message_type) == 6

@@ -373,23 +373,23 @@ def read(content, data=b"", *, length=None, output="", version=""):
 
 def test_a_json_request_is_what_the_protocol_says():
     inputs = np.array([[[0.5, 1.0]], [[-2.0, 0.1]]], np.float32)
-    message = encode_json(inputs, name="x", datatype="FP32", request="r1")
+    body, headers = encode_json(inputs, name="x", datatype="FP32", request="r1")
     tensor = {"name": "x", "shape": [2, 1, 2], "datatype": "FP32"}
     tensor["data"] = [0.5, 1.0, -2.0, float(np.float32(0.1))]
-    assert message.headers == {"Content-Type": "application/json"}
-    assert json.loads(message.body) == {"id": "r1", "inputs": [tensor]}
+    assert headers == {"Content-Type": "application/json"}
+    assert json.loads(body) == {"id": "r1", "inputs": [tensor]}
 
 
 def test_a_binary_request_has_little_endian_bytes_behind_the_json():
     inputs = np.array([[0.5, -2.0]], np.float32)
-    message = encode_binary(inputs, name="x", datatype="FP32", request="r1")
-    length = int(message.headers[JSON_LENGTH])
-    assert message.body[length:] == struct.pack("<2f", 0.5, -2.0)
+    body, headers = encode_binary(inputs, name="x", datatype="FP32", request="r1")
+    length = int(headers[JSON_LENGTH])
+    assert body[length:] == struct.pack("<2f", 0.5, -2.0)
     tensor = {"name": "x", "shape": [1, 2], "datatype": "FP32"}
     tensor["parameters"] = {"binary_data_size": 8}
     parameters = {"binary_data_output": True}
     wanted = {"id": "r1", "inputs": [tensor], "parameters": parameters}
-    assert json.loads(message.body[:length]) == wanted
+    assert json.loads(body[:length]) == wanted
 
 
 FINITE = {"allow_nan": False, "allow_infinity": False}

@@ -8,7 +8,7 @@ from refusals import refuses
 
 from modelseal.endpoints.responses import (
     AnswerFormat,
-    Labelling,
+    LabelFormat,
     Layout,
     Naming,
     Numbers,
@@ -23,7 +23,7 @@ from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import Probabilities
 
 NAMES = ("cat", "dog", "elk", "fox")
-THREE = Labelling(classes=3, names=NAMES[:3])
+THREE = LabelFormat(classes=3, names=NAMES[:3])
 ODD = ("cat", "dog", "1")
 L, N = Layout, Numbers
 
@@ -127,7 +127,7 @@ def test_numbers_with_a_fraction_cannot_be_labels():
     ],
 )
 def test_a_label_is_found_by_number_or_name(settings, label, index):
-    assert Labelling(classes=3, **settings).index(label) == index
+    assert LabelFormat(classes=3, **settings).index(label) == index
 
 
 @pytest.mark.parametrize(
@@ -143,19 +143,19 @@ def test_a_label_is_found_by_number_or_name(settings, label, index):
 )
 def test_an_unknown_label_is_no_answer(settings, label):
     with refuses(EndpointError):
-        Labelling(classes=3, **settings).index(label)
+        LabelFormat(classes=3, **settings).index(label)
 
 
 @pytest.mark.parametrize("settings", [{"names": ("a", "b")}, {"naming": Naming.NAME}])
 def test_names_that_do_not_fit_the_classes_are_refused(settings):
     with refuses(InvalidArgumentError, field="names"):
-        Labelling(classes=3, **settings)
+        LabelFormat(classes=3, **settings)
 
 
 def read_one(entry, layout=None, numbers=N.SCORES, classes=4, names=NAMES, **more):
     """What the answer to one input shows: its kind, labels and values."""
-    labelling = Labelling(classes=classes, names=names, **more)
-    answer = AnswerFormat(labelling=labelling, layout=layout, numbers=numbers, rows=Rows.ONE).read(
+    labelling = LabelFormat(classes=classes, names=names, **more)
+    answer = AnswerFormat(labels=labelling, layout=layout, numbers=numbers, rows=Rows.ONE).read(
         entry, count=1
     )
     columns = (answer.labels, answer.values)
@@ -260,7 +260,7 @@ def test_one_label_with_its_score_is_not_guessed_where_it_may_be_the_scores_of_t
 
 
 def read(content, *, count=2, **settings):
-    return AnswerFormat(**{"labelling": THREE, **settings}).read(content, count=count)
+    return AnswerFormat(**{"labels": THREE, **settings}).read(content, count=count)
 
 
 def test_an_expression_picks_a_list_with_an_entry_for_each_input():
@@ -314,7 +314,7 @@ def test_what_holds_no_answer_to_each_input_is_an_error_that_says_where(content,
 @pytest.mark.parametrize("select", ["", "a[", "a b", "nothing(@)(", "@@"])
 def test_a_malformed_expression_is_refused_before_anyone_is_asked(select):
     with refuses(InvalidArgumentError, field="select"):
-        AnswerFormat(labelling=THREE, select=select)
+        AnswerFormat(labels=THREE, select=select)
 
 
 scalars = (
@@ -368,9 +368,9 @@ def outcome(act):
 
 
 @settings(max_examples=700)
-@given(content=values | near, how=formats, labelling=labellings)
-def test_whatever_a_server_says_is_an_answer_for_each_input_or_an_error(content, how, labelling):
-    answers = AnswerFormat(labelling=Labelling(classes=3, **labelling), **how)
+@given(content=values | near, how=formats, labels=labellings)
+def test_whatever_a_server_says_is_an_answer_for_each_input_or_an_error(content, how, labels):
+    answers = AnswerFormat(labels=LabelFormat(classes=3, **labels), **how)
     answer = outcome(lambda: answers.read(content, count=2))
     if isinstance(answer, EndpointError):
         assert str(answer).isprintable()

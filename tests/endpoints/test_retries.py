@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelseal.endpoints.retries import ask_patiently, back_off
+from modelseal.endpoints.endpoint import ask_with_retries, back_off
 from modelseal.errors import EndpointError, PassingError
 from modelseal.outputs.answers import Answers, Kind
 
@@ -34,7 +34,7 @@ def ask(endpoint, *, waits=(1.0, 2.0, 4.0), rest=None):
         rested.append(seconds)
         return True
 
-    return ask_patiently(endpoint, CODES, waits=waits, rest=rest or note), rested
+    return ask_with_retries(endpoint, CODES, waits=waits, rest=rest or note), rested
 
 
 def test_an_answer_is_taken_at_once():

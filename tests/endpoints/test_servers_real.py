@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import sealed
 import torch
+from mlserver.grpc import dataplane_pb2 as official
 
 import servers
 from modelseal.endpoints import factory
 from modelseal.endpoints.oip.contract import Contract, Target
-from modelseal.endpoints.oip.grpc import Channel, OipGrpcEndpoint, encode_request, messages
+from modelseal.endpoints.oip.grpc import Channel, OipGrpcEndpoint, encode_request
 from modelseal.endpoints.oip.rest import OipEndpoint
 from modelseal.enums import Depth
 from modelseal.errors import EndpointError
@@ -152,7 +153,7 @@ def test_the_servers_between_them_answer_over_grpc_in_both_forms(served, raw, mo
     target = Target(name=servers.NAME)
     request = encode_request(inputs, target=target, name="input", datatype="FP32", request="r")
     reply = Channel(served.grpc, secure=False, seconds=30.0).call("ModelInfer", request)
-    said = messages().infer_response.FromString(reply)
+    said = official.ModelInferResponse.FromString(reply)
     assert (bool(said.raw_output_contents), said.id) == (raw, "r")
     assert len(said.outputs[0].contents.fp32_contents) == (0 if raw else 10)
 

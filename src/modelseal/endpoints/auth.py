@@ -38,17 +38,6 @@ class Credentials:
     """What is sent with every request beside the input, and whom to trust.
 
     Its `repr` shows nothing of it.
-
-    Args:
-        headers: Headers by name, with credentials among them.
-        secrets: What must never be shown: not in an error, a verdict or a log. It is taken out of
-            answers, too.
-        private: What must not be shown either, but may stand in answers by right.
-        ca_file: A file of the certificates of those to trust, in place of the system's.
-
-    Raises:
-        InvalidArgumentError: A header is malformed, or one that says where a message ends; the
-            text has its name alone.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -103,13 +92,7 @@ def _written_forms(secrets: frozenset[str]) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Address:
-    """An address without user and password.
-
-    Args:
-        url: The address.
-        shown: The same without its query, which may hold a key.
-        user: The user, as `user:password`; empty if there is none.
-    """
+    """An address without user and password."""
 
     url: str
     shown: str
@@ -137,16 +120,7 @@ class Address:
 
 
 def read_address(url: str, *, expected: str) -> Address:
-    """Takes the user and the password out of an address.
-
-    Args:
-        url: The address, as the user gave it.
-        expected: What an address looks like here.
-
-    Raises:
-        InvalidArgumentError: Its host or port is malformed. The text says nothing of them: a
-            password with a slash would be taken for a port.
-    """
+    """Takes the user and the password out of an address."""
     try:
         parts = urlsplit(url)
         if parts.port == 0:
@@ -161,11 +135,7 @@ def read_address(url: str, *, expected: str) -> Address:
 
 
 def check_header(name: str, value: str) -> None:
-    """Makes sure that a header can be sent.
-
-    Raises:
-        InvalidArgumentError: It cannot; the text never shows its value.
-    """
+    """Makes sure that a header can be sent."""
     if not _HEADER_NAME.fullmatch(name) or name.lower() in _FRAMING:
         raise InvalidArgumentError(f"expected a header that may be set, got {name!r}")
     if not value.isascii() or not value.isprintable() or value != value.strip() or not value:
@@ -219,17 +189,6 @@ def read_credentials(
 
     No error shows what was found, or the name of what was not: somebody may have written the
     credential itself in its place.
-
-    Args:
-        path: The endpoint.toml, to which files are relative.
-        headers: Headers without secrets.
-        from_env: The variables that hold headers.
-        from_file: The files that hold headers.
-        ca_file: Certificates to trust.
-        environment: The variables.
-
-    Raises:
-        BadFileError: A variable or a file is missing, or what it holds is no header.
     """
     found = {name: _from_environment(path, name, from_env[name], environment) for name in from_env}
     found |= {name: _from_file(path, name, path.parent / from_file[name]) for name in from_file}

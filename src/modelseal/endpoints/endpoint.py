@@ -1,7 +1,7 @@
 """What can be asked, and what our own endpoints have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
 from typing import Generic, Protocol, TypeVar, runtime_checkable
@@ -11,11 +11,15 @@ import numpy as np
 from modelseal.domain import Domain
 from modelseal.endpoints.auth import NO_CREDENTIALS, Credentials
 from modelseal.endpoints.responses import array_answers, check_shows, join
-from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import OutputSpec
 from modelseal.timeouts import TIMEOUT, check_timeout
 from modelseal.types import Codes, Inputs, Labels, Scores
+
+# The mean of the first wait in seconds, since a connection that was reset is often well at once,
+# and the longest one; a server that names a time of its own may have more.
+_FIRST, _LONGEST = 0.25, 30.0
 
 
 @runtime_checkable
@@ -89,14 +93,7 @@ class EndpointOptions:
 
 
 class BaseEndpoint(ABC):
-    """What our endpoints share: checked inputs, batches, and errors that hide secrets.
-
-    Args:
-        place: Its address, file or program without secrets: what it is called in errors and, unless
-            `name` is set to something else, in verdicts.
-        domain: What a valid input is.
-        credentials: What errors must not show.
-    """
+    """What our endpoints share: checked inputs, batches, and errors that hide secrets."""
 
     def __init__(
         self, place: str, domain: Domain, *, credentials: Credentials = NO_CREDENTIALS
@@ -147,15 +144,6 @@ class ConnectedEndpoint(BaseEndpoint, Generic[Connected]):
     """An endpoint that opens a connection with the first question and keeps it for the next.
 
     `close` closes it, as does the end of a `with` block; a later question opens a new one.
-
-    Args:
-        place: Its address or program without secrets.
-        domain: What a valid input is.
-        timeout: How many seconds one answer may take.
-        credentials: What is sent with every request, and whom to trust.
-
-    Raises:
-        InvalidArgumentError: The timeout is not a positive number of seconds.
     """
 
     def __init__(
@@ -245,9 +233,6 @@ def ask_in_batches(ask: Callable[[Codes], Answers], codes: Codes, *, size: int) 
     """Asks batches of exactly `size` inputs one after another; 0 asks all at once.
 
     The last batch is filled up by repeating its last input, whose further answers are dropped.
-
-    Raises:
-        EndpointError: A batch got no usable answer, or the batches' answers differ in form.
     """
     if not size:
         return ask(codes)
@@ -255,3 +240,39 @@ def ask_in_batches(ask: Callable[[Codes], Answers], codes: Codes, *, size: int) 
     rows = np.minimum(np.arange(-(-count // size) * size), count - 1)
     batches = [ask(codes[batch]) for batch in np.split(rows, len(rows) // size)]
     return join(batches).take(np.arange(count))
+
+
+def ask_with_retries(
+    endpoint: Endpoint,
+    codes: Codes,
+    *,
+    waits: Iterable[float],
+    rest: Callable[[float], bool],
+) -> object:
+    """Asks an endpoint, and again after each fault that may pass, as often as there are waits.
+
+    `rest` waits so many seconds and tells whether to go on. An answer, whatever it is, is never
+    asked for again, nor is any other fault followed by another question. The endpoint gets a copy
+    of the inputs each time.
+
+    The loop is our own: stamina, which is made for this, can be told neither to stop when the time
+    for all questions is over or another one has settled the verdict, nor what time it is.
+    """
+    for wait in waits:
+        try:
+            return endpoint.ask(codes.copy())
+        except PassingError as error:
+            if not rest(max(wait, error.wait or 0.0)):
+                raise
+    return endpoint.ask(codes.copy())
+
+
+def back_off(retries: int, generator: np.random.Generator) -> Iterator[float]:
+    """Waits in seconds, each twice the one before on the average, from half to one and a half.
+
+    The chance in them keeps clients that were all turned away from coming back all at once.
+    """
+    for number in range(retries):
+        # Beyond 2^16 the longest wait has long been reached.
+        mean = min(_FIRST * 2.0 ** min(number, 16), _LONGEST)
+        yield mean * generator.uniform(0.5, 1.5)

@@ -1,8 +1,10 @@
-"""The endpoint.toml: what it may say, and the endpoint that it declares."""
+"""The endpoint.toml, of which `docs/how-to/ask-other-services.md` explains every key."""
 
 import os
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -10,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from modelseal.endpoints.auth import Credentials, read_address, read_credentials
+from modelseal.endpoints.auth import NO_CREDENTIALS, Credentials, read_address, read_credentials
 from modelseal.endpoints.endpoint import BaseEndpoint, EndpointOptions
 from modelseal.endpoints.requests import (
     MANY,
@@ -21,7 +23,7 @@ from modelseal.endpoints.requests import (
     RequestTemplate,
     Unit,
 )
-from modelseal.endpoints.responses import AnswerFormat, Labelling, Layout, Naming, Numbers, Rows
+from modelseal.endpoints.responses import AnswerFormat, LabelFormat, Layout, Naming, Numbers, Rows
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.outputs.answers import Kind
 from modelseal.settings import Section, blame_file, read_lines, read_settings
@@ -48,12 +50,7 @@ _BY_REFERENCE = "name where it is kept in header_from_env or header_from_file"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preset:
-    """What a well-known server takes and gives.
-
-    Args:
-        template: The body of a request.
-        select: Where the answer stands in a reply.
-    """
+    """What a well-known server takes and gives."""
 
     template: str = MANY
     select: str = "@"
@@ -90,21 +87,7 @@ def preset_of(path: str) -> str:
 
 
 class EndpointSection(Section):
-    """Where the endpoint is and what lets a request in.
-
-    Args:
-        kind: What it speaks.
-        url: The address of a server; for SageMaker that of another runtime than Amazon's own.
-        name: The name of a SageMaker endpoint.
-        command: The program and its arguments.
-        preset: How a well-known server is asked and answers.
-        method: How HTTP asks.
-        headers: Headers without secrets, by name.
-        header_from_env: For headers that are secret: the variables that hold them.
-        header_from_file: The same: the files that hold them, relative to the endpoint.toml.
-        ca_file: Certificates to trust in place of the system's, relative to the endpoint.toml.
-        timeout: How many seconds to wait for each answer; by default as long as for others.
-    """
+    """Where the endpoint is and what lets a request in."""
 
     kind: Literal["http", "oip", "grpc", "sagemaker", "command"]
     url: str | None = None
@@ -175,17 +158,7 @@ class RequestSection(Section):
 
 
 class AnswerSection(Section):
-    """How answers are read; see `AnswerFormat` and `Labelling`.
-
-    Args:
-        select: A JMESPath expression for where the answer stands.
-        layout: How the answer to one input is laid out.
-        numbers: What its numbers are.
-        labels: Whether labels are numbers or names.
-        first: The number of the first class.
-        names: What the server calls each class.
-        names_file: The same as a file with a name in each line, relative to the endpoint.toml.
-    """
+    """How answers are read; see `AnswerFormat` and `LabelFormat`."""
 
     select: str | None = None
     layout: Annotated[Layout, Field(strict=False)] | None = None
@@ -203,16 +176,7 @@ class AnswerSection(Section):
 
 
 class CheckSection(Section):
-    """Natural images with known labels, which are asked before any sample.
-
-    Args:
-        images: A folder of PNG or JPEG files or an `.npz` file, relative to the endpoint.toml.
-        labels: The number, from 0, or the name of each image's class, in their order; by default
-            the array `labels` of the `.npz` file.
-        labels_file: The same as a file with a label in each line.
-        at_least: The share of images that must be answered with their label.
-        count: How many images are asked at most.
-    """
+    """Natural images with known labels, which are asked before any sample."""
 
     images: str
     labels: list[Any] = Field(default=[])
@@ -252,16 +216,12 @@ class Declaration(Section):
         return self
 
 
-def read_endpoint(path: Path) -> Declaration:
-    """Reads an endpoint.toml; files that it names are not opened.
-
-    Raises:
-        BadFileError: It cannot be read, or a key or value is wrong; `field` says which.
-    """
+def read_endpoint_toml(path: Path) -> Declaration:
+    """Reads an endpoint.toml; files that it names are not opened."""
     return read_settings(path, Declaration)
 
 
-def is_endpoint(path: Path) -> bool:
+def is_endpoint_toml(path: Path) -> bool:
     """Whether a TOML file is an endpoint.toml: its first table is `endpoint`."""
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -271,12 +231,8 @@ def is_endpoint(path: Path) -> bool:
 
 
 def list_endpoint_files(path: Path) -> tuple[Path, ...]:
-    """An endpoint.toml and the files that it names; some may be missing.
-
-    Raises:
-        BadFileError: It cannot be read, or a key or value is wrong.
-    """
-    declaration = read_endpoint(path)
+    """An endpoint.toml and the files that it names; some may be missing."""
+    declaration = read_endpoint_toml(path)
     endpoint, check = declaration.endpoint, declaration.check
     named = (
         *endpoint.header_from_file.values(),
@@ -291,11 +247,8 @@ def name_declared(path: Path) -> str:
     """An endpoint.toml with the place that it declares, without what may be a secret.
 
     Of an address the query is left out, and of a command all but the program.
-
-    Raises:
-        BadFileError: It cannot be read, or a key or value is wrong.
     """
-    return _name(path, read_endpoint(path).endpoint)
+    return _name(path, read_endpoint_toml(path).endpoint)
 
 
 def _name(path: Path, section: EndpointSection) -> str:
@@ -319,31 +272,9 @@ def _has_user(url: str) -> bool:
     return "@" in host
 
 
-def preset_formats(preset: str, options: EndpointOptions) -> tuple[RequestTemplate, AnswerFormat]:
-    """How a preset asks and is read where nothing else is said."""
-    sealed, chosen = options.fingerprint, PRESETS[preset]
-    template = RequestTemplate(inputs=InputFormat(domain=sealed.domain), text=chosen.template)
-    answers = AnswerFormat(
-        labelling=Labelling(classes=sealed.classes, names=sealed.names),
-        select=chosen.select,
-        numbers=_usual_numbers(options),
-    )
-    return template, answers
-
-
-def _usual_numbers(options: EndpointOptions) -> Numbers:
-    return Numbers.PROBABILITIES if options.shows is Kind.PROBABILITIES else Numbers.SCORES
-
-
 def open_declared(path: Path, options: EndpointOptions) -> BaseEndpoint:
-    """Opens the endpoint that an endpoint.toml declares; nobody is asked yet.
-
-    Raises:
-        BadFileError: The file, or one that it names, cannot be used, or the model's inputs cannot
-            be sent as it says; `field` says where.
-        MissingExtraError: A client is needed that is not installed.
-    """
-    declaration = read_endpoint(path)
+    """Opens the endpoint that an endpoint.toml declares; nobody is asked yet."""
+    declaration = read_endpoint_toml(path)
     section = declaration.endpoint
     credentials = read_credentials(
         path,
@@ -353,68 +284,96 @@ def open_declared(path: Path, options: EndpointOptions) -> BaseEndpoint:
         ca_file=section.ca_file,
         environment=os.environ,
     )
-    with blame_file(path, "endpoint"):
-        opened = _open_kind(path, declaration, options, credentials)
+    with blame_file(path, ""):
+        opened = _open(declaration, options, folder=path.parent, credentials=credentials)
     opened.name = _name(path, section)
     return opened
 
 
-def _open_kind(
-    path: Path, declaration: Declaration, options: EndpointOptions, credentials: Credentials
+def open_short(options: EndpointOptions, **keys: str) -> BaseEndpoint:
+    """Opens an endpoint of which an address or a name says all, as keys of its section."""
+    section = EndpointSection.model_construct(None, **keys)
+    return _open(Declaration.model_construct(endpoint=section), options)
+
+
+def _open(
+    declaration: Declaration,
+    options: EndpointOptions,
+    *,
+    folder: Path = Path(),
+    credentials: Credentials = NO_CREDENTIALS,
 ) -> BaseEndpoint:
-    section, domain = declaration.endpoint, options.fingerprint.domain
+    section = declaration.endpoint
     given = options.timeout if section.timeout is None else section.timeout
     timeout = min(given, options.time_limit)
-    place = cast(str, getattr(section, _PLACES.get(section.kind, "url")))
-    if section.kind == "oip":
-        from modelseal.endpoints.oip.rest import OipEndpoint
-
-        shows = _shows(declaration, options)
-        return OipEndpoint(place, domain, shows=shows, timeout=timeout, credentials=credentials)
-    if section.kind == "grpc":
-        from modelseal.endpoints.oip.grpc import OipGrpcEndpoint
-
-        shows = _shows(declaration, options)
-        return OipGrpcEndpoint(place, domain, shows=shows, timeout=timeout, credentials=credentials)
+    if section.kind in {"oip", "grpc"}:
+        return _open_oip(declaration, options, timeout=timeout, credentials=credentials)
+    inputs = _inputs(declaration, options)
     if section.kind == "command":
         from modelseal.endpoints.subprocess import CommandEndpoint
 
-        return CommandEndpoint(
-            cast(list[str], section.command),
-            inputs=_inputs(path, declaration, options),
-            answers=_answers(path, declaration, options, rows=Rows.ONE, select="output"),
-            folder=path.parent,
-            timeout=timeout,
-        )
-    template = _template(path, declaration, options)
+        answers = _answers(declaration, options, folder, rows=Rows.ONE, select="output")
+        command = cast(list[str], section.command)
+        with _in_section("endpoint"):
+            return CommandEndpoint(
+                command, inputs=inputs, answers=answers, folder=folder, timeout=timeout
+            )
+    template = _template(declaration, inputs)
     rows = Rows.ONE if template.size else Rows.ALL
-    answers = _answers(path, declaration, options, rows=rows, select="@")
+    answers = _answers(declaration, options, folder, rows=rows, select="@")
     if section.kind == "sagemaker":
         from modelseal.endpoints.sagemaker import SageMakerEndpoint
 
-        return SageMakerEndpoint(
-            place, template=template, answers=answers, url=section.url, timeout=timeout
-        )
+        name, url = cast(str, section.name), section.url
+        with _in_section("endpoint"):
+            return SageMakerEndpoint(
+                name, template=template, answers=answers, url=url, timeout=timeout
+            )
     from modelseal.endpoints.http import HttpEndpoint
 
-    return HttpEndpoint(
-        place,
-        template=template,
-        answers=answers,
-        credentials=credentials,
-        timeout=timeout,
-        method=section.method,
-    )
+    with _in_section("endpoint"):
+        return HttpEndpoint(
+            cast(str, section.url),
+            template=template,
+            answers=answers,
+            credentials=credentials,
+            timeout=timeout,
+            method=section.method,
+        )
 
 
-def _shows(declaration: Declaration, options: EndpointOptions) -> Kind:
+def _open_oip(
+    declaration: Declaration,
+    options: EndpointOptions,
+    *,
+    timeout: float,
+    credentials: Credentials,
+) -> BaseEndpoint:
+    url, domain = cast(str, declaration.endpoint.url), options.fingerprint.domain
     numbers = declaration.answer.numbers
-    return options.shows if numbers is None else Kind(numbers.value)
+    shows = options.shows if numbers is None else Kind(numbers.value)
+    with _in_section("endpoint"):
+        if declaration.endpoint.kind == "oip":
+            from modelseal.endpoints.oip.rest import OipEndpoint
+
+            return OipEndpoint(url, domain, shows=shows, timeout=timeout, credentials=credentials)
+        from modelseal.endpoints.oip.grpc import OipGrpcEndpoint
+
+        return OipGrpcEndpoint(url, domain, shows=shows, timeout=timeout, credentials=credentials)
 
 
-def _inputs(path: Path, declaration: Declaration, options: EndpointOptions) -> InputFormat:
+@contextmanager
+def _in_section(name: str) -> Iterator[None]:
+    try:
+        yield
+    except InvalidArgumentError as error:
+        field = f"{name}.{error.field}".removesuffix(".")
+        raise InvalidArgumentError(error.problem, field=field) from error
+
+
+def _inputs(declaration: Declaration, options: EndpointOptions) -> InputFormat:
     request = declaration.request
-    with blame_file(path, "request"):
+    with _in_section("request"):
         return InputFormat(
             domain=options.fingerprint.domain,
             form=request.form,
@@ -423,10 +382,9 @@ def _inputs(path: Path, declaration: Declaration, options: EndpointOptions) -> I
         )
 
 
-def _template(path: Path, declaration: Declaration, options: EndpointOptions) -> RequestTemplate:
+def _template(declaration: Declaration, inputs: InputFormat) -> RequestTemplate:
     request, preset = declaration.request, PRESETS.get(declaration.endpoint.preset or "", Preset())
-    inputs = _inputs(path, declaration, options)
-    with blame_file(path, "request"):
+    with _in_section("request"):
         return RequestTemplate(
             inputs=inputs,
             carrier=request.carrier,
@@ -437,23 +395,25 @@ def _template(path: Path, declaration: Declaration, options: EndpointOptions) ->
 
 
 def _answers(
-    path: Path, declaration: Declaration, options: EndpointOptions, *, rows: Rows, select: str
+    declaration: Declaration, options: EndpointOptions, folder: Path, *, rows: Rows, select: str
 ) -> AnswerFormat:
     """How answers are read; they stand at `select` if neither file nor preset say so."""
     answer, preset = declaration.answer, PRESETS.get(declaration.endpoint.preset or "")
     names = tuple(answer.names) or options.fingerprint.names
     if answer.names_file is not None:
-        names = read_lines(path.parent / answer.names_file)
-    with blame_file(path, "answer"):
+        names = read_lines(folder / answer.names_file)
+    probable = options.shows is Kind.PROBABILITIES
+    with _in_section("answer"):
+        labels = LabelFormat(
+            classes=options.fingerprint.classes,
+            names=names,
+            naming=answer.labels,
+            first=answer.first,
+        )
         return AnswerFormat(
-            labelling=Labelling(
-                classes=options.fingerprint.classes,
-                names=names,
-                naming=answer.labels,
-                first=answer.first,
-            ),
+            labels=labels,
             select=answer.select or (preset.select if preset else select),
             layout=answer.layout,
-            numbers=answer.numbers or _usual_numbers(options),
+            numbers=answer.numbers or (Numbers.PROBABILITIES if probable else Numbers.SCORES),
             rows=rows,
         )

@@ -16,11 +16,11 @@ from modelseal.endpoints.endpoint import (
     FingerprintLike,
 )
 from modelseal.endpoints.endpoint_toml import (
-    is_endpoint,
+    is_endpoint_toml,
     list_endpoint_files,
     name_declared,
     open_declared,
-    preset_formats,
+    open_short,
     preset_of,
 )
 from modelseal.errors import InvalidArgumentError
@@ -116,7 +116,7 @@ def endpoint_files(target: str) -> tuple[Path, ...]:
     path = Path(target)
     if path.suffix.lower() != ".toml":
         return (path,)
-    if is_endpoint(path):
+    if is_endpoint_toml(path):
         return list_endpoint_files(path)
     files: tuple[Path, ...] = _models("model_toml").list_model_files(path)
     return files
@@ -132,7 +132,7 @@ def endpoint_name(target: str) -> str:
         InvalidArgumentError: The address is malformed.
         BadFileError: The endpoint.toml cannot be used.
     """
-    if target.lower().endswith(".toml") and is_endpoint(Path(target)):
+    if target.lower().endswith(".toml") and is_endpoint_toml(Path(target)):
         return name_declared(Path(target))
     if not target.startswith(("http://", "https://")):
         return target
@@ -170,52 +170,31 @@ def _models(module: str) -> Any:  # noqa: ANN401 (a module)
 @register_endpoint("http")
 @register_endpoint("https")
 def _open_http(target: str, options: EndpointOptions) -> Endpoint:
-    if preset := _preset_of_address(target):
-        from modelseal.endpoints.http import HttpEndpoint
-
-        template, answers = preset_formats(preset, options)
-        return HttpEndpoint(target, template=template, answers=answers, timeout=options.longest)
-    from modelseal.endpoints.oip.rest import OipEndpoint
-
-    return OipEndpoint(
-        target, options.fingerprint.domain, shows=options.shows, timeout=options.longest
-    )
-
-
-def _preset_of_address(url: str) -> str:
     try:
-        return preset_of(urlsplit(url).path)
+        preset = preset_of(urlsplit(target).path)
     except ValueError:  # is said by whoever reads the address
-        return ""
+        preset = ""
+    if preset:
+        return open_short(options, kind="http", url=target, preset=preset)
+    return open_short(options, kind="oip", url=target)
 
 
 @register_endpoint("grpc")
 @register_endpoint("grpcs")
 def _open_grpc(target: str, options: EndpointOptions) -> Endpoint:
-    from modelseal.endpoints.oip.grpc import OipGrpcEndpoint
-
-    return OipGrpcEndpoint(
-        target, options.fingerprint.domain, shows=options.shows, timeout=options.longest
-    )
+    return open_short(options, kind="grpc", url=target)
 
 
 @register_endpoint("sagemaker")
 def _open_sagemaker(target: str, options: EndpointOptions) -> Endpoint:
-    from modelseal.endpoints.sagemaker import SageMakerEndpoint
-
-    template, answers = preset_formats("sagemaker-container", options)
-    return SageMakerEndpoint(
-        target.removeprefix("sagemaker:"),
-        template=template,
-        answers=answers,
-        timeout=options.longest,
-    )
+    name = target.removeprefix("sagemaker:")
+    return open_short(options, kind="sagemaker", name=name, preset="sagemaker-container")
 
 
 @register_endpoint(".toml")
 def _open_toml(target: str, options: EndpointOptions) -> Endpoint:
     path = Path(target)
-    if is_endpoint(path):
+    if is_endpoint_toml(path):
         return open_declared(path, options)
     require_torch("Running a model.toml")
     function = _models("loader").score_function(path, options.fingerprint.domain)

@@ -72,15 +72,6 @@ class Connection:
     another server than the one that was named would answer, and asks for no compression, so that
     a small body cannot become a large one. Proxies and certificates come from the environment, as
     they do for other programs. If it is never closed, it closes itself with its last use.
-
-    Args:
-        url: An address of the server.
-        seconds: How long to wait for a whole exchange, however slowly it goes on.
-        credentials: What is sent with every request, and whom to trust. Secrets in it are taken
-            out of whatever comes back.
-
-    Raises:
-        EndpointError: The environment names proxies or certificates that cannot be used.
     """
 
     def __init__(
@@ -117,12 +108,7 @@ class Connection:
         content: bytes = b"",
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Sends a request and reads its reply.
-
-        Raises:
-            PassingError: Nothing came in time, or the server is busy or not there.
-            EndpointError: Too much came, or no success.
-        """
+        """Sends a request and reads its reply."""
         task = asyncio.run_coroutine_threadsafe(
             self._exchange(method, url, content, headers), self._loop
         )
@@ -244,9 +230,6 @@ def _complaint(body: bytes, content_type: str) -> str:
 def read_retry_after(text: str, *, now: datetime) -> float | None:
     """The header `Retry-After`: seconds, or a date of HTTP (RFC 9110, section 10.2.3).
 
-    Returns:
-        Seconds from 0 to 60, or nothing if the header says nothing that is known.
-
     Examples:
         >>> read_retry_after("120", now=datetime.now(UTC))
         60.0
@@ -263,11 +246,7 @@ def read_retry_after(text: str, *, now: datetime) -> float | None:
 
 
 def check_url(url: str) -> None:
-    """Makes sure that a request can be sent to an address.
-
-    Raises:
-        InvalidArgumentError: The host or another part is malformed, or all of it is too long.
-    """
+    """Makes sure that a request can be sent to an address."""
     try:
         httpx2.URL(url)
     except httpx2.InvalidURL as error:
@@ -278,20 +257,7 @@ _EXPECTED = "the address of a server, http(s)://host/path"
 
 
 class HttpEndpoint(ConnectedEndpoint[Connection]):
-    """Answers with what a server replies to a request that a template makes.
-
-    Args:
-        url: The address to ask. User and password in it are sent and never shown, and its query
-            is never shown.
-        template: How a request's body is made.
-        answers: How its answer is read.
-        credentials: What is sent with every request, and whom to trust.
-        timeout: How many seconds to wait for each answer.
-        method: `POST` or `PUT`.
-
-    Raises:
-        InvalidArgumentError: The URL is no such address, or the timeout is not positive.
-    """
+    """Answers with what a server replies to a request that a template makes."""
 
     def __init__(
         self,

@@ -35,14 +35,7 @@ _FORMS = ({"labels"}, {"labels", "probabilities"}, {"probabilities"}, {"scores"}
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Line:
-    """What one line says of a sample.
-
-    Args:
-        sample: Its number.
-        answer: What was shown for it, with a batch axis of one; None if there is an error.
-        error: Why there was no answer; empty if there is one.
-        time: When it came; None if the line does not say.
-    """
+    """What one line says of a sample."""
 
     sample: int
     answer: Answers | None = None
@@ -51,11 +44,7 @@ class Line:
 
 
 def to_object(answers: Answers, row: int) -> JsonObject:
-    """One input's answer as the parts of a line, every number in full.
-
-    Raises:
-        EndpointError: A number is an infinity or NaN.
-    """
+    """One input's answer as the parts of a line, every number in full."""
     line: JsonObject = {}
     if answers.labels is not None:
         line["labels"] = answers.labels[row].tolist()
@@ -73,19 +62,7 @@ def to_line(content: JsonObject) -> bytes:
 
 
 def read_lines(content: bytes, *, count: int, name: object) -> tuple[JsonObject, list[Line]]:
-    """Reads recorded answers, in the order of their lines. Blank lines say nothing.
-
-    Args:
-        content: The content of the file.
-        count: How many samples there are.
-        name: What the file is called in errors.
-
-    Returns:
-        The heading, empty if there is none, and the lines.
-
-    Raises:
-        BadFileError: A line is malformed, or there is no such sample.
-    """
+    """Reads recorded answers, in the order of their lines. Blank lines say nothing."""
     heading: JsonObject = {}
     lines = []
     for number, text in enumerate(content.split(b"\n"), start=1):

@@ -21,19 +21,7 @@ _QUIET = 4
 
 
 class OnnxEndpoint(BaseEndpoint):
-    """Answers with the first output of an ONNX model, run on this machine's processor.
-
-    Args:
-        path: The `.onnx` file. It has one input, whose shape is the domain's with a batch axis
-            in front (of any or of a fixed size) or the same with channels last.
-        domain: What a valid input is.
-        shows: What an output of numbers with a fraction is; whole numbers are always labels.
-
-    Raises:
-        MissingExtraError: ONNX Runtime is not installed.
-        BadFileError: The file is missing or broken, or its model takes other inputs.
-        InvalidArgumentError: `shows` is labels.
-    """
+    """Answers with the first output of an ONNX model, run on this machine's processor."""
 
     def __init__(self, path: Path, domain: Domain, *, shows: Kind = Kind.SCORES) -> None:
         check_shows(shows)

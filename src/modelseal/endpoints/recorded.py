@@ -31,13 +31,6 @@ class RecordedEndpoint:
     `"time"` says when, `"digits"` with how many decimal digits numbers came. Blank lines, lines
     with an `"error"` in place of an answer, and the heading of a record hold no answers. A line
     may come twice if it says the same.
-
-    Args:
-        path: The file.
-        inputs: The inputs that the sample numbers count, from 0.
-
-    Raises:
-        BadFileError: The file cannot be read, or a line is malformed.
     """
 
     def __init__(self, path: Path, inputs: Codes) -> None:
@@ -49,12 +42,7 @@ class RecordedEndpoint:
         self._answers = _group(lines)
 
     def ask(self, codes: Codes) -> Answers:
-        """Looks each input up by its content.
-
-        Raises:
-            EndpointError: An input is none of the samples or has no line, lines contradict one
-                another, or they do not all show the same.
-        """
+        """Looks each input up by its content."""
         try:
             return join([self._find(row) for row in codes])
         except EndpointError as error:
@@ -83,11 +71,7 @@ def _group(lines: Sequence[Line]) -> dict[int, list[Answers]]:
 
 
 def settle(answers: Sequence[Answers]) -> Answers:
-    """The one answer that several lines about a sample give.
-
-    Raises:
-        EndpointError: They contradict one another.
-    """
+    """The one answer that several lines about a sample give."""
     first = answers[0]
     for other in answers[1:]:
         pairs = zip(columns(first), columns(other), strict=True)
@@ -130,16 +114,7 @@ def stamp() -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Heading:
-    """Of what the answers of a record are.
-
-    Args:
-        fingerprint: The digest of the fingerprint whose samples were asked.
-        samples: How many it holds.
-        endpoint: What was asked, without secrets.
-        neighbours: Whether an answer may be that to a neighbour of the sample: then it says
-            nothing of the sample alone.
-        check: What the ledger of spent samples calls the check; None without a ledger.
-    """
+    """Of what the answers of a record are."""
 
     fingerprint: str
     samples: int
@@ -150,15 +125,7 @@ class Heading:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Past:
-    """What a record holds already.
-
-    Args:
-        answers: What came of each sample: its answer, or the error that stands for answers that
-            contradict one another.
-        cut: Whether the last line was half written, as after a crash, and was taken out.
-        check: What the ledger of spent samples calls the check that goes on; None if the heading
-            does not say.
-    """
+    """What a record holds already."""
 
     answers: dict[int, Answers | EndpointError] = field(default_factory=dict)
     cut: bool = False
@@ -169,13 +136,6 @@ class Recorder:
     """Writes answers to the end of a file, each on the disk before the next is asked.
 
     It keeps others from writing to the same file, until `release` or its last use.
-
-    Args:
-        path: The file, which is there.
-        now: Tells the time as text.
-
-    Raises:
-        BadFileError: Somebody writes to it already, or it cannot be opened.
     """
 
     def __init__(self, path: Path, *, now: Callable[[], str] = stamp) -> None:
@@ -184,11 +144,7 @@ class Recorder:
         self.release = _lock(self)
 
     def note(self, number: int, answer: Answers | EndpointError) -> None:
-        """Writes what came of one sample.
-
-        Raises:
-            BadFileError: The file cannot be written.
-        """
+        """Writes what came of one sample."""
         if isinstance(answer, EndpointError):
             shown: JsonObject = {"error": str(answer) or "no answer came"}
         else:
@@ -217,21 +173,13 @@ def _lock(recorder: Recorder) -> Callable[[], object]:
 
 
 def check_new(path: Path) -> None:
-    """Makes sure, before anything is spent, that a record can be begun in a file.
-
-    Raises:
-        BadFileError: There is something already.
-    """
+    """Makes sure, before anything is spent, that a record can be begun in a file."""
     if path.is_symlink() or path.exists():
         raise BadFileError(path, _EXISTS)
 
 
 def start(path: Path, heading: Heading) -> Recorder:
-    """Begins a record in a new file, which its owner alone can read.
-
-    Raises:
-        BadFileError: There is something already, or the file cannot be written.
-    """
+    """Begins a record in a new file, which its owner alone can read."""
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
     except FileExistsError as error:
@@ -244,16 +192,7 @@ def start(path: Path, heading: Heading) -> Recorder:
 
 
 def resume(path: Path, heading: Heading) -> tuple[Recorder, Past]:
-    """Goes on with a record.
-
-    Args:
-        path: The file. A last line that was half written is taken out of it.
-        heading: Of what its answers have to be.
-
-    Raises:
-        BadFileError: The file is no record, one of other samples or of another endpoint, a line
-            is malformed, somebody else goes on with it, or it cannot be read or written.
-    """
+    """Goes on with a record."""
     recorder = Recorder(path)
     with ExitStack() as undo:
         undo.callback(recorder.release)
@@ -321,22 +260,14 @@ def says_neighbours(heading: JsonObject) -> bool:
 
 
 def check_digest(path: object, digest: object, expected: str) -> None:
-    """Makes sure that a record is one of a fingerprint.
-
-    Raises:
-        BadFileError: It is of another one.
-    """
+    """Makes sure that a record is one of a fingerprint."""
     if digest != expected:
         problem = "expected a record of this fingerprint, got one of another"
         raise BadFileError(path, problem, field="fingerprint")
 
 
 def check_record(path: Path, digest: str) -> None:
-    """Makes sure that recorded answers, if they say of which fingerprint they are, are of this.
-
-    Raises:
-        BadFileError: They are of another one, or the file cannot be read.
-    """
+    """Makes sure that recorded answers, if they say of which fingerprint they are, are of this."""
     with suppress(EndpointError):
         content = read_object(read_bytes(path, most=LARGEST).partition(b"\n")[0])
         if content.get("schema") == RECORD:

@@ -94,11 +94,7 @@ class InputFormat:
             )
 
     def encode(self, codes: Codes) -> list[Item]:
-        """Inputs on their way, one for each.
-
-        Raises:
-            InvalidArgumentError: The codes are not valid in the domain.
-        """
+        """Inputs on their way, one for each."""
         values = self.domain.decode(codes)
         if self.form is Form.PNG:
             return [encode_png(code) for code in codes]
@@ -183,11 +179,7 @@ class RequestTemplate:
         return 0 if many else 1
 
     def render(self, codes: Codes) -> Message:
-        """The request for some inputs; for one of them if the template takes one.
-
-        Raises:
-            InvalidArgumentError: The codes are not valid in the domain.
-        """
+        """The request for some inputs; for one of them if the template takes one."""
         items = self.inputs.encode(codes)
         if self.carrier is Carrier.JSON:
             body = orjson.dumps(_fill(_parse(self.text), as_json(items)))
@@ -268,15 +260,7 @@ def _multipart(content: bytes, *, field: str, kind: str) -> Message:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TensorFormat:
-    """How a model takes its inputs as one tensor.
-
-    Args:
-        name: What the model calls its input.
-        datatype: FP32 or FP64 for values within the domain's bounds, UINT8 for bytes. FP16 is
-            left out on purpose: it would move the values of most levels.
-        batch: How many inputs the model takes at a time; 0 for any number.
-        channels_last: Whether the domain's first axis comes last at the model.
-    """
+    """How a model takes its inputs as one tensor."""
 
     name: str
     datatype: str = "FP32"
@@ -284,12 +268,7 @@ class TensorFormat:
     channels_last: bool = False
 
     def arrange(self, codes: Codes, domain: Domain) -> Array:
-        """The inputs as the model takes them, batch axis first.
-
-        Raises:
-            InvalidArgumentError: The codes are not valid in the domain.
-            EndpointError: The model takes bytes, and the domain's values are none.
-        """
+        """The inputs as the model takes them, batch axis first."""
         if self.datatype == "UINT8":
             inputs = _as_bytes(codes, domain)
         else:
@@ -309,18 +288,7 @@ def _as_bytes(codes: Codes, domain: Domain) -> Array:
 
 
 def tensor_format(name: str, datatype: str, shape: Sequence[int], domain: Domain) -> TensorFormat:
-    """How a model that declares its input so takes the inputs of a domain.
-
-    Args:
-        name: What the model calls its input.
-        datatype: The type of its numbers, as the Open Inference Protocol names it.
-        shape: The sizes of all axes, batch first; -1 for an open size.
-        domain: What a valid input is. A model whose shape is the domain's with the first axis
-            moved to the end gets its inputs transposed.
-
-    Raises:
-        EndpointError: The model takes other inputs.
-    """
+    """How a model that declares its input so takes the inputs of a domain."""
     if datatype not in {"FP32", "FP64", "UINT8"}:
         raise EndpointError(f"expected a model that takes FP32, FP64 or UINT8, got {datatype}")
     first, last = domain.shape, (*domain.shape[1:], domain.shape[0])

@@ -63,7 +63,7 @@ class Rows(Enum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Labelling:
+class LabelFormat:
     """How a server names classes.
 
     Args:
@@ -93,11 +93,7 @@ class Labelling:
             raise InvalidArgumentError("expected names, since labels are names", field="names")
 
     def index(self, label: object) -> int:
-        """The number of a class, from 0.
-
-        Raises:
-            EndpointError: There is no such class, or more than one of this name.
-        """
+        """The number of a class, from 0."""
         named = isinstance(label, str) and self.names and self.naming is not Naming.INDEX
         if named or self.naming is Naming.NAME:
             if self.names.count(cast(str, label)) != 1:
@@ -125,7 +121,7 @@ class AnswerFormat:
     """How the JSON of a reply becomes labels, scores or probabilities.
 
     Args:
-        labelling: How classes are named.
+        labels: How classes are named.
         select: Where the answer stands, as a JMESPath expression; `@` for all of it.
         layout: How the entry for an input is laid out; None tells it by its look.
         numbers: What the numbers are.
@@ -135,7 +131,7 @@ class AnswerFormat:
         InvalidArgumentError: The expression is malformed.
     """
 
-    labelling: Labelling
+    labels: LabelFormat
     select: str = "@"
     layout: Layout | None = None
     numbers: Numbers = Numbers.SCORES
@@ -151,15 +147,7 @@ class AnswerFormat:
             ) from error
 
     def read(self, content: object, *, count: int) -> Answers:
-        """Reads the answer to some inputs.
-
-        Args:
-            content: What came, as JSON.
-            count: How many inputs were asked.
-
-        Raises:
-            EndpointError: It holds no usable answer to each of them.
-        """
+        """Reads the answer to some inputs."""
         picked = self._pick(content)
         entries = [picked] if self.rows is Rows.ONE else self._list(picked, count)
         answers = []
@@ -210,7 +198,7 @@ class AnswerFormat:
 
         What could be two things is refused: taken for the wrong one it would look like tampering.
         """
-        classes = self.labelling.classes
+        classes = self.labels.classes
         match entry:
             case dict():
                 return Layout.MAP
@@ -241,7 +229,7 @@ class AnswerFormat:
 
     def _scores(self, values: Array) -> Answers:
         """The answer of a number for every class."""
-        classes = self.labelling.classes
+        classes = self.labels.classes
         if len(values) != classes:
             raise EndpointError(f"expected {classes} scores, got {len(values)}")
         scores = self.numbers is Numbers.SCORES
@@ -256,7 +244,7 @@ class AnswerFormat:
         if len(labels) != len(numbers):
             raise EndpointError(f"expected {len(labels)} scores, got {len(numbers)}")
         indices, values = self._indices(labels), self._array(numbers)
-        if len(indices) == self.labelling.classes:
+        if len(indices) == self.labels.classes:
             return self._scores(values[np.argsort(indices)])
         order = np.argsort(-values, kind="stable")
         order = order[: _count_places(values[order])]
@@ -268,10 +256,10 @@ class AnswerFormat:
 
     def _indices(self, labels: Sequence[object]) -> Array:
         """The classes of labels, at least one and all different."""
-        classes = self.labelling.classes
+        classes = self.labels.classes
         if not 1 <= len(labels) <= classes:
             raise EndpointError(f"expected 1 to {classes} labels, got {len(labels)}")
-        found = [self.labelling.index(label) for label in labels]
+        found = [self.labels.index(label) for label in labels]
         for label, index in zip(labels, found, strict=True):
             if found.count(index) > 1:
                 raise EndpointError(f"expected different labels, got {name_of(label)} twice")
@@ -313,14 +301,6 @@ def _count_places(ordered: Array) -> int:
 def array_answers(array: Array, *, count: int, shows: Kind) -> Answers:
     """Takes whole numbers as labels, and other numbers as scores or probabilities.
 
-    Args:
-        array: Labels of shape (count,) or (count, shown), or scores of shape (count, classes).
-        count: How many inputs were asked.
-        shows: What numbers with a fraction are: scores or probabilities.
-
-    Raises:
-        EndpointError: The array has another shape or type, or holds an infinity or NaN.
-
     Examples:
         >>> array_answers(np.array([3, 1]), count=2, shows=Kind.SCORES).describe(0)
         '3'
@@ -340,21 +320,13 @@ def array_answers(array: Array, *, count: int, shows: Kind) -> Answers:
 
 
 def check_shows(shows: Kind) -> None:
-    """Makes sure that numbers with a fraction can be of this kind.
-
-    Raises:
-        InvalidArgumentError: They cannot be labels.
-    """
+    """Makes sure that numbers with a fraction can be of this kind."""
     if shows is Kind.LABELS:
         raise InvalidArgumentError("expected scores or probabilities, got labels", field="shows")
 
 
 def join(parts: Sequence[Answers]) -> Answers:
-    """The answers of several batches as one.
-
-    Raises:
-        EndpointError: They do not show the same.
-    """
+    """The answers of several batches as one."""
     forms = {
         (part.kind, *(None if column is None else column.shape[1] for column in columns(part)))
         for part in parts

@@ -30,17 +30,6 @@ class SageMakerEndpoint(ConnectedEndpoint[Any]):
 
     Region and credentials are found as boto3 finds them: in the environment, in its files, or
     from the machine. An answer is never asked for twice.
-
-    Args:
-        endpoint: The endpoint's name.
-        template: How a request's body is made.
-        answers: How its answer is read.
-        url: Another runtime than Amazon's own.
-        timeout: How many seconds to wait for each answer.
-
-    Raises:
-        InvalidArgumentError: The name is empty or the timeout not positive.
-        MissingExtraError: boto3 is not installed.
     """
 
     def __init__(

@@ -16,12 +16,7 @@ _SHORT = 200
 
 
 def read_object(text: str | bytes) -> JsonObject:
-    """Reads one JSON object.
-
-    Raises:
-        EndpointError: The text is not JSON, or something else than an object, or has a key twice,
-            or an infinity or NaN.
-    """
+    """Reads one JSON object."""
     value = read_value(text)
     if not isinstance(value, dict):
         raise EndpointError(f"expected a JSON object, got {name_of(value)}")
@@ -29,11 +24,7 @@ def read_object(text: str | bytes) -> JsonObject:
 
 
 def read_value(text: str | bytes) -> object:
-    """Reads JSON of any kind.
-
-    Raises:
-        EndpointError: The text is not JSON, or has a key twice, or an infinity or NaN.
-    """
+    """Reads JSON of any kind."""
     try:
         return cast(object, json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse))
     except json.JSONDecodeError as error:
@@ -57,11 +48,7 @@ def _refuse(token: str) -> NoReturn:
 
 
 def text_at(source: JsonObject, key: str) -> str:
-    """A text that must be there.
-
-    Raises:
-        EndpointError: It is missing or something else.
-    """
+    """A text that must be there."""
     value = source.get(key)
     if not isinstance(value, str):
         raise EndpointError(f"{key}: expected a text, got {name_of(value)}")
@@ -69,11 +56,7 @@ def text_at(source: JsonObject, key: str) -> str:
 
 
 def list_at(source: JsonObject, key: str) -> list[object]:
-    """A list that must be there.
-
-    Raises:
-        EndpointError: It is missing or something else.
-    """
+    """A list that must be there."""
     value = source.get(key)
     if not isinstance(value, list):
         raise EndpointError(f"{key}: expected a list, got {name_of(value)}")
@@ -81,11 +64,7 @@ def list_at(source: JsonObject, key: str) -> list[object]:
 
 
 def objects_at(source: JsonObject, key: str) -> list[JsonObject]:
-    """A list of objects that must be there.
-
-    Raises:
-        EndpointError: It is missing or something else.
-    """
+    """A list of objects that must be there."""
     for number, value in enumerate(entries := list_at(source, key)):
         if not isinstance(value, dict):
             raise EndpointError(f"{key}[{number}]: expected an object, got {name_of(value)}")
@@ -93,11 +72,7 @@ def objects_at(source: JsonObject, key: str) -> list[JsonObject]:
 
 
 def sizes_at(source: JsonObject, key: str) -> list[int]:
-    """A list of whole numbers from -1 that must be there.
-
-    Raises:
-        EndpointError: It is missing or something else.
-    """
+    """A list of whole numbers from -1 that must be there."""
     for number, value in enumerate(sizes := list_at(source, key)):
         if type(value) is not int or value < -1:
             raise EndpointError(f"{key}[{number}]: expected a size, got {name_of(value)}")
@@ -105,11 +80,7 @@ def sizes_at(source: JsonObject, key: str) -> list[int]:
 
 
 def to_array(items: Sequence[object], dtype: np.dtype[np.generic]) -> Array:
-    """JSON numbers as an array of one axis; a type of whole numbers takes no fractions.
-
-    Raises:
-        EndpointError: An item is no such number, or too large.
-    """
+    """JSON numbers as an array of one axis; a type of whole numbers takes no fractions."""
     fraction = dtype.kind == "f"
     allowed = (int, float) if fraction else (int,)
     for item in items:

@@ -52,13 +52,6 @@ class Child:
     It runs in a process group of its own, which ends with `close`, with the last use of this
     object, or with this program. It is given our environment without what opens or signs
     fingerprints.
-
-    Args:
-        arguments: The program and its arguments; no shell reads them.
-        folder: Where it runs.
-
-    Raises:
-        EndpointError: It cannot be started.
     """
 
     def __init__(self, arguments: Sequence[str], *, folder: Path) -> None:
@@ -85,16 +78,7 @@ class Child:
             os.set_blocking(stream.fileno(), False)
 
     def exchange(self, line: bytes, *, seconds: float) -> bytes:
-        """Writes a line and reads the one that answers it.
-
-        Args:
-            line: With its line break.
-            seconds: How long to wait for the answer.
-
-        Raises:
-            EndpointError: The program ended, or wrote nothing in time, or too much, or without
-                being asked.
-        """
+        """Writes a line and reads the one that answers it."""
         deadline = monotonic() + seconds
         with selectors.DefaultSelector() as selector:
             selector.register(self._stdout, selectors.EVENT_READ)
@@ -192,17 +176,6 @@ class CommandEndpoint(ConnectedEndpoint[Child]):
     line, an object with the same `id` and the answer; see `AnswerFormat` for where it stands. It
     is started for the first input and kept for the next. What it complains of on its standard
     error is no answer. After a fault it is ended, and started anew for the next input.
-
-    Args:
-        arguments: The program and its arguments; no shell reads them.
-        inputs: How an input is written; bytes as base64.
-        answers: How an answer is read.
-        folder: Where the program runs.
-        timeout: How many seconds to wait for each answer, of which the first takes in the start.
-            Who asks from several threads at once waits as long for a turn, and no longer.
-
-    Raises:
-        InvalidArgumentError: There is no program, or the timeout is not positive.
     """
 
     def __init__(

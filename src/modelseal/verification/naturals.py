@@ -8,8 +8,8 @@ from typing import TypeAlias, cast
 
 import numpy as np
 
-from modelseal.endpoints.endpoint_toml import CheckSection, is_endpoint, read_endpoint
-from modelseal.endpoints.responses import Labelling, number_of
+from modelseal.endpoints.endpoint_toml import CheckSection, is_endpoint_toml, read_endpoint_toml
+from modelseal.endpoints.responses import LabelFormat, number_of
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.images import BROKEN_ARRAYS, list_images, read_images
@@ -88,9 +88,9 @@ def find_naturals(endpoint: str, fingerprint: Fingerprint, *, file: Path | None)
     if file is not None:
         return _read_naturals(CheckSection(images=file.name), file.parent, fingerprint)
     path = Path(endpoint)
-    if path.suffix.lower() != ".toml" or not is_endpoint(path):
+    if path.suffix.lower() != ".toml" or not is_endpoint_toml(path):
         return None
-    declaration = read_endpoint(path)
+    declaration = read_endpoint_toml(path)
     if declaration.check is None:
         return None
     answer = declaration.answer
@@ -112,8 +112,8 @@ def _read_naturals(
         )
     rows = np.linspace(0, len(codes) - 1, min(section.count, len(codes))).round().astype(int)
     try:
-        labelling = Labelling(classes=fingerprint.classes, names=names)
-        known = np.array([labelling.index(labels[row]) for row in rows])
+        formats = LabelFormat(classes=fingerprint.classes, names=names)
+        known = np.array([formats.index(labels[row]) for row in rows])
     except (EndpointError, InvalidArgumentError) as error:
         raise BadFileError(images, str(error), field="labels") from error
     return Naturals(codes=codes[rows], labels=known, at_least=section.at_least)

@@ -12,9 +12,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from modelseal.endpoints.endpoint import Endpoint
+from modelseal.endpoints.endpoint import Endpoint, ask_with_retries, back_off
 from modelseal.endpoints.recorded import RecordedEndpoint
-from modelseal.endpoints.retries import ask_patiently, back_off
 from modelseal.errors import EndpointError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers
@@ -149,7 +148,7 @@ class Querier:
         with self._lock:  # a generator of numpy must not be used by two threads at once
             waits = list(back_off(self.policy.retries, self.generator))
         try:
-            return ask_patiently(self.endpoint, codes, waits=waits, rest=self._rest)
+            return ask_with_retries(self.endpoint, codes, waits=waits, rest=self._rest)
         except EndpointError as error:
             return error
 

@@ -1,13 +1,18 @@
 """The Open Inference Protocol, version 2: which model is asked, how, and what must answer."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
+from uuid import uuid4
 
 import numpy as np
 
 from modelseal.domain import Domain
+from modelseal.endpoints.auth import Credentials
+from modelseal.endpoints.endpoint import Connected, ConnectedEndpoint
 from modelseal.endpoints.requests import TensorFormat, tensor_format
+from modelseal.endpoints.responses import array_answers, check_shows
 from modelseal.endpoints.strict_json import (
     JsonObject,
     list_at,
@@ -19,7 +24,8 @@ from modelseal.endpoints.strict_json import (
     to_array,
 )
 from modelseal.errors import EndpointError
-from modelseal.types import Array
+from modelseal.outputs.answers import Answers, Kind
+from modelseal.types import Array, Codes
 
 DTYPES: dict[str, np.dtype[np.generic]] = {
     "FP16": np.dtype("<f2"),
@@ -36,53 +42,31 @@ BINARY = "binary_tensor_data"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """Which model is asked.
-
-    Args:
-        name: What the server calls it.
-        version: The version that shall answer; empty for the server's choice.
-    """
+    """Which model is asked."""
 
     name: str
     version: str = ""
 
     def check_answer(self, name: object, version: str) -> None:
-        """Makes sure that an answer is this model's, as far as it says so.
-
-        Raises:
-            EndpointError: It is another model's, or another version's than the one asked for.
-        """
+        """Makes sure that an answer is this model's, as far as it says so."""
         check_same("model_name", name, expected=self.name)
         if self.version:
             check_same("model_version", version, expected=self.version)
 
     def check_metadata(self, name: object) -> None:
-        """Makes sure that metadata are this model's, as far as they say so.
-
-        Raises:
-            EndpointError: They are another model's.
-        """
+        """Makes sure that metadata are this model's, as far as they say so."""
         check_same("name", name, expected=self.name)
 
 
 def check_same(field: str, got: object, *, expected: str) -> None:
-    """Makes sure that a server repeats what was asked, or says nothing of it.
-
-    Raises:
-        EndpointError: It says something else.
-    """
+    """Makes sure that a server repeats what was asked, or says nothing of it."""
     if got not in (None, "", expected):
         raise EndpointError(f"{field}: expected {shorten(expected)}, got {name_of(got)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Response:
-    """What a server answered.
-
-    Args:
-        output: The model's first output.
-        version: The version of the model that answered; empty if the server does not say.
-    """
+    """What a server answered."""
 
     output: Array
     version: str = ""
@@ -90,15 +74,7 @@ class Response:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contract:
-    """How a served model is asked.
-
-    Args:
-        inputs: How it takes its inputs. FP32 under the name `input` if it declares none, as
-            KServe's models often do.
-        output: The name of its first output; empty if it declares none.
-        version: The only version it declares; empty if it declares none or several.
-        binary: Whether tensors may travel as bytes behind the JSON.
-    """
+    """How a served model is asked."""
 
     inputs: TensorFormat = field(default_factory=lambda: TensorFormat(name="input"))
     output: str = ""
@@ -107,16 +83,7 @@ class Contract:
 
 
 def read_contract(model: JsonObject, server: JsonObject, domain: Domain) -> Contract:
-    """Reads a model's and its server's metadata, and checks them against a domain.
-
-    Args:
-        model: What the model's own address answers.
-        server: What `/v2` answers; empty if it answers nothing.
-        domain: What a valid input is.
-
-    Raises:
-        EndpointError: The metadata are malformed, or the model takes other inputs.
-    """
+    """Reads a model's and its server's metadata, and checks them against a domain."""
     inputs, outputs = (
         [] if model.get(key) is None else objects_at(model, key) for key in ("inputs", "outputs")
     )
@@ -148,11 +115,7 @@ def _extensions(source: JsonObject) -> list[object]:
 
 
 def find_output(tensors: Sequence[JsonObject], output: str) -> int:
-    """The number of the output of this name; of the first one if the name is empty.
-
-    Raises:
-        EndpointError: There is none.
-    """
+    """The number of the output of this name; of the first one if the name is empty."""
     if not tensors:
         raise EndpointError("outputs: expected at least one, got none")
     names = [tensor.get("name") for tensor in tensors]
@@ -163,15 +126,7 @@ def find_output(tensors: Sequence[JsonObject], output: str) -> int:
 
 
 def read_tensor(tensor: JsonObject, data: bytes | None) -> Array:
-    """One output as an array; FP16 as float32, which holds every value of it.
-
-    Args:
-        tensor: Its name, datatype and shape, and its data if they are JSON.
-        data: Its data if they are bytes.
-
-    Raises:
-        EndpointError: Its type, its shape or its data are not what they should be.
-    """
+    """One output as an array; FP16 as float32, which holds every value of it."""
     dtype = DTYPES.get(datatype := text_at(tensor, "datatype"))
     if dtype is None:
         raise EndpointError(f"datatype: expected numbers, got {shorten(datatype)}")
@@ -201,3 +156,47 @@ def _flatten(data: list[object], shape: Sequence[int]) -> list[object]:
             raise EndpointError(f"data: expected lists of shape {list(shape)}, got others")
         level = [item for part in parts for item in part]
     return level
+
+
+class BaseOipEndpoint(ConnectedEndpoint[Connected]):
+    """What asking over HTTP and over gRPC have in common: the contract is read once, then kept."""
+
+    def __init__(
+        self,
+        place: str,
+        domain: Domain,
+        *,
+        target: Target,
+        shows: Kind,
+        timeout: float,
+        credentials: Credentials,
+    ) -> None:
+        check_shows(shows)
+        super().__init__(place, domain, timeout=timeout, credentials=credentials)
+        self.target = target
+        self.shows = shows
+        self.contract: Contract | None = None
+        self.model_version = target.version
+        """The version that answered last, or the one asked for; empty if neither is known."""
+
+    @abstractmethod
+    def _read_contract(self) -> Contract: ...
+
+    @abstractmethod
+    def _infer(self, inputs: Array, contract: Contract, request: str) -> Response: ...
+
+    def _learn(self) -> Contract:
+        if self.contract is None:
+            self.contract = self._read_contract()
+            self.model_version = self.model_version or self.credentials.hide(self.contract.version)
+        return self.contract
+
+    def _batch_size(self) -> int:
+        return self._learn().inputs.batch
+
+    def _ask_batch(self, codes: Codes) -> Answers:
+        contract = self._learn()
+        # Nobody can foresee the request's name, which the server repeats.
+        response = self._infer(contract.inputs.arrange(codes, self.domain), contract, uuid4().hex)
+        self.model_version = self.credentials.hide(response.version) or self.model_version
+        return array_answers(response.output, count=len(codes), shows=self.shows)

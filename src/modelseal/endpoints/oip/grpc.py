@@ -8,22 +8,20 @@ read.
 
 import os
 import re
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from ssl import get_default_verify_paths
 from typing import Any, NamedTuple
 from urllib.parse import unquote
-from uuid import uuid4
 from weakref import finalize
 
 from modelseal.domain import Domain
 from modelseal.endpoints.auth import NO_CREDENTIALS, Credentials
-from modelseal.endpoints.endpoint import ConnectedEndpoint
 from modelseal.endpoints.http import LARGEST, LONGEST_WAIT
 from modelseal.endpoints.oip.contract import (
     DTYPES,
+    BaseOipEndpoint,
     Contract,
     Response,
     Target,
@@ -32,13 +30,12 @@ from modelseal.endpoints.oip.contract import (
     read_contract,
     read_tensor,
 )
-from modelseal.endpoints.responses import array_answers, check_shows
 from modelseal.endpoints.strict_json import JsonObject, shorten
 from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 from modelseal.extras import import_extra
-from modelseal.outputs.answers import Answers, Kind
+from modelseal.outputs.answers import Kind
 from modelseal.timeouts import TIMEOUT
-from modelseal.types import Array, Codes
+from modelseal.types import Array
 
 PACKAGE = "inference"
 """What the protocol calls its package, of which its service is a part."""
@@ -84,7 +81,7 @@ _METADATA = re.compile("[a-z0-9_.-]+")
 _OWN = frozenset({"content-type", "te", "user-agent"})
 
 
-class OipGrpcEndpoint(ConnectedEndpoint["Channel"]):
+class OipGrpcEndpoint(BaseOipEndpoint["Channel"]):
     """Answers with the first output of a served model.
 
     Before the first question it reads the model's metadata and checks them against the domain, as
@@ -95,20 +92,6 @@ class OipGrpcEndpoint(ConnectedEndpoint["Channel"]):
 
     What answers for another model, or for another version than the address names, is no answer.
     The connection is opened anew after a fault that may pass.
-
-    Args:
-        address: `grpc://host:port/NAME`, or `grpcs://` for TLS; with `/VERSION` behind it, that
-            version is asked. Characters may be escaped as in a URL.
-        domain: What a valid input is.
-        shows: What outputs of numbers with a fraction are: scores or probabilities. Whole numbers
-            are always labels.
-        timeout: How many seconds to wait for each answer.
-        credentials: What is sent as metadata with every call, and whom to trust.
-
-    Raises:
-        InvalidArgumentError: The address is none of these, `shows` is labels, the timeout is not
-            positive, or gRPC has no metadata of such a name.
-        MissingExtraError: gRPC or protobuf is not installed.
     """
 
     def __init__(
@@ -120,20 +103,21 @@ class OipGrpcEndpoint(ConnectedEndpoint["Channel"]):
         timeout: float = TIMEOUT,
         credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
-        check_shows(shows)
         _check_names(credentials)
         found = _match_address(address)
-        super().__init__(address, domain, timeout=timeout, credentials=credentials)
+        super().__init__(
+            address,
+            domain,
+            target=Target(name=unquote(found["name"]), version=unquote(found["version"] or "")),
+            shows=shows,
+            timeout=timeout,
+            credentials=credentials,
+        )
         self.host = found["host"]
         self.secure = bool(found["secure"])
-        self.target = Target(name=unquote(found["name"]), version=unquote(found["version"] or ""))
-        self.shows = shows
-        self.contract: Contract | None = None
-        self.model_version = self.target.version
-        """The version that answered last, or the one asked for; empty if neither is known."""
         # What is missing is said at once, not at the first question.
         _load_grpc()
-        messages()
+        _message_classes()
 
     def _open(self) -> "Channel":
         return Channel(
@@ -149,33 +133,17 @@ class OipGrpcEndpoint(ConnectedEndpoint["Channel"]):
             self._connection = None
             raise
 
-    def _batch_size(self) -> int:
-        return self._learn().inputs.batch
+    def _read_contract(self) -> Contract:
+        reply = self._call("ModelMetadata", encode_metadata_request(self.target))
+        return read_contract(decode_metadata(reply, target=self.target), {}, self.domain)
 
-    def _learn(self) -> Contract:
-        """Reads the metadata, once."""
-        if self.contract is None:
-            reply = self._call("ModelMetadata", encode_metadata_request(self.target))
-            metadata = decode_metadata(reply, target=self.target)
-            self.contract = read_contract(metadata, {}, self.domain)
-            self.model_version = self.model_version or self.credentials.hide(self.contract.version)
-        return self.contract
-
-    def _ask_batch(self, codes: Codes) -> Answers:
-        contract, request = self._learn(), uuid4().hex
+    def _infer(self, inputs: Array, contract: Contract, request: str) -> Response:
+        name, datatype = contract.inputs.name, contract.inputs.datatype
         message = encode_request(
-            contract.inputs.arrange(codes, self.domain),
-            target=self.target,
-            name=contract.inputs.name,
-            datatype=contract.inputs.datatype,
-            request=request,
+            inputs, target=self.target, name=name, datatype=datatype, request=request
         )
         reply = self._call("ModelInfer", message)
-        response = decode_response(
-            reply, target=self.target, request=request, output=contract.output
-        )
-        self.model_version = self.credentials.hide(response.version) or self.model_version
-        return array_answers(response.output, count=len(codes), shows=self.shows)
+        return decode_response(reply, target=self.target, request=request, output=contract.output)
 
 
 def _check_names(credentials: Credentials) -> None:
@@ -204,18 +172,6 @@ class Channel:
 
     Proxies come from the environment, as they do for other programs. If it is never closed, it
     closes itself with its last use.
-
-    Args:
-        host: `host:port`.
-        secure: Whether by TLS. The server's certificate is verified by those of the file that
-            `SSL_CERT_FILE` names, else of the system, else of gRPC itself.
-        seconds: How long to wait for a whole exchange.
-        credentials: What is sent with every call as metadata, whose names gRPC writes in small
-            letters, and whom to trust.
-
-    Raises:
-        MissingExtraError: gRPC is not installed.
-        EndpointError: The file of certificates cannot be read.
     """
 
     def __init__(
@@ -234,11 +190,7 @@ class Channel:
         self.close = finalize(self, self._channel.close)
 
     def call(self, method: str, request: bytes) -> bytes:
-        """Sends a message to one of the service's methods and returns what came back.
-
-        Raises:
-            EndpointError: Nothing came in time, or too much, or not a success.
-        """
+        """Sends a message to one of the service's methods and returns what came back."""
         # Messages are taken as bytes: gRPC would log a traceback for one that cannot be read.
         ask = self._channel.unary_unary(f"/{SERVICE}/{method}")
         try:
@@ -255,11 +207,7 @@ def _load_grpc() -> Any:  # noqa: ANN401 (gRPC has no types)
 
 
 def read_certificates(credentials: Credentials) -> bytes | None:
-    """The certificates that servers are verified by; None for those that gRPC brings.
-
-    Raises:
-        EndpointError: The file that should hold them cannot be read.
-    """
+    """The certificates that servers are verified by; None for those that gRPC brings."""
     file = credentials.ca_file or get_default_verify_paths().cafile
     try:
         return Path(file).read_bytes() if file else None
@@ -270,11 +218,6 @@ def read_certificates(credentials: Credentials) -> bytes | None:
 
 def call_error(code: str, details: str, *, pushback: str | None = None) -> EndpointError:
     """The error for a call that failed.
-
-    Args:
-        code: The name of gRPC's status code.
-        details: What the server, or gRPC in its place, says of it.
-        pushback: What the server says of asking again; None if it says nothing.
 
     Examples:
         >>> call_error("NOT_FOUND", "no such model")
@@ -354,38 +297,15 @@ _CONTENTS = {
 _MOST = 1000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Messages:
-    """The classes of the four messages that travel."""
-
-    metadata_request: Any
-    metadata_response: Any
-    infer_request: Any
-    infer_response: Any
-
-
 @cache
-def messages() -> Messages:
-    """Makes the classes of the messages, once.
-
-    Raises:
-        MissingExtraError: protobuf is not installed.
-    """
+def _message_classes() -> dict[str, Any]:
     purpose = "Asking over gRPC"
     pools = import_extra("google.protobuf.descriptor_pool", purpose=purpose, extra="grpc")
     factory = import_extra("google.protobuf.message_factory", purpose=purpose, extra="grpc")
     pool = pools.DescriptorPool()
     pool.AddSerializedFile(_describe_file())
-
-    def find(name: str) -> object:
-        return factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}"))
-
-    return Messages(
-        metadata_request=find("ModelMetadataRequest"),
-        metadata_response=find("ModelMetadataResponse"),
-        infer_request=find("ModelInferRequest"),
-        infer_response=find("ModelInferResponse"),
-    )
+    found = {name: pool.FindMessageTypeByName(f"{PACKAGE}.{name}") for name in _MESSAGES}
+    return {name: factory.GetMessageClass(kind) for name, kind in found.items()}
 
 
 def _describe_file() -> bytes:
@@ -405,29 +325,24 @@ def _describe_file() -> bytes:
     return bytes(file.SerializeToString())
 
 
-def _parse(kind: Any, body: bytes) -> Any:  # noqa: ANN401 (classes that are made at run time)
+def _parse(name: str, body: bytes) -> Any:  # noqa: ANN401 (classes that are made at run time)
     # A text that is not UTF-8 is a ValueError in protobuf's slower implementation.
     errors = (import_module("google.protobuf.message").DecodeError, ValueError)
     try:
-        return kind.FromString(body)
+        return _message_classes()[name].FromString(body)
     except errors as error:
-        name = kind.DESCRIPTOR.name
         raise EndpointError(f"expected a {name}, got {len(body)} other bytes") from error
 
 
 def encode_metadata_request(target: Target) -> bytes:
     """A request for a model's metadata."""
-    kind = messages().metadata_request
+    kind = _message_classes()["ModelMetadataRequest"]
     return bytes(kind(name=target.name, version=target.version).SerializeToString())
 
 
 def decode_metadata(body: bytes, *, target: Target) -> JsonObject:
-    """A model's metadata in the form that they have over HTTP.
-
-    Raises:
-        EndpointError: The response is malformed, or tells of another model.
-    """
-    said = _parse(messages().metadata_response, body)
+    """A model's metadata in the form that they have over HTTP."""
+    said = _parse("ModelMetadataResponse", body)
     target.check_metadata(said.name)
     for field in ("versions", "inputs", "outputs"):
         _check_count(field, len(getattr(said, field)))
@@ -442,7 +357,7 @@ def encode_request(
     inputs: Array, *, target: Target, name: str, datatype: str, request: str
 ) -> bytes:
     """A request whose tensor is bytes; `request` is its own name, which the server repeats."""
-    message = messages().infer_request(
+    message = _message_classes()["ModelInferRequest"](
         model_name=target.name,
         model_version=target.version,
         id=request,
@@ -453,19 +368,8 @@ def encode_request(
 
 
 def decode_response(body: bytes, *, target: Target, request: str, output: str) -> Response:
-    """Reads a response.
-
-    Args:
-        body: The response.
-        target: The model that was asked.
-        request: The name of the request that is answered.
-        output: The name of the output to take; empty for the first one.
-
-    Raises:
-        EndpointError: The response is malformed, lacks the output, or answers another request or
-            for another model or version.
-    """
-    said = _parse(messages().infer_response, body)
+    """Reads a response."""
+    said = _parse("ModelInferResponse", body)
     check_same("id", said.id, expected=request)
     target.check_answer(said.model_name, said.model_version)
     _check_count("outputs", len(said.outputs))

@@ -4,19 +4,18 @@ MLServer, NVIDIA Triton and KServe speak it. This module brings the HTTP client.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from typing import TypeAlias
 from urllib.parse import unquote
-from uuid import uuid4
 
 import orjson
 
 from modelseal.domain import Domain
 from modelseal.endpoints.auth import NO_CREDENTIALS, Credentials, read_address
-from modelseal.endpoints.endpoint import ConnectedEndpoint
 from modelseal.endpoints.http import Connection, check_url
 from modelseal.endpoints.oip.contract import (
     DTYPES,
+    BaseOipEndpoint,
     Contract,
     Response,
     Target,
@@ -25,7 +24,6 @@ from modelseal.endpoints.oip.contract import (
     read_contract,
     read_tensor,
 )
-from modelseal.endpoints.responses import array_answers, check_shows
 from modelseal.endpoints.strict_json import (
     JsonObject,
     name_of,
@@ -34,9 +32,9 @@ from modelseal.endpoints.strict_json import (
     shorten,
 )
 from modelseal.errors import EndpointError, InvalidArgumentError
-from modelseal.outputs.answers import Answers, Kind
+from modelseal.outputs.answers import Kind
 from modelseal.timeouts import TIMEOUT
-from modelseal.types import Array, Codes
+from modelseal.types import Array
 
 _EXPECTED = "an Open Inference Protocol URL, http(s)://host/v2/models/NAME"
 
@@ -52,7 +50,7 @@ JSON_LENGTH = "Inference-Header-Content-Length"
 _MOST_DIGITS = 19
 
 
-class OipEndpoint(ConnectedEndpoint[Connection]):
+class OipEndpoint(BaseOipEndpoint[Connection]):
     """Answers with the first output of a served model.
 
     Before the first question it reads the model's metadata and checks them against the domain:
@@ -86,7 +84,6 @@ class OipEndpoint(ConnectedEndpoint[Connection]):
         timeout: float = TIMEOUT,
         credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
-        check_shows(shows)
         address = read_address(url, expected=_EXPECTED)
         self.url = address.url.rstrip("/")
         found = _ADDRESS.fullmatch(self.url)
@@ -95,30 +92,23 @@ class OipEndpoint(ConnectedEndpoint[Connection]):
                 f"expected {_EXPECTED}, got {shorten(address.shown)}", field="url"
             )
         check_url(f"{self.url}/infer")
-        super().__init__(
-            address.shown, domain, timeout=timeout, credentials=address.add_to(credentials)
-        )
         self.server_url = found["server"]
-        self.target = Target(name=unquote(found["name"]), version=unquote(found["version"] or ""))
-        self.shows = shows
-        self.contract: Contract | None = None
-        self.model_version = self.target.version
-        """The version that answered last, or the one asked for; empty if neither is known."""
+        super().__init__(
+            address.shown,
+            domain,
+            target=Target(name=unquote(found["name"]), version=unquote(found["version"] or "")),
+            shows=shows,
+            timeout=timeout,
+            credentials=address.add_to(credentials),
+        )
 
     def _open(self) -> Connection:
         return Connection(self.url, seconds=self.timeout, credentials=self.credentials)
 
-    def _batch_size(self) -> int:
-        return self._learn().inputs.batch
-
-    def _learn(self) -> Contract:
-        """Reads the metadata, once."""
-        if self.contract is None:
-            model = read_object(self._connect().exchange("GET", self.url).body)
-            self.target.check_metadata(model.get("name"))
-            self.contract = read_contract(model, self._read_server(), self.domain)
-            self.model_version = self.model_version or self.contract.version
-        return self.contract
+    def _read_contract(self) -> Contract:
+        model = read_object(self._connect().exchange("GET", self.url).body)
+        self.target.check_metadata(model.get("name"))
+        return read_contract(model, self._read_server(), self.domain)
 
     def _read_server(self) -> JsonObject:
         """The server's own metadata; empty if it gives none, as behind many gateways."""
@@ -127,42 +117,29 @@ class OipEndpoint(ConnectedEndpoint[Connection]):
         except EndpointError:
             return {}
 
-    def _ask_batch(self, codes: Codes) -> Answers:
-        contract, request = self._learn(), uuid4().hex
+    def _infer(self, inputs: Array, contract: Contract, request: str) -> Response:
         encode = encode_binary if contract.binary else encode_json
-        message = encode(
-            contract.inputs.arrange(codes, self.domain),
-            name=contract.inputs.name,
-            datatype=contract.inputs.datatype,
-            request=request,
-        )
-        reply = self._connect().exchange(
-            "POST", f"{self.url}/infer", content=message.body, headers=message.headers
-        )
-        response = decode(
+        name, datatype = contract.inputs.name, contract.inputs.datatype
+        body, headers = encode(inputs, name=name, datatype=datatype, request=request)
+        reply = self._connect().exchange("POST", f"{self.url}/infer", content=body, headers=headers)
+        return decode(
             reply.body,
             length=reply.headers.get(JSON_LENGTH.lower(), ""),
             target=self.target,
             request=request,
             output=contract.output,
         )
-        self.model_version = response.version or self.model_version
-        return array_answers(response.output, count=len(codes), shows=self.shows)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Message:
-    """One request's body and headers."""
-
-    body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+Message: TypeAlias = tuple[bytes, dict[str, str]]
+"""A request's body and headers."""
 
 
 def encode_json(inputs: Array, *, name: str, datatype: str, request: str) -> Message:
     """A request whose tensor is a flat list of JSON numbers; `request` is its own name."""
     tensor = _describe(inputs, name, datatype) | {"data": inputs.ravel().tolist()}
     body = orjson.dumps({"id": request, "inputs": [tensor]})
-    return Message(body=body, headers={"Content-Type": "application/json"})
+    return body, {"Content-Type": "application/json"}
 
 
 def encode_binary(inputs: Array, *, name: str, datatype: str, request: str) -> Message:
@@ -172,7 +149,7 @@ def encode_binary(inputs: Array, *, name: str, datatype: str, request: str) -> M
     content = {"id": request, "inputs": [tensor], "parameters": {"binary_data_output": True}}
     head = orjson.dumps(content)
     headers = {"Content-Type": "application/octet-stream", JSON_LENGTH: str(len(head))}
-    return Message(body=head + data, headers=headers)
+    return head + data, headers
 
 
 def _describe(inputs: Array, name: str, datatype: str) -> JsonObject:
@@ -180,19 +157,7 @@ def _describe(inputs: Array, name: str, datatype: str) -> JsonObject:
 
 
 def decode(body: bytes, *, length: str, target: Target, request: str, output: str) -> Response:
-    """Reads a response.
-
-    Args:
-        body: JSON, with bytes behind it if `length` says so.
-        length: How many bytes of the body are JSON, as the header says; empty for all.
-        target: The model that was asked.
-        request: The name of the request that is answered.
-        output: The name of the output to take; empty for the first one.
-
-    Raises:
-        EndpointError: The response is malformed, lacks the output, or answers another request or
-            for another model or version.
-    """
+    """Reads a response."""
     head, data = _split(body, length)
     content = read_object(head)
     version = "" if (said := content.get("model_version")) is None else str(said)
