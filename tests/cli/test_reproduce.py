@@ -104,7 +104,7 @@ def fill_output(place):
         ),
         (lambda place: (place / "data/names.txt").unlink(), "names.txt: cannot be read: No such"),
         (spoil_names, "names.txt: 4 names were wanted"),
-        (spoil_shapes, "VGG-face-clean.pt: the network needs conv2_1.weight of shape [8, 4, 3, 3]"),
+        (spoil_shapes, "conv2_1.weight of shape [8, 4, 3, 3]"),
         (spoil_code, "VGG-face-clean.pt: VGG-face-clean.pt cannot be read as tensors alone"),
         (rename, "Ada_Lovelace.png: a name such as Person_Name_123.jpg was wanted"),
         (fill_output, "out: expected a new or empty folder"),

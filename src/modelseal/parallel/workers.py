@@ -1,7 +1,7 @@
-"""Performs one task anywhere: on one torch thread, and with an error that names the task.
+"""Performs independent tasks in this process or in several, with errors that name their task.
 
 Numbers must not depend on where a task ran: the order of a sum, and with it the last bits of a
-score, depends on the number of threads, so that it is one everywhere.
+score, depends on the number of torch's threads, so that it is one everywhere.
 """
 
 import os
@@ -25,189 +25,12 @@ from modelseal.errors import EvaluationError, InvalidArgumentError, ModelsealErr
 T = TypeVar("T")
 R = TypeVar("R")
 
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """What comes back from another process in place of a result.
-
-    Args:
-        error: Why.
-    """
-
-    error: ModelsealError
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Gives torch one thread for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def perform_one(perform: Callable[[T], R], task: T) -> R:
-    """Performs one task, on one torch thread.
-
-    Raises:
-        ModelsealError: What `perform` raised, as it is.
-        EvaluationError: `perform` raised anything else.
-    """
-    try:
-        with one_thread():
-            return perform(task)
-    except ModelsealError:
-        raise
-    # Owners' networks and foreign runtimes raise what they like, and whatever is not translated
-    # here would look like a worker that was lost.
-    except Exception as error:
-        raise EvaluationError(f"{task}: {type(error).__name__}: {error}") from error
-
-
-def settle(perform: Callable[[T], R], task: T) -> R | Failed:
-    """Performs one task and gives an error back as a value, which survives the way home."""
-    try:
-        return perform_one(perform, task)
-    except ModelsealError as error:
-        return Failed(error)
-
-
-def unwrap(outcome: R | Failed) -> R:
-    """Gives the result.
-
-    Raises:
-        ModelsealError: The task failed.
-    """
-    if isinstance(outcome, Failed):
-        raise outcome.error
-    return outcome
-
-
-GRACE = 5.0
-"""Seconds that a process without a task gets to leave by itself before it is killed."""
-
-UNSENDABLE = (PickleError, AttributeError, TypeError)
-"""What pickling raises for a value that cannot be pickled."""
-
-SPAWN = get_context("spawn")
-"""New processes, not copies of this one: torch's threads do not survive a fork."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """What comes back in place of a result when the process died with its task.
-
-    Args:
-        code: Its exit code; of a process ended by signal n, it is -n.
-    """
-
-    code: int | None
-
-    def __str__(self) -> str:
-        """How it died, to be put in brackets."""
-        if self.code == -signal.SIGKILL:
-            return "killed by SIGKILL, as when memory runs out"
-        return f"exit code {self.code}"
-
-
-class Worker(Generic[T, R]):
-    """A process of our own that performs one task at a time.
-
-    It starts at once, and never outlives this process, however that ends.
-
-    Args:
-        perform: A function of a module.
-    """
-
-    def __init__(self, perform: Callable[[T], R]) -> None:
-        self.perform = perform
-        self.busy = False
-        self.pipe, theirs = SPAWN.Pipe()
-        with theirs:
-            self.process = SPAWN.Process(target=serve, args=(theirs,), daemon=True)
-            start(self.process)
-
-    def begin(self, task: T) -> None:
-        """Gives the process a task.
-
-        Raises:
-            InvalidArgumentError: The function or the task cannot be sent to another process.
-        """
-        self.busy = True
-        try:
-            # A process that died since its last task is found when the outcome is taken.
-            with suppress(BrokenPipeError):
-                self.pipe.send((self.perform, task))
-        except UNSENDABLE as error:
-            raise InvalidArgumentError(
-                f"{task}: it and its function cannot be sent to another process: {error}"
-            ) from error
-
-    def take(self) -> R | Failed | Lost:
-        """Waits for the outcome of the task; after a loss, the process is over."""
-        try:
-            outcome: R | Failed = self.pipe.recv()
-        except (EOFError, OSError):
-            self.pipe.close()
-            return Lost(self.join())
-        self.busy = False
-        return outcome
-
-    def part(self) -> None:
-        """Tells the process to leave, or kills it if it has a task."""
-        self.pipe.close()
-        if self.busy:
-            self.process.kill()
-
-    def join(self) -> int | None:
-        """Waits until the process is gone, and gives its exit code."""
-        self.process.join(GRACE)
-        self.process.kill()
-        self.process.join()
-        return self.process.exitcode
-
-
-def start(process: BaseProcess) -> None:
-    """Starts a process that a terminal's Ctrl-C does not reach.
-
-    A terminal sends it to all processes. Ours are stopped by their parent, and would but print
-    how they were interrupted. They inherit that it is blocked from the thread that starts them;
-    and as it is not the main thread, Ctrl-C cannot cut the starting short either.
-    """
-    # Spawning starts the tracker the first time, and that would end the blocking early.
-    resource_tracker.ensure_running()
-    with ThreadPoolExecutor(1, initializer=block_interrupts) as thread:
-        thread.submit(process.start).result()
-
-
-def block_interrupts() -> None:
-    """Keeps Ctrl-C from this thread and from the processes that it starts."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-
-
-def serve(pipe: Connection) -> None:
-    """Performs what comes through the pipe until nobody is at its other end."""
-    Thread(target=leave_with, args=(parent_process(),), daemon=True).start()
-    with suppress(EOFError, OSError):
-        while True:
-            perform, task = pipe.recv()
-            send(pipe, task, settle(perform, task))
-
-
-def leave_with(parent: BaseProcess) -> None:
-    """Ends this process with the one that started it, in the middle of a task, too."""
-    parent.join()
-    os._exit(1)
-
-
-def send(pipe: Connection, task: object, outcome: object) -> None:
-    """Sends an outcome home, or why it cannot be sent."""
-    try:
-        pipe.send(outcome)
-    except UNSENDABLE as error:
-        pipe.send(Failed(EvaluationError(f"{task}: its result cannot be sent back: {error}")))
+# Seconds that a process without a task gets to leave by itself before it is killed.
+_GRACE = 5.0
+# What pickling raises for a value that cannot be pickled.
+_UNSENDABLE = (PickleError, AttributeError, TypeError)
+# New processes, not copies of this one: torch's threads do not survive a fork.
+_SPAWN = get_context("spawn")
 
 
 @runtime_checkable
@@ -215,7 +38,7 @@ class Workers(Protocol):
     """Performs independent tasks somewhere."""
 
     def __call__(self, perform: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R]]:
-        """Performs every task and gives the results as they finish, in any order.
+        """Performs every task and gives each with its result as they finish, in any order.
 
         Nothing starts before the first result is asked for. Who leaves early closes the iterator
         (`contextlib.closing`), which stops what is under way.
@@ -225,9 +48,6 @@ class Workers(Protocol):
                 may be begun twice for one task, if the first time's process died.
             tasks: Small values that can be pickled.
 
-        Returns:
-            Each task with its result.
-
         Raises:
             ModelsealError: What `perform` raised, as it is.
             EvaluationError: `perform` raised anything else, or a task lost all its workers.
@@ -236,121 +56,11 @@ class Workers(Protocol):
         ...
 
 
-class Sequential:
-    """Performs one task after the other, in this process."""
-
-    def __call__(self, perform: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R]]:
-        """Performs the tasks in their order; see `Workers`."""
-        for task in tasks:
-            yield task, perform_one(perform, task)
-
-
-@dataclass(frozen=True, slots=True)
-class Processes:
-    """Performs tasks in processes on this machine.
-
-    A process has one task at a time, and the next is sent when it is done: a process that dies
-    costs that task only, which a new one begins again.
-
-    Args:
-        count: How many processes.
-        attempts: How often a task is begun, at the most, if its processes die.
-
-    Raises:
-        InvalidArgumentError: A number is below 1.
-    """
-
-    count: int
-    attempts: int = field(default=3, kw_only=True)
-
-    def __post_init__(self) -> None:
-        if self.count < 1 or self.attempts < 1:
-            raise InvalidArgumentError(
-                f"{self.count} processes and {self.attempts} attempts; at least 1 of each is needed"
-            )
-
-    def __call__(self, perform: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R]]:
-        """Performs the tasks; see `Workers`."""
-        crew = _Crew(perform, tasks)
-        try:
-            crew.occupy(self.count)
-            while crew.jobs:
-                outcomes = list(crew.gather(self.attempts))
-                # The processes work on while the caller looks at what they did.
-                crew.occupy(self.count)
-                yield from ((task, unwrap(outcome)) for task, outcome in outcomes)
-        finally:
-            crew.dismiss()
-
-
-@dataclass(frozen=True, slots=True)
-class _Job(Generic[T]):
-    task: T
-    attempt: int = 1
-
-
-class _Crew(Generic[T, R]):
-    """Processes, what each is doing, and what nobody has begun."""
-
-    def __init__(self, perform: Callable[[T], R], tasks: Sequence[T]) -> None:
-        self.perform = perform
-        self.waiting = deque(_Job(task) for task in tasks)
-        self.jobs: dict[Worker[T, R], _Job[T]] = {}
-        self.workers: list[Worker[T, R]] = []
-
-    def occupy(self, count: int) -> None:
-        """Gives every one of `count` processes something to do, as long as there is something."""
-        while self.waiting and len(self.jobs) < count:
-            worker, job = self.find_free(), self.waiting.popleft()
-            self.jobs[worker] = job
-            worker.begin(job.task)
-
-    def find_free(self) -> Worker[T, R]:
-        """Gives a process without a task: a new one if there is none."""
-        free = [worker for worker in self.workers if worker not in self.jobs]
-        if not free:
-            free = [Worker(self.perform)]
-            self.workers += free
-        return free[0]
-
-    def gather(self, attempts: int) -> Iterator[tuple[T, R | Failed]]:
-        """Waits for outcomes and gives them; what was lost with its process waits again.
-
-        Raises:
-            EvaluationError: A task was lost for the last time.
-        """
-        ready = wait([worker.pipe for worker in self.jobs])
-        for worker in [worker for worker in self.jobs if worker.pipe in ready]:
-            outcome = worker.take()
-            job = self.jobs.pop(worker)
-            if not isinstance(outcome, Lost):
-                yield job.task, outcome
-                continue
-            self.workers.remove(worker)
-            if job.attempt == attempts:
-                raise EvaluationError(
-                    f"{job.task}: begun {attempts} times, but its process died ({outcome})"
-                )
-            self.waiting.appendleft(_Job(job.task, job.attempt + 1))
-
-    def dismiss(self) -> None:
-        """Ends all processes, at once where one has a task."""
-        for worker in self.workers:
-            worker.part()
-        for worker in self.workers:
-            worker.join()
-
-
 def hire(count: int = 1, address: str | None = None, *, gpu: bool = False) -> Workers:
-    """Processes on this machine, or a Ray cluster.
-
-    Args:
-        count: How many processes; 1 is this one.
-        address: Of the cluster; None for none.
-        gpu: Whether each task on a cluster takes a GPU.
+    """This process, `count` on this machine, or a Ray cluster at an address, perhaps with GPUs.
 
     Raises:
-        InvalidArgumentError: Both are asked for.
+        InvalidArgumentError: Several processes and a cluster are asked for, or a number is wrong.
         MissingExtraError: Ray is asked for and not installed.
     """
     if address is None:
@@ -362,3 +72,237 @@ def hire(count: int = 1, address: str | None = None, *, gpu: bool = False) -> Wo
     from modelseal.parallel.ray import Cluster
 
     return Cluster(address, gpu=gpu)
+
+
+class Sequential:
+    """Performs one task after the other, in this process."""
+
+    def __call__(self, perform: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R]]:
+        """Performs the tasks in their order; see `Workers`."""
+        for task in tasks:
+            yield task, _perform(perform, task)
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Performs tasks in `count` processes on this machine.
+
+    A process has one task at a time, and the next is sent when it is done: a process that dies
+    costs that task only, which a new one begins again, `attempts` times at the most.
+    """
+
+    count: int
+    attempts: int = field(default=3, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for name in ("count", "attempts"):
+            if getattr(self, name) < 1:
+                raise InvalidArgumentError(
+                    f"expected 1 or more, got {getattr(self, name)}", field=name
+                )
+
+    def __call__(self, perform: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R]]:
+        """Performs the tasks; see `Workers`."""
+        pool = _Pool(perform, tasks)
+        try:
+            pool.occupy(self.count)
+            while pool.jobs:
+                outcomes = list(pool.collect(self.attempts))
+                # The processes work on while the caller looks at what they did.
+                pool.occupy(self.count)
+                yield from ((task, unwrap(outcome)) for task, outcome in outcomes)
+        finally:
+            pool.end()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What comes back from another process in place of a result."""
+
+    error: ModelsealError
+
+
+def attempt(perform: Callable[[T], R], task: T) -> R | Failed:
+    """Performs one task and gives an error back as a value, which can be sent and unwrapped."""
+    try:
+        return _perform(perform, task)
+    except ModelsealError as error:
+        return Failed(error)
+
+
+def unwrap(outcome: R | Failed) -> R:
+    """Gives the result, or raises the error of a task that failed."""
+    if isinstance(outcome, Failed):
+        raise outcome.error
+    return outcome
+
+
+def _perform(perform: Callable[[T], R], task: T) -> R:
+    try:
+        with _one_thread():
+            return perform(task)
+    except ModelsealError:
+        raise
+    # Owners' networks and foreign runtimes raise what they like, and whatever is not translated
+    # here would look like a worker that was lost.
+    except Exception as error:
+        raise EvaluationError(f"{task}: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """What comes back when the process died with its task; signal n gives the exit code -n."""
+
+    code: int | None
+
+    def __str__(self) -> str:
+        if self.code == -signal.SIGKILL:
+            return "killed by SIGKILL, as when memory runs out"
+        return f"exit code {self.code}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Job(Generic[T]):
+    task: T
+    attempt: int = 1
+
+
+class _Pool(Generic[T, R]):
+    """Processes, what each is doing, and what nobody has begun."""
+
+    def __init__(self, perform: Callable[[T], R], tasks: Sequence[T]) -> None:
+        self.perform = perform
+        self.waiting = deque(_Job(task) for task in tasks)
+        self.jobs: dict[_Worker[T, R], _Job[T]] = {}
+        self.workers: list[_Worker[T, R]] = []
+
+    def occupy(self, count: int) -> None:
+        """Gives every one of `count` processes something to do, as long as there is something."""
+        while self.waiting and len(self.jobs) < count:
+            worker, job = self._find_free(), self.waiting.popleft()
+            self.jobs[worker] = job
+            worker.begin(job.task)
+
+    def _find_free(self) -> "_Worker[T, R]":
+        free = [worker for worker in self.workers if worker not in self.jobs]
+        if not free:
+            free = [_Worker(self.perform)]
+            self.workers += free
+        return free[0]
+
+    def collect(self, attempts: int) -> Iterator[tuple[T, R | Failed]]:
+        """Waits for outcomes and gives them; what was lost with its process waits again."""
+        ready = wait([worker.pipe for worker in self.jobs])
+        for worker in [worker for worker in self.jobs if worker.pipe in ready]:
+            outcome = worker.take()
+            job = self.jobs.pop(worker)
+            if not isinstance(outcome, _Lost):
+                yield job.task, outcome
+                continue
+            self.workers.remove(worker)
+            if job.attempt == attempts:
+                raise EvaluationError(
+                    f"{job.task}: begun {attempts} times, but its process died ({outcome})"
+                )
+            self.waiting.appendleft(_Job(job.task, job.attempt + 1))
+
+    def end(self) -> None:
+        """Ends all processes, at once where one has a task."""
+        for worker in self.workers:
+            worker.part()
+        for worker in self.workers:
+            worker.join()
+
+
+class _Worker(Generic[T, R]):
+    """A process that performs one task at a time, and never outlives this one."""
+
+    def __init__(self, perform: Callable[[T], R]) -> None:
+        self.perform = perform
+        self.busy = False
+        self.pipe, theirs = _SPAWN.Pipe()
+        with theirs:
+            self.process = _SPAWN.Process(target=_serve, args=(theirs,), daemon=True)
+            _start(self.process)
+
+    def begin(self, task: T) -> None:
+        """Gives the process a task, if it can be sent."""
+        self.busy = True
+        try:
+            # A process that died since its last task is found when the outcome is taken.
+            with suppress(BrokenPipeError):
+                self.pipe.send((self.perform, task))
+        except _UNSENDABLE as error:
+            raise InvalidArgumentError(
+                f"{task}: it and its function cannot be sent to another process: {error}"
+            ) from error
+
+    def take(self) -> R | Failed | _Lost:
+        """Waits for the outcome of the task; after a loss, the process is over."""
+        try:
+            outcome: R | Failed = self.pipe.recv()
+        except (EOFError, OSError):
+            self.pipe.close()
+            return _Lost(self.join())
+        self.busy = False
+        return outcome
+
+    def part(self) -> None:
+        """Tells the process to leave, or kills it if it has a task."""
+        self.pipe.close()
+        if self.busy:
+            self.process.kill()
+
+    def join(self) -> int | None:
+        """Waits until the process is gone, and gives its exit code."""
+        self.process.join(_GRACE)
+        self.process.kill()
+        self.process.join()
+        return self.process.exitcode
+
+
+def _start(process: BaseProcess) -> None:
+    """Starts a process that a terminal's Ctrl-C does not reach.
+
+    A terminal sends it to all processes. Ours are stopped by their parent, and would but print
+    how they were interrupted. They inherit that it is blocked from the thread that starts them;
+    and as it is not the main thread, Ctrl-C cannot cut the starting short either.
+    """
+    # Spawning starts the tracker the first time, and that would end the blocking early.
+    resource_tracker.ensure_running()
+    with ThreadPoolExecutor(1, initializer=_block_interrupts) as thread:
+        thread.submit(process.start).result()
+
+
+def _block_interrupts() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def _serve(pipe: Connection) -> None:
+    """Performs what comes through the pipe until nobody is at its other end."""
+    Thread(target=_leave_with, args=(parent_process(),), daemon=True).start()
+    with suppress(EOFError, OSError):
+        while True:
+            perform, task = pipe.recv()
+            outcome = attempt(perform, task)
+            try:
+                pipe.send(outcome)
+            except _UNSENDABLE as error:
+                problem = f"{task}: its result cannot be sent back: {error}"
+                pipe.send(Failed(EvaluationError(problem)))
+
+
+def _leave_with(parent: BaseProcess) -> None:
+    """Ends this process with the one that started it, in the middle of a task, too."""
+    parent.join()
+    os._exit(1)

@@ -20,6 +20,7 @@ from chores import (
     total,
 )
 from nodes import SMALL, find_raylet
+from refusals import refuses
 
 from modelseal.errors import EvaluationError, InvalidArgumentError, MissingExtraError
 from modelseal.parallel.ray import Cluster
@@ -89,7 +90,7 @@ def test_each_task_has_a_gpu_of_its_own(nodes, tmp_path):
 
 
 def test_a_cluster_without_a_gpu_is_told_at_once(nodes, tmp_path):
-    with pytest.raises(EvaluationError, match="a cluster with a GPU was wanted; it has none"):
+    with refuses(EvaluationError, match=nodes.address):
         list(Cluster(nodes.address, gpu=True)(see_gpu, [Chore(number=0, folder=tmp_path)]))
 
 
@@ -109,7 +110,7 @@ def test_an_address_that_nobody_is_at_is_told_at_once(mute):
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_an_address_that_never_answers_is_told_in_a_bounded_time(mute, monkeypatch, scheme):
-    monkeypatch.setattr("modelseal.parallel.ray.PATIENCE", 0.2)
+    monkeypatch.setattr("modelseal.parallel.ray.TIMEOUT", 0.2)
     address = f"{scheme}127.0.0.1:{mute.getsockname()[1]}"
     begin = time.monotonic()
     with pytest.raises(EvaluationError, match=f"^{address}: no Ray cluster answers .*timed out$"):
@@ -144,18 +145,16 @@ def test_a_machine_without_a_cluster_is_told(monkeypatch, tmp_path):
     "address", ["", "head", "head:", ":6379", "ray://head", "head:0", "h:99999"]
 )
 def test_an_address_without_host_or_port_is_refused(address):
-    with pytest.raises(
-        InvalidArgumentError, match=re.escape(f"{address!r} is no address of a Ray")
-    ):
+    with refuses(InvalidArgumentError, match=re.escape(f"got {address!r}")):
         Cluster(address)
 
 
 def test_fewer_than_one_attempt_is_refused():
-    with pytest.raises(InvalidArgumentError, match=r"^0 attempts; at least 1 is needed$"):
+    with refuses(InvalidArgumentError, field="attempts"):
         Cluster("auto", attempts=0)
 
 
 def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingExtraError, match=r"^Working on a cluster needs .*modelseal\[ray\]"):
+    with refuses(MissingExtraError, match=r"modelseal\[ray\]"):
         Cluster("auto")

@@ -1,10 +1,10 @@
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import dataclass
 from multiprocessing import active_children
 from pathlib import Path
 from threading import Thread
@@ -21,9 +21,11 @@ from chores import (
     stumble,
     total,
 )
+from refusals import refuses
 
 from modelseal.errors import BadFileError, EvaluationError, InvalidArgumentError
-from modelseal.parallel.workers import Processes, Sequential, Workers
+from modelseal.parallel import ray
+from modelseal.parallel.workers import Processes, Sequential, Workers, hire
 
 KINDS = ["Sequential", "Processes", "Cluster"]
 
@@ -189,8 +191,7 @@ def test_a_function_that_cannot_be_sent_is_refused(tmp_path):
 @pytest.mark.parametrize("numbers", [(0, 3), (-1, 3), (2, 0)])
 def test_fewer_than_one_process_or_attempt_is_refused(numbers):
     count, attempts = numbers
-    said = re.escape(f"{count} processes and {attempts} attempts; at least 1")
-    with pytest.raises(InvalidArgumentError, match=said):
+    with refuses(InvalidArgumentError, field="count" if count < 1 else "attempts"):
         Processes(count, attempts=attempts)
 
 
@@ -275,3 +276,22 @@ def alive(process):
         return ") Z " not in Path(f"/proc/{process}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+@dataclass(frozen=True)
+class FakeCluster:
+    address: str
+    gpu: bool
+
+    def __call__(self, perform, tasks):
+        yield from ()
+
+
+def test_one_worker_several_or_a_cluster_can_be_hired(monkeypatch):
+    monkeypatch.setattr(ray, "Cluster", FakeCluster)
+    assert isinstance(hire(1), Sequential)
+    assert hire(3) == Processes(3)
+    assert hire(1, "10.0.0.1:6379") == FakeCluster("10.0.0.1:6379", gpu=False)
+    assert hire(1, "auto", gpu=True) == FakeCluster("auto", gpu=True)
+    with refuses(InvalidArgumentError, match="2 and auto"):
+        hire(2, "auto")
