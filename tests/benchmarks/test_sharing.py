@@ -1,11 +1,8 @@
 import numpy as np
 import pytest
 import sealed
-from hypothesis import given
-from hypothesis import strategies as st
 
 from modelseal.domain import Domain
-from modelseal.endpoints.endpoint import Endpoint
 from modelseal.evaluation.adversary.routing import power_of_sharing
 from sharing import SharingEndpoint, power_if_independent, simulate
 
@@ -59,21 +56,8 @@ def test_a_provider_that_answers_all_from_the_clean_copy_is_never_caught():
     assert simulate(SEAL, served, count=8, runs=20, generator=generator).part == 20
 
 
-def test_it_is_an_endpoint():
-    generator = np.random.default_rng(0)
-    assert isinstance(SharingEndpoint(CLEAN, CLEAN, share=0.5, generator=generator), Endpoint)
-
-
 def test_many_independent_samples_come_near_to_the_textbook():
     noticed = np.random.default_rng(0).random((60, 400)) < 0.7
     for share, count in ((0.0, 1), (0.5, 4), (0.9, 16)):
         exact = power_of_sharing(noticed, share, count)
         assert exact == pytest.approx(power_if_independent(0.7, share, count), abs=0.02)
-
-
-@given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 64))
-def test_the_textbook_is_one_less_the_product_of_misses(detection, cleanly, count):
-    missed = 1.0
-    for _ in range(count):
-        missed *= 1 - detection * (1 - cleanly)
-    assert power_if_independent(detection, cleanly, count) == pytest.approx(1 - missed)

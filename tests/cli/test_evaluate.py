@@ -7,7 +7,6 @@ from pathlib import Path
 import planned
 import pytest
 
-from modelseal.cli import evaluate as verb
 from modelseal.evaluation.plan import SamplesSection, TamperingSection, read_plan
 from modelseal.evaluation.results import read_results
 
@@ -32,15 +31,6 @@ def test_a_plan_is_evaluated_and_told_in_a_line_for_each_subject(folder, run):
         )
 
 
-def test_a_second_run_does_nothing_and_tells_the_same(folder, run):
-    planned.write_plan(folder, QUICK)
-    first = run("evaluate", "plan.toml", "--output", "results")
-    before = {file: file.stat().st_mtime_ns for file in folder.rglob("trials/*/*")}
-    second = run("evaluate", "plan.toml", "--output", "results")
-    assert (second.exit_code, second.stdout) == (0, first.stdout)
-    assert before == {file: file.stat().st_mtime_ns for file in folder.rglob("trials/*/*")}
-
-
 @pytest.mark.parametrize(
     ("change", "options", "problem"),
     [
@@ -59,18 +49,6 @@ def test_wrong_use_is_one_sentence_with_exit_code_2_and_no_results(
     assert problem in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (folder / "results").exists()
-
-
-def test_another_plan_in_the_same_folder_is_one_sentence_with_the_field(folder, run):
-    planned.write_plan(folder, QUICK)
-    assert run("evaluate", "plan.toml", "-o", "results").exit_code == 0
-    planned.write_plan(folder)
-    result = run("evaluate", "plan.toml", "-o", "results")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.endswith(
-        "plan.json: samples.candidates: expected 4, as the results have it, got 8; take another "
-        "folder\n"
-    )
 
 
 def test_a_task_that_fails_is_named_after_the_results_of_the_others(folder, run):
@@ -108,12 +86,6 @@ def test_an_interruption_keeps_what_is_finished_and_is_exit_code_130(folder, sta
     found = read_results(folder / "results")
     assert len(found.sets) == 2
     assert found.trials
-
-
-def test_the_help_names_the_plan_and_the_folder(run):
-    told = run("evaluate", "--help").stdout
-    assert all(word in told for word in ("PLAN.TOML", "--output", "--workers", "--ray"))
-    assert verb.evaluate.__doc__.split(",")[0] in " ".join(told.split())
 
 
 def test_the_plan_of_the_page_is_a_plan_with_the_usual_values(folder):

@@ -94,12 +94,6 @@ def test_a_report_of_an_evaluation_that_was_stopped_says_so(folder, run, results
         assert missing in (folder / "report" / name).read_text(encoding="utf-8")
 
 
-def test_samples_are_shown_when_asked(folder, run, results):
-    results(trials=False)
-    assert run("report", "results", "-o", "report", "--samples").exit_code == 0
-    assert "figures/resnet20-top1-samples.png" in files(folder / "report")
-
-
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [

@@ -1,4 +1,4 @@
-from itertools import combinations, pairwise, product
+from itertools import combinations, product
 from math import comb, inf
 
 import numpy as np
@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
 from modelseal.evaluation.curves import (
-    BIT_GROUPS,
     bit_groups,
     compare_natural,
     graded_curves,
@@ -47,17 +46,6 @@ def test_the_missing_rate_is_that_of_counting_set_by_set(rows, largest):
     assert [(point.part, point.whole) for point in curve.points] == expected
 
 
-@given(ANSWERS)
-def test_more_samples_never_miss_more(rows):
-    points = missing_curve(responses(rows), "manc", samples=3).points
-    assert all(more.part <= fewer.part for fewer, more in pairwise(points))
-
-
-def test_misses_are_counted_and_not_computed_from_single_samples():
-    together = responses([[1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]])
-    assert [point.value for point in missing_curve(together, "manc", samples=3).points] == [0.5] * 3
-
-
 def test_the_missing_rate_leaves_out_graded_families_and_what_was_not_applied():
     trials = [trial("0000"), trial("1111", name="noise", level=0.5), refused(seed=1)]
     (point,) = missing_curve(gather(samples(), trials), "manc", samples=1).points
@@ -75,23 +63,6 @@ def test_without_bags_or_trials_there_is_no_curve(picks, trials):
     assert bit_groups(found, "manc", samples=8) == ()
 
 
-@pytest.mark.parametrize(
-    ("noticed", "smallest"),
-    [
-        ({0.125: "0", 0.25: "1", 0.5: "1", 1.0: "1"}, 0.25),
-        ({0.125: "1", 0.25: "0", 0.5: "1", 1.0: "1"}, 0.5),
-        ({0.125: "1", 0.25: "1", 0.5: "1", 1.0: "0"}, None),
-        ({0.125: "1", 0.25: "1"}, 0.125),
-        ({1.0: "1" * 19 + "0", 0.5: "1" * 18 + "00"}, 1.0),
-        ({1.0: "1" * 18 + "0"}, None),
-    ],
-)
-def test_the_smallest_change_is_detected_there_and_at_every_larger_level(noticed, smallest):
-    (curve,) = graded_curves(graded(noticed), "manc", samples=8)
-    assert curve.smallest == smallest
-    assert [point.level for point in curve.points] == sorted(noticed)
-
-
 @given(st.dictionaries(st.integers(-9, 3), st.text("01", min_size=1, max_size=5), min_size=1))
 def test_the_smallest_change_is_what_looking_at_every_level_says(rows):
     levels = {2.0**power: row for power, row in rows.items()}
@@ -99,18 +70,6 @@ def test_the_smallest_change_is_what_looking_at_every_level_says(rows):
     detected = {level: row.count("1") / len(row) >= 0.95 for level, row in levels.items()}
     good = [one for one in levels if all(detected[other] for other in levels if other >= one)]
     assert curve.smallest == min(good, default=None)
-
-
-def test_graded_sets_have_as_many_samples_as_are_wanted():
-    found = gather(samples(), [trial("0100", name="noise", level=0.5)])
-    assert [
-        graded_curves(found, "manc", samples=number)[0].points[0].sets.part for number in (1, 2)
-    ] == [0, 1]
-
-
-def test_a_level_of_0_is_a_level():
-    (curve,) = graded_curves(graded({0.0: "0", 1.0: "1"}), "manc", samples=1)
-    assert [point.level for point in curve.points] == [0.0, 1.0]
 
 
 def test_numbers_of_bits_are_no_sizes_so_that_none_of_them_is_the_smallest():
@@ -154,22 +113,6 @@ def test_a_group_without_flips_has_no_share():
     assert [each.sets for each in others[:2]] == [None, None]
 
 
-def test_the_groups_of_bits_are_those_of_a_float32():
-    import struct
-
-    (one,) = struct.unpack("<I", struct.pack("<f", 1.0))
-    values = {}
-    for bit in range(32):
-        (values[bit],) = struct.unpack("<f", struct.pack("<I", one ^ (1 << bit)))
-    assert [bit for bit in values if values[bit] < 0] == list(BIT_GROUPS["sign"])
-    mantissa = [bit for bit in values if 1 < values[bit] < 2]
-    assert list(BIT_GROUPS["top four mantissa bits"]) == mantissa[-4:]
-    assert {*range(32)} - {*mantissa, 31} == set(BIT_GROUPS["exponent"])
-    assert set(BIT_GROUPS["all of these"]) == {
-        bit for name in list(BIT_GROUPS)[:3] for bit in BIT_GROUPS[name]
-    }
-
-
 @given(ANSWERS)
 def test_the_mean_over_random_sets_is_that_of_looking_at_all_of_them(rows):
     found = miss_by_size(responses(rows))
@@ -186,18 +129,6 @@ def test_the_chance_of_a_miss_is_the_hypergeometric_one(sizes):
     found = miss_by_size(responses([row], bags=((0,),)))
     numbers = np.arange(1, size + 1)
     assert found == pytest.approx(hypergeom.pmf(0, size, changed, numbers), abs=1e-9)
-
-
-def test_drawing_sets_at_random_gives_the_same_but_for_chance():
-    random = np.random.default_rng(0)
-    natural = responses((random.random((20, 60)) < random.random((20, 1)) / 5).tolist(), bags=())
-    for number in (1, 5, 20):
-        drawn = [
-            not row[random.permutation(60)[:number]].any()
-            for row in natural.changed
-            for _ in range(300)
-        ]
-        assert miss_by_size(natural)[number - 1] == pytest.approx(np.mean(drawn), abs=0.025)
 
 
 def test_as_many_natural_images_are_needed_as_first_miss_no_more_than_one_sample():

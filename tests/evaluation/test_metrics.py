@@ -31,11 +31,6 @@ def test_a_row_counts_every_sample_in_every_applied_trial():
     assert (second.change, second.share.value) == ("ftll", 1.0)
 
 
-def test_each_level_is_a_row_of_its_own():
-    trials = [trial("1000", name="noise", level=level) for level in (0.5, 0.25)]
-    assert [each.level for each in detect(gather(samples(), trials))] == [0.5, 0.25]
-
-
 @given(st.lists(st.text("01", min_size=4, max_size=4), min_size=1, max_size=6), st.integers(1, 9))
 def test_missed_sets_are_those_of_counting_them_one_by_one(rows, number):
     found = gather(samples(picks=PICKS), [trial(row, seed=at) for at, row in enumerate(rows)])
@@ -141,11 +136,6 @@ def test_a_method_is_summed_up_over_its_rows_without_levels_each_counting_the_sa
     assert (found.missed, found.sets) == ({"manc": 2, "random": 1}, {"manc": 6, "random": 3})
 
 
-def test_only_the_rows_that_are_asked_for_count():
-    found = look(changes=("ftal", "rtal"))
-    assert (found.changes, found.mean, found.missed["manc"]) == (1, 7 / 8, 0)
-
-
 def test_a_method_without_rows_is_not_summed_up():
     assert look(changes=()) is None
     assert oversee("natural", (), ()) is None
@@ -243,18 +233,6 @@ def test_without_natural_images_nothing_is_said_of_how_many_match():
     (found,) = summarise([samples()], [trial("1111")])
     assert (found.equivalents, found.comparisons, found.rows_lost) == ((), (), ())
     assert len(found.curves) == 1
-
-
-def test_samples_without_any_trial_have_a_summary_all_the_same():
-    (found,) = summarise([samples()], [])
-    assert (len(found.qualities), len(found.alarms)) == (1, 2)
-    assert (found.overviews, found.curves, found.graded, found.bits) == ((), (), (), ())
-
-
-def test_unknown_rules_come_after_the_known_ones():
-    picks = {"zeal": ((0,),), "random": ((0,),), "care": ((0,),)}
-    (found,) = summarise([samples(picks=picks)], [])
-    assert found.rules == ("random", "care", "zeal")
 
 
 def test_without_results_there_is_no_summary_and_a_set_needs_a_sample():

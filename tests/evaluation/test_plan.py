@@ -42,18 +42,6 @@ def test_a_grid_that_names_no_networks_has_all_of_them(tmp_path):
     assert own.networks_of(own.grids[0]) == ("a",)
 
 
-def test_every_key_is_read(tmp_path):
-    plan = read_plan(planned.write_plan(tmp_path))
-    samples = plan.samples
-    assert (samples.candidates, samples.bags, samples.bag, samples.count) == (8, 2, 4, 2)
-    assert (plan.tampering.images, plan.harmless.variants) == (24, ["nnpack", "float64"])
-
-
-def test_a_spec_is_kept_in_its_one_form(tmp_path):
-    plan = read_plan(written(tmp_path, SMALLEST + 'specs = ["scores:0.10", "topk:1"]\n'))
-    assert plan.grids[0].specs == ["scores:0.1", "top1"]
-
-
 @pytest.mark.parametrize(
     ("text", "field"),
     [
@@ -88,11 +76,6 @@ def test_a_spec_is_kept_in_its_one_form(tmp_path):
 def test_whatever_is_wrong_is_one_sentence_with_its_place(tmp_path, text, field):
     with refuses(BadFileError, field=field, file=tmp_path / "plan.toml"):
         read_plan(written(tmp_path, text))
-
-
-def test_a_plan_that_is_not_there_cannot_be_read(tmp_path):
-    with refuses(BadFileError, file=tmp_path / "plan.toml"):
-        read_plan(tmp_path / "plan.toml")
 
 
 def test_subjects_of_several_grids_come_once(tmp_path):

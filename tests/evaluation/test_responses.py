@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from evaluated import refused, samples, subject, trial
+from evaluated import refused, samples, trial
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.evaluation.responses import gather, pair
@@ -10,10 +10,6 @@ def test_only_applied_trials_are_gathered():
     found = gather(samples(), [trial("1000"), refused(seed=1), trial("0011", seed=2)])
     assert [each.seed for each in found.trials] == [0, 2]
     assert found.changed.tolist() == [[True, False, False, False], [False, False, True, True]]
-
-
-def test_without_trials_there_is_a_row_of_none_for_the_samples():
-    assert gather(samples(size=3), []).changed.shape == (0, 3)
 
 
 def test_a_set_notices_if_any_of_its_first_picks_does():
@@ -56,9 +52,3 @@ def test_trials_without_samples_and_two_sets_of_one_subject_are_refused():
         pair([samples()], [trial("1000", "natural")])
     with pytest.raises(InvalidArgumentError, match="got two"):
         pair([samples(), samples()], [])
-
-
-def test_a_method_of_another_network_is_another_subject():
-    other = samples(subject=subject(network="digits"))
-    first, second = pair([samples(), other], [trial("1111", subject=subject(network="digits"))])
-    assert (len(first.trials), len(second.trials)) == (0, 1)

@@ -61,11 +61,6 @@ def test_the_power_against_routing_is_that_of_every_set_of_samples_not_suspected
     assert power_of_routing(NOTICED, suspected, count) == pytest.approx(np.mean(found))
 
 
-def test_a_detector_that_finds_all_samples_leaves_no_power_and_one_that_finds_none_all():
-    assert power_of_routing(NOTICED, np.ones(5, bool), 3) == 0
-    assert power_of_routing(NOTICED, np.zeros(5, bool), 3) == power_of_sharing(NOTICED, 0.0, 3)
-
-
 def test_the_breaking_share_is_where_the_power_falls_below_what_is_wanted():
     noticed = np.ones((3, 40), bool)
     for count in (1, 8, 32):

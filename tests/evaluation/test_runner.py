@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import subprocess
@@ -70,14 +69,6 @@ def test_a_plan_is_run_to_its_end(reference):
         *(("harmless", done, 2) for done in (1, 2)),
         *(("trials", done, 3) for done in (1, 2, 3)),
     ]
-
-
-def test_seconds_are_kept_apart_from_results(reference):
-    _, folder, _ = reference
-    costs = sorted(file.name for file in (folder / "costs").iterdir())
-    assert costs == ["small--boundary--top1.json", "small--natural--top1.json"]
-    assert json.loads((folder / "costs" / costs[0]).read_text())["seconds"] > 0
-    assert not any(b"seconds" in content for content in planned.contents(folder).values())
 
 
 def test_a_ray_cluster_that_loses_a_process_finds_the_same_to_the_byte(
@@ -184,12 +175,6 @@ def test_a_wrong_plan_leaves_no_results(tmp_path, change, field, file):
     with refuses(BadFileError, field=field, file=tmp_path / file):
         run(path, tmp_path / "results")
     assert not (tmp_path / "results").exists()
-
-
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
-    path = planned.write_plan(tmp_path)
-    with refuses(BadFileError, file=path):
-        run(path, path)
 
 
 def test_leaving_early_keeps_what_is_finished(tmp_path):

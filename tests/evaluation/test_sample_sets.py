@@ -115,20 +115,6 @@ def test_scores_that_are_not_finite_are_refused(task, monkeypatch):
         make_set(task("natural"))
 
 
-def test_as_many_classes_tie_as_the_plan_says(task, monkeypatch):
-    asked = []
-
-    def note(model, naturals, recipe, candidates):
-        asked.append(recipe.tied)
-        raise InterruptedError
-
-    monkeypatch.setattr(sample_sets, "make_accepted", note)
-    for changes in ((), (("count = 2", "count = 2\ntie = 3"),)):
-        with pytest.raises(InterruptedError):
-            make_set(task("boundary", *changes))
-    assert asked == [10, 3]
-
-
 @pytest.fixture
 def opened(tmp_path):
     path = planned.write_plan(tmp_path)
@@ -157,13 +143,6 @@ def test_bags_are_random_draws_of_one_size_that_may_overlap():
     assert not np.array_equal(bags, fill(14, 6, 4, seed=2))
     for size in (5, 64):
         assert [sorted(bag.tolist()) for bag in fill(5, 3, size, seed=1)] == [[0, 1, 2, 3, 4]]
-
-
-def test_every_sample_is_drawn_about_equally_often():
-    counts = np.bincount(np.concatenate(fill(10, 2000, 5, seed=3)), minlength=10)
-    assert counts.sum() == 10_000
-    # Five standard deviations of 2000 draws with a chance of one half.
-    assert np.abs(counts - 1000).max() < 5 * np.sqrt(500)
 
 
 @pytest.mark.usefixtures("few")

@@ -22,7 +22,6 @@ from modelseal.evaluation.adversary.spotting import (
     split,
     spot,
     suspect_samples,
-    unique,
 )
 from modelseal.evaluation.inputs import list_networks
 from modelseal.evaluation.plan import Subject, read_plan
@@ -73,14 +72,6 @@ def test_what_is_close_to_something_known_is_found(found, name):
     assert found.separations[name].auc > 0.9
 
 
-def test_natural_inputs_in_the_place_of_samples_are_not_found():
-    same = smooth(60, 5)
-    honest = Material(domain=DOMAIN, samples=same, sources=same, naturals=smooth(200, 6))
-    found = spot(honest, generator=np.random.default_rng(0), lessons=LESSONS).separations
-    for name in (*HIGH_FREQUENCY, *NETWORKS, NEIGHBOURS[0]):
-        assert 0.3 < found[name].auc < 0.7
-
-
 def test_the_same_generator_gives_the_same_scores():
     first, again = (
         spot(material(), generator=np.random.default_rng(3), lessons=LESSONS) for _ in range(2)
@@ -95,13 +86,6 @@ def test_no_natural_input_is_on_both_sides():
     assert sides[0]
     assert sides[1]
     assert not sides[0] & sides[1]
-
-
-def test_every_input_is_once_in_what_is_unique():
-    stock = smooth(5, 0)
-    again = unique(stock[[0, 1, 1, 4, 0]])
-    assert {each.tobytes() for each in again} == {each.tobytes() for each in stock[[0, 1, 4]]}
-    assert len(again) == 3
 
 
 def test_a_neighbour_is_one_level_away_in_one_value():
@@ -179,13 +163,6 @@ def test_the_best_detector_that_needs_no_knowledge_is_the_one_whose_scores_are_k
         assert max(each.tried) < lengths[each.subject]
 
 
-def test_a_natural_image_is_known_to_whoever_knows_the_sources(spotted):
-    _, folder, _ = spotted
-    natural = read_results(folder).suspicions[1]
-    areas = {one.detector: one.auc for one in natural.separations}
-    assert areas["neighbour of its source"] == 1
-
-
 def test_what_was_looked_at_is_not_looked_at_again_and_only_named_methods_are(spotted, tmp_path):
     _, folder, _ = spotted
     path = planned.write_plan(
@@ -201,11 +178,6 @@ def test_what_was_looked_at_is_not_looked_at_again_and_only_named_methods_are(sp
         moved.rename(folder / spotting_file(NATURAL))
     assert (task.subject, task.naturals) == (NATURAL, 3000)
     assert str(task) == "spotting samples of natural for small, top1"
-
-
-def test_a_plan_without_spotting_asks_for_none(tmp_path):
-    plan = read_plan(planned.write_plan(tmp_path))
-    assert list_spotting(plan, list_networks(plan, tmp_path), tmp_path) == []
 
 
 def natural_task(spotted, *, naturals):
@@ -245,38 +217,6 @@ def test_inputs_that_are_no_images_are_refused_before_anything_is_done(tmp_path)
     with refuses(BadFileError, field="spotting"):
         run(path, tmp_path / "results")
     assert not (tmp_path / "results").exists()
-
-
-def test_networks_that_no_detector_looks_at_may_take_anything(tmp_path, brief):
-    path = planned.write_plan(
-        tmp_path,
-        ("[tampering]", '[spotting]\nmethods = ["boundary"]\n[tampering]'),
-        ("seeds = 2", 'seeds = 2\nnetworks = ["small"]\n' + FLAT_GRID),
-        ("[samples]", FLAT_NETWORK + "[samples]"),
-    )
-    place = tmp_path / "flat"
-    place.mkdir()
-    planned.write_network(place)
-    write_flat(place)
-    run(path, tmp_path / "results")
-    assert [each.subject.network for each in read_results(tmp_path / "results").suspicions] == [
-        "small"
-    ]
-
-
-FLAT_NETWORK = """
-[[networks]]
-name = "flat"
-model = "flat/model.toml"
-train = "flat/train.npz"
-test = "flat/test.npz"
-"""
-FLAT_GRID = """
-[[grids]]
-networks = ["flat"]
-methods = ["natural"]
-tamperings = ["quantisation"]
-"""
 
 
 def write_flat(folder):

@@ -1,15 +1,26 @@
 import io
 import re
+from functools import partial
 from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
 from modelseal.evaluation.gallery import Exhibit
-from modelseal.reports.plots import SKETCHES, draw_figures, draw_sheets, render
-from modelseal.reports.style import DARK, LIGHT, settings_for
+from modelseal.reports.plots import (
+    AMPLIFIED,
+    SKETCHES,
+    amplify,
+    draw_figures,
+    draw_shares,
+    draw_sheet,
+    draw_sheets,
+    render,
+)
+from modelseal.reports.style import COLOURS, DARK, LIGHT, METHODS, choose_stroke, settings_for
 
 
 @pytest.fixture(scope="module")
@@ -108,15 +119,6 @@ def test_the_numbers_of_the_heat_map_are_those_of_the_summary(whole):
     assert np.isnan(shown[-1]).all()
 
 
-def test_the_lines_of_the_missing_rate_are_those_of_the_summary(whole):
-    canvas, _ = texts(whole, "missing")
-    wanted_curve = ("natural", "detection")
-    curve = next(each for each in whole.curves if (each.method, each.rule) == wanted_curve)
-    drawn = [line.get_ydata() for line in canvas.axes[0].lines if len(line.get_xdata()) == 3]
-    wanted = [point.value for point in curve.points]
-    assert any(np.array_equal(line, wanted) for line in drawn)
-
-
 @pytest.mark.parametrize("shape", [(8, 8), (8, 8, 3)])
 def test_a_sheet_shows_samples_with_and_without_their_natural_images(whole, shape):
     image = np.full(shape, 100, np.uint8)
@@ -129,5 +131,74 @@ def test_a_sheet_shows_samples_with_and_without_their_natural_images(whole, shap
         assert image.format == "PNG"
 
 
-def test_without_samples_there_is_no_sheet(whole):
-    assert draw_sheets({}, whole, prefix="x") == ()
+def test_every_known_method_looks_different_from_every_other():
+    strokes = {choose_stroke(method, METHODS) for method in METHODS}
+    assert len(strokes) == len(METHODS)
+
+
+def test_the_first_colour_is_ours_alone_whatever_else_is_drawn():
+    others = [*METHODS[1:], *(f"new-{number}" for number in range(20))]
+    assert choose_stroke("boundary", others).colour == COLOURS[0]
+    assert all(choose_stroke(each, others).colour != COLOURS[0] for each in others)
+
+
+@pytest.mark.parametrize("method", ["natural", "ibsf"])
+def test_a_method_looks_the_same_whichever_others_are_drawn(method):
+    alone, among = choose_stroke(method, [method]), choose_stroke(method, ["new", method])
+    assert alone == among
+
+
+def test_samples_off_the_levels_are_drawn_broken_in_the_colour_of_their_method():
+    whole, broken = (choose_stroke(each, ["ibsf"]) for each in ("ibsf", "ibsf:float"))
+    assert (whole.colour, whole.marker) == (broken.colour, broken.marker)
+    assert (whole.dashes, broken.dashes) == ("-", "--")
+
+
+EXACT = {1: [(0.0, 0.9), (0.5, 0.45), (1.0, 0.0)], 8: [(0.0, 1.0), (0.5, 0.99), (1.0, 0.0)]}
+SIMULATED = {1: [(0.5, 0.44)]}
+
+
+def draw_both(exact, simulated, page=LIGHT):
+    draw = partial(draw_shares, exact=exact, simulated=simulated)
+    return render(draw, page, "png")
+
+
+def pixels(drawing):
+    return np.asarray(Image.open(io.BytesIO(drawing)).convert("RGB"))
+
+
+def colours(drawing):
+    return {tuple(each) for each in pixels(drawing).reshape(-1, 3)}
+
+
+def rgb(text):
+    return tuple(int(text[at : at + 2], 16) for at in (1, 3, 5))
+
+
+def test_every_number_of_samples_has_a_line_of_its_colour():
+    found = colours(draw_both(EXACT, SIMULATED))
+    assert {rgb(COLOURS[0]), rgb(COLOURS[1])} <= found
+    assert rgb(COLOURS[2]) not in found
+
+
+def test_marks_of_what_was_tried_are_drawn_beside_the_lines():
+    without, with_marks = draw_both(EXACT, {}), draw_both(EXACT, SIMULATED)
+    assert (pixels(without) != pixels(with_marks)).any()
+
+
+def test_a_difference_is_amplified_around_the_middle_grey_and_stays_within_the_levels():
+    natural = np.array([[100, 100, 100, 0, 255]], np.uint8)
+    sample = np.array([[100, 101, 98, 255, 0]], np.uint8)
+    assert amplify(sample, natural).tolist() == [
+        [128, 128 + AMPLIFIED, 128 - 2 * AMPLIFIED, 255, 0]
+    ]
+
+
+def test_a_known_sample_takes_three_images_and_an_unknown_one_only_its_own(whole):
+    image = np.zeros((4, 4), np.uint8)
+    known, unknown = (Exhibit(sample=image, natural=each) for each in (image, None))
+    canvas = Canvas(layout="constrained")
+    draw_sheet({"boundary": (known, unknown), "other": (known,)}, canvas, whole, LIGHT)
+    shown = [len(field.images) for field in canvas.axes]
+    assert shown == [1, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+    assert canvas.axes[0].get_ylabel() == "boundary"

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from modelseal.enums import ChannelOrder
 from modelseal.reports.plots import render
 from modelseal.reports.style import LIGHT
 from modelseal.research.experiment import Made, Outcome, Reproduction, Sanity, Settings, Success
-from modelseal.research.reproduction import assemble, draw_success
+from modelseal.research.reproduction import assemble, document, draw_success
 
 FILES = ("Ada_1.png", "Ada_1.jpg")
 SANITY = Sanity(
@@ -38,7 +39,7 @@ def make(*, count=2, step=0.25, reason="", psnr=40.0, seconds=3.0):
 
 
 @pytest.fixture(scope="module")
-def found():
+def made_up():
     success = Success(bag=1, trials=9, distinct=2, manc=(0.5,), random=(0.25,))
     outcomes = (
         Outcome(
@@ -71,11 +72,11 @@ def found():
 
 
 @pytest.fixture(scope="module")
-def files(found):
-    return assemble(found, {"schema": "x", "a": [1]})
+def files(made_up):
+    return assemble(made_up, {"schema": "x", "a": [1]})
 
 
-def test_every_sample_is_there_as_it_was_asked_and_as_an_image(found, files):
+def test_every_sample_is_there_as_it_was_asked_and_as_an_image(made_up, files):
     samples = {
         f"samples/{method}/{number:04}-Ada_1"
         for method in ("natural", "legacy-float")
@@ -83,7 +84,7 @@ def test_every_sample_is_there_as_it_was_asked_and_as_an_image(found, files):
     }
     pairs = {f"{name}.{suffix}" for name in samples for suffix in ("png", "npy")}
     assert set(files) == pairs | FIGURES | {"reproduction.json", "reproduction.md"}
-    for number, wanted in enumerate(found.outcomes[1].made.images):
+    for number, wanted in enumerate(made_up.outcomes[1].made.images):
         stem = f"samples/legacy-float/{number:04}-Ada_1"
         assert np.array_equal(np.load(io.BytesIO(files[f"{stem}.npy"])), wanted)
         picture = np.asarray(Image.open(io.BytesIO(files[f"{stem}.png"])))
@@ -113,10 +114,29 @@ def test_the_figures_are_images_on_a_light_and_on_a_dark_page(files):
         assert b"<svg" in files[f"figures/{name}.svg"]
 
 
-def test_the_same_drawing_is_the_same_bytes_and_shows_what_was_found(found, files):
+def test_the_same_drawing_is_the_same_bytes_and_shows_what_was_found(made_up, files):
     def draw(each):
         return render(partial(draw_success, each), LIGHT, "png")
 
-    bare = replace(found, outcomes=tuple(replace(each, success=None) for each in found.outcomes))
-    assert draw(found) == files["figures/success.png"]
+    bare = replace(
+        made_up, outcomes=tuple(replace(each, success=None) for each in made_up.outcomes)
+    )
+    assert draw(made_up) == files["figures/success.png"]
     assert draw(bare) != files["figures/success.png"]
+
+
+def test_the_document_says_all_that_was_found_in_finite_numbers(found):
+    told = document(found, order=ChannelOrder.RGB, device="cpu")
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert told["sanity"]["attack_success"] == found.sanity.attack_success
+    assert told["settings"]["legacy"]["threshold"] is None
+    assert told["settings"]["trials"] == 20
+    assert (told["channel_order"], told["experiment"]) == ("rgb", "vgg-face")
+    for outcome in found.outcomes:
+        own = told["methods"][outcome.method]
+        assert own["samples"] == len(own["each"]) == len(outcome.made)
+        assert own["noticed"] == sum(each["noticed"] for each in own["each"])
+        assert own["success"]["manc"] == list(outcome.success.manc)
+        files = {told["images"][each["image"]] for each in own["each"]}
+        assert files <= set(found.files)
+    assert told["methods"]["natural"]["each"][0]["psnr"] is None

@@ -1,0 +1,264 @@
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.generation.baselines.legacy import LegacySettings, legacy
+from modelseal.research import experiment
+from modelseal.research.experiment import (
+    Settings,
+    check_sanity,
+    count_success,
+    make_legacy,
+    make_natural,
+    make_ours,
+    run_experiment,
+    size_bag,
+)
+from modelseal.research.vgg_face import MEAN, Faces
+from modelseal.types import ignore
+
+
+@pytest.fixture
+def naturals(faces):
+    return faces[0].images[:3]
+
+
+def slow_sensitivity(network, image, classes):
+    """The mean squared derivative of the summed log-probabilities by the last layer's weights."""
+    own = network.network
+    weight = own.fc8.weight.detach().clone().requires_grad_()
+    kept = []
+    handle = own.fc7.register_forward_hook(lambda *given: kept.append(given[2]))
+    with torch.no_grad():
+        network(torch.from_numpy(image)[None])
+    handle.remove()
+    scores = torch.relu(kept[0]) @ weight.T + own.fc8.bias
+    total = (scores.softmax(1) + 1e-8).log()[:, :classes].sum()
+    return float(torch.autograd.grad(total, weight)[0].square().mean())
+
+
+def test_the_samples_of_the_published_loop_are_its_own(pair, naturals, settings):
+    chosen = settings()
+    made = make_legacy(pair, naturals, chosen, ignore)
+    inputs = torch.from_numpy(pair.decode(naturals))
+    wanted = legacy(
+        pair.clean.network, inputs, domain=pair.clean.domain, settings=chosen.legacy
+    ).numpy()
+    assert np.array_equal(made["legacy:float"].images, wanted)
+    assert np.array_equal(made["legacy"].images, wanted.round())
+    assert made["legacy"].images.dtype == np.float32
+    assert made["legacy:float"].seconds > 0
+
+
+def test_psnr_and_sensitivity_are_those_of_each_sample(pair, naturals, settings):
+    made = make_legacy(pair, naturals, settings(), ignore)["legacy"]
+    for row, image in enumerate(made.images):
+        power = np.mean((image - naturals[row]) ** 2)
+        assert made.psnr[row] == pytest.approx(10 * np.log10(255**2 / power), rel=1e-4)
+        slow = slow_sensitivity(pair.clean.network, image, 3)
+        assert made.sensitivity[row] == pytest.approx(slow, rel=1e-3)
+
+
+def test_only_samples_above_the_threshold_are_candidates(pair, naturals, settings):
+    every = make_natural(pair, naturals, settings()).sensitivity
+    low, middle, high = np.sort(every)
+    once = LegacySettings(
+        iterations=1, threshold=float((middle + high) / 2), classes=3, radius=1e-4
+    )
+    made = make_legacy(pair, naturals, settings(legacy=once), ignore)
+    wanted = [int(every.argmax())]
+    assert low < middle < high
+    assert [each.sources.tolist() for each in made.values()] == [wanted, wanted]
+    assert all(each.reason == "" for each in made.values())
+    none = make_legacy(pair, naturals, settings(legacy=replace(once, threshold=1e9)), ignore)
+    assert all(len(each) == 0 for each in none.values())
+    assert none["legacy"].reason == "no sample came above the threshold"
+
+
+def test_samples_of_more_noise_than_signal_are_no_candidates(pair, settings):
+    mean = np.array(MEAN).round().astype(np.uint8)
+    plain = np.broadcast_to(mean.reshape(-1, 1, 1), (1, 3, 32, 32)).copy()
+    made = make_legacy(pair, plain, settings(), ignore)
+    assert len(made["legacy:float"]) == 0
+
+
+def test_our_samples_lie_on_whole_grey_levels_and_know_their_image(pair, faces, settings):
+    naturals = faces[0].images
+    made = make_ours(pair, naturals, settings(), ignore)
+    assert len(made) >= 1
+    assert np.array_equal(made.images, made.images.round())
+    for image, source, psnr in zip(made.images, made.sources, made.psnr, strict=True):
+        away = [np.abs(image - natural).mean() for natural in naturals.astype(np.float32)]
+        assert int(np.argmin(away)) == source
+        power = np.mean((image - naturals[source]) ** 2)
+        assert psnr == pytest.approx(10 * np.log10(255**2 / power), rel=1e-4)
+
+
+def test_where_ours_cannot_be_made_the_reason_is_kept(pair, naturals, settings, monkeypatch):
+    def refuse(*_, **__):
+        raise SealingError("none of 3 candidates can be used")
+
+    monkeypatch.setattr(experiment, "generate", refuse)
+    made = make_ours(pair, naturals, settings(), ignore)
+    assert (len(made), made.reason) == (0, "none of 3 candidates can be used")
+
+
+def count(active, noticed, **changes):
+    given = {"samples": 2, "bag": 3, "trials": 2000, "seed": 0, **changes}
+    active = np.asarray(active, dtype=bool)
+    return count_success(np.packbits(active, axis=1), np.asarray(noticed, dtype=bool), **given)
+
+
+def slow_cover(active, rows, samples):
+    """The greedy choice, written down; all gains differ in the tests that use it."""
+    covered, chosen = np.zeros(active.shape[1], dtype=bool), []
+    for _ in range(samples):
+        gains = {row: int((active[row] & ~covered).sum()) for row in rows if row not in chosen}
+        chosen.append(max(gains, key=gains.get))
+        covered |= active[chosen[-1]]
+    return chosen
+
+
+def test_the_rates_are_those_of_all_bags():
+    widths = (1, 2, 4, 8, 16)
+    active, start = np.zeros((5, 31), dtype=bool), 0
+    for row, width in enumerate(widths):
+        active[row, start : start + width] = True
+        start += width
+    noticed = np.array([True, False, True, False, False])
+    bags = list(combinations(range(5), 3))
+    chosen = [slow_cover(active, bag, 2) for bag in bags]
+    manc = [np.mean([noticed[rows[:n]].any() for rows in chosen]) for n in (1, 2)]
+    random = [noticed.mean(), 1 - 3 / 5 * 2 / 4]
+    found = count(active, noticed)
+    # The spread of a share in 2,000 draws is at most 0.011.
+    assert found.manc == pytest.approx(manc, abs=0.045)
+    assert found.random == pytest.approx(random, abs=0.045)
+    assert found.distinct == len({frozenset(rows) for rows in chosen})
+    assert (found.bag, found.trials) == (3, 2000)
+
+
+def test_bags_differ_where_there_are_no_more_candidates_than_a_bag_holds():
+    found = count(np.eye(8, dtype=bool), [True] + 7 * [False], bag=100, samples=10)
+    assert found.bag == 4
+    assert len(found.manc) == 4
+    assert found.distinct == 70  # every bag of 4 out of 8, each of which is chosen as a whole
+    assert found.manc[-1] == pytest.approx(0.5, abs=0.045)
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_one_others():
+    active = np.random.default_rng(0).random((9, 40)) < 0.4
+    noticed = np.arange(9) % 2 == 0
+    once = count(active, noticed, trials=30)
+    assert count(active, noticed, trials=30) == once
+    assert count(active, noticed, trials=30, seed=1) != once
+
+
+def test_without_candidates_there_is_nothing_to_count():
+    assert count(np.zeros((0, 8)), np.zeros(0)) is None
+
+
+@given(candidates=st.integers(1, 500), wanted=st.integers(1, 200))
+def test_a_bag_is_a_proper_part_of_the_candidates(candidates, wanted):
+    size = size_bag(candidates, wanted)
+    assert 1 <= size <= wanted
+    assert size < candidates or candidates == 1
+
+
+def slow_classes(network, images):
+    with torch.no_grad():
+        return np.array([int(network(torch.from_numpy(one[None])).argmax()) for one in images])
+
+
+def test_the_planted_trojan_is_seen_in_the_sanity_check(found):
+    sanity = found.sanity
+    assert sanity.clean_accuracy > 0.9
+    assert sanity.trojaned_accuracy > 0.9
+    assert sanity.attack_success > 0.9
+    assert sanity.differing <= 1 - min(sanity.clean_accuracy, sanity.trojaned_accuracy) + 0.1
+    assert (sanity.images, sanity.triggered) == (12, 12)
+
+
+def test_the_shares_of_the_sanity_check_are_those_counted_one_by_one(pair, faces):
+    source = np.random.default_rng(0)
+    clean, triggered = (
+        Faces(
+            images=source.integers(0, 256, each.images.shape, dtype=np.uint8),
+            labels=each.labels,
+            files=each.files,
+        )
+        for each in faces
+    )
+    plain = slow_classes(pair.clean.network, pair.decode(clean.images))
+    changed = slow_classes(pair.trojaned, pair.decode(clean.images))
+    stamped = slow_classes(pair.trojaned, pair.decode(triggered.images))
+    sanity = check_sanity(pair, clean, triggered)
+    assert sanity.clean_accuracy == np.mean(plain == clean.labels)
+    assert sanity.trojaned_accuracy == np.mean(changed == clean.labels)
+    assert sanity.differing == np.mean(plain != changed)
+    assert sanity.attack_success == np.mean(stamped == 0)
+
+
+def test_every_method_has_its_samples_and_its_rate(found):
+    methods = {each.method: each for each in found.outcomes}
+    assert list(methods) == ["natural", "legacy:float", "legacy", "boundary"]
+    assert found.layer == "relu_14"
+    assert found.settings.images == len(found.files) == len(found.naturals) == 12
+    for each in found.outcomes:
+        assert len(each.noticed) == len(each.made)
+        assert each.success.trials == 20
+        if each.noticed.all():
+            assert set(each.success.manc) == {1.0}
+        if not each.noticed.any():
+            assert set(each.success.manc) == {0.0}
+
+
+def test_our_samples_notice_the_trojan_more_often_than_the_published_ones(found):
+    shares = {each.method: each.noticed.mean() for each in found.outcomes}
+    assert shares["boundary"] > max(shares["legacy"], shares["natural"])
+
+
+def test_more_images_than_there_are_are_refused(pair, faces, settings):
+    with pytest.raises(InvalidArgumentError, match="13 clean images were wanted, but there are 12"):
+        run_experiment(pair, *faces, settings=settings(images=13))
+
+
+def test_the_stages_are_told_to_their_end(pair, faces, settings):
+    told = []
+    legacy = LegacySettings(iterations=1, threshold=1e9)
+    found = run_experiment(
+        pair,
+        *faces,
+        settings=settings(images=4, legacy=legacy),
+        progress=lambda *given: told.append(given),
+    )
+    assert {("legacy", 4, 4), ("generate", 4, 4), ("select", 4, 4)} <= set(told)
+    assert found.outcomes[1].made.reason == "no sample came above the threshold"
+
+
+def test_the_defaults_are_the_published_numbers():
+    settings = Settings()
+    assert (settings.samples, settings.bag, settings.trials) == (10, 100, 1000)
+    assert (settings.legacy.iterations, settings.legacy.radius) == (1000, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"images": 0}, "images needs 1 or more, but is 0"),
+        ({"samples": 0}, "samples needs 1 or more, but is 0"),
+        ({"bag": 0}, "bag needs 1 or more, but is 0"),
+        ({"trials": -1}, "trials needs 1 or more, but is -1"),
+        ({"samples": 5, "bag": 4}, "samples of a bag were wanted, but 5 are more than its 4"),
+        ({"seed": -1}, "a seed needs to be 0 to 2.63 - 1, but is -1"),
+    ],
+)
+def test_numbers_out_of_their_range_are_refused(changes, sentence):
+    with pytest.raises(InvalidArgumentError, match=sentence):
+        Settings(**changes)
