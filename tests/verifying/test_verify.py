@@ -16,6 +16,7 @@ from modelseal.endpoints.factory import endpoint
 from modelseal.endpoints.recorded import Heading, RecordedEndpoint, record, start
 from modelseal.enums import Depth
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, PassingError
+from modelseal.fingerprint.codec import load
 from modelseal.verdict import Finding, Outcome
 from modelseal.verification.ledger import read_ledger
 from modelseal.verification.policy import QueryPolicy, SequentialPolicy
@@ -396,3 +397,12 @@ def test_a_proof_ends_the_asking_among_decoys_too():
     verdict = run(lying, made=made, decoys=DECOYS)
     assert verdict.outcome is Outcome.TAMPERED
     assert len(verdict.evidence) <= 3
+
+
+def test_the_ledger_beside_the_fingerprint_s_file_is_the_one_that_is_kept(tmp_path):
+    MADE.save(tmp_path / "out.seal")
+    loaded = load(tmp_path / "out.seal")
+    verdict = run(Slow(), made=loaded, per_check=4)
+    assert verdict.provenance.fingerprint == str(tmp_path / "out.seal")
+    assert len(read_ledger(tmp_path / "out.seal.ledger").entries) == 1
+    assert len(run(Slow(), made=loaded).chosen) == 4

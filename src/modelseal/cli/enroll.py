@@ -55,11 +55,10 @@ def enroll(  # noqa: PLR0913 (a verb)
     from modelseal.verification.policy import QueryPolicy
 
     policy = QueryPolicy(retries=retries, timeout=timeout, pace=pace)
-    ledger = ledger_of(fingerprint)
     read_first = [each for each in (key, check) if each]
     goal = choose_destination(
         output,
-        inputs=[fingerprint, ledger, *read_first, *endpoint_files(endpoint)],
+        inputs=[fingerprint, ledger_of(fingerprint), *read_first, *endpoint_files(endpoint)],
         encrypt_to=encrypt_to,
         passphrase_file=passphrase_file,
     )
@@ -75,7 +74,6 @@ def enroll(  # noqa: PLR0913 (a verb)
             most_unstable=most_unstable,
             accept_other=accept_other,
             preflight=check,
-            ledger=ledger,
             shows=Kind(shows.value) if shows else None,
             generator=np.random.default_rng(seed),
             progress=report,

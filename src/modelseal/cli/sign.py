@@ -1,7 +1,8 @@
 """`modelseal sign`, and fingerprints that must be signed."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from modelseal.cli.options import (
     FingerprintFile,
@@ -69,22 +70,15 @@ def signature_files(fingerprint: Path, signer: Path | None) -> list[Path]:
     return [found, *signer_files(signer)]
 
 
-class Signed(NamedTuple):
-    """A fingerprint, and what its signer is called, if one was asked for."""
-
-    fingerprint: "Fingerprint"
-    signer: str | None
-
-
 def read_signed(
     file: Path, *, key: Path | None, passphrase_file: Path | None, signer: Path | None
-) -> "Signed":
+) -> "Fingerprint":
     """Reads a fingerprint, which somebody must have signed if that is asked for."""
     from modelseal.cli.fingerprint_files import read_fingerprint
 
     found = read_fingerprint(file, key=key, passphrase_file=passphrase_file)
     if signer is None:
-        return Signed(found, None)
+        return found
     from modelseal.fingerprint.signatures import require
 
-    return Signed(found, require(found, file, signer))
+    return replace(found, signer=require(found, file, signer))

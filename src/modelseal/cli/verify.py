@@ -1,7 +1,6 @@
 """`modelseal verify`: asks an endpoint whether it still serves the sealed model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import combinations
 from math import inf
 from pathlib import Path
@@ -112,12 +111,12 @@ def verify(  # noqa: PLR0913 (a verb)
         *(decoy_files(naturals) if naturals else ()),
     ]
     check_verdict_files(files, inputs=inputs, records=[path for path in (record, resume) if path])
-    signed = read_signed(
+    sealed = read_signed(
         fingerprint, key=key, passphrase_file=passphrase_file, signer=require_signature
     )
     with reporting() as report:
         verdict = library.verify(
-            signed.fingerprint,
+            sealed,
             endpoint,
             policy=policy,
             sequential=SequentialPolicy(alpha=alpha, queries=queries, look=look),
@@ -125,7 +124,6 @@ def verify(  # noqa: PLR0913 (a verb)
             neighbours=neighbours,
             decoys=(naturals, cover) if naturals else None,
             preflight=check,
-            ledger=ledger_of(fingerprint),
             per_check=per_check,
             max_uses=max_uses,
             record=record,
@@ -135,8 +133,7 @@ def verify(  # noqa: PLR0913 (a verb)
             progress=report,
             notify=complain,
         )
-    of = replace(verdict.provenance, fingerprint=str(fingerprint), signed_by=signed.signer)
-    deliver(replace(verdict, provenance=of), files, every=everything)
+    deliver(verdict, files, every=everything)
     raise typer.Exit(Exit[verdict.outcome.name])
 
 

@@ -15,7 +15,7 @@ from modelseal.outputs.specs import OutputSpec, RawScores
 from modelseal.types import Array, Mask, Progress, ignore
 from modelseal.verification.e_process import HALF, Counts, bound_all
 from modelseal.verification.judge import describe_answer, read_answer
-from modelseal.verification.ledger import Budget
+from modelseal.verification.ledger import Budget, find_ledger
 from modelseal.verification.naturals import Naturals
 from modelseal.verification.policy import QueryPolicy, SequentialPolicy
 from modelseal.verification.querier import Querier, Unasked, sample_or_neighbour
@@ -107,7 +107,8 @@ def enroll(  # noqa: PLR0913 (all that an enrollment can be told)
         accept_other: Whether answers are accepted that are not those of the sealed network.
         preflight: An `.npz` of natural images with their labels, asked before any sample; by
             default what an endpoint.toml names as its check.
-        ledger: The ledger of spent samples; all are entered if it is there.
+        ledger: The ledger of spent samples, by default beside the fingerprint's file; all are
+            entered if it is there.
         shows: What the numbers of an endpoint are that is opened here: scores or probabilities;
             by default what the fingerprint expects.
         generator: The source of the order, and of which neighbour is asked; by default a new one.
@@ -137,8 +138,9 @@ def enroll(  # noqa: PLR0913 (all that an enrollment can be told)
     ) as session:
         check_fresh(session.endpoint)
         session.preflight(preflight)
-        if ledger is not None and ledger.exists():
-            budget = Budget(ledger=ledger, per_check=len(fingerprint))
+        path = find_ledger(ledger, fingerprint)
+        if path is not None and path.exists():
+            budget = Budget(ledger=path, per_check=len(fingerprint))
             session.begin(budget, record=None, resume=None, neighbours=False)
         querier = session.querier(sample_or_neighbour)
         shown = _ask_all(querier, repeats, generator=generator, progress=progress)

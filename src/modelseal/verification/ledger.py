@@ -172,6 +172,11 @@ def ledger_of(fingerprint: Path) -> Path:
     return beside(fingerprint, ".ledger")
 
 
+def find_ledger(ledger: Path | None, fingerprint: Fingerprint) -> Path | None:
+    """The ledger that is named, or else the one beside the fingerprint's file, if it has one."""
+    return ledger or (ledger_of(Path(fingerprint.file)) if fingerprint.file else None)
+
+
 def open_ledger(path: Path, fingerprint: Fingerprint, *, per_check: int | None) -> None:
     """Makes a ledger in which nothing is spent yet, in a new file."""
     check_count(per_check, fingerprint)

@@ -15,7 +15,7 @@ from modelseal.outputs.answers import Kind
 from modelseal.types import Array, Progress, ignore
 from modelseal.verdict import Evidence, Finding, Outcome, Provenance, Verdict
 from modelseal.verification.judge import Stop, conclude, examine
-from modelseal.verification.ledger import Budget, check_count
+from modelseal.verification.ledger import Budget, check_count, find_ledger
 from modelseal.verification.naturals import Decoys, Naturals, load_decoys, mix_decoys
 from modelseal.verification.policy import QueryPolicy, SequentialPolicy
 from modelseal.verification.querier import (
@@ -72,7 +72,8 @@ def verify(  # noqa: PLR0913 (all that a check can be told)
             neither judged nor recorded.
         preflight: An `.npz` of natural images with their labels, asked before any sample; by
             default what an endpoint.toml names as its check.
-        ledger: The ledger of spent samples; it is begun if `per_check` or `max_uses` needs one.
+        ledger: The ledger of spent samples; by default beside the fingerprint's file. It is begun
+            if `per_check` or `max_uses` needs one.
         per_check: How many samples this check takes; by default as the ledger says, or all.
         max_uses: How often a sample may be asked; by default any number of times.
         record: A new file in which every answer is kept.
@@ -105,7 +106,8 @@ def verify(  # noqa: PLR0913 (all that a check can be told)
     """
     policy, sequential = policy or QueryPolicy(), sequential or SequentialPolicy()
     generator = generator or np.random.default_rng()
-    budget = Budget(ledger=ledger, per_check=per_check, max_uses=max_uses)
+    path = find_ledger(ledger, fingerprint)
+    budget = Budget(ledger=path, per_check=per_check, max_uses=max_uses)
     enrollment = fingerprint.enrollment
     _check_arguments(fingerprint, sequential, neighbours=neighbours, decoys=decoys)
     _check_files(fingerprint, budget, record=record, resume=resume)
@@ -136,6 +138,8 @@ def verify(  # noqa: PLR0913 (all that a check can be told)
 
 def _provenance_of(fingerprint: Fingerprint, endpoint: str) -> Provenance:
     return Provenance(
+        fingerprint=fingerprint.file,
+        signed_by=fingerprint.signer,
         endpoint=endpoint,
         weights_digest=fingerprint.origin.weights_digest,
         time=now(),
