@@ -40,7 +40,7 @@ def test_the_options_reach_the_candidates(model, folder, run):
         (["model.toml", "images.npz", "-o", "no/c"], "there is no folder no"),
         (["model.toml", "images.npz", "-o", "images.npz"], "this one is read as well"),
         (["model.toml", "images.npz", "-o", "weights0.safetensors"], "this one is read as well"),
-        (["model.toml", "images.npz", "-o", "c", "--spec", "x"], "an output spec is top1"),
+        (["model.toml", "images.npz", "-o", "c", "--spec", "x"], "expected top1"),
         (
             ["model.toml", "images.npz", "-o", "c", "--allow", "fp16,fp8"],
             "allowed precisions need to be of tf32, bf16, fp16, int8, with commas between, "

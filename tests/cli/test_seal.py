@@ -93,7 +93,7 @@ def test_the_same_seed_makes_the_same_samples(model, folder, run):
             ["--allow", "fp8"],
             "tf32, bf16, fp16, int8, with commas",
         ),
-        (["--spec", "top5"], "an output spec is top1, topk:K, topprobs:K:DIGITS"),
+        (["--spec", "top5"], "expected top1, topk:K, topprobs:K:DIGITS"),
         (["--margin", "0"], "margin needs to be finite and above 0, but is 0"),
         (["--margin", "nan"], "margin needs to be finite and above 0, but is nan"),
         (["--samples", "13"], "at least 13 images were wanted for as many samples, not 12"),

@@ -7,29 +7,23 @@ import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from refusals import refuses
 
-from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.errors import EndpointError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.comparison import (
     all_probabilities,
     best,
     check_detail,
-    check_digits,
-    comparable,
     decimal_digits,
     fewer_digits,
-    finite,
     label_margin,
     label_move,
     like_probabilities,
-    many_enough,
     rounding_margin,
     same_digits,
     same_labels,
-    shares,
     softmax,
-    untied,
-    wide_enough,
 )
 
 # Few different values, so that ties are common.
@@ -52,11 +46,6 @@ def test_softmax_is_that_of_scipy(scores):
 @given(scores, counts)
 def test_best_are_the_highest_and_of_equals_the_lower_class(scores, count):
     assert best(scores, count).tolist() == [ranked(row, count) for row in scores]
-
-
-def test_more_labels_than_classes_are_refused():
-    with pytest.raises(InvalidArgumentError, match="6 labels need as many classes, not 5"):
-        best(np.zeros((1, 5)), 6)
 
 
 @given(scores, counts)
@@ -155,15 +144,8 @@ def test_only_a_difference_that_fewer_digits_can_make_is_doubtful(shown, digits,
     if not doubtful:
         check_detail(expected, came, 4, where=np.array([where]))
         return
-    with pytest.raises(EndpointError, match=f"4 digits were wanted, but {digits} came"):
+    with refuses(EndpointError):
         check_detail(expected, came, 4, where=np.array([where]))
-
-
-def test_equal_values_leave_the_best_undecided():
-    values = np.array([[0.5, 0.25, 0.25]])
-    assert untied(values, 1) is values
-    with pytest.raises(EndpointError, match="two classes share a place"):
-        untied(values, 2)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -185,84 +167,9 @@ def test_scores_do_not_look_like_probabilities():
     assert like_probabilities(np.array([[0.25, 0.25, 0.5], *rows]))[0]
 
 
-def test_values_of_two_shapes_cannot_be_compared():
-    first = Answers(kind=Kind.SCORES, values=np.zeros((1, 3)))
-    second = Answers(kind=Kind.SCORES, values=np.zeros((1, 2)))
-    with pytest.raises(EndpointError, match=r"shape \(1, 3\) were wanted, but \(1, 2\) came"):
-        comparable(first, second)
-
-
-@pytest.mark.parametrize(
-    ("labels", "problem"),
-    [
-        ([[1]], "2 labels were wanted, but 1 came"),
-        ([[1, -1]], "labels from 0 were wanted, but -1 came"),
-        ([[0, 1], [1, 1]], "one came twice"),
-    ],
-)
-def test_labels_that_cannot_be_shown_labels_are_refused(labels, problem):
-    with pytest.raises(EndpointError, match=problem):
-        wide_enough(np.array(labels), 2)
-
-
-def test_of_more_labels_the_first_are_taken():
-    assert wide_enough(np.array([[4, 2, 2]]), 2).tolist() == [[4, 2]]
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_not_finite_are_refused(value):
-    with pytest.raises(EndpointError, match="an infinity or NaN came"):
-        finite(np.array([[0.5, value]]))
-    with pytest.raises(EndpointError, match="an infinity or NaN came"):
-        shares(np.array([[0.5, value]]))
-
-
-def test_fewer_classes_than_wanted_are_refused():
-    assert many_enough(np.zeros((1, 3)), 3).shape == (1, 3)
-    with pytest.raises(EndpointError, match="4 classes were wanted, but 3 came"):
-        many_enough(np.zeros((1, 3)), 4)
-
-
-@pytest.mark.parametrize("value", [-0.1, 1.2])
-def test_shares_below_0_or_above_1_are_refused(value):
-    with pytest.raises(EndpointError, match="probabilities from 0 to 1 were wanted"):
-        shares(np.array([[0.5, value]]))
-
-
-def test_scores_are_turned_into_probabilities():
-    values = np.array([[1.0, 2.0, 4.0]])
-    answers = Answers(kind=Kind.SCORES, values=values)
-    assert np.allclose(all_probabilities(answers, 3), scipy.special.softmax(values, axis=1))
-
-
 @pytest.mark.parametrize("digits", [1, 2, 3])
 @pytest.mark.parametrize("classes", [2, 10, 1000])
 def test_honestly_rounded_probabilities_are_always_taken(classes, digits):
     values = np.full((1, classes), 1 / classes).round(digits)
     answers = Answers(kind=Kind.PROBABILITIES, values=values)
     assert np.array_equal(all_probabilities(answers, digits), values)
-
-
-@pytest.mark.parametrize(
-    ("values", "problem"),
-    [
-        ([[0.5, 0.6]], "that add up to 1"),
-        ([[0.5, 0.4]], "that add up to 1"),
-        ([[1.5, -0.5]], "that add up to 1"),
-        ([[np.nan, 1.0]], "NaN"),
-    ],
-)
-def test_numbers_that_are_no_probabilities_are_refused(values, problem):
-    with pytest.raises(EndpointError, match=problem):
-        all_probabilities(Answers(kind=Kind.PROBABILITIES, values=np.array(values)), 4)
-
-
-def test_labels_hold_no_probabilities():
-    with pytest.raises(EndpointError, match="probabilities were wanted, but labels came"):
-        all_probabilities(Answers(kind=Kind.LABELS, labels=np.array([[1]])), 4)
-
-
-@pytest.mark.parametrize("digits", [0, 13, -1])
-def test_digits_beyond_float64_are_refused(digits):
-    with pytest.raises(InvalidArgumentError, match=f"1 to 12 digits, but got {digits}"):
-        check_digits(digits)

@@ -38,12 +38,17 @@ class Answers:
 
     def __post_init__(self) -> None:
         if (self.labels is not None) != (self.kind is Kind.LABELS):
-            raise InvalidArgumentError(f"answers of kind {self.kind.value} have the wrong parts")
+            raise InvalidArgumentError(
+                f"expected labels if and only if the kind is labels, got {self.kind.value}",
+                field="labels",
+            )
         if self.labels is None and self.values is None:
-            raise InvalidArgumentError(f"answers of kind {self.kind.value} need values")
+            raise InvalidArgumentError("expected values, got none", field="values")
         parts = [part.shape for part in (self.labels, self.values) if part is not None]
         if len(set(parts)) > 1:
-            raise InvalidArgumentError(f"labels and values need one shape, but have {parts}")
+            raise InvalidArgumentError(
+                f"expected labels and values of one shape, got {parts}", field="values"
+            )
 
     def __len__(self) -> int:
         return len(cast(Array, self.values if self.labels is None else self.labels))

@@ -10,11 +10,11 @@ from modelseal.types import Array, Labels, Mask, PerInput, Scores, Values
 
 # A row may miss 1 by half a unit of the last digit that is compared for each class, and by this
 # much more: some servers print fewer digits.
-SUM_TOLERANCE = 0.05
+_SUM_TOLERANCE = 0.05
 # Softmax in float32 adds up to 1 within 1e-6, in half precision within 1e-3.
-SOFTMAX_TOLERANCE = 1e-3
+_SOFTMAX_TOLERANCE = 1e-3
 # More decimal digits than a float32 below 1 has need not be looked for.
-FLOAT32_DIGITS = 7
+_FLOAT32_DIGITS = 7
 
 
 def softmax(scores: Scores) -> Scores:
@@ -24,13 +24,9 @@ def softmax(scores: Scores) -> Scores:
 
 
 def best(scores: Scores, count: int) -> Labels:
-    """The classes of the highest scores, best first; of equal scores the lower class first.
-
-    Raises:
-        InvalidArgumentError: There are fewer classes than `count`.
-    """
+    """The classes of the highest scores, best first; of equal scores the lower class first."""
     if scores.shape[1] < count:
-        raise InvalidArgumentError(f"{count} labels need as many classes, not {scores.shape[1]}")
+        raise InvalidArgumentError(f"expected at least {count} classes, got {scores.shape[1]}")
     return cast(Labels, np.argsort(-scores, axis=1, kind="stable")[:, :count])
 
 
@@ -69,17 +65,7 @@ def same_digits(expected: Answers, shown: Answers, digits: int) -> Mask:
 
 
 def check_detail(expected: Answers, shown: Answers, digits: int, *, where: Mask) -> None:
-    """Makes sure that values differ because they do, not because fewer digits came.
-
-    Args:
-        expected: The expected answer.
-        shown: The answer that came, with the number of its digits if these are fewer.
-        digits: How many digits are compared.
-        where: The inputs whose values alone make the difference.
-
-    Raises:
-        EndpointError: An answer may be the expected one, rounded or cut to fewer digits.
-    """
+    """Makes sure that values differ because they do, not because fewer digits came."""
     if shown.digits is None:
         return
     first, second = comparable(expected, shown)
@@ -87,95 +73,67 @@ def check_detail(expected: Answers, shown: Answers, digits: int, *, where: Mask)
     widest = 10.0**-shown.digits + 0.75 * 10.0**-digits
     near = (np.abs(first - second) < widest).all(axis=1)
     if (near & where).any():
-        raise EndpointError(f"{digits} digits were wanted, but {shown.digits} came")
+        raise EndpointError(f"expected {digits} digits, got {shown.digits}")
 
 
 def comparable(expected: Answers, shown: Answers) -> tuple[Array, Array]:
-    """The values of two answers as float64, of one shape.
-
-    Raises:
-        EndpointError: The shown answer is of another shape.
-    """
+    """The values of two answers as float64, of one shape."""
     first, second = cast(Array, expected.values), cast(Array, shown.values)
     if first.shape != second.shape:
-        raise EndpointError(f"values of shape {first.shape} were wanted, but {second.shape} came")
+        raise EndpointError(f"expected values of shape {first.shape}, got {second.shape}")
     return first.astype(np.float64), second.astype(np.float64)
 
 
 def wide_enough(labels: Labels, count: int) -> Array:
-    """The first `count` labels.
-
-    Raises:
-        EndpointError: There are fewer, one is negative, or one comes twice.
-    """
+    """The first `count` labels, once they are known to be there and valid."""
     if labels.shape[1] < count:
-        raise EndpointError(f"{count} labels were wanted, but {labels.shape[1]} came")
+        raise EndpointError(f"expected {count} labels, got {labels.shape[1]}")
     if labels.size and labels.min() < 0:
-        raise EndpointError(f"labels from 0 were wanted, but {labels.min()} came")
+        raise EndpointError(f"expected labels from 0, got {labels.min()}")
     if (np.diff(np.sort(labels[:, :count], axis=1), axis=1) == 0).any():
-        raise EndpointError("different labels were wanted, but one came twice")
+        raise EndpointError("expected different labels, got one twice")
     return labels[:, :count]
 
 
 def many_enough(values: Scores, count: int) -> Scores:
-    """The values themselves.
-
-    Raises:
-        EndpointError: There are fewer classes than `count`.
-    """
+    """The values, once they are known to be those of enough classes."""
     if values.shape[1] < count:
-        raise EndpointError(f"{count} classes were wanted, but {values.shape[1]} came")
+        raise EndpointError(f"expected {count} classes, got {values.shape[1]}")
     return values
 
 
 def untied(values: Scores, count: int) -> Scores:
-    """The values themselves.
-
-    Raises:
-        EndpointError: Two of the best count + 1 are equal.
-    """
+    """The values, once no two of the best count + 1 are known to be equal."""
     if not (label_margin(values, count) > 0).all():
-        raise EndpointError("two classes share a place: their shown scores are equal")
+        raise EndpointError("expected different scores, got two equal ones among the highest")
     return values
 
 
 def finite(values: Array) -> Array:
-    """The values themselves.
-
-    Raises:
-        EndpointError: One is infinite or not a number.
-    """
+    """The values, once they are known to be finite."""
     if not np.isfinite(values).all():
-        raise EndpointError("finite numbers were wanted, but an infinity or NaN came")
+        raise EndpointError("expected finite numbers, got an infinity or NaN")
     return values
 
 
 def all_probabilities(answers: Answers, digits: int) -> Scores:
-    """The probability of every class; those that were shown may be rounded to `digits`.
-
-    Raises:
-        EndpointError: The answers hold labels instead, or numbers that are no probabilities.
-    """
+    """The probability of every class; those that were shown may be rounded to `digits`."""
     if answers.kind is Kind.SCORES:
         return softmax(finite(cast(Scores, answers.values)))
     if answers.kind is Kind.LABELS:
-        raise EndpointError("probabilities were wanted, but labels came")
+        raise EndpointError("expected probabilities, got labels")
     values = finite(cast(Scores, answers.values)).astype(np.float64)
-    tolerance = SUM_TOLERANCE + values.shape[1] * 0.5 * 10.0**-digits
+    tolerance = _SUM_TOLERANCE + values.shape[1] * 0.5 * 10.0**-digits
     if (values < 0).any() or (np.abs(values.sum(axis=1) - 1) > tolerance).any():
-        raise EndpointError("probabilities that add up to 1 were wanted, but other numbers came")
+        raise EndpointError("expected probabilities that add up to 1, got other numbers")
     return values
 
 
 def shares(values: Values) -> Values:
-    """Probabilities of some classes, in float64: rounding them in float32 would be coarser.
-
-    Raises:
-        EndpointError: One is below 0, above 1 or not finite.
-    """
+    """Probabilities of some classes, in float64: rounding them in float32 would be coarser."""
     exact = finite(values).astype(np.float64)
-    if (exact < 0).any() or (exact > 1 + SUM_TOLERANCE).any():
-        raise EndpointError("probabilities from 0 to 1 were wanted, but other numbers came")
+    if (exact < 0).any() or (exact > 1 + _SUM_TOLERANCE).any():
+        raise EndpointError("expected probabilities from 0 to 1, got other numbers")
     return exact
 
 
@@ -190,12 +148,7 @@ def fewer_digits(answers: Answers, digits: int) -> int | None:
 
 
 def decimal_digits(values: Array, *, below: int) -> int | None:
-    """The smallest number of decimal digits, from 1, that holds all values; nothing if none does.
-
-    Args:
-        values: Numbers from 0 to 1.
-        below: Only fewer digits are tried.
-    """
+    """How many decimal digits, from 1 and below a number, hold all values; None if none do."""
     exact = values.astype(np.float64)
     # A decimal number is off by half a place of the values' own type, or by one if computed.
     slack = 2.0 * np.spacing(values).astype(np.float64)
@@ -206,18 +159,20 @@ def decimal_digits(values: Array, *, below: int) -> int | None:
 def like_probabilities(values: Scores) -> Mask:
     """Whether numbers are from 0 to 1 and add up to 1, as far as their digits allow."""
     within = values.clip(0.0, 1.0)
-    digits = decimal_digits(within, below=FLOAT32_DIGITS)
+    digits = decimal_digits(within, below=_FLOAT32_DIGITS)
     rounding = 0.0 if digits is None else values.shape[1] * 0.5 * 10.0**-digits
     missing = np.abs(within.sum(axis=1, dtype=np.float64) - 1)
-    sums = missing <= min(SOFTMAX_TOLERANCE + rounding, SUM_TOLERANCE)
+    sums = missing <= min(_SOFTMAX_TOLERANCE + rounding, _SUM_TOLERANCE)
     return cast(Mask, (within == values).all(axis=1) & sums)
 
 
 def check_digits(digits: int) -> None:
-    """Makes sure that a number of decimal digits is in its range.
-
-    Raises:
-        InvalidArgumentError: It is not 1 to 12.
-    """
+    """Makes sure that a number of decimal digits is in its range."""
     if not 1 <= digits <= 12:
-        raise InvalidArgumentError(f"probabilities need 1 to 12 digits, but got {digits}")
+        raise InvalidArgumentError(f"expected 1 to 12, got {digits}", field="digits")
+
+
+def check_count(count: int) -> None:
+    """Makes sure that a number of labels is one."""
+    if count < 1:
+        raise InvalidArgumentError(f"expected 1 or more, got {count}", field="count")

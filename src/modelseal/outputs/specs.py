@@ -15,6 +15,7 @@ from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.comparison import (
     all_probabilities,
     best,
+    check_count,
     check_detail,
     check_digits,
     comparable,
@@ -44,18 +45,13 @@ class OutputSpec(Protocol):
         ...
 
     def read(self, answers: Answers) -> Answers:
-        """Brings what came from an endpoint into the form that `reveal` gives.
-
-        Raises:
-            EndpointError: What came does not hold the answer, or is not finite.
-        """
+        """Brings what came from an endpoint into the form of `reveal`, or raises EndpointError."""
         ...
 
     def agree(self, expected: Answers, shown: Answers) -> Mask:
         """Whether two answers in the form of `reveal` are the same, for each input.
 
-        Raises:
-            EndpointError: What was shown does not tell: too few classes or digits came.
+        It raises EndpointError if what was shown has too few classes or digits to tell.
         """
         ...
 
@@ -79,8 +75,7 @@ class TopLabels:
     count: int = 1
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise InvalidArgumentError(f"top labels need a count from 1, but got {self.count}")
+        check_count(self.count)
 
     def __str__(self) -> str:
         return "top1" if self.count == 1 else f"topk:{self.count}"
@@ -122,16 +117,15 @@ class TopProbabilities:
     digits: int
 
     def __post_init__(self) -> None:
+        check_count(self.count)
         check_digits(self.digits)
-        if self.count < 1:
-            raise InvalidArgumentError(f"top labels need a count from 1, but got {self.count}")
 
     def __str__(self) -> str:
         return f"topprobs:{self.count}:{self.digits}"
 
     def reveal(self, scores: Scores) -> Answers:
         """Shows the highest labels with their rounded probabilities."""
-        return self.shorten(softmax(scores))
+        return self._shorten(softmax(scores))
 
     def read(self, answers: Answers) -> Answers:
         """Takes shown labels with probabilities, or the highest of all probabilities."""
@@ -141,10 +135,9 @@ class TopProbabilities:
             digits = fewer_digits(answers, self.digits)
             return Answers(kind=Kind.LABELS, labels=labels, values=values, digits=digits)
         every = many_enough(all_probabilities(answers, self.digits), self.count)
-        return self.shorten(untied(every, self.count), digits=fewer_digits(answers, self.digits))
+        return self._shorten(untied(every, self.count), digits=fewer_digits(answers, self.digits))
 
-    def shorten(self, probabilities: Scores, *, digits: int | None = None) -> Answers:
-        """The highest labels and their rounded probabilities."""
+    def _shorten(self, probabilities: Scores, *, digits: int | None = None) -> Answers:
         labels = best(probabilities, self.count)
         values = np.take_along_axis(probabilities, labels, axis=1).round(self.digits)
         return Answers(kind=Kind.LABELS, labels=labels, values=values, digits=digits)
@@ -220,9 +213,8 @@ class RawScores:
 
     def __post_init__(self) -> None:
         if not 0 < self.tolerance < np.inf:
-            raise InvalidArgumentError(
-                f"raw scores need a positive tolerance, but got {self.tolerance}"
-            )
+            problem = f"expected a positive finite number, got {self.tolerance}"
+            raise InvalidArgumentError(problem, field="tolerance")
 
     def __str__(self) -> str:
         return f"scores:{self.tolerance!r}"
@@ -234,10 +226,10 @@ class RawScores:
     def read(self, answers: Answers) -> Answers:
         """Takes shown scores; labels or probabilities do not hold them."""
         if answers.kind is not Kind.SCORES:
-            raise EndpointError(f"raw scores were wanted, but {answers.kind.value} came")
+            raise EndpointError(f"expected raw scores, got {answers.kind.value}")
         values = finite(cast(Scores, answers.values))
         if like_probabilities(values).any():
-            raise EndpointError("raw scores were wanted, but the numbers look like probabilities")
+            raise EndpointError("expected raw scores, got numbers that look like probabilities")
         return Answers(kind=Kind.SCORES, values=values)
 
     def agree(self, expected: Answers, shown: Answers) -> Mask:
@@ -285,8 +277,7 @@ def parse_spec(text: str) -> OutputSpec:
     except ValueError:
         pass  # not a number: said below, with the forms that are right
     raise InvalidArgumentError(
-        "an output spec is top1, topk:K, topprobs:K:DIGITS, probs:DIGITS or scores:TOLERANCE, "
-        f"but got {text!r}"
+        f"expected top1, topk:K, topprobs:K:DIGITS, probs:DIGITS or scores:TOLERANCE, got {text!r}"
     )
 
 
