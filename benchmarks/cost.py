@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from modelseal.generation.baselines.legacy import OFFSET, PUBLISHED, legacy
 from modelseal.models.loader import Model
 from modelseal.runtime.cost import Counter, counting
-from modelseal.sealing.methods import make_samples
+from modelseal.sealing.methods import make_boundary
 from modelseal.sealing.recipe import Recipe
 
 REPEATS = 5
@@ -56,7 +56,7 @@ def measure_boundary(model: Model, starts: Tensor, recipe: Recipe) -> tuple[Tens
     """The samples, the seconds they took, and what was counted."""
     begin = now()
     with counting(model.network) as counter:
-        samples = make_samples(model, starts, recipe)
+        samples = make_boundary(model.network, starts, recipe=recipe)
     return samples, now() - begin, counter
 
 

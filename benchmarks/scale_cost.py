@@ -30,8 +30,8 @@ from modelseal.generation.baselines.legacy import PUBLISHED, legacy
 from modelseal.generation.image_quality import measure_psnr
 from modelseal.models.loader import Model
 from modelseal.sealing.candidates import accept, to_tensor
+from modelseal.sealing.methods import measure_margin
 from modelseal.sealing.recipe import Recipe
-from modelseal.sealing.search import measure_margin
 from networks import photographs, vgg_face, vit
 
 # The published loop is measured for so many of its 1,000 steps: they all cost the same.
@@ -64,7 +64,8 @@ def open_subject(name: str) -> Subject:
 def cifar_subject() -> Subject:
     """ResNet-20 with ties of all ten classes."""
     model = resnet(20)
-    return Subject(model=model, starts=to_tensor(model, images("test", 12)[0]), recipe=Recipe())
+    starts = to_tensor(model, images("test", 12)[0])
+    return Subject(model=model, starts=starts, recipe=Recipe(domain=model.domain))
 
 
 def large_subject(build: Callable[[], Model], count: int) -> Subject:
@@ -72,7 +73,7 @@ def large_subject(build: Callable[[], Model], count: int) -> Subject:
     model = build()
     # The statistics of its layers were taken over other photographs.
     starts = to_tensor(model, photographs()[-count:])
-    return Subject(model=model, starts=starts, recipe=Recipe(tied=4))
+    return Subject(model=model, starts=starts, recipe=Recipe(domain=model.domain, tied=4))
 
 
 SUBJECTS: Mapping[str, Callable[[], Subject]] = {
@@ -122,7 +123,7 @@ def judge(
     """How samples fare in the quick variants and others, and which of them are accepted."""
     recipe, variants = subject.recipe, (*QUICK, *others)
     found = calibrate(subject.model.network, made, spec=recipe.spec, variants=variants)
-    naturals = measure_margin(subject.model, subject.starts, recipe).numpy()
+    naturals = measure_margin(subject.model.network, subject.starts, recipe.spec).numpy()
     return found, torch.from_numpy(accept(found, recipe, naturals=naturals))
 
 

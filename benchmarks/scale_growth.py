@@ -30,7 +30,7 @@ def measure_growth() -> Mapping[str, float]:
 def measure(name: str, model: Model, codes: Codes, *, tied: int = 4) -> Mapping[str, float]:
     """What a sample of one network costs."""
     starts = to_tensor(model, codes)
-    _, seconds, counter = measure_boundary(model, starts, Recipe(tied=tied))
+    _, seconds, counter = measure_boundary(model, starts, Recipe(domain=model.domain, tied=tied))
     backward = backward_cost(model.network, starts[:1])
     work = counter.forward + backward * counter.backward
     return {

@@ -23,9 +23,9 @@ from modelseal.endpoints.onnx import OnnxEndpoint
 from modelseal.enums import Depth
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loader import Model
-from modelseal.sealing.candidates import generate, list_variants, to_tensor
-from modelseal.sealing.methods import make_samples
-from modelseal.sealing.recipe import Method, Recipe
+from modelseal.sealing.candidates import list_variants, make_candidates, to_tensor
+from modelseal.sealing.methods import make_ascent
+from modelseal.sealing.recipe import Recipe
 from modelseal.selection.activations import active_neurons
 from modelseal.verdict import Finding
 from modelseal.verification.verify import verify
@@ -43,7 +43,8 @@ def main() -> None:
     model = resnet(20)
     codes, _ = images("test", NATURALS)
     starts = to_tensor(model, codes)
-    fingerprint = generate(model, codes, recipe=Recipe(), candidates=NATURALS)
+    recipe = Recipe(domain=model.domain)
+    fingerprint = make_candidates(model, codes, recipe=recipe, count=NATURALS)
     samples = to_tensor(model, fingerprint.samples)
     figures = {
         "seal.accepted_share": len(fingerprint) / NATURALS,
@@ -53,7 +54,7 @@ def main() -> None:
     others = {
         "natural": starts[: NATURALS // 2],
         "legacy": model.domain.snap(measure_legacy(model, starts[:LEGACY_IMAGES])[0]),
-        "ascent": make_samples(model, starts[:ASCENT_IMAGES], Recipe(method=Method.ASCENT)),
+        "ascent": make_ascent(model.network, starts[:ASCENT_IMAGES], recipe=recipe),
     }
     figures |= measure_detection(model, samples, others)
     details = {

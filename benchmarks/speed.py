@@ -10,8 +10,8 @@ from cifar import images, resnet
 from cost import backward_cost, measure_boundary, measure_legacy
 from modelseal.calibration.calibrate import calibrate
 from modelseal.sealing.candidates import accept, list_variants, to_tensor
+from modelseal.sealing.methods import measure_margin
 from modelseal.sealing.recipe import Recipe
-from modelseal.sealing.search import measure_margin
 from results_file import write
 
 # The published loop takes about ten seconds an image.
@@ -21,13 +21,14 @@ IMAGES = 12
 def main() -> None:
     """Measures both on the same images, one after the other."""
     torch.set_num_threads(1)
-    model, recipe = resnet(20), Recipe()
+    model = resnet(20)
+    recipe = Recipe(domain=model.domain)
     starts = to_tensor(model, images("test", IMAGES)[0])
     made, seconds, counter = measure_boundary(model, starts, recipe)
     _, legacy_seconds, legacy_work = measure_legacy(model, starts)
     backward = backward_cost(model.network, starts)
     calibration = calibrate(model.network, made, spec=recipe.spec, variants=list_variants(model))
-    naturals = measure_margin(model, starts, recipe).numpy()
+    naturals = measure_margin(model.network, starts, recipe.spec).numpy()
     kept = int(accept(calibration, recipe, naturals=naturals).sum())
     work = (counter.forward + backward * counter.backward) / kept
     figures = {

@@ -33,7 +33,7 @@ from modelseal.evaluation.adversary.spotting import (
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.generation.gaps import score
 from modelseal.models.loader import Model
-from modelseal.sealing.candidates import generate, to_tensor
+from modelseal.sealing.candidates import make_candidates, to_tensor
 from modelseal.sealing.recipe import Recipe
 from modelseal.types import Array, Inputs, Mask, Scores
 from results_file import RESULTS, write
@@ -75,7 +75,9 @@ def spotting_figures(*, candidates: int = CANDIDATES, naturals: int = NATURALS) 
     torch.set_num_threads(2)
     model, generator = resnet(20), np.random.default_rng(0)
     codes, _ = images("test", candidates + naturals)
-    sealed = generate(model, codes[:candidates], recipe=Recipe(), candidates=candidates)
+    sealed = make_candidates(
+        model, codes[:candidates], recipe=Recipe(domain=model.domain), count=candidates
+    )
     clean, changed = score_all(model, sealed)
     material = Material(
         domain=DOMAIN,

@@ -26,6 +26,11 @@ from .outputs.answers import Kind as Kind
 from .reports.build import report as report
 from .research.caffe import convert_caffe as convert_caffe
 from .research.reproduction import reproduce as reproduce
+from .sealing.checkpoints import discard_checkpoints as discard_checkpoints
+from .sealing.methods import register_method as register_method
+from .sealing.pipeline import generate as generate
+from .sealing.pipeline import seal as seal
+from .sealing.pipeline import select as select
 from .verdict import Evidence as Evidence
 from .verdict import Finding as Finding
 from .verdict import Outcome as Outcome

@@ -2,8 +2,29 @@
 
 from enum import Enum
 
+from modelseal.errors import InvalidArgumentError
 
-class Rule(Enum):
+
+class Choice(Enum):
+    """A closed set of answers; `Rule("manc")` takes a member's text as well as a member.
+
+    Examples:
+        >>> Power("fast")
+        <Power.FAST: 'fast'>
+        >>> Power("some")
+        Traceback (most recent call last):
+        modelseal.errors.InvalidArgumentError: power: expected none, fast or full, got 'some'
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        *first, last = (each.value for each in cls)
+        raise InvalidArgumentError(
+            f"expected {', '.join(first)} or {last}, got {value!r}", field=cls.__name__.lower()
+        )
+
+
+class Rule(Choice):
     """How few samples are chosen of many candidates."""
 
     MANC = "manc"
@@ -29,7 +50,7 @@ class Precision(Enum):
     """Operands of convolutions and matrix products as 8-bit whole numbers with one scale each."""
 
 
-class Power(Enum):
+class Power(Choice):
     """With how many changed copies it is measured what a fingerprint notices."""
 
     NONE = "none"

@@ -16,7 +16,8 @@ DEVICE = add_device()
 def subject(tiny, coloured):
     """A network of three classes and eight images."""
     model = Model(network=tiny, domain=Domain(shape=(3, 8, 8)))
-    return Subject(model=model, starts=coloured[0][:8], recipe=Recipe(tied=3))
+    recipe = Recipe(domain=model.domain, tied=3)
+    return Subject(model=model, starts=coloured[0][:8], recipe=recipe)
 
 
 def test_what_is_measured_on_a_gpu(subject, monkeypatch):

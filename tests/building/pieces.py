@@ -31,15 +31,19 @@ shape = [3, 8, 8]
 """
 
 
+def recipe_of_two(**changes: Any) -> Recipe:
+    """A recipe for inputs of two values."""
+    return Recipe(**{"domain": Domain(shape=(2,)), **changes})
+
+
 def build_task(**changes: Any) -> PieceTask:
     """A task for two inputs of two values."""
     usual = {
         "number": 0,
         "rows": np.array([3, 1]),
         "naturals": np.array([[1, 2], [3, 4]], np.uint8),
-        "recipe": Recipe(),
+        "recipe": recipe_of_two(),
         "weights": "sha256:" + "0" * 64,
-        "domain": Domain(shape=(2,)),
         "device": "cpu",
         "threads": 1,
         "source": None,

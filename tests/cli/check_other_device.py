@@ -6,7 +6,7 @@ from other_device import add_device
 
 from modelseal.calibration.variants import Float64
 from modelseal.fingerprint.codec import load
-from modelseal.sealing import search
+from modelseal.sealing import methods
 
 DEVICE = add_device()
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("few_variants")
 
 def test_a_network_runs_where_its_file_says(model, folder, run, monkeypatch):
     # While samples are made, a network that is not on the CPU is run there once only.
-    monkeypatch.setattr(search, "list_probes", lambda size: (Float64(size),))
+    monkeypatch.setattr(methods, "list_probes", lambda size: (Float64(size),))
     here, order = model(), ("images.npz", "--tie", 3, "-o")
     text = here.read_text(encoding="utf-8")
     there = folder / "there.toml"

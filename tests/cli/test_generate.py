@@ -32,55 +32,6 @@ def test_the_options_reach_the_candidates(model, folder, run):
     assert (origin.parameters["allowed"], origin.variants[-1]) == ("tf32", "tf32")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "problem"),
-    [
-        (["missing.toml", "images.npz", "-o", "c"], "missing.toml: cannot be read"),
-        (["model.toml", "no", "-o", "c"], "no: a folder of images or an .npz file was wanted"),
-        (["model.toml", "images.npz", "-o", "no/c"], "there is no folder no"),
-        (["model.toml", "images.npz", "-o", "images.npz"], "this one is read as well"),
-        (["model.toml", "images.npz", "-o", "weights0.safetensors"], "this one is read as well"),
-        (["model.toml", "images.npz", "-o", "c", "--spec", "x"], "expected top1"),
-        (
-            ["model.toml", "images.npz", "-o", "c", "--allow", "fp16,fp8"],
-            "allowed precisions need to be of tf32, bf16, fp16, int8, with commas between, "
-            "but came as 'fp16,fp8'",
-        ),
-    ],
-)
-def test_wrong_use_is_one_sentence_with_exit_code_2_and_no_file(
-    model, folder, run, arguments, problem
-):
-    model()
-    before = {file: file.read_bytes() for file in folder.iterdir()}
-    result = run("generate", *arguments)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert problem in result.stderr
-    assert result.stderr.count("\n") == 1
-    assert {file: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
-
-
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        (["--time-limit", "0"], "--time-limit needs minutes above 0, but is 0"),
-        (["--time-limit", "nan"], "--time-limit needs minutes above 0, but is nan"),
-        (["--workers", "2", "--ray", "auto"], "either --workers or --ray is needed, but both"),
-        (["--ray", "nowhere"], "got 'nowhere'"),
-    ],
-)
-def test_wrong_ways_of_making_are_one_sentence_before_any_work(
-    model, folder, run, options, problem
-):
-    model()
-    before = set(folder.iterdir())
-    result = run("generate", "model.toml", "images.npz", "-o", "c", *options)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert problem in result.stderr
-    assert result.stderr.count("\n") == 1
-    assert {file for file in folder.iterdir() if file.name != "__pycache__"} == before
-
-
 def test_what_it_cost_is_in_the_file_and_told_when_wanted(model, folder, run):
     order = ("generate", model(), "images.npz", "-o", "c", "--tie", 3)
     assert run(*order).stderr == ""

@@ -1,6 +1,5 @@
 import re
 import signal
-import sys
 import time
 
 import numpy as np
@@ -43,15 +42,10 @@ def test_what_was_made_is_told_as_it_is_in_the_file(model, folder, run):
     ("options", "draws"),
     [([], {1, 20}), (["--power", "full"], {1, 60}), (["--power", "none"], set())],
 )
-def test_the_power_is_measured_as_thoroughly_as_wanted_and_quoted(
-    model, folder, run, options, draws
-):
+def test_the_power_is_measured_as_thoroughly_as_wanted(model, folder, run, options, draws):
     assert run("seal", model(), "images.npz", "-o", "out.seal", *QUICK, *options).exit_code == 0
     made = load(folder / "out.seal")
     assert {limit.draws for limit in made.power} == draws
-    told = run("verify", "out.seal", "model.toml").stdout
-    assert ("rules out, as tried at sealing: " in told) is bool(draws)
-    assert format_power(made.power) in told
 
 
 def test_the_options_reach_the_fingerprint(model, folder, run):
@@ -79,43 +73,76 @@ def test_what_is_allowed_is_in_the_file_and_makes_margins_grow(model, folder, ru
     assert margins[1] > 30 * margins[0]
 
 
-def test_the_same_seed_makes_the_same_samples(model, folder, run):
-    for name in ("a.seal", "b.seal"):
-        run("seal", model(), "images.npz", "-o", name, *QUICK, "--seed", 3, "--power", "none")
-    assert np.array_equal(load(folder / "a.seal").samples, load(folder / "b.seal").samples)
-
-
 @pytest.mark.parametrize(
-    ("options", "problem"),
+    ("options", "named"),
     [
-        (["--samples", "9", "--candidates", "8"], "--candidates needs to be at least --samples"),
-        (
-            ["--allow", "fp8"],
-            "tf32, bf16, fp16, int8, with commas",
-        ),
-        (["--spec", "top5"], "expected top1, topk:K, topprobs:K:DIGITS"),
-        (["--margin", "0"], "margin needs to be finite and above 0, but is 0"),
-        (["--margin", "nan"], "margin needs to be finite and above 0, but is nan"),
-        (["--samples", "13"], "at least 13 images were wanted for as many samples, not 12"),
-        (["-o", "no/out.seal"], "no/out.seal: a file to write was wanted, but there is no folder"),
-        (["-o", "model.toml"], "model.toml: a file to write was wanted, but this one is read"),
-        (["-o", "weights0.safetensors"], "weights0.safetensors: a file to write was wanted, but"),
-        (["-o", "network_of_cli_tests.py"], "this one is read as well"),
-        (["--factor", "inf"], "factor needs to be 1 or more, but is inf"),
-        (["--margin", "1e9", "--candidates", "2", "--samples", "1"], "none of 2 candidates"),
+        (["--samples", "9", "--candidates", "8"], "candidates: "),
+        (["--samples", "13"], "images.npz: "),
+        (["--allow", "fp8"], "fp8"),
+        (["--spec", "top5"], "top5"),
+        (["--method", "magic"], "magic"),
+        (["--margin", "0"], "margin: "),
+        (["--margin", "nan"], "margin: "),
+        (["--factor", "inf"], "factor: "),
+        (["--margin", "1e9", "--candidates", "2", "--samples", "1"], "1e+09"),
+        (["--time-limit", "0"], "time_limit: "),
+        (["--workers", "2", "--ray", "auto"], "workers: "),
+        (["--ray", "nowhere"], "nowhere"),
+        (["-o", "no/out.seal"], "no/out.seal: "),
+        (["-o", "model.toml"], "model.toml: "),
+        (["-o", "weights0.safetensors"], "weights0.safetensors: "),
+        (["-o", "network_of_cli_tests.py"], "network_of_cli_tests.py: "),
+        (["--encrypt-to", "no.pem"], "no.pem: "),
+        (["--passphrase-file", "no"], "no: "),
+        (["--per-check", "9"], "9"),
+        (["--samples", "0"], "--samples"),
+        (["--candidates", "0"], "--candidates"),
+        (["--tie", "1"], "--tie"),
+        (["--seed", "-1"], "--seed"),
+        (["--seed", str(2**63)], "--seed"),
+        (["--margin", "x"], "--margin"),
+        (["--factor", "0.5"], "--factor"),
+        (["--power", "some"], "--power"),
+        (["--rule", "some"], "--rule"),
     ],
 )
-def test_wrong_use_is_one_sentence_with_exit_code_2_and_no_file(
-    model, folder, run, options, problem
-):
+def test_wrong_use_is_one_sentence_with_exit_code_2_and_no_file(model, folder, run, options, named):
     path = model()
     before = {file: file.read_bytes() for file in folder.iterdir() if file.is_file()}
     result = run("seal", path, "images.npz", "-o", "out.seal", *options)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("modelseal: ")
-    assert problem in result.stderr
+    assert named in result.stderr
     assert result.stderr.count("\n") == 1
     assert {file: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
+
+
+@pytest.mark.parametrize("verb", ["seal", "generate"])
+def test_files_that_are_missing_are_told_before_the_work(model, run, verb):
+    path = model()
+    for arguments, named in (
+        (["missing.toml", "images.npz"], "missing.toml: "),
+        ([path, "no"], "no: "),
+    ):
+        result = run(verb, *arguments, "-o", "c")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"modelseal: {named}")
+
+
+def test_a_method_that_a_module_registers_can_be_chosen(model, folder, run, monkeypatch):
+    import modelseal as ms
+    from modelseal.sealing.methods import METHODS
+
+    monkeypatch.setattr(METHODS, "_held", dict(METHODS._held))
+
+    @ms.register_method("inverted")
+    def invert(network, naturals, *, recipe):
+        return recipe.domain.snap(sum(recipe.domain.bounds) - naturals)
+
+    options = ("--method", "inverted", "--power", "none")
+    result = run("seal", model(), "images.npz", "-o", "out.seal", *QUICK, *options)
+    assert result.exit_code == 0, result.stderr
+    assert load(folder / "out.seal").origin.method == "inverted"
 
 
 def test_an_image_of_the_folder_is_never_replaced(model, folder, run):
@@ -124,35 +151,8 @@ def test_an_image_of_the_folder_is_never_replaced(model, folder, run):
     for output in ("images/a.png", "images"):
         result = run("seal", model(), "images", "-o", output, *QUICK)
         assert result.exit_code == 2
-        assert "a file to write was wanted, but this" in result.stderr
+        assert result.stderr.startswith(f"modelseal: {output}: ")
     assert (folder / "images" / "a.png").read_bytes() == b"precious"
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["--samples", "0"],
-        ["--candidates", "0"],
-        ["--tie", "1"],
-        ["--seed", "-1"],
-        ["--seed", str(2**63)],
-        ["--margin", "x"],
-        ["--factor", "0.5"],
-        ["--factor", "nan"],
-        ["--method", "magic"],
-        ["--power", "some"],
-    ],
-)
-def test_an_option_out_of_its_range_is_exit_code_2_and_says_which(model, run, options):
-    result = run("seal", model(), "images.npz", "-o", "out.seal", *options)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert options[0] in result.stderr
-
-
-def test_an_output_is_needed(model, run):
-    result = run("seal", model(), "images.npz")
-    assert result.exit_code == 2
-    assert "--output" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -165,14 +165,14 @@ def test_an_output_is_needed(model, run):
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_without_torch_one_sentence_names_the_extra(model, seal_file, run, monkeypatch, arguments):
+def test_without_torch_one_sentence_names_the_extra(model, seal_file, start, arguments):
     model()
     seal_file()
-    monkeypatch.setitem(sys.modules, "torch", None)
-    result = run(*arguments)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.endswith('needs an extra: pip install "modelseal[seal]"\n')
-    assert result.stderr.count("\n") == 1
+    process = start(*arguments, program=f"import sys; sys.modules['torch'] = None; {PROGRAM}")
+    out, err = process.communicate(timeout=300)
+    assert (process.returncode, out) == (2, "")
+    assert err.endswith('needs an extra: pip install "modelseal[seal]"\n')
+    assert err.count("\n") == 1
 
 
 def test_an_interruption_is_one_line_with_exit_code_130_and_leaves_no_file(model, folder, start):
@@ -216,13 +216,7 @@ def test_what_each_stage_cost_is_told_when_wanted(model, folder, run):
 
 def test_an_encrypted_fingerprint_is_all_that_touches_the_disk(model, folder, run, monkeypatch):
     from modelseal import files
-    from modelseal.sealing import checkpoints
 
-    def fail(*_):
-        raise AssertionError("a piece was kept")
-
-    monkeypatch.setattr("modelseal.sealing.checkpoints.keep", fail)
-    monkeypatch.setattr(checkpoints, "keep", fail)
     written = []
     replace = files.replace
 
@@ -238,19 +232,4 @@ def test_an_encrypted_fingerprint_is_all_that_touches_the_disk(model, folder, ru
     assert result.exit_code == 0, result.stderr
     assert written == [("out.seal", b"modelseal-encrypted 1.0\n")]
     result = run("verify", "out.seal", "model.toml", "--key", "k.pem")
-    assert (result.exit_code, "1 of 2 samples asked" in result.stdout) == (0, True)
-
-
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        (("--encrypt-to", "no.pem"), "no.pem: cannot be read"),
-        (("--passphrase-file", "no"), "no: cannot be read"),
-        (("--per-check", 3), "3 is more than 2"),
-    ],
-)
-def test_a_wrong_key_is_told_before_the_work_begins(model, folder, run, options, problem):
-    result = run("seal", model(), "images.npz", "-o", "out.seal", *QUICK, *options)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert problem in result.stderr
-    assert not (folder / "out.seal").exists()
+    assert result.exit_code == 0, result.stderr

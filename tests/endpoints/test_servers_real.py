@@ -19,7 +19,6 @@ from modelseal.enums import Depth
 from modelseal.errors import EndpointError
 from modelseal.models.loader import load_model
 from modelseal.sealing.pipeline import seal
-from modelseal.sealing.recipe import Recipe
 from modelseal.verdict import Outcome
 from modelseal.verification.verify import verify
 
@@ -88,7 +87,7 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def fingerprint(model):
     """Eight samples; ten classes cannot be tied by so few pixels of whole levels."""
-    return seal(model, deployed.scans(24), recipe=Recipe(tied=4), candidates=24)
+    return seal(model, deployed.scans(24), tie=4, candidates=24, power="none")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from modelseal.parallel.workers import Sequential
 from modelseal.research.experiment import Settings, read_data, run_experiment
 from modelseal.research.vgg_face import read_pair
 from modelseal.runtime.devices import device_of
-from modelseal.sealing.recipe import Recipe
 
 DEVICE = add_device()
 
@@ -42,7 +41,8 @@ def test_the_published_experiment_finds_the_same(tmp_path):
     models, data = published.write_files(tmp_path, faces=6)
     settings = Settings(
         legacy=LegacySettings(iterations=3, threshold=float("inf"), classes=3),
-        recipe=Recipe(tied=3, variants=(Float64(), ChannelsLast())),
+        tied=3,
+        variants=(Float64(), ChannelsLast()),
         samples=3,
         bag=5,
         trials=20,

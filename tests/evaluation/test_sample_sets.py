@@ -14,10 +14,9 @@ from modelseal.evaluation.sample_sets import detect_small, fill, make_set, pick,
 from modelseal.outputs.specs import TopLabels
 from modelseal.runtime.inference import run_network
 from modelseal.sealing import pipeline
-from modelseal.sealing.bitflips import FLIPS, foretell_flips
-from modelseal.sealing.methods import make_samples
-from modelseal.sealing.perturbations import Kind, small_copies
-from modelseal.sealing.recipe import Method, Recipe
+from modelseal.sealing.methods import make_two_class
+from modelseal.sealing.perturbations import FLIPS, foretell_flips, small_copies
+from modelseal.sealing.recipe import FACTOR, Recipe
 from modelseal.selection.activations import active_neurons
 
 
@@ -61,7 +60,7 @@ def test_margins_and_moves_are_those_of_calibration(task):
 def test_boundary_samples_are_those_that_sealing_accepts_and_cost_something(task):
     found, _, _ = make_set(task("boundary"))
     assert 2 <= len(found) <= 8
-    assert all(m >= Recipe().factor * v for m, v in zip(found.margins, found.moves, strict=True))
+    assert all(m >= FACTOR * v for m, v in zip(found.margins, found.moves, strict=True))
     assert max(found.psnr) < np.inf
     assert found.work > 10
 
@@ -82,7 +81,7 @@ def test_wrongly_classified_inputs_are_the_pool_of_their_method(task):
     shown = run_network(opened.model.network, opened.data.test_inputs).argmax(1)
     assert (shown[rows] != opened.labels[rows]).all()
     with pytest.raises(SealingError):
-        sample_sets.choose_pool(replace(opened, labels=shown), Method.MISCLASSIFIED)
+        sample_sets.choose_pool(replace(opened, labels=shown), "misclassified")
 
 
 def test_a_method_may_have_numbers_of_its_own(task):
@@ -186,9 +185,9 @@ def slow_choice(noticed, firing, margins, count):
 @pytest.mark.parametrize("rows", [20, 12])
 def test_detection_covers_the_seeded_changes_that_sealing_would_try_and_then_neurons(opened, rows):
     starts, network = opened.data.test_inputs[:rows], opened.model.network
-    samples = make_samples(opened.model, starts, Recipe(method=Method.TWO_CLASS))
+    samples = make_two_class(network, starts, recipe=Recipe(domain=opened.model.domain))
     before = run_network(network, samples)
-    copies = small_copies(opened.model, samples, draws=1, seed=5, kinds=(Kind.DRAWN,))
+    copies = small_copies(opened.model, samples, draws=1, seed=5, fixed=False)
     noticed = np.array([run_network(each, samples).argmax(1) for each in copies]).T
     flips = foretell_flips(network, samples, spec=TopLabels(), seed=5)
     noticed = np.hstack([noticed != before.argmax(1)[:, None], flips])
@@ -205,7 +204,7 @@ def test_detection_covers_the_seeded_changes_that_sealing_would_try_and_then_neu
 def test_as_many_seeded_changes_are_tried_as_sealing_tries(opened):
     assert sample_sets.DRAWS == pipeline.DRAWS
     samples = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    drawn = small_copies(opened.model, samples, draws=pipeline.DRAWS, seed=5, kinds=(Kind.DRAWN,))
+    drawn = small_copies(opened.model, samples, draws=pipeline.DRAWS, seed=5, fixed=False)
     copies = sum(1 for _ in drawn)
     noticed = detect_small(opened, samples, TopLabels(), 5)
     assert (noticed.shape, noticed.dtype) == ((3, -(-(copies + FLIPS) // 8)), np.uint8)

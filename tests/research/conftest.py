@@ -9,14 +9,13 @@ from modelseal.enums import ChannelOrder
 from modelseal.generation.baselines.legacy import LegacySettings
 from modelseal.research.experiment import Settings, read_data, run_experiment
 from modelseal.research.vgg_face import read_pair
-from modelseal.sealing.recipe import Recipe
 
-QUICK = Recipe(tied=3, variants=(Float64(), ChannelsLast()))
+QUICK = (Float64(), ChannelsLast())
 
 
 def make_settings(**changes):
     legacy = LegacySettings(iterations=3, threshold=float("inf"), classes=3)
-    own = {"legacy": legacy, "recipe": QUICK, "samples": 3, "bag": 5, "trials": 20}
+    own = {"legacy": legacy, "tied": 3, "variants": QUICK, "samples": 3, "bag": 5, "trials": 20}
     return Settings(**{**own, **changes})
 
 

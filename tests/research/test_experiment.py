@@ -104,7 +104,7 @@ def test_where_ours_cannot_be_made_the_reason_is_kept(pair, naturals, settings, 
     def refuse(*_, **__):
         raise SealingError("none of 3 candidates can be used")
 
-    monkeypatch.setattr(experiment, "generate", refuse)
+    monkeypatch.setattr(experiment, "make_candidates", refuse)
     made = make_ours(pair, naturals, settings(), ignore)
     assert (len(made), made.reason) == (0, "none of 3 candidates can be used")
 

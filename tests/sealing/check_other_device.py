@@ -5,29 +5,28 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from crafted import QUICK, make, recipe
 from other_device import add_device
 
 from modelseal.calibration.calibrate import calibrate
 from modelseal.calibration.variants import Float64, Nnpack
-from modelseal.enums import Precision
+from modelseal.enums import Precision, Rule
 from modelseal.errors import SealingError
 from modelseal.models.transforms import Normalised
 from modelseal.outputs.specs import TopLabels
 from modelseal.runtime.devices import device_of, find_device
 from modelseal.runtime.inference import copy_network
-from modelseal.sealing import search
+from modelseal.sealing import methods
 from modelseal.sealing.candidates import (
-    generate,
     list_every_variant,
     list_orders,
     list_variants,
     to_tensor,
 )
-from modelseal.sealing.methods import make_samples
+from modelseal.sealing.methods import METHODS
 from modelseal.sealing.neighbours import find_neighbours
 from modelseal.sealing.pipeline import select
 from modelseal.sealing.power import state_power
-from modelseal.sealing.recipe import Method, Recipe, Rule
 
 DEVICE = add_device()
 
@@ -42,22 +41,26 @@ def moved():
     return move
 
 
-@pytest.fixture
-def anywhere(quick):
-    """Ways of running that are of no device: all others are tried once off the CPU."""
-    return tuple(each for each in quick if not isinstance(each, search.ON_CPU))
+# Ways of running that are of no device: all others are tried once off the CPU.
+ANYWHERE = tuple(each for each in QUICK if not isinstance(each, methods.ON_CPU))
 
 
-@pytest.mark.parametrize("method", Method)
+def craft(model, inputs, **settings):
+    """The samples of a method, as it makes them by itself."""
+    own = recipe(model, **settings)
+    return METHODS.get(own.method)(model.network, inputs, recipe=own)
+
+
+@pytest.mark.parametrize("method", METHODS.names())
 @pytest.mark.parametrize("levels", [0, 256])
 @pytest.mark.usefixtures("few_steps")
-def test_every_method_makes_the_same_samples(build, naturals, moved, anywhere, method, levels):
-    here, recipe = build(levels=levels), Recipe(method=method, variants=anywhere)
+def test_every_method_makes_the_same_samples(build, naturals, moved, method, levels):
+    here, settings = build(levels=levels), {"method": method, "variants": ANYWHERE}
     there, codes = moved(here), naturals(here.domain, 6)
-    near, far = (make_samples(each, to_tensor(each, codes), recipe) for each in (here, there))
+    near, far = (craft(each, to_tensor(each, codes), **settings) for each in (here, there))
     assert far.device == device_of(there.network) != near.device
     assert torch.equal(far.cpu(), near)
-    if method is Method.BOUNDARY:
+    if method == "boundary":
         assert not torch.equal(near, to_tensor(here, codes))
 
 
@@ -70,22 +73,22 @@ def test_while_samples_are_made_the_cpu_is_asked_once(build, naturals, moved, mo
             asked.append(device_of(network))
             return super().__call__(network, inputs)
 
-    monkeypatch.setattr(search, "Nnpack", Counted)
-    recipe = Recipe(tied=3, variants=(Counted(), Float64()) if own else None)
+    monkeypatch.setattr(methods, "Nnpack", Counted)
+    variants = (Counted(), Float64()) if own else None
     for model in (build(), moved(build())):
         asked.clear()
         starts = to_tensor(model, naturals(model.domain, 6))
-        samples = make_samples(model, starts, recipe)
+        samples = craft(model, starts, tied=3, variants=variants)
         found = calibrate(model.network, samples, spec=TopLabels(), variants=(Nnpack(),))
         assert found.accepted(2.0).sum() >= 5
         assert set(asked) == {device_of(model.network)}
         assert (len(asked) == 1) is (asked[0].type != "cpu")
 
 
-def test_a_fingerprint_is_the_same_with_lower_precisions_too(model, naturals, moved, anywhere):
-    recipe = Recipe(variants=anywhere, allowed=frozenset(Precision), tied=3, seed=2)
+def test_a_fingerprint_is_the_same_with_lower_precisions_too(model, naturals, moved):
+    settings = {"variants": ANYWHERE, "allowed": frozenset(Precision), "tied": 3, "seed": 2}
     near, far = (
-        generate(each, naturals(model.domain, 24), recipe=recipe, candidates=24)
+        make(each, naturals(model.domain, 24), count=24, **settings)
         for each in (model, moved(model))
     )
     assert near.origin.variants[-4:] == ("tf32", "bf16", "fp16", "int8")
@@ -122,14 +125,13 @@ def test_the_same_few_are_chosen(model, moved, found, rule):
 
 
 def test_the_same_power_is_stated(model, naturals, moved, found):
-    few = select(model, found, samples=3, rule=Rule.RANDOM)
+    few = select(model, found, samples=3, rule=Rule.RANDOM, seed=0)
     codes = naturals(model.domain)
     assert state_power(moved(model), few, codes).power == state_power(model, few, codes).power
 
 
-def test_the_same_neighbours_are_found(model, moved, found, quick):
-    recipe = Recipe(variants=quick, seed=4)
-    near, far = (find_neighbours(each, found, recipe, count=2) for each in (model, moved(model)))
+def test_the_same_neighbours_are_found(model, moved, found):
+    near, far = (find_neighbours(each, found, count=2) for each in (model, moved(model)))
     assert near.neighbours is not None
     assert np.array_equal(far.neighbours, near.neighbours)
 
@@ -137,14 +139,14 @@ def test_the_same_neighbours_are_found(model, moved, found, quick):
 def test_what_was_left_behind_is_an_error_and_no_wrong_number(model, naturals, moved):
     there = moved(model)
     with pytest.raises(SealingError, match="all tensors were expected on one device"):
-        generate(
+        make(
             replace(there, network=torch.nn.Sequential(there.network, Forgetful())),
             naturals(model.domain),
-            recipe=Recipe(),
+            variants=None,
         )
 
 
-def test_whatever_is_sealed_by_hand_runs_without_tf32(build, naturals, quick):
+def test_whatever_is_sealed_by_hand_runs_without_tf32(build, naturals):
     states = set()
 
     class Spy(torch.nn.Identity):
@@ -154,13 +156,13 @@ def test_whatever_is_sealed_by_hand_runs_without_tf32(build, naturals, quick):
 
     model, before = build(), torch.backends.cudnn.conv.fp32_precision
     watched = replace(model, network=torch.nn.Sequential(model.network, Spy()).eval())
-    recipe, codes = Recipe(variants=quick, tied=3), naturals(model.domain)
+    codes = naturals(model.domain)
     torch.backends.cudnn.conv.fp32_precision = "tf32"
     try:
-        found = generate(watched, codes, recipe=recipe, candidates=8)
+        found = make(watched, codes, tied=3, count=8)
         few = select(watched, found, samples=2)
         state_power(watched, few, codes)
-        find_neighbours(watched, few, recipe, count=1)
+        find_neighbours(watched, few, count=1)
         assert states == {"ieee"}
         assert torch.backends.cudnn.conv.fp32_precision == "tf32"
     finally:

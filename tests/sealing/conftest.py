@@ -1,4 +1,4 @@
-"""A tiny model with natural inputs for it, and a few harmless variants that take no time."""
+"""A tiny model with natural inputs for it, and its candidates."""
 
 from dataclasses import replace
 from functools import partial
@@ -6,19 +6,16 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from crafted import QUICK, make
 from torch import nn
 
-from modelseal.calibration.variants import BatchSize, ChannelsLast, Float64, Nnpack, OneDnnOff
 from modelseal.domain import Domain
 from modelseal.generation.baselines.ascent import WholeSettings, ascend_whole
 from modelseal.generation.baselines.ibsf import ibsf
 from modelseal.generation.baselines.legacy import LegacySettings, legacy
 from modelseal.models.loader import Model
-from modelseal.sealing import methods
-from modelseal.sealing.candidates import generate
-from modelseal.sealing.recipe import Recipe
+from modelseal.sealing import candidates, methods
 
-SHAPE = (3, 8, 8)
 NAMES = ("ant", "bee", "cow", "dog", "elk")
 
 
@@ -39,17 +36,9 @@ def network():
 
 
 @pytest.fixture
-def quick():
-    """Harmless variants that need no compiler and no exporter."""
-    return (
-        BatchSize(1),
-        BatchSize(7, 3),
-        BatchSize(32, 16),
-        ChannelsLast(),
-        OneDnnOff(),
-        Nnpack(),
-        Float64(),
-    )
+def few_variants(monkeypatch):
+    """Whoever names no variants calibrates in the quick ways."""
+    monkeypatch.setattr(candidates, "list_variants", lambda model: QUICK)
 
 
 @pytest.fixture
@@ -57,7 +46,7 @@ def build():
     """Builds a model of five classes for images of shape (3, 8, 8)."""
 
     def put_together(*, network=None, bounds=(0.0, 1.0), levels=256):
-        domain = Domain(shape=SHAPE, bounds=bounds, levels=levels)
+        domain = Domain(shape=(3, 8, 8), bounds=bounds, levels=levels)
         return Model(network=network or small(), domain=domain, names=NAMES)
 
     return put_together
@@ -80,10 +69,15 @@ def naturals():
 
 
 @pytest.fixture
-def found(model, naturals, quick):
+def starts(naturals):
+    """The same as the network takes them: 8 by default."""
+    return lambda domain, count=8: torch.from_numpy(domain.decode(naturals(domain, count)))
+
+
+@pytest.fixture
+def found(model, naturals):
     """Twelve candidates of the tiny model."""
-    recipe = Recipe(variants=quick, seed=4)
-    return generate(model, naturals(model.domain), recipe=recipe, candidates=12)
+    return make(model, naturals(model.domain), seed=4, count=12)
 
 
 @pytest.fixture

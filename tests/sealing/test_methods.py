@@ -1,29 +1,48 @@
-from functools import partial
+"""What every method makes of natural inputs, and what only some of them promise."""
 
+from dataclasses import dataclass, replace
+from functools import partial
+from math import inf, nan
+
+import numpy as np
 import pytest
 import torch
+from crafted import QUICK, make, recipe
+from refusals import refuses
 from slow_sensitivity import exact_sensitivity
 from torch import nn
 
+from modelseal.calibration.precision import LowPrecision
+from modelseal.calibration.variants import Compiled, Float64
+from modelseal.enums import Precision
+from modelseal.errors import InvalidArgumentError
 from modelseal.generation.baselines.ibsf import PUBLISHED, TUNED
-from modelseal.generation.gaps import measure_gaps, rank, score
+from modelseal.generation.gaps import best_outside, measure_gaps, rank, score
 from modelseal.generation.sensitivity import Output, last_layer_sensitivity
+from modelseal.generation.ties import tie
+from modelseal.runtime.cost import counting
+from modelseal.runtime.inference import run_network
 from modelseal.sealing import methods
-from modelseal.sealing.methods import MAKERS, make_samples
-from modelseal.sealing.recipe import Method, Recipe
+from modelseal.sealing.methods import METHODS, need_margin, register_method
+from modelseal.sealing.recipe import Recipe
 
-UNMOVED = (Method.NATURAL, Method.MISCLASSIFIED)
-RIVALS = tuple(method for method in Method if method is not Method.BOUNDARY)
+UNMOVED = ("natural", "misclassified")
+NOISY = ("noise", "legacy", "ascent", "ascent-all", "ibsf", "ibsf-tuned", "two-class")
+BUILT_IN = ("boundary", *UNMOVED, *NOISY)
 
 
-@pytest.fixture
-def starts(naturals):
-    """Natural inputs as the network takes them."""
+def craft(model, inputs, method="boundary", **settings):
+    """The samples of a method, as it makes them by itself."""
+    own = recipe(model, **{"method": method, "variants": None, **settings})
+    return METHODS.get(method)(model.network, inputs, recipe=own)
 
-    def place(domain, count=8):
-        return torch.from_numpy(domain.decode(naturals(domain, count)))
 
-    return place
+def exact_scores(network, samples):
+    """The scores in double precision, best first."""
+    with torch.no_grad():
+        scores = network.double()(samples.double())
+    network.float()
+    return -np.sort(-scores.numpy(), axis=1)
 
 
 def levels_apart(samples, starts, domain):
@@ -31,110 +50,86 @@ def levels_apart(samples, starts, domain):
     return ((samples - starts) / domain.step).abs()
 
 
-@pytest.mark.parametrize("method", Method)
+def test_the_built_in_methods_have_these_names():
+    assert METHODS.names()[: len(BUILT_IN)] == ("boundary", "misclassified", "natural", *NOISY)
+
+
+def test_a_method_of_a_user_s_own_seals_like_a_built_in_one(model, naturals, monkeypatch):
+    monkeypatch.setattr(METHODS, "_held", dict(METHODS._held))
+
+    @register_method("darker")
+    def darken(network, naturals, *, recipe):
+        return recipe.domain.snap(naturals / 2)
+
+    codes = naturals(model.domain, 6)
+    made = make(model, codes, method="darker")
+    assert made.origin.method == "darker"
+    assert np.abs(made.samples.astype(int) - codes[made.sources] // 2).max() <= 1
+    with refuses(InvalidArgumentError):
+        register_method("darker")
+    with refuses(InvalidArgumentError):
+        make(model, codes, method="magic")
+
+
+@pytest.mark.parametrize("method", BUILT_IN)
 @pytest.mark.parametrize("levels", [0, 256])
 @pytest.mark.usefixtures("few_steps")
 def test_every_method_makes_one_valid_sample_of_each_natural_input(build, starts, method, levels):
     model = build(levels=levels, bounds=(-1.0, 3.0))
-    inputs = starts(model.domain)
+    inputs = starts(model.domain, 4)
     before = inputs.clone()
-    samples = make_samples(model, inputs, Recipe(method=method))
-    assert samples.shape == inputs.shape
-    assert samples.dtype == inputs.dtype
+    samples = craft(model, inputs, method)
+    assert (samples.shape, samples.dtype) == (inputs.shape, inputs.dtype)
     assert not samples.requires_grad
     assert model.domain.contains(samples.numpy()).all()
     assert torch.equal(inputs, before)
-    assert torch.equal(make_samples(model, inputs, Recipe(method=method)), samples)
+    assert torch.equal(craft(model, inputs, method), samples)
+    if method != "boundary":
+        alone = torch.cat([craft(model, one[None], method) for one in inputs])
+        off = (samples - alone).abs() > 1e-4 * model.domain.span
+        # A rounding error may put a value between two levels onto the other one.
+        assert off.double().mean() < (0.01 if levels else 1e-9)
 
 
-@pytest.mark.parametrize("method", RIVALS)
-@pytest.mark.parametrize("levels", [0, 256])
-@pytest.mark.usefixtures("few_steps")
-def test_every_rival_makes_the_same_samples_one_by_one(build, starts, method, levels):
-    model = build(levels=levels, bounds=(-1.0, 3.0))
-    inputs, recipe = starts(model.domain, 4), Recipe(method=method)
-    together = make_samples(model, inputs, recipe)
-    alone = torch.cat([make_samples(model, one[None], recipe) for one in inputs])
-    off = (together - alone).abs() > 1e-4 * model.domain.span
-    # A rounding error may put a value between two levels onto the other one.
-    assert off.double().mean() < (0.01 if levels else 1e-9)
-
-
-@pytest.mark.parametrize("method", [each for each in RIVALS if each not in UNMOVED])
+@pytest.mark.parametrize("method", NOISY)
 @pytest.mark.usefixtures("few_steps")
 def test_the_float_form_is_the_same_before_it_is_rounded(build, starts, method):
     rounded, exact = build(), build(levels=0)
     # On the levels, so that noise, too, stands in place of the same inputs.
-    inputs, recipe = starts(rounded.domain), Recipe(method=method)
-    samples, free = (make_samples(model, inputs, recipe) for model in (rounded, exact))
+    inputs = starts(rounded.domain)
+    samples, free = (craft(model, inputs, method) for model in (rounded, exact))
     assert levels_apart(samples, free, rounded.domain).max() < 0.501
     assert not rounded.domain.contains(free.numpy()).any()
     assert not torch.equal(free, inputs)
 
 
-def test_every_method_has_its_maker():
-    assert set(MAKERS) == set(Method)
-
-
 @pytest.mark.parametrize("method", UNMOVED)
 def test_a_natural_sample_is_the_natural_input(model, starts, method):
     inputs = starts(model.domain)
-    assert torch.equal(make_samples(model, inputs, Recipe(method=method)), inputs)
+    assert torch.equal(craft(model, inputs, method), inputs)
 
 
 def test_noise_is_another_for_each_input_and_each_seed(model, starts):
     inputs = starts(model.domain)
-    one, other = (
-        make_samples(model, inputs, Recipe(method=Method.NOISE, seed=seed)) for seed in (0, 1)
-    )
+    one, other = (craft(model, inputs, "noise", seed=seed) for seed in (0, 1))
     everything = torch.cat([one, other]).flatten(1)
     assert len(everything.unique(dim=0)) == 2 * len(inputs)
     # Nothing of the input is left in it.
     assert abs(float(torch.corrcoef(torch.stack([one.flatten(), inputs.flatten()]))[0, 1])) < 0.1
 
 
+@pytest.mark.parametrize(
+    ("method", "measure"), [("ascent", last_layer_sensitivity), ("ascent-all", exact_sensitivity)]
+)
 @pytest.mark.usefixtures("few_steps")
-def test_the_ascent_on_all_weights_raises_the_sensitivity_to_them(model, starts):
+def test_an_ascent_raises_the_sensitivity_of_the_probabilities(model, starts, method, measure):
     inputs = starts(model.domain)
-    samples = make_samples(model, inputs, Recipe(method=Method.ASCENT_ALL))
-    measure = partial(exact_sensitivity, model.network, output=Output.PROBABILITIES)
-    assert (measure(samples) > measure(inputs)).all()
-
-
-def test_each_ibsf_has_its_own_numbers(model, starts, monkeypatch):
-    seen = []
-
-    def watch(network, start, *, domain, settings):
-        seen.append(settings)
-        return start
-
-    monkeypatch.setattr(methods, "ibsf", watch)
-    for method in (Method.IBSF, Method.IBSF_TUNED):
-        make_samples(model, starts(model.domain), Recipe(method=method))
-    assert seen == [PUBLISHED, TUNED]
-
-
-def test_two_class_samples_are_nearer_to_a_boundary_than_their_natural_inputs(build, starts):
-    for levels, share in ((0, 1e-3), (256, 0.5)):
-        model = build(levels=levels)
-        inputs = starts(model.domain)
-        samples = make_samples(model, inputs, Recipe(method=Method.TWO_CLASS))
-        before, after = (
-            measure_gaps(scores, rank(scores, tied=2)).amin(dim=1)
-            for scores in (score(model.network, inputs), score(model.network, samples))
-        )
-        assert (after < share * before).double().mean() > 0.7
-
-
-@pytest.mark.usefixtures("few_steps")
-def test_the_ascent_raises_the_sensitivity_of_the_probabilities(model, starts):
-    inputs = starts(model.domain)
-    samples = make_samples(model, inputs, Recipe(method=Method.ASCENT))
-    measure = partial(last_layer_sensitivity, model.network, output=Output.PROBABILITIES)
-    before, after = measure(inputs), measure(samples)
-    assert (after > before).all()
-    # Each of 25 steps moves a value by about a tenth of a level.
-    assert 1 <= levels_apart(samples, inputs, model.domain).max() < 4
+    samples = craft(model, inputs, method)
+    measured = partial(measure, model.network, output=Output.PROBABILITIES)
+    assert (measured(samples) > measured(inputs)).all()
+    if method == "ascent":
+        # Each of 25 steps moves a value by about a tenth of a level.
+        assert 1 <= levels_apart(samples, inputs, model.domain).max() < 4
 
 
 @pytest.mark.usefixtures("few_steps")
@@ -152,20 +147,283 @@ def test_the_ascent_takes_the_same_way_whatever_the_unit_of_the_inputs(build, ne
     models = (build(), build(network=Scaled(), bounds=(-1.0, 3.0)))
     codes = naturals(models[0].domain, 4)
     one, other = (
-        model.domain.encode(
-            make_samples(
-                model, torch.from_numpy(model.domain.decode(codes)), Recipe(method=Method.ASCENT)
-            ).numpy()
+        each.domain.encode(
+            craft(each, torch.from_numpy(each.domain.decode(codes)), "ascent").numpy()
         )
-        for model in models
+        for each in models
     )
     assert (one != codes).mean() > 0.5
     assert (one == other).mean() > 0.97
 
 
+def test_each_ibsf_has_its_own_numbers(model, starts, monkeypatch):
+    seen = []
+
+    def watch(network, start, *, domain, settings):
+        seen.append(settings)
+        return start
+
+    monkeypatch.setattr(methods, "ibsf", watch)
+    for method in ("ibsf", "ibsf-tuned"):
+        craft(model, starts(model.domain), method)
+    assert seen == [PUBLISHED, TUNED]
+
+
+def test_two_class_samples_are_nearer_to_a_boundary_than_their_natural_inputs(build, starts):
+    for levels, share in ((0, 1e-3), (256, 0.5)):
+        model = build(levels=levels)
+        inputs = starts(model.domain)
+        samples = craft(model, inputs, "two-class")
+        before, after = (
+            measure_gaps(scores, rank(scores, tied=2)).amin(dim=1)
+            for scores in (score(model.network, inputs), score(model.network, samples))
+        )
+        assert (after < share * before).double().mean() > 0.7
+
+
 def test_a_legacy_sample_is_what_the_published_loop_gives_rounded(model, starts, few_steps):
     inputs = starts(model.domain, 2)
-    samples = make_samples(model, inputs, Recipe(method=Method.LEGACY))
+    samples = craft(model, inputs, "legacy")
     unrounded = few_steps(model.network, inputs, domain=model.domain)
     assert levels_apart(samples, unrounded, model.domain).max() < 0.501
     assert levels_apart(samples, inputs, model.domain).max() > 1
+
+
+@pytest.mark.parametrize("levels", [0, 256])
+def test_all_classes_tie_just_above_the_wanted_margin(build, starts, levels):
+    model = build(levels=levels)
+    inputs = starts(model.domain)
+    ordered = exact_scores(model.network, craft(model, inputs, margin=1e-3))
+    leads = ordered[:, :1] - ordered[:, 1:]
+    assert leads.min() > 0.999e-3
+    # The tie is one of scores that lay this far apart in the natural inputs.
+    assert np.median(leads.max(axis=1)) < 5e-3
+    natural = exact_scores(model.network, inputs)
+    assert np.median(natural[:, 0] - natural[:, -1]) > 0.1
+
+
+def test_only_as_many_classes_tie_as_the_recipe_says(model, starts):
+    inputs = starts(model.domain)
+    ordered = exact_scores(model.network, craft(model, inputs, margin=1e-3, tied=2))
+    natural = exact_scores(model.network, inputs)
+    assert (ordered[:, 0] - ordered[:, 1]).max() < 5e-3
+    leads, before = (scores[:, 0] - scores[:, -1] for scores in (ordered, natural))
+    assert (leads > 0.5 * before).all()
+
+
+@pytest.mark.parametrize("levels", [0, 256])
+@pytest.mark.parametrize("count", [2, 5])
+def test_every_shown_label_is_ahead_of_the_next_by_the_margin(build, starts, count, levels):
+    model = build(levels=levels)
+    samples = craft(model, starts(model.domain), margin=1e-3, tied=2, spec=f"topk:{count}")
+    ordered = exact_scores(model.network, samples)
+    gaps = ordered[:, :count] - ordered[:, 1 : count + 1] if count < 5 else -np.diff(ordered)
+    assert gaps.min() > 0.999e-3
+    # More classes are shown than the recipe lets tie: one more of them ties all the same.
+    assert np.median(gaps.max(axis=1)) < 5e-3
+
+
+def test_later_attempts_bring_margins_nearer_to_what_is_needed(model, starts, monkeypatch):
+    inputs, own = starts(model.domain, 48), Recipe(domain=model.domain)
+    off = {}
+    for attempts in (1, 4):
+        monkeypatch.setattr(methods, "ATTEMPTS", attempts)
+        samples = craft(model, inputs)
+        ratio = own.spec.margin(run_network(model.network, samples))
+        ratio /= need_margin(model.network, samples, own).numpy()
+        off[attempts] = int(((ratio < 1) | (ratio > methods.LOOSE)).sum())
+    assert off[1] > off[4]
+
+
+def test_no_sample_has_less_margin_than_it_or_the_median_sample_of_its_piece_needs(model, starts):
+    inputs, own = starts(model.domain, 16), Recipe(domain=model.domain)
+    samples = craft(model, inputs)
+    ranking = rank(score(model.network, inputs), tied=10).reverse()
+    near = tie(model.network, inputs, ranking, domain=model.domain, aim=torch.zeros(len(inputs)))
+    first = need_margin(model.network, model.domain.snap(near), own).numpy()
+    usual = np.sort(first)[(len(first) - 1) // 2]
+    needed = need_margin(model.network, samples, own).numpy()
+    margins = own.spec.margin(run_network(model.network, samples))
+    assert (margins >= np.maximum(needed, usual)).all()
+    assert needed.min() < usual
+
+
+def test_few_samples_are_probed_in_a_batch_of_their_own(model, starts):
+    with counting(model.network) as counter:
+        need_margin(model.network, starts(model.domain, 3), Recipe(domain=model.domain))
+    # Themselves, in float64 and with channels last; NNPACK takes no fewer than 16.
+    assert counter.forward == 3 * 3 + 16
+
+
+def test_a_margin_that_is_out_of_reach_is_given_up_on_the_levels(model, starts):
+    samples = craft(model, starts(model.domain, 4), margin=1e3)
+    assert model.domain.contains(samples.numpy()).all()
+
+
+@pytest.mark.parametrize("margin", [None, 2.5e-6])
+def test_the_needed_margin_is_the_factor_times_the_largest_move_of_any_probe(model, starts, margin):
+    inputs = starts(model.domain)
+    size = len(inputs)
+    scores = run_network(model.network, inputs, size=size).astype(np.float64)
+    own = Recipe(domain=model.domain, margin=margin, factor=12.0)
+    needed = need_margin(model.network, inputs, own).numpy()
+    for row, shown in enumerate(scores):
+        winner = int(shown.argmax())
+        moves = [float(np.spacing(np.float32(np.abs(shown).max())))]
+        for probe in methods.list_probes(size):
+            change = probe(model.network, inputs)[row].astype(np.float64) - shown
+            moves += [abs(change[winner] - change[other]) for other in range(len(shown))]
+        assert needed[row] == pytest.approx(max(12 * max(moves), margin or 0.0), rel=1e-6)
+    assert (needed == np.float32(margin or 0)).any() == (margin is not None)
+
+
+@dataclass(frozen=True)
+class Moving(Compiled):
+    """Moves the first score; a slow variant, by its type."""
+
+    by: float
+
+    @property
+    def name(self):
+        return f"moving-{self.by}"
+
+    def __call__(self, network, inputs):
+        change = np.array([self.by, 0, 0, 0, 0], np.float32)
+        return run_network(network, inputs) + change
+
+
+class Quick:
+    """The same, not slow."""
+
+    def __init__(self, by):
+        self.inner = Moving(by)
+        self.name = f"quick-{by}"
+
+    def __call__(self, network, inputs):
+        return self.inner(network, inputs)
+
+
+@pytest.mark.parametrize(
+    ("variants", "move"),
+    [
+        ((Quick(0.25), Quick(0.5)), 0.5),
+        ((Quick(0.25), Moving(0.5)), 0.25),
+        ((Moving(0.5), Moving(0.75)), 0.75),
+    ],
+)
+def test_of_its_own_variants_a_recipe_probes_the_quick_ones_and_slow_ones_if_there_is_no_other(
+    model, starts, variants, move
+):
+    own = recipe(model, variants=variants, factor=10.0)
+    needed = need_margin(model.network, starts(model.domain), own)
+    assert needed.numpy() == pytest.approx(10 * move, rel=1e-4)
+
+
+def test_raw_scores_take_the_tie_as_it_is_since_their_margin_is_the_tolerance(model, starts):
+    inputs = starts(model.domain)
+    samples = craft(model, inputs, spec="scores:0.01")
+    ranking, aim = rank(score(model.network, inputs), tied=5), torch.zeros(len(inputs))
+    exact = tie(model.network, inputs, ranking, domain=model.domain, aim=aim)
+    assert levels_apart(samples, exact, model.domain).max() < 0.501
+
+
+@pytest.mark.parametrize("spec", ["probs:3", "topprobs:2:4"])
+@pytest.mark.parametrize("levels", [0, 256])
+def test_shown_digits_are_steered_away_from_where_they_round(
+    build, starts, monkeypatch, spec, levels
+):
+    model = build(levels=levels, bounds=(-1.0, 3.0))
+    tried, true = [], methods.measure_margin
+
+    def measure(network, samples, spec):
+        tried.append((samples, true(network, samples, spec)))
+        return tried[-1][1].clone()
+
+    monkeypatch.setattr(methods, "measure_margin", measure)
+    samples = craft(model, starts(model.domain), spec=spec, tied=3)
+    unit = build(bounds=(-1.0, 3.0)).domain
+    first, margins = tried[0]
+    moved = levels_apart(samples, first, unit).flatten(1)
+    assert moved.max() == pytest.approx(1, abs=1e-3)
+    assert (moved > 0.5).sum(dim=1).max() <= methods.CHANGES
+    # Each is the best of all that were tried.
+    assert len(tried) == methods.NEIGHBOURS + 1
+    best = torch.stack([each for _, each in tried]).argmax(dim=0)
+    assert all(torch.equal(samples[row], tried[at][0][row]) for row, at in enumerate(best))
+    assert (best > 0).sum() >= len(margins) // 2
+
+
+def test_more_shown_labels_than_classes_and_a_single_class_are_refused(model, build, starts):
+    with pytest.raises(InvalidArgumentError):
+        craft(model, starts(model.domain), spec="topk:6")
+    single = build(network=nn.Sequential(nn.Flatten(), nn.Linear(192, 1)))
+    with pytest.raises(InvalidArgumentError):
+        craft(single, starts(model.domain))
+
+
+def test_the_class_that_is_least_likely_on_the_natural_input_leads(model, starts):
+    inputs = starts(model.domain, 16)
+    least = score(model.network, inputs).argmin(dim=1)
+    made = craft(model, inputs)
+    assert (score(model.network, made).argmax(dim=1) == least).float().mean() > 0.9
+
+
+def test_a_class_that_overtakes_a_tie_takes_part_in_it(model, starts):
+    linear = nn.Linear(192, 5)
+    slope = 0.05 * torch.randn(linear.in_features, generator=torch.Generator().manual_seed(0))
+    # Where the first class sinks to the second one the last one rises above both.
+    linear.weight.data = torch.stack([slope, 0 * slope, 0 * slope, 0 * slope, -slope])
+    linear.bias.data = torch.tensor([0.5, 0.0, -3.0, -4.0, -0.2])
+    linear.bias.data -= linear.weight.data @ starts(model.domain, 1).flatten()
+    network = nn.Sequential(nn.Flatten(), linear).requires_grad_(requires_grad=False)
+    own = recipe(model, margin=1e-3, tied=2)
+    near, ranking = methods._approach(network, starts(model.domain, 1), own)
+    scores = score(network, near)
+    assert set(ranking.classes[0].tolist()) < {0, 1, 4}
+    assert set(ranking.classes[0].tolist()) != {0, 1}
+    assert best_outside(scores, ranking) < scores.gather(1, ranking.classes).amin(1) + 1e-4
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "refused", "ends"),
+    [
+        ("tie", "tied", (1,), (2,)),
+        ("margin", "margin", (0.0, -0.5, nan, inf), (1e-300,)),
+        ("factor", "factor", (0.99, nan, inf), (1.0,)),
+        ("seed", "seed", (-1, 2**63), (0, 2**63 - 1)),
+    ],
+)
+def test_a_value_out_of_its_range_is_refused_and_the_ends_of_the_range_are_not(
+    model, field, name, refused, ends
+):
+    for value in refused:
+        with refuses(InvalidArgumentError, field=field):
+            recipe(model, **{name: value})
+    for value in ends:
+        assert getattr(recipe(model, **{name: value}), name) == value
+
+
+def test_a_recipe_says_what_it_asks_for(model):
+    plain = Recipe(domain=model.domain)
+    assert (plain.method, str(plain.spec), plain.variants) == ("boundary", "top1", None)
+    assert plain.parameters == {"tied": 10, "margin": "automatic", "factor": 3.0}
+    assert recipe(model, margin=0.25).parameters["margin"] == 0.25
+    for allowed in ((Precision.FP16, Precision.BF16), frozenset({Precision.BF16, Precision.FP16})):
+        assert recipe(model, allowed=allowed).parameters["allowed"] == "bf16, fp16"
+    for spec, shown in (("top1", 1), ("topk:3", 3), ("topprobs:2:3", 1), ("scores:0.1", 1)):
+        assert recipe(model, spec=spec).shown == shown
+
+
+def test_a_recipe_is_known_again_from_its_fingerprint(model, naturals):
+    settings = {"tied": 4, "margin": 1e-3, "seed": 5, "allowed": (Precision.FP16, Precision.TF32)}
+    own = recipe(model, **settings, spec="topk:2", factor=5.0)
+    made = make(model, naturals(model.domain), spec="topk:2", factor=5.0, **settings)
+    assert Recipe.of(made) == replace(own, variants=None)
+    assert Recipe.of(make(model, naturals(model.domain))).margin is None
+
+
+def test_allowed_precisions_come_beside_other_variants_each_once(model):
+    plain = (Float64(), LowPrecision(Precision.FP16))
+    own = recipe(model, allowed=(Precision.INT8, Precision.FP16))
+    assert own.with_allowed(plain) == (*plain, LowPrecision(Precision.INT8))
+    assert recipe(model).with_allowed(list(QUICK)) == QUICK

@@ -1,5 +1,6 @@
 """`modelseal generate`: makes candidates, for `select` to choose from."""
 
+import modelseal as ms
 from modelseal.cli.options import (
     Allow,
     Candidates,
@@ -9,7 +10,6 @@ from modelseal.cli.options import (
     LockPassphraseFile,
     MakerCount,
     Margin,
-    Method,
     MethodOption,
     ModelFile,
     Output,
@@ -29,7 +29,7 @@ def generate(  # noqa: PLR0913 (a verb)
     output: Output,
     candidates: Candidates = 64,
     spec: Spec = "top1",
-    method: MethodOption = Method.BOUNDARY,
+    method: MethodOption = "boundary",
     tie: Tie = 10,
     margin: Margin = None,
     factor: Factor = 3.0,
@@ -43,19 +43,10 @@ def generate(  # noqa: PLR0913 (a verb)
     passphrase_file: LockPassphraseFile = None,
 ) -> None:
     """Make candidates and calibrate them: the first half of seal."""
-    from modelseal.cli.console import Paper, keeping_ledger, reporting, tell_costs
+    from modelseal.cli.console import Paper, complain, keeping_ledger, reporting, tell_costs
     from modelseal.cli.fingerprint_files import choose_destination
     from modelseal.cli.render import tell_accepted, tell_made
-    from modelseal.cli.seal import (
-        allow_precisions,
-        arrange,
-        finish,
-        hire_makers,
-        list_inputs,
-        load_inputs,
-        make_recipe,
-        resumable,
-    )
+    from modelseal.cli.seal import kept_beside, list_inputs
 
     goal = choose_destination(
         output,
@@ -63,23 +54,31 @@ def generate(  # noqa: PLR0913 (a verb)
         encrypt_to=encrypt_to,
         passphrase_file=passphrase_file,
     )
-    recipe = make_recipe(spec=spec, method=method, tie=tie, margin=margin, factor=factor, seed=seed)
-    recipe = allow_precisions(recipe, allow)
-    network, naturals = load_inputs(model, images)
-    from modelseal import sealing
-
-    crew = hire_makers(workers, ray, network=network, recipe=recipe)
-    logistics = arrange(model, output, minutes=time_limit, crew=crew, destination=goal)
-    with resumable(logistics), reporting() as report, keeping_ledger(report, network) as ledger:
-        found = sealing.generate(
+    network = ms.load_model(model)
+    with (
+        kept_beside(output, secret=goal.lock is not None) as checkpoints,
+        reporting() as report,
+        keeping_ledger(report, network) as ledger,
+    ):
+        found = ms.generate(
             network,
-            naturals,
-            recipe=recipe,
+            images,
             candidates=candidates,
+            method=method,
+            spec=spec,
+            tie=tie,
+            margin=margin,
+            factor=factor,
+            seed=seed,
+            allow=allow,
+            workers=workers,
+            ray=ray,
+            time_limit=time_limit,
+            checkpoints=checkpoints,
             progress=ledger.report,
-            logistics=logistics,
+            notify=complain,
         )
-    finish(found, output, logistics, destination=goal)
+        goal.write(found)
     tell_made(Paper(), found, file=output, chosen=tell_accepted(found))
     if verbose:
         tell_costs(ledger, found)

@@ -22,21 +22,6 @@ _option = partial(typer.Option, show_default=False)
 _shown = typer.Option
 
 
-class Method(Enum):
-    """How samples are made; the same as `modelseal.sealing.sealing.Method`, which needs torch."""
-
-    BOUNDARY = "boundary"
-    NATURAL = "natural"
-    MISCLASSIFIED = "misclassified"
-    NOISE = "noise"
-    LEGACY = "legacy"
-    ASCENT = "ascent"
-    ASCENT_ALL = "ascent-all"
-    IBSF = "ibsf"
-    IBSF_TUNED = "ibsf-tuned"
-    TWO_CLASS = "two-class"
-
-
 class Shows(Enum):
     """What an endpoint's numbers are: two of `modelseal.outputs.answers.Kind`."""
 
@@ -83,7 +68,14 @@ Spec: TypeAlias = Annotated[
         "scores:TOLERANCE.",
     ),
 ]
-MethodOption: TypeAlias = Annotated[Method, _shown(help="How samples are made.")]
+MethodOption: TypeAlias = Annotated[
+    str,
+    _shown(
+        metavar="METHOD",
+        help="How samples are made: boundary, natural, misclassified, noise, legacy, ascent, "
+        "ascent-all, ibsf, ibsf-tuned, two-class, or a registered method.",
+    ),
+]
 Tie: TypeAlias = Annotated[int, _shown(min=2, metavar="K", help="How many classes shall tie.")]
 Margin: TypeAlias = Annotated[
     float | None,

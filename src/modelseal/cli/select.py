@@ -1,5 +1,6 @@
 """`modelseal select`: chooses a few samples of many candidates."""
 
+import modelseal as ms
 from modelseal.cli.options import (
     BothPassphraseFile,
     CandidatesFile,
@@ -32,7 +33,6 @@ def select(  # noqa: PLR0913 (a verb)
     from modelseal.cli.console import Paper
     from modelseal.cli.fingerprint_files import check_lock, choose_destination, read_fingerprint
     from modelseal.cli.render import tell_made
-    from modelseal.extras import require_torch
     from modelseal.models.model_toml import list_model_files
 
     goal = choose_destination(
@@ -43,17 +43,8 @@ def select(  # noqa: PLR0913 (a verb)
     )
     check_lock(candidates, goal.lock)
     found = read_fingerprint(candidates, key=key, passphrase_file=passphrase_file)
-    require_torch("Selecting samples")
-    from modelseal import sealing
-    from modelseal.models.loader import load_model
-
-    fingerprint = sealing.select(
-        load_model(model),
-        found,
-        samples=samples,
-        rule=sealing.Rule(rule.value),
-        layers=layers or None,
-        seed=seed,
+    fingerprint = ms.select(
+        model, found, samples=samples, rule=rule, layers=layers or None, seed=seed
     )
     goal.write(fingerprint)
     chosen = f"chosen of {len(found)} candidates by the rule {rule.value}"

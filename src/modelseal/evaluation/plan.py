@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.outputs.specs import parse_spec
-from modelseal.sealing.recipe import Method
+from modelseal.sealing.methods import METHODS
 from modelseal.settings import Section, read_settings
 
 FLOAT = ":float"
@@ -218,7 +218,7 @@ def read_plan(path: Path) -> Plan:
 
 
 def _check_method(name: str) -> str:
-    _one_of(name.removesuffix(FLOAT), tuple(method.value for method in Method))
+    _one_of(name.removesuffix(FLOAT), METHODS.names())
     return name
 
 

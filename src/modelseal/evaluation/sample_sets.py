@@ -40,12 +40,11 @@ from modelseal.models.loader import Model
 from modelseal.outputs.specs import OutputSpec, changed_answers, parse_spec
 from modelseal.runtime.cost import counting
 from modelseal.runtime.inference import foreign_errors, run_network
-from modelseal.sealing.bitflips import foretell_flips
-from modelseal.sealing.candidates import draw, generate, to_tensor
-from modelseal.sealing.methods import make_samples
-from modelseal.sealing.perturbations import Kind, small_copies
+from modelseal.sealing.candidates import draw, make_candidates, to_tensor
+from modelseal.sealing.methods import METHODS
+from modelseal.sealing.perturbations import foretell_flips, small_copies
 from modelseal.sealing.pipeline import DRAWS
-from modelseal.sealing.recipe import Method, Recipe
+from modelseal.sealing.recipe import Recipe
 from modelseal.selection.activations import active_neurons
 from modelseal.selection.cover import Bits, cover, cover_changes, random_picks
 from modelseal.settings import Section
@@ -113,8 +112,9 @@ def make_set(task: SampleTask) -> tuple[SampleSet, dict[str, Array], float]:
     """The samples of one subject as reports and as trials need them, and the seconds they took."""
     opened = open_network(task.files)
     model, naturals = view(opened, task.subject.method)
-    method = Method(task.subject.method.removesuffix(FLOAT))
+    method = task.subject.method.removesuffix(FLOAT)
     recipe = Recipe(
+        domain=model.domain,
         method=method,
         spec=parse_spec(task.subject.spec),
         tied=task.samples.tie,
@@ -122,7 +122,7 @@ def make_set(task: SampleTask) -> tuple[SampleSet, dict[str, Array], float]:
         variants=sealing_variants(model, task.variants),
     )
     begin = time.perf_counter()
-    make = make_accepted if method is Method.BOUNDARY else _make_all
+    make = make_accepted if method == "boundary" else _make_all
     pool = choose_pool(opened, method)
     made = make(model, naturals[pool], recipe, task.samples.candidates)
     seconds = time.perf_counter() - begin
@@ -146,10 +146,10 @@ def make_set(task: SampleTask) -> tuple[SampleSet, dict[str, Array], float]:
     return found, arrays, seconds
 
 
-def choose_pool(opened: Opened, method: Method) -> Numbers:
+def choose_pool(opened: Opened, method: str) -> Numbers:
     """The numbers of the natural inputs that a method starts from."""
     rows = np.arange(len(opened.naturals), dtype=np.int64)
-    if method is not Method.MISCLASSIFIED:
+    if method != "misclassified":
         return rows
     scores = run_network(opened.model.network, to_tensor(opened.model, opened.naturals))
     wrong = rows[scores.argmax(axis=1) != opened.labels]
@@ -168,7 +168,7 @@ def make_accepted(model: Model, naturals: Codes, recipe: Recipe, candidates: int
             if stage == "generate" and done == total:
                 stack.close()
 
-        found = generate(model, naturals, recipe=recipe, candidates=candidates, progress=note)
+        found = make_candidates(model, naturals, recipe=recipe, count=candidates, progress=note)
     return _Made(
         codes=found.samples,
         scores=run_network(model.network, to_tensor(model, found.samples)),
@@ -206,11 +206,11 @@ def _make_all(model: Model, naturals: Codes, recipe: Recipe, candidates: int) ->
 
 def _make_pieces(model: Model, starts: Tensor, recipe: Recipe) -> Codes:
     """Samples as they are stored, made piece by piece with a seed for each."""
-    parts = []
+    make, parts = METHODS.get(recipe.method), []
     for number, (first, last) in enumerate(pairwise([*range(0, len(starts), PIECE), len(starts)])):
         own = replace(recipe, seed=recipe.seed + number)
         with foreign_errors():
-            parts.append(make_samples(model, starts[first:last], own))
+            parts.append(make(model.network, starts[first:last], recipe=own))
     return model.domain.encode(torch.cat(parts).cpu().numpy())
 
 
@@ -287,7 +287,7 @@ def detect_small(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -
     out: a set must not be chosen by what it is tried on.
     """
     expected = spec.reveal(run_network(opened.model.network, samples))
-    copies = small_copies(opened.model, samples, draws=DRAWS, seed=seed, kinds=(Kind.DRAWN,))
+    copies = small_copies(opened.model, samples, draws=DRAWS, seed=seed, fixed=False)
     rows = [changed_answers(spec, expected, run_network(changed, samples)) for changed in copies]
     flips = foretell_flips(opened.model.network, samples, spec=spec, seed=seed)
     noticed = np.hstack([np.stack(rows, axis=1), flips])

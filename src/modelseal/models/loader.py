@@ -39,11 +39,13 @@ class Model:
             the normalisation is part of it.
         domain: What a valid input is.
         names: The classes' names; empty if none were given.
+        source: The model.toml that it was loaded from, if it was; other processes load it again.
     """
 
     network: nn.Module
     domain: Domain
     names: tuple[str, ...] = ()
+    source: Path | None = None
 
 
 def load_model(path: Path | str) -> Model:
@@ -75,7 +77,7 @@ def load_model(path: Path | str) -> Model:
     network = settle_network(network.eval().requires_grad_(requires_grad=False), device)
     with _blaming(path, "model"):
         classes = _count_classes(network, domain)
-    return Model(network, domain, _names(path, whole, classes))
+    return Model(network, domain, _names(path, whole, classes), source=path.resolve())
 
 
 @contextmanager

@@ -67,7 +67,8 @@ def hire(count: int = 1, address: str | None = None, *, gpu: bool = False) -> Wo
         return Sequential() if count == 1 else Processes(count)
     if count > 1:
         raise InvalidArgumentError(
-            f"expected either a number of workers or a Ray cluster, got both: {count} and {address}"
+            f"expected either workers or a Ray cluster, got both: {count} and {address}",
+            field="workers",
         )
     from modelseal.parallel.ray import Cluster
 

@@ -1,6 +1,6 @@
 """The numbers of the published experiment."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from modelseal.calibration.variants import Variant
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.generation.baselines.legacy import (
     PUBLISHED,
@@ -20,7 +21,7 @@ from modelseal.generation.baselines.legacy import (
 from modelseal.generation.image_quality import measure_psnr, measure_snr
 from modelseal.research.vgg_face import MEAN, Faces, Pair, read_faces, read_names
 from modelseal.runtime.devices import device_of
-from modelseal.sealing.candidates import generate, to_tensor
+from modelseal.sealing.candidates import make_candidates, to_tensor
 from modelseal.sealing.recipe import Recipe
 from modelseal.selection.activations import active_neurons, list_layers
 from modelseal.selection.cover import Bits, cover
@@ -32,7 +33,8 @@ class Settings:
     """The numbers of one run."""
 
     legacy: LegacySettings = PUBLISHED
-    recipe: Recipe = field(default_factory=Recipe)
+    tied: int = 10
+    variants: tuple[Variant, ...] | None = None
     images: int | None = None
     samples: int = 10
     bag: int = 100
@@ -113,9 +115,13 @@ def make_ours(pair: Pair, naturals: Codes, settings: Settings, progress: Progres
     """Our samples of the same images; none, with the reason, if none can be made."""
     begin, count = perf_counter(), len(naturals)
     try:
-        found = generate(
-            pair.clean, naturals, recipe=settings.recipe, candidates=count, progress=progress
+        recipe = Recipe(
+            domain=pair.clean.domain,
+            tied=settings.tied,
+            seed=settings.seed,
+            variants=settings.variants,
         )
+        found = make_candidates(pair.clean, naturals, recipe=recipe, count=count, progress=progress)
     except SealingError as error:
         nothing = make_natural(pair, naturals, settings)
         return take(nothing, np.arange(0), reason=str(error))

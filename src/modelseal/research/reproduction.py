@@ -29,7 +29,7 @@ from modelseal.research.experiment import (
     run_experiment,
 )
 from modelseal.research.vgg_face import read_pair
-from modelseal.sealing.recipe import Recipe
+from modelseal.sealing.recipe import FACTOR
 from modelseal.types import Array, Progress, ignore
 
 _SCHEMA = "modelseal.reproduction/1"
@@ -96,7 +96,7 @@ def reproduce(  # noqa: PLR0913 (the numbers of an experiment)
     )
     settings = Settings(
         legacy=legacy,
-        recipe=Recipe(tied=tie, seed=seed),
+        tied=tie,
         images=images,
         samples=samples,
         bag=bag,
@@ -134,7 +134,12 @@ def _list_settings(settings: Settings) -> dict[str, object]:
     threshold = settings.legacy.threshold
     return {
         "legacy": {**asdict(settings.legacy), "threshold": finite(threshold)},
-        "boundary": {**settings.recipe.parameters, "seed": settings.recipe.seed},
+        "boundary": {
+            "tied": settings.tied,
+            "margin": "automatic",
+            "factor": FACTOR,
+            "seed": settings.seed,
+        },
         **{
             name: getattr(settings, name) for name in ("images", "samples", "bag", "trials", "seed")
         },

@@ -1,31 +1,29 @@
-"""Cuts natural inputs into pieces, of which samples are made independently of one another.
+"""Candidates are made in pieces, each of which is kept as soon as it is finished.
 
 What is made of a piece depends on nothing but the piece, the network and the recipe, and on a GPU
 on the order of its sums: so pieces can be made in any order, anywhere, and long before the others.
 """
 
 import json
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import pairwise
 from math import inf, prod
 from pathlib import Path
 from time import monotonic
-from typing import TypeAlias, TypeVar, cast
+from typing import TypeAlias, cast
 
 import numpy as np
 import safetensors.numpy
-import torch
 
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, EvaluationError, InvalidArgumentError, SealingError
 from modelseal.files import explain, write_atomically
 from modelseal.fingerprint.codec import content_digest, load_tensors
-from modelseal.parallel.workers import Sequential, Workers
+from modelseal.parallel.workers import Workers
 from modelseal.sealing.recipe import Recipe
-from modelseal.types import Array, Codes, Progress
+from modelseal.types import Array, Codes, Progress, ignore
 
 # Natural inputs that are worked on together, at the most: more gain no speed.
 LARGEST = 32
@@ -35,6 +33,14 @@ VALUES = 2**20
 # The samples of a piece share the margin that the median one needs, so that one alone is too few.
 SMALLEST = 2
 PACKAGES = ("modelseal", "torch")
+PIECES = "*.piece"
+# What a process that was killed while it wrote a piece leaves behind.
+UNFINISHED = ".*.tmp"
+# Only its owner sees into the folder: the samples are secrets.
+PRIVATE = 0o700
+
+Made: TypeAlias = Generator[tuple["PieceTask", "Piece"], None, None]
+"""What workers give; closing it stops what is under way."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -47,7 +53,6 @@ class PieceTask:
         naturals: These inputs themselves.
         recipe: How samples shall be made of them.
         weights: Digest of the network.
-        domain: What a valid input of it is.
         device: Where the network shall run, as torch names it.
         threads: How many threads torch has for it.
         source: The model.toml, if another process makes it.
@@ -58,7 +63,6 @@ class PieceTask:
     naturals: Codes
     recipe: Recipe
     weights: str
-    domain: Domain
     device: str
     threads: int
     source: Path | None
@@ -71,13 +75,13 @@ class PieceTask:
         """A digest of all that its samples depend on, as hexadecimal digits."""
         recipe, variants = self.recipe, self.recipe.variants
         settings = {
-            "method": recipe.method.value,
+            "method": recipe.method,
             "spec": str(recipe.spec),
             "seed": recipe.seed,
             "parameters": recipe.parameters,
             "variants": None if variants is None else [each.name for each in variants],
             "weights": self.weights,
-            "domain": repr(self.domain),
+            "domain": repr(recipe.domain),
             "device": self.device,
             "threads": self.threads,
             "packages": {name: version(name) for name in PACKAGES},
@@ -99,9 +103,10 @@ class Piece:
     work: float
 
 
-def cut_evenly(count: int, domain: Domain) -> Iterator[tuple[int, int]]:
-    """The first number of every piece, and that after its last one."""
-    return pairwise([*range(0, count, piece_size(domain)), count])
+def cut(rows: Array, domain: Domain) -> list[Array]:
+    """The rows of every piece."""
+    size = piece_size(domain)
+    return [rows[first : first + size] for first in range(0, len(rows), size)]
 
 
 def piece_size(domain: Domain) -> int:
@@ -116,26 +121,66 @@ def piece_size(domain: Domain) -> int:
     return max(SMALLEST, min(LARGEST, VALUES // prod(domain.shape)))
 
 
-PIECES = "*.piece"
-# What a process that was killed while it wrote a piece leaves behind.
-UNFINISHED = ".*.tmp"
-PRIVATE = 0o700
-"""The mode of the folder: only its owner sees the samples, which are secrets."""
+def make_pieces(
+    tasks: Sequence[PieceTask],
+    perform: Callable[[PieceTask], Piece],
+    *,
+    workers: Workers | None = None,
+    checkpoints: Path | None = None,
+    seconds: float = inf,
+    progress: Progress = ignore,
+) -> dict[int, Piece]:
+    """Has all pieces made that are not kept already.
+
+    Args:
+        tasks: The pieces.
+        perform: Makes one.
+        workers: Perform it; by default this process does, on all threads that torch has.
+        checkpoints: The folder where every piece is kept and looked for; None for nowhere.
+        seconds: When this time is over, no more pieces are begun, and none is waited for: that is
+            seen whenever one is finished, so that there is always one.
+        progress: Is told of the stage `generate`, in natural inputs.
+
+    Returns:
+        The pieces by their number: all of them, or those that there are when the time is over.
+
+    Raises:
+        SealingError: A piece cannot be made, or its workers were lost.
+        BadFileError: A piece cannot be kept.
+    """
+    end = monotonic() + seconds
+    found = {} if checkpoints is None else _load_pieces(checkpoints, tasks)
+    done = sum(len(task.naturals) for task in tasks if task.number in found)
+    total = sum(len(task.naturals) for task in tasks)
+    progress("generate", done, total)
+    missing = [task for task in tasks if task.number not in found]
+    made = workers(perform, missing) if workers else ((task, perform(task)) for task in missing)
+    try:
+        with closing(cast(Made, made)) as results:
+            for task, piece in results:
+                if checkpoints is not None:
+                    save_piece(checkpoints, task, piece)
+                found[task.number] = piece
+                done += len(task.naturals)
+                progress("generate", done, total)
+                if monotonic() >= end:
+                    break
+    except EvaluationError as error:
+        raise SealingError(str(error)) from error
+    return dict(sorted(found.items()))
 
 
-def check_folder(folder: Path) -> None:
+def check_checkpoints(folder: Path) -> None:
     """Makes sure, before long work begins, that pieces can be kept.
 
     Raises:
         BadFileError: Something else has the folder's name.
     """
     if folder.exists() and not folder.is_dir():
-        raise BadFileError(
-            folder, "a folder for unfinished work was wanted, but this is something else"
-        )
+        raise BadFileError(folder, "expected a folder for unfinished work, got something else")
 
 
-def keep(folder: Path, task: PieceTask, piece: Piece) -> None:
+def save_piece(folder: Path, task: PieceTask, piece: Piece) -> None:
     """Writes a piece, whole or not at all, in a folder that is made if it is missing.
 
     Raises:
@@ -146,49 +191,47 @@ def keep(folder: Path, task: PieceTask, piece: Piece) -> None:
     except (OSError, ValueError) as error:
         raise BadFileError(folder, f"cannot be written to: {explain(error)}") from error
     arrays = {"samples": np.ascontiguousarray(piece.samples), "work": np.array([piece.work])}
-    write_atomically(file_of(folder, task), safetensors.numpy.save(arrays))
+    write_atomically(_file_of(folder, task), safetensors.numpy.save(arrays))
 
 
-def find_kept(folder: Path, task: PieceTask) -> Piece | None:
+def load_piece(folder: Path, task: PieceTask) -> Piece | None:
     """A piece that is kept already; None if there is none, or none that can be used."""
     try:
-        return parse(file_of(folder, task).read_bytes(), task.domain, len(task.naturals))
+        arrays = load_tensors(_file_of(folder, task).read_bytes())
+        samples, work = arrays["samples"], arrays["work"]
+        if work.shape != (1,) or samples.shape[:1] != (len(task.naturals),):
+            return None
+        task.recipe.domain.check(samples)
     # What cannot be used is made again, and replaced.
-    except (OSError, InvalidArgumentError):
+    except (OSError, InvalidArgumentError, KeyError):
         return None
-
-
-def parse(data: bytes, domain: Domain, count: int) -> Piece:
-    """Reads a piece of so many samples.
-
-    Raises:
-        InvalidArgumentError: It is none.
-    """
-    arrays = load_tensors(data)
-    samples, work = arrays.get("samples"), arrays.get("work")
-    if samples is None or work is None or work.shape != (1,) or samples.shape[:1] != (count,):
-        raise InvalidArgumentError(
-            f"a piece of {count} samples was wanted, but something else came"
-        )
-    domain.check(samples)
     return Piece(samples=samples, work=float(work[0]))
 
 
-def file_of(folder: Path, task: PieceTask) -> Path:
-    """Where a piece is kept."""
+def _load_pieces(folder: Path, tasks: Sequence[PieceTask]) -> dict[int, Piece]:
+    kept = {task.number: load_piece(folder, task) for task in tasks}
+    return {number: piece for number, piece in kept.items() if piece is not None}
+
+
+def _file_of(folder: Path, task: PieceTask) -> Path:
     return folder / PIECES.replace("*", task.key)
 
 
-def count_kept(folder: Path) -> int:
+def count_checkpoints(folder: Path) -> int:
     """How many pieces there are."""
     return len(list(folder.glob(PIECES)))
 
 
-def clear(folder: Path) -> None:
-    """Removes all pieces, and the folder unless somebody else has put something in it.
+def discard_checkpoints(folder: Path) -> None:
+    """Removes the unfinished work of `seal` or `generate`, once its result is written.
+
+    The folder goes, too, unless somebody else has put something in it.
+
+    Args:
+        folder: What `checkpoints` was.
 
     Raises:
-        BadFileError: A piece cannot be removed.
+        BadFileError: A file cannot be removed.
     """
     try:
         for pattern in (PIECES, UNFINISHED):
@@ -198,125 +241,3 @@ def clear(folder: Path) -> None:
         raise BadFileError(folder, f"cannot be emptied: {explain(error)}") from error
     with suppress(OSError):
         folder.rmdir()
-
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-def perform_here(perform: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R]]:
-    """Performs one task after the other in this process, on all threads that torch has here."""
-    for task in tasks:
-        yield task, perform(task)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Logistics:
-    """Where candidates are made, for how long, and where they are kept meanwhile.
-
-    Only `workers` can make a difference to the candidates, and only one: by default the order of
-    a sum, and with it the last bits of a score, depends on the number of torch's threads, while
-    all `Workers` take one thread, so that these give the same bytes whatever their number is.
-
-    Args:
-        workers: Make the pieces; by default this process does, on all threads that torch has.
-        source: The model.toml, which other processes and machines load the network from; needed
-            for workers that are any of those.
-        folder: Where every piece is kept as soon as it is finished, and looked for first; None
-            for nowhere. Whoever has written the result removes it by `keeping.clear`.
-        seconds: When this time is over, no more pieces are begun, and none is waited for: that is
-            seen whenever one is finished, so that there is always one.
-
-    Raises:
-        InvalidArgumentError: The time is no positive number, or other processes have no source.
-    """
-
-    workers: Workers = perform_here
-    source: Path | None = None
-    folder: Path | None = None
-    seconds: float = inf
-
-    def __post_init__(self) -> None:
-        if not self.seconds > 0:
-            raise InvalidArgumentError(
-                f"a time limit needs to be above 0 seconds, but is {self.seconds}"
-            )
-        if self.source is None and not self.is_here:
-            raise InvalidArgumentError(
-                "a model.toml is needed for workers outside of this process, but none came"
-            )
-
-    @property
-    def is_here(self) -> bool:
-        """Whether all work is done in this process, with the network that is there already."""
-        return self.workers is perform_here or isinstance(self.workers, Sequential)
-
-    @property
-    def threads(self) -> int:
-        """How many threads torch has for a piece."""
-        return torch.get_num_threads() if self.workers is perform_here else 1
-
-
-Made: TypeAlias = Generator[tuple[PieceTask, Piece], None, None]
-"""What workers give; closing it stops what is under way."""
-
-
-def gather(
-    tasks: Sequence[PieceTask],
-    perform: Callable[[PieceTask], Piece],
-    *,
-    logistics: Logistics,
-    progress: Progress,
-) -> dict[int, Piece]:
-    """Has all pieces made that are not kept already.
-
-    Args:
-        tasks: The pieces.
-        perform: Makes one.
-        logistics: Who performs, for how long, and where pieces are kept.
-        progress: Is told of the stage `generate`, in natural inputs.
-
-    Returns:
-        The pieces by their number: all of them, or those that there are when the time is over, of
-        which one was made now.
-
-    Raises:
-        SealingError: A piece cannot be made, or its workers were lost.
-        BadFileError: A piece cannot be kept.
-    """
-    end = monotonic() + logistics.seconds
-    found = find_all(tasks, logistics)
-    done, total = (sum(map(len_of, some)) for some in (find_done(tasks, found), tasks))
-    progress("generate", done, total)
-    missing = [task for task in tasks if task.number not in found]
-    try:
-        with closing(cast(Made, logistics.workers(perform, missing))) as results:
-            for task, piece in results:
-                if logistics.folder is not None:
-                    keep(logistics.folder, task, piece)
-                found[task.number] = piece
-                done += len_of(task)
-                progress("generate", done, total)
-                if monotonic() >= end:
-                    break
-    except EvaluationError as error:
-        raise SealingError(str(error)) from error
-    return dict(sorted(found.items()))
-
-
-def find_all(tasks: Sequence[PieceTask], logistics: Logistics) -> dict[int, Piece]:
-    """The pieces that are kept already, by their number."""
-    if logistics.folder is None:
-        return {}
-    kept = {task.number: find_kept(logistics.folder, task) for task in tasks}
-    return {number: piece for number, piece in kept.items() if piece is not None}
-
-
-def find_done(tasks: Sequence[PieceTask], found: dict[int, Piece]) -> list[PieceTask]:
-    """The tasks whose pieces are there."""
-    return [task for task in tasks if task.number in found]
-
-
-def len_of(task: PieceTask) -> int:
-    """How many samples a piece has."""
-    return len(task.naturals)

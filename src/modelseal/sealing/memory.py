@@ -26,6 +26,15 @@ ACTIVATIONS = 2
 FLOAT = 4
 
 
+def fit_processes(wanted: int, *, need: int, available: int | None) -> int:
+    """How many processes run at once: as many as are wanted and fit, at least one.
+
+    Fewer take longer and make the same candidates. Both amounts are bytes, `need` of each process;
+    what is available may be unknown.
+    """
+    return wanted if available is None else max(1, min(wanted, available // need))
+
+
 def available_memory(
     device: torch.device, *, meminfo: Path = MEMINFO, group: Path = GROUP
 ) -> int | None:
@@ -39,12 +48,11 @@ def available_memory(
         meminfo: The machine's account, whose line `MemAvailable` counts.
         group: The folder of the container's account, `memory.max` and `memory.current`.
     """
-    amounts = (read_free(meminfo), read_left(group), read_gpu(device))
+    amounts = (_read_machine(meminfo), _read_container(group), _read_gpu(device))
     return min((amount for amount in amounts if amount is not None), default=None)
 
 
-def read_free(meminfo: Path) -> int | None:
-    """What the machine has."""
+def _read_machine(meminfo: Path) -> int | None:
     with suppress(OSError, ValueError):
         for line in meminfo.read_text(encoding="ascii").splitlines():
             name, _, amount = line.partition(":")
@@ -53,8 +61,7 @@ def read_free(meminfo: Path) -> int | None:
     return None
 
 
-def read_left(group: Path) -> int | None:
-    """What is left of the container's limit; None if it has none."""
+def _read_container(group: Path) -> int | None:
     # Where there is no limit, the file says max, which is no number.
     with suppress(OSError, ValueError):
         most, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
@@ -62,8 +69,7 @@ def read_left(group: Path) -> int | None:
     return None
 
 
-def read_gpu(device: torch.device) -> int | None:
-    """What the GPU has; None if the device is none."""
+def _read_gpu(device: torch.device) -> int | None:
     if device.type != "cuda":
         return None
     # What torch keeps for later use is free.
@@ -80,9 +86,9 @@ def need_memory(model: Model, recipe: Recipe) -> int:
     Raises:
         SealingError: The network cannot be run.
     """
-    size, shape = piece_size(model.domain), model.domain.shape
-    together = max(min(size, values_at_once(device_of(model.network)) // prod(shape)), 1)
-    jacobian = size * (max(recipe.tied, recipe.shown + 1) - 1) * prod(shape) * FLOAT
+    size, values = piece_size(model.domain), prod(model.domain.shape)
+    together = max(min(size, values_at_once(device_of(model.network)) // values), 1)
+    jacobian = size * (max(recipe.tied, recipe.shown + 1) - 1) * values * FLOAT
     return (
         BARE
         + weigh(model.network)
@@ -99,37 +105,24 @@ def weigh(network: nn.Module) -> int:
 def measure_activations(model: Model) -> int:
     """The bytes that the layers give for one input."""
     middle = torch.full((1, *model.domain.shape), sum(model.domain.bounds) / 2)
-    with adding_up(model.network) as given:
+    with _noting_sizes(model.network) as sizes:
         run_network(model.network, middle.to(device_of(model.network)), size=1)
-    return sum(given)
+    return sum(sizes)
 
 
 @contextmanager
-def adding_up(network: nn.Module) -> Iterator[list[int]]:
+def _noting_sizes(network: nn.Module) -> Iterator[list[int]]:
     """Notes the bytes of every tensor that a layer without layers in it gives."""
-    given: list[int] = []
+    sizes: list[int] = []
 
     def note(layer: nn.Module, inputs: object, output: object) -> None:
         if isinstance(output, Tensor):
-            given.append(output.nbytes)
+            sizes.append(output.nbytes)
 
     leaves = [each for each in network.modules() if not list(each.children())]
     hooks = [each.register_forward_hook(note) for each in leaves]
     try:
-        yield given
+        yield sizes
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def fit_processes(wanted: int, *, need: int, available: int | None) -> int:
-    """How many processes run at the same time: as many as are wanted and fit, at least one.
-
-    Fewer take longer and make the same candidates.
-
-    Args:
-        wanted: How many are wanted.
-        need: The bytes that each needs.
-        available: The bytes that there are; None if that is not known.
-    """
-    return wanted if available is None else max(1, min(wanted, available // need))

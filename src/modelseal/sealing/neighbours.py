@@ -16,8 +16,8 @@ from modelseal.outputs.specs import TopLabels
 from modelseal.runtime.float32 import without_tf32
 from modelseal.runtime.inference import foreign_errors, run_network
 from modelseal.sealing.candidates import to_tensor
+from modelseal.sealing.methods import measure_margin, need_margin
 from modelseal.sealing.recipe import Recipe
-from modelseal.sealing.search import measure_margin, need_margin
 from modelseal.types import Array, Mask, Progress, ignore
 
 # Steps are drawn among so many of the least influential ones: they leave the answer and its margin
@@ -29,22 +29,16 @@ TRIES = 32
 
 @without_tf32()
 def find_neighbours(
-    model: Model,
-    fingerprint: Fingerprint,
-    recipe: Recipe,
-    *,
-    count: int,
-    progress: Progress = ignore,
+    model: Model, fingerprint: Fingerprint, *, count: int, progress: Progress = ignore
 ) -> Fingerprint:
     """Finds neighbours of each sample: one value changed by one level, and the same answer.
 
-    A neighbour's margin is at least what the recipe asks of a sample: its factor times what quick
+    A neighbour's margin is at least what is asked of a sample: its factor times what quick
     harmless variants move the neighbour, and times what all variants moved the sample.
 
     Args:
         model: The sealed network.
         fingerprint: Its samples.
-        recipe: How they were made.
         count: How many neighbours are wanted of each sample, from 0.
         progress: Is told of the stage `neighbours`.
 
@@ -61,16 +55,18 @@ def find_neighbours(
         return fingerprint
     if not model.domain.levels or fingerprint.classes < 2 or count < 0:
         raise InvalidArgumentError(
-            "neighbours need levels, 2 classes and a number from 0, but got "
-            f"{model.domain.levels} levels, {fingerprint.classes} classes and {count} neighbours"
+            "expected levels, 2 classes or more and a number from 0, got "
+            f"{model.domain.levels} levels, {fingerprint.classes} classes and {count}",
+            field="neighbours",
         )
-    effects = measure_effects(model, fingerprint, recipe)
+    recipe = Recipe.of(fingerprint)
+    effects = _measure_effects(model, fingerprint, recipe)
     generator = np.random.default_rng(recipe.seed)
     found = np.zeros((len(fingerprint), count), np.int64)
     for number in range(len(fingerprint)):
         sample = fingerprint.samples[number].reshape(-1)
         steps = propose(sample, effects[number], levels=model.domain.levels, generator=generator)
-        good = steps[hold(model, fingerprint, number, steps, recipe)][:count]
+        good = steps[_hold(model, fingerprint, number, steps, recipe)][:count]
         found[number, : len(good)] = good
         progress("neighbours", number + 1, len(fingerprint))
     return replace(fingerprint, neighbours=found)
@@ -101,8 +97,7 @@ class Effects:
         return np.asarray(np.square(self.slopes[:, np.abs(steps) - 1]).sum(axis=0))
 
 
-def measure_effects(model: Model, fingerprint: Fingerprint, recipe: Recipe) -> list[Effects]:
-    """What single steps do to the gaps of each sample."""
+def _measure_effects(model: Model, fingerprint: Fingerprint, recipe: Recipe) -> list[Effects]:
     samples = to_tensor(model, fingerprint.samples)
     with foreign_errors():
         scores = score(model.network, samples)
@@ -131,15 +126,17 @@ def propose(
     return generator.permutation(weakest)[:TRIES]
 
 
-def hold(model: Model, fingerprint: Fingerprint, number: int, steps: Array, recipe: Recipe) -> Mask:
+def _hold(
+    model: Model, fingerprint: Fingerprint, number: int, steps: Array, recipe: Recipe
+) -> Mask:
     """Which neighbours are answered as the sample, with the margin that a sample needs."""
     if not len(steps):
         return np.zeros(0, bool)
+    spec = fingerprint.spec
     faces = to_tensor(model, list_faces(fingerprint.samples[[number]], steps)[1:])
-    margins = measure_margin(model, faces, recipe).numpy()
-    needed = need_margin(model, faces, recipe).double().cpu().numpy()
+    margins = measure_margin(model.network, faces, spec).numpy()
+    needed = need_margin(model.network, faces, recipe).double().cpu().numpy()
     least = np.maximum(needed, recipe.factor * fingerprint.moves[number])
-    shown = fingerprint.spec.reveal(run_network(model.network, faces))
     expected = fingerprint.expected.take(np.full(len(steps), number))
-    same = fingerprint.spec.agree(expected, shown)
+    same = spec.agree(expected, spec.reveal(run_network(model.network, faces)))
     return np.asarray(same & (margins > 0) & (margins >= least))

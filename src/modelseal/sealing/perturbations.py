@@ -1,21 +1,21 @@
-"""Slightly changed copies of a network, and which samples answer otherwise for them."""
+"""Small changes of a network, and which samples notice them: asked of copies, or foretold."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
-from typing import TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float64, Int64
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from modelseal.errors import ModelsealError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loader import Model
-from modelseal.outputs.specs import TopLabels
+from modelseal.outputs.specs import OutputSpec, TopLabels
 from modelseal.runtime.inference import foreign_errors, run_network
-from modelseal.tampering.base import Tampering
+from modelseal.runtime.tensors import Inputs
+from modelseal.tampering.base import Tampering, matrices
 from modelseal.tampering.fine_tuning import SgdSteps
 from modelseal.tampering.low_rank import RankOne
 from modelseal.tampering.weight_changes import (
@@ -28,30 +28,25 @@ from modelseal.tampering.weight_changes import (
 )
 from modelseal.types import Mask
 
-Inputs: TypeAlias = Float[Tensor, "batch *shape"]
-"""Inputs as the network takes them."""
-
-EXPONENT_BITS = range(23, 31)
-TOP_MANTISSA_BITS = range(19, 23)
+EXPONENT_BITS, TOP_MANTISSA_BITS = range(23, 31), range(19, 23)
+# The smallest size of a graded change is 2 to the power of minus this.
 FINEST = 20
-"""The smallest size of a graded change is 2 to the power of minus this."""
-
 # A step of fine-tuning sees so many inputs, of no more than so many values together: that is 128
 # images of 32 x 32 with room to spare, and keeps the memory of larger ones in bounds.
 BATCH, MOST_VALUES = 128, 2**20
 # Steps are drawn from so many inputs at the most: more make them no more different.
 POOL = 512
-# Copies are made with random numbers of their own, whatever else has the same seed.
-STREAM = 0x5EA1
-
-
-class Kind(Enum):
-    """Whether a seed makes a difference."""
-
-    DRAWN = "drawn"
-    """Each seed gives another change: noise, steps, edits, flips."""
-    FIXED = "fixed"
-    """There is one of each size: pruning, quantisation, rounding."""
+# Copies and flips are made with random numbers of their own, whatever else has the same seed.
+COPY_STREAM, FLIP_STREAM = 0x5EA1, 0xF11B
+# How many flips are foretold.
+FLIPS = 4096
+# The bits of a float32 that are flipped: low ones, which few samples notice, the two lowest of the
+# exponent, and the sign. The lowest change nothing that shows, the highest nearly everything.
+FLIPPED_BITS = (*range(16, 26), SIGN_BIT)
+# So many scores follow the flips, the highest ones, and the others stay: each costs a pass.
+CLASSES = 16
+# So many foretold scores are in memory at once.
+AT_ONCE = 2**22
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,12 +71,7 @@ class Family:
 
 
 def small_copies(
-    model: Model,
-    inputs: Inputs,
-    *,
-    draws: int,
-    seed: int,
-    kinds: tuple[Kind, ...] = tuple(Kind),
+    model: Model, inputs: Inputs, *, draws: int, seed: int, fixed: bool = True
 ) -> Iterator[nn.Module]:
     """Slightly changed copies of a network, made one at a time.
 
@@ -95,16 +85,15 @@ def small_copies(
         draws: How many random changes of each family, each of another seed.
         seed: Decides the changes; their own seeds are random numbers below 2^62, so that they
             are none of the small numbers that other changes are made with.
-        kinds: Which kinds of changes.
+        fixed: Whether the changes without chance are among them.
     """
-    source = np.random.default_rng((STREAM, seed))
+    source = np.random.default_rng((COPY_STREAM, seed))
     for family in list_families(model, inputs, seed=seed):
-        if (Kind.FIXED if family.fixed else Kind.DRAWN) not in kinds:
+        if family.fixed and not fixed:
             continue
-        count = len(family.small) if family.fixed else draws
-        for number in range(count):
+        for number in range(len(family.small) if family.fixed else draws):
             level = family.small[number % len(family.small)]
-            changed = applied(family.make(level, draw_seed(source)), model.network)
+            changed = _apply(family.make(level, draw_seed(source)), model.network)
             if changed is not None:
                 yield changed
             # Whoever asked for it has dropped it by now: so do we, before the next one is made.
@@ -116,7 +105,7 @@ def draw_seed(source: np.random.Generator) -> int:
     return int(source.integers(2**62))
 
 
-def applied(change: Tampering, network: nn.Module) -> nn.Module | None:
+def _apply(change: Tampering, network: nn.Module) -> nn.Module | None:
     """A changed copy, or None if the change cannot be made of this network."""
     try:
         with foreign_errors():
@@ -158,23 +147,43 @@ def list_families(model: Model, inputs: Inputs, *, seed: int) -> tuple[Family, .
             name="Gaussian noise",
             unit="of each layer's spread",
             make=GaussianNoise,
-            levels=powers(FINEST, 0),
-            small=powers(14, 9),
+            levels=_powers(FINEST, 0),
+            small=_powers(14, 9),
         ),
-        step_family(model, inputs, seed=seed),
+        _step_family(model, inputs, seed=seed),
         Family(
             name="an edit of rank one",
             unit="of one layer's norm",
             make=RankOne,
-            levels=powers(FINEST, 0),
-            small=powers(12, 7),
+            levels=_powers(FINEST, 0),
+            small=_powers(12, 7),
         ),
-        *BIT_FAMILIES,
-        *FIXED_FAMILIES,
+        _flip_family("sign bit", range(SIGN_BIT, SIGN_BIT + 1)),
+        _flip_family("exponent bit", EXPONENT_BITS),
+        _flip_family("bit among the top four of the mantissa", TOP_MANTISSA_BITS),
+        Family(
+            name="pruning",
+            unit="of all weights",
+            make=lambda share, _: Pruned(share),
+            levels=_powers(12, 1),
+            small=_powers(10, 5),
+            fixed=True,
+        ),
+        Family(
+            name="quantised weights",
+            unit="of each layer's range",
+            # A grid of 2^b values has steps of nearly 2^-b of the range.
+            make=lambda step, _: Quantised(round(-np.log2(step))),
+            levels=_powers(16, 1),
+            small=_powers(13, 8),
+            fixed=True,
+        ),
+        _rounding_family("float16", torch.float16),
+        _rounding_family("bfloat16", torch.bfloat16),
     )
 
 
-def step_family(model: Model, inputs: Inputs, *, seed: int) -> Family:
+def _step_family(model: Model, inputs: Inputs, *, seed: int) -> Family:
     """One step of fine-tuning on a random part of the inputs, labelled by the network itself."""
     source = torch.Generator().manual_seed(seed)
     pool = inputs[torch.randperm(len(inputs), generator=source)[:POOL].to(inputs.device)]
@@ -191,17 +200,12 @@ def step_family(model: Model, inputs: Inputs, *, seed: int) -> Family:
         name=f"one SGD step on {batch} inputs",
         unit="as the learning rate",
         make=make,
-        levels=powers(FINEST, 0),
-        small=powers(18, 9),
+        levels=_powers(FINEST, 0),
+        small=_powers(18, 9),
     )
 
 
-def powers(finest: int, coarsest: int) -> tuple[float, ...]:
-    """The powers of two from 2^-finest to 2^-coarsest."""
-    return tuple(2.0**-number for number in range(finest, coarsest - 1, -1))
-
-
-def flips(name: str, bits: range) -> Family:
+def _flip_family(name: str, bits: range) -> Family:
     """One flipped bit among some of a random weight's."""
     return Family(
         name=f"a flipped {name} of a random weight",
@@ -209,32 +213,117 @@ def flips(name: str, bits: range) -> Family:
     )
 
 
-BIT_FAMILIES = (
-    flips("sign bit", range(SIGN_BIT, SIGN_BIT + 1)),
-    flips("exponent bit", EXPONENT_BITS),
-    flips("bit among the top four of the mantissa", TOP_MANTISSA_BITS),
-)
-"""The bits of a float32 in three groups."""
+def _rounding_family(name: str, dtype: torch.dtype) -> Family:
+    return Family(name=f"weights rounded to {name}", make=lambda *_: Rounded(dtype), fixed=True)
 
-FIXED_FAMILIES = (
-    Family(
-        name="pruning",
-        unit="of all weights",
-        make=lambda share, _: Pruned(share),
-        levels=powers(12, 1),
-        small=powers(10, 5),
-        fixed=True,
-    ),
-    Family(
-        name="quantised weights",
-        unit="of each layer's range",
-        # A grid of 2^b values has steps of nearly 2^-b of the range.
-        make=lambda step, _: Quantised(round(-np.log2(step))),
-        levels=powers(16, 1),
-        small=powers(13, 8),
-        fixed=True,
-    ),
-    Family(name="weights rounded to float16", make=lambda *_: Rounded(torch.float16), fixed=True),
-    Family(name="weights rounded to bfloat16", make=lambda *_: Rounded(torch.bfloat16), fixed=True),
-)
-"""Changes without chance: there is one of each size."""
+
+def _powers(finest: int, coarsest: int) -> tuple[float, ...]:
+    """The powers of two from 2^-finest to 2^-coarsest."""
+    return tuple(2.0**-number for number in range(finest, coarsest - 1, -1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Flips:
+    """Flipped bits of random weights, by the name of the tensor that they are in.
+
+    Args:
+        places: The number of the weight in its tensor.
+        moves: How far the flip moves it.
+    """
+
+    places: Mapping[str, Int64[np.ndarray, "..."]]
+    moves: Mapping[str, Float64[np.ndarray, "..."]]
+
+
+def foretell_flips(
+    network: nn.Module, samples: Inputs, *, spec: OutputSpec, seed: int, count: int = FLIPS
+) -> Bool[np.ndarray, "batch flips"]:
+    """Which of thousands of flipped bits each sample notices, foretold to the first order.
+
+    Scores are taken to follow in the first order: a score plus its derivative by the weight times
+    the move. That holds where a bit moves its weight little, and tells which scores gain where it
+    moves it far. One derivative by all weights serves every flip, where a changed copy of the
+    network serves one; so a sample costs a few backward passes, however many flips there are. What
+    is foretold only helps to choose samples: what they notice is measured on copies.
+
+    Args:
+        network: The network, in evaluation mode.
+        samples: As the network takes them, on its device.
+        spec: What the endpoint shows.
+        seed: Decides the weights and the bits.
+        count: How many flips there are.
+
+    Returns:
+        A row for each sample; none has a column if the network has no float32 weights of two or
+        more axes, or no derivatives by them.
+    """
+    none = np.zeros((len(samples), 0), dtype=bool)
+    try:
+        weights = matrices(network)
+        if any(weight.dtype != torch.float32 for weight in weights.values()):
+            return none
+        flips = draw_flips(weights, seed=seed, count=count)
+        with foreign_errors():
+            rows = [_foretell(network, sample[None], flips, spec) for sample in samples]
+    except ModelsealError:
+        return none
+    return np.array(rows)
+
+
+def draw_flips(weights: Mapping[str, Tensor], *, seed: int, count: int) -> Flips:
+    """Random flips; every weight is equally likely."""
+    source = np.random.default_rng((FLIP_STREAM, seed))
+    ends = np.cumsum([weight.numel() for weight in weights.values()])
+    numbers = np.sort(source.integers(ends[-1], size=count))
+    bits = source.choice(np.array(FLIPPED_BITS, np.uint32), size=count)
+    masks = (np.uint32(1) << bits).view(np.int32)
+    tensors = np.searchsorted(ends, numbers, side="right")
+    places, moves = {}, {}
+    for tensor, (name, weight) in enumerate(weights.items()):
+        own = tensors == tensor
+        places[name] = numbers[own] - (ends[tensor] - weight.numel())
+        values = weight.detach().flatten()[torch.from_numpy(places[name]).to(weight.device)]
+        before = values.cpu().numpy()
+        after = (before.view(np.int32) ^ masks[own]).view(np.float32)
+        moves[name] = after.astype(np.float64) - before
+    return Flips(places, moves)
+
+
+def _foretell(
+    network: nn.Module, sample: Inputs, flips: Flips, spec: OutputSpec
+) -> Bool[np.ndarray, " flips"]:
+    """Which flips one sample notices, some flips at a time."""
+    own, classes, moved = _follow(network, sample, flips)
+    step, noticed = max(1, AT_ONCE // len(own)), []
+    for first in range(0, moved.shape[1], step):
+        some = moved[:, first : first + step]
+        before = np.repeat(own[None], some.shape[1], axis=0)
+        scores = before.copy()
+        scores[:, classes] += some.T
+        agree = spec.agree(spec.reveal(before), spec.reveal(scores))
+        noticed.append(~agree & np.isfinite(scores).all(axis=1))
+    return np.concatenate(noticed)
+
+
+def _follow(
+    network: nn.Module, sample: Inputs, flips: Flips
+) -> tuple[Float64[np.ndarray, " classes"], list[int], Float64[np.ndarray, "followed flips"]]:
+    """All scores of one sample, the highest classes, and how far these follow each flip."""
+    # They share the weights' memory; only the derivatives need some of their own.
+    loose = {name: each.detach().requires_grad_() for name, each in matrices(network).items()}
+    with torch.enable_grad():
+        scores = functional_call(network, loose, (sample,))[0]
+    classes = scores.topk(min(CLASSES, len(scores))).indices.tolist()
+    moved = []
+    for number in classes:
+        keep = number != classes[-1]
+        slopes = torch.autograd.grad(
+            scores[number], list(loose.values()), retain_graph=keep, materialize_grads=True
+        )
+        parts = [
+            slope.flatten()[torch.from_numpy(flips.places[name]).to(slope.device)]
+            for name, slope in zip(loose, slopes, strict=True)
+        ]
+        moved.append(torch.cat(parts).double().cpu().numpy())
+    moves = np.concatenate([flips.moves[name] for name in loose])
+    return scores.detach().double().cpu().numpy(), classes, np.array(moved) * moves

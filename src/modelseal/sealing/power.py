@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from enum import Enum
-from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
+from modelseal.enums import Power
 from modelseal.errors import InvalidArgumentError, ModelsealError, SealingError
 from modelseal.fingerprint.record import Fingerprint, Limit
 from modelseal.models.loader import Model
@@ -25,20 +24,12 @@ Notices: TypeAlias = Callable[[Tampering], bool]
 STREAM = 0xF00D
 
 
-class Effort(Enum):
-    """How many changed copies a fingerprint's power is measured with."""
-
-    NONE = "none"
-    """None: nothing is stated."""
-    FAST = "fast"
-    """20 of each size: if all are noticed, that supports at least 86 %, each size by itself."""
-    FULL = "full"
-    """60 of each size: if all are noticed, that supports at least 95 %, each size by itself."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draws:
     """How many copies are made of each size.
+
+    If all of n draws are noticed, the share of all is 0.05^(1/n) or more at 95 % confidence: 86 %
+    for 20, 95 % for 60, each size by itself.
 
     Args:
         scouts: To find the size to begin with.
@@ -49,8 +40,7 @@ class Draws:
     stated: int
 
 
-DRAWS = {Effort.FAST: Draws(scouts=5, stated=20), Effort.FULL: Draws(scouts=15, stated=60)}
-"""If all of n draws are noticed, the share of all is 0.05^(1/n) or more at 95 % confidence."""
+DRAWS = {Power.FAST: Draws(scouts=5, stated=20), Power.FULL: Draws(scouts=15, stated=60)}
 
 
 @without_tf32()
@@ -59,7 +49,7 @@ def state_power(
     fingerprint: Fingerprint,
     naturals: Codes,
     *,
-    effort: Effort = Effort.FAST,
+    power: Power = Power.FAST,
     progress: Progress = ignore,
 ) -> Fingerprint:
     """States the smallest change of each family that a fingerprint notices.
@@ -76,60 +66,55 @@ def state_power(
         model: The sealed network.
         fingerprint: Of this network.
         naturals: Natural inputs as they are stored, for one step of fine-tuning.
-        effort: How many copies are made.
+        power: How many copies are made.
         progress: Is told of the stage `power`.
 
     Returns:
-        The same fingerprint with its power, in place of any that it had; as it came if no effort
-        shall be made.
+        The same fingerprint with its power, in place of any that it had; as it came if none shall
+        be measured.
 
     Raises:
         InvalidArgumentError: The fingerprint is of other weights, or there are no natural inputs
             that fit its domain.
         SealingError: The network cannot be run, or its unchanged copy already answers otherwise.
     """
-    if effort is Effort.NONE:
+    if power is Power.NONE:
         return fingerprint
     if fingerprint.origin.weights_digest != digest_network(model.network):
-        raise InvalidArgumentError("this fingerprint was made for a network of other weights")
+        raise InvalidArgumentError(
+            "expected one of this network, got one of other weights", field="fingerprint"
+        )
     model.domain.check(naturals)
     if not len(naturals):
-        raise InvalidArgumentError("at least 1 natural input was wanted, but none came")
-    seed = fingerprint.origin.seed
+        raise InvalidArgumentError("expected 1 or more, got 0", field="images")
+    seed, samples = fingerprint.origin.seed, to_tensor(model, fingerprint.samples)
     families = list_families(model, to_tensor(model, naturals), seed=seed)
-    notices = asking(model, fingerprint)
-    limits: list[Limit] = []
-    if notices(copy_network):
-        raise SealingError("an unchanged copy was wanted to answer as expected, but differs")
-    for number, family in enumerate(families):
-        progress("power", number, len(families))
-        source = np.random.default_rng((STREAM, seed, number))
-        limits += measure(family, notices, draws=DRAWS[effort], source=source)
-    progress("power", len(families), len(families))
-    return replace(fingerprint, power=tuple(limits))
-
-
-def asking(model: Model, fingerprint: Fingerprint) -> Notices:
-    """Asks changed copies of a network the samples of a fingerprint."""
-    samples = to_tensor(model, fingerprint.samples)
 
     def notices(change: Tampering) -> bool:
         # The copy has no name here, so that it is gone before the next one is made.
         with foreign_errors():
             return bool(differs(change(model.network), samples, fingerprint).any())
 
-    return notices
+    if notices(copy_network):
+        raise SealingError("expected the same answers of an unchanged copy, got others")
+    limits: list[Limit] = []
+    for number, family in enumerate(families):
+        progress("power", number, len(families))
+        source = np.random.default_rng((STREAM, seed, number))
+        limits += _measure(family, notices, draws=DRAWS[power], source=source)
+    progress("power", len(families), len(families))
+    return replace(fingerprint, power=tuple(limits))
 
 
-def measure(
+def _measure(
     family: Family, notices: Notices, *, draws: Draws, source: np.random.Generator
 ) -> Iterator[Limit]:
     """The limit of one family; nothing if its changes cannot be made of this network."""
     try:
-        search = (
-            search_fixed if family.fixed else partial(search_random, draws=draws, source=source)
-        )
-        level, noticed, tried = search(family, notices)
+        if family.fixed:
+            level, noticed, tried = search_fixed(family, notices)
+        else:
+            level, noticed, tried = search_random(family, notices, draws=draws, source=source)
     except ModelsealError:
         return
     yield Limit(

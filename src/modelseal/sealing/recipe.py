@@ -1,64 +1,28 @@
-"""How samples shall be made and chosen."""
+"""How samples shall be made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
-from math import isfinite
+from math import inf
 
-from modelseal.calibration.precision import low_precision_variants
+from modelseal.calibration.precision import low_precision_variants, parse_precisions
 from modelseal.calibration.variants import Variant
+from modelseal.domain import Domain
 from modelseal.enums import Precision
 from modelseal.errors import InvalidArgumentError
+from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.specs import OutputSpec, TopLabels
 
 FACTOR = 3.0
 """How many times its largest harmless move the margin of a sample is, by default."""
 
 
-class Method(Enum):
-    """How samples are made of natural inputs."""
-
-    BOUNDARY = "boundary"
-    """A tie of many classes, exact on the levels, with a margin on purpose."""
-    NATURAL = "natural"
-    """The natural inputs themselves, for comparison."""
-    MISCLASSIFIED = "misclassified"
-    """The natural inputs themselves, chosen by the caller because the network gets them wrong."""
-    NOISE = "noise"
-    """Uniform noise in place of the natural inputs, for comparison."""
-    LEGACY = "legacy"
-    """The code that was published with He et al. (CVPR 2019), for comparison."""
-    ASCENT = "ascent"
-    """The ascent of that paper, on the sensitivity of the probabilities to the last layer."""
-    ASCENT_ALL = "ascent-all"
-    """The same on the sensitivity to all weights."""
-    IBSF = "ibsf"
-    """Inputs of high entropy (Bai et al., ICML 2024) by the published numbers, for comparison."""
-    IBSF_TUNED = "ibsf-tuned"
-    """The same by better numbers."""
-    TWO_CLASS = "two-class"
-    """The nearest boundary between two classes, for comparison."""
-
-
-class Rule(Enum):
-    """How few samples are chosen of many candidates."""
-
-    MANC = "manc"
-    """Maximum active-neuron cover."""
-    RANDOM = "random"
-    """By chance."""
-    MARGIN = "margin"
-    """The smallest margins."""
-    DETECTION = "detection"
-    """Most small changes noticed; of equals, maximum active-neuron cover."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """How samples shall be made.
+    """How samples shall be made; every method is called with it.
 
     Args:
-        method: How samples are made of natural inputs.
+        domain: What a valid input is.
+        method: The registered name of the method.
         spec: What the endpoint shows of its scores.
         tied: How many classes shall tie, from 2; all classes if there are fewer. With one label
             shown, a sample can notice at most a share 1 - 1/tied of all changes.
@@ -76,7 +40,8 @@ class Recipe:
         InvalidArgumentError: A value is out of its range.
     """
 
-    method: Method = Method.BOUNDARY
+    domain: Domain
+    method: str = "boundary"
     spec: OutputSpec = field(default_factory=TopLabels)
     tied: int = 10
     margin: float | None = None
@@ -87,18 +52,31 @@ class Recipe:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "allowed", frozenset(self.allowed))
-        if self.tied < 2:
-            raise InvalidArgumentError(f"a tie needs at least 2 classes, but got {self.tied}")
-        if self.margin is not None and not (isfinite(self.margin) and self.margin > 0):
-            raise InvalidArgumentError(
-                f"a margin needs to be finite and above 0, but is {self.margin}"
-            )
-        if not (isfinite(self.factor) and self.factor >= 1):
-            raise InvalidArgumentError(
-                f"a safety factor needs to be 1 or more, but is {self.factor}"
-            )
-        if not 0 <= self.seed < 2**63:
-            raise InvalidArgumentError(f"a seed needs to be 0 to 2^63 - 1, but is {self.seed}")
+        margin = 1.0 if self.margin is None else self.margin
+        for name, value, fits, expected in (
+            ("tie", self.tied, self.tied >= 2, "2 classes or more"),
+            ("margin", self.margin, 0 < margin < inf, "a finite number above 0"),
+            ("factor", self.factor, 1 <= self.factor < inf, "a finite number of 1 or more"),
+            ("seed", self.seed, 0 <= self.seed < 2**63, "0 to 2^63 - 1"),
+        ):
+            if not fits:
+                raise InvalidArgumentError(f"expected {expected}, got {value}", field=name)
+
+    @classmethod
+    def of(cls, fingerprint: Fingerprint) -> "Recipe":
+        """How the samples of a fingerprint were made, but for variants that were the caller's."""
+        origin, words = fingerprint.origin, fingerprint.origin.parameters
+        margin = words["margin"]
+        return cls(
+            domain=fingerprint.domain,
+            method=origin.method,
+            spec=fingerprint.spec,
+            tied=int(words["tied"]),
+            margin=None if margin == "automatic" else float(margin),
+            factor=fingerprint.factor,
+            seed=origin.seed,
+            allowed=parse_precisions(str(words.get("allowed", ""))),
+        )
 
     @property
     def shown(self) -> int:
