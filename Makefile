@@ -5,12 +5,14 @@ STAMP := .venv/installed
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # Servers that the tests start, and whose packages no one environment holds at once.
 SERVERS := $(patsubst %,.servers/%/installed,kserve mlflow triton)
+# Ends an installation in an environment of its own: .venv's packages come last on its path.
+CHAIN = $(BIN)/python $(SITE) > "$$($(@D)/bin/python $(SITE))/project.pth" && touch $@
 SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 # Material for MkDocs would advertise another program.
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: demo test bench evaluate docs servers clean
+.PHONY: demo test test-hub test-wheel dist bench evaluate docs servers clean
 
 demo: $(STAMP)
 	$(BIN)/python demo/demo.py
@@ -22,6 +24,27 @@ test: $(STAMP) $(SERVERS)
 	$(BIN)/lint-imports
 	$(BIN)/mkdocs build --strict --quiet
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report term
+
+# With the real torchvision and timm, whose build of torch .venv cannot hold: 6 GB.
+test-hub: .hub/installed
+	PYTHONPATH=src .hub/bin/python -m pytest -m hub tests/models
+
+# Empty environments without and with torch, in which nothing of the repository is to be found.
+test-wheel: dist
+	rm -rf .wheel
+	set -e; for name in verifying sealing; do \
+		$(BIN)/python -m venv .wheel/$$name; \
+		case $$name in sealing) extras='[seal,report]' ;; *) extras= ;; esac; \
+		.wheel/$$name/bin/python -m pip install --quiet -c constraints.txt \
+			"$$(echo dist/*.whl)$$extras"; \
+	done
+	$(BIN)/pytest -m wheel tests/test_wheel.py
+	rm -rf .wheel
+
+dist: $(STAMP)
+	rm -rf dist
+	PIP_CONSTRAINT="$(CURDIR)/constraints.txt" $(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py
@@ -47,13 +70,19 @@ $(STAMP): pyproject.toml constraints.txt
 
 servers: $(SERVERS)
 
+.hub/installed: tests/hub.txt | $(STAMP)
+	rm -rf $(@D)
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --no-compile -r $<
+	$(CHAIN)
+
 # What a server lacks, such as torch, it finds in .venv, whose packages come last on its path.
 # Where a server cannot be installed, its tests are skipped; continuous integration needs all.
 .servers/%/installed: tests/servers/%.txt | $(STAMP)
 	rm -rf $(@D)
 	$(BIN)/python -m venv $(@D)
 	@if (set -x; $(@D)/bin/python -m pip install --quiet --no-compile -r $<); then \
-		$(BIN)/python $(SITE) > "$$($(@D)/bin/python $(SITE))/project.pth" && touch $@; \
+		$(CHAIN); \
 	else \
 		rm -rf $(@D); echo "the tests of $* will be skipped" >&2; test -z "$$CI"; \
 	fi

@@ -9,45 +9,24 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
-from safetensors.torch import save_file
+from pages import ADDRESS, ROOT, blocks, fill, statements
 from serving import free_ports, serve
 from torch import nn
 
 from modelseal.endpoints.jsonl import read_lines
 from modelseal.models.loader import load_model
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 CI_PAGE = ROOT / "docs" / "how-to" / "verify-in-ci-and-cron.md"
-PORT = str(free_ports(1)[0])
-"""Takes the place of 8000, which the tutorial's server listens on."""
-ADDRESS = "http://127.0.0.1:8080/v2/models/NAME"
-LAYERS = "nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(1800, 10)"
-NETWORKS = f"from torch import nn\n\ndef resnet20():\n    return nn.Sequential({LAYERS})\n"
 
 
 def pages_with(pattern):
     """A test is run once for each page that has what it is about."""
     found = [page for page in PAGES if re.search(pattern, page.read_text("utf-8"), re.MULTILINE)]
     return pytest.mark.parametrize("page", found, ids=lambda page: str(page.relative_to(ROOT)))
-
-
-def blocks(page, *languages):
-    """The fenced blocks of some languages, each with its language."""
-    fence = rf"^```({'|'.join(languages)})\n(.*?)^```$"
-    return re.findall(fence, page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-
-
-def statements(block):
-    """The lines of a shell block without comments; the whole block if it is one statement."""
-    if block.startswith("if ") or " &\n" in block:
-        return [block.strip()]
-    return [line.partition(" #")[0].strip() for line in block.splitlines() if line.strip()]
 
 
 def commands(page):
@@ -68,20 +47,7 @@ def without_numbers(text):
 def place(tmp_path_factory):
     """A folder as the documents assume it."""
     folder = tmp_path_factory.mktemp("documents")
-    (folder / "mypackage").mkdir()
-    (folder / "mypackage" / "networks.py").write_text(NETWORKS)
-    (folder / "passphrase.txt").write_text("six random words or even more\n")
-    (folder / "names.txt").write_text("\n".join(f"class {number}" for number in range(10)))
-    random = torch.Generator().manual_seed(0)
-    shapes = {"0.weight": (8, 3, 3, 3), "0.bias": (8,), "3.weight": (10, 1800), "3.bias": (10,)}
-    weights = {name: torch.randn(shape, generator=random) for name, shape in shapes.items()}
-    save_file(weights, folder / "resnet20.safetensors")
-    (folder / "images").mkdir()
-    for number, pixels in enumerate(np.random.default_rng(0).integers(40, 215, (10, 4, 4, 3))):
-        image = Image.fromarray(pixels.astype(np.uint8)).resize((32, 32))
-        image.save(folder / "images" / f"{number}.png")
-    ((_, model),) = blocks(ROOT / "README.md", "toml")
-    (folder / "model.toml").write_text(model)
+    fill(folder)
     return folder
 
 
@@ -93,14 +59,20 @@ def url(place):
 
 
 @pytest.fixture(scope="session")
-def run(place, url):
+def port():
+    """Takes the place of 8000, which the tutorial's server listens on."""
+    return str(free_ports(1)[0])
+
+
+@pytest.fixture(scope="session")
+def run(place, url, port):
     """Runs a statement of the documents in the folder, once; gives its exit code and output."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
     @cache
     def run_once(statement):
         told = f"trap 'jobs -p | xargs -r kill || true' EXIT\n{statement}"
-        told = told.replace(ADDRESS, url).replace("8000", PORT)
+        told = told.replace(ADDRESS, url).replace("8000", port)
         ended = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", told],
             cwd=place,
@@ -123,13 +95,13 @@ def sealed(run):
 @pytest.mark.real
 @pytest.mark.usefixtures("sealed")
 @pages_with("^```(sh|python)$")
-def test_what_a_page_tells_to_do_works_in_its_order(page, place, run, url, monkeypatch):
+def test_what_a_page_tells_to_do_works_in_its_order(page, place, run, url, port, monkeypatch):
     monkeypatch.chdir(place)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     names, output = {"__name__": "document"}, ""
     for language, block in blocks(page, "sh", "python", "text", r'\w+ title="[^"]+"'):
         if " title=" in language:
-            (place / language.split('"')[1]).write_text(block.replace("8000", PORT))
+            (place / language.split('"')[1]).write_text(block.replace("8000", port))
             continue
         if language == "text":
             assert block.startswith("$ ") or without_numbers(block) in without_numbers(output)

@@ -341,6 +341,29 @@ def test_a_whole_verification_in_a_process_of_its_own_needs_no_torch(seal_file, 
     assert out.startswith("TAMPERED: 1 of 3 asked samples")
 
 
+# What only extras bring, and what they bring, is as if it were not installed.
+BARE = """
+import sys
+for name in (
+    "torch", "onnx", "onnxruntime", "jinja2", "matplotlib", "ray", "grpc", "google.protobuf",
+    "boto3", "botocore", "cryptography", "sigstore", "transformers", "scipy", "sklearn",
+):
+    sys.modules[name] = None
+from modelseal.cli.app import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", [("inspect", "out.seal"), ("verify", "out.seal", "answers.jsonl")]
+)
+def test_an_installation_without_extras_reads_and_verifies(seal_file, start, arguments):
+    seal_file()
+    out, err = (process := start(*arguments, program=BARE)).communicate(timeout=300)
+    assert (process.returncode, err) == (0, "")
+    assert out
+
+
 def test_the_help_needs_neither_torch_nor_numpy(start):
     process = start("verify", "--help", program=WATCHED)
     out, err = process.communicate(timeout=300)
