@@ -27,7 +27,7 @@ def nothing_asked(monkeypatch):
     def fail(*_, **__):
         raise AssertionError("something was asked")
 
-    monkeypatch.setattr(session.Session, "__init__", fail)
+    monkeypatch.setattr(session.Session, "__post_init__", fail)
 
 
 def test_a_signed_fingerprint_is_verified(place, run):

@@ -153,6 +153,11 @@ def test_all_samples_are_entered_in_a_ledger_that_is_there_and_none_is_begun(tmp
     assert read_ledger(tmp_path / "l").uses.tolist() == [1] * 4
 
 
+def test_what_is_enrolled_is_neither_the_file_that_was_read_nor_what_was_signed():
+    enrolled, _ = run(sealed.fingerprint(count=4, file="out.seal", signer="sha256:0"))
+    assert (enrolled.file, enrolled.signer) == ("", None)
+
+
 def test_progress_is_told_after_every_question():
     reports = []
     run(sealed.fingerprint(count=2), repeats=20, progress=counting(reports))

@@ -351,7 +351,8 @@ class Fingerprint:
     def take(self, rows: Array) -> "Fingerprint":
         """The fingerprint of some samples, by number and in this order.
 
-        It has no power: that was measured for all of them together.
+        It has no power, which was measured for all of them together, and is neither the file that
+        was read nor what was signed.
         """
         if rows.ndim != 1 or rows.dtype.kind not in "iu":
             came = f"{rows.dtype} of shape {rows.shape}"
@@ -369,6 +370,8 @@ class Fingerprint:
             power=(),
             neighbours=None if self.neighbours is None else self.neighbours[rows],
             enrollment=None if self.enrollment is None else self.enrollment.take(rows),
+            file="",
+            signer=None,
         )
 
 

@@ -131,10 +131,13 @@ def enroll(  # noqa: PLR0913 (all that an enrollment can be told)
         repeats=repeats, alpha=alpha, most_unstable=most_unstable, accept_other=accept_other
     )
     generator = generator or np.random.default_rng()
-    _check_sealed(fingerprint, demands)
-    _check_repeats(demands, samples=len(fingerprint))
+    _check_before(fingerprint, demands)
     with Session(
-        fingerprint, endpoint, policy=policy or QueryPolicy(), generator=generator, shows=shows
+        fingerprint=fingerprint,
+        target=endpoint,
+        policy=policy or QueryPolicy(),
+        generator=generator,
+        shows=shows,
     ) as session:
         check_fresh(session.endpoint)
         session.preflight(preflight)
@@ -151,11 +154,12 @@ def enroll(  # noqa: PLR0913 (all that an enrollment can be told)
     )
 
 
-def _check_sealed(fingerprint: Fingerprint, demands: _Demands) -> None:
+def _check_before(fingerprint: Fingerprint, demands: _Demands) -> None:
+    """Makes sure, before samples are spent, that an enrollment could come of it."""
     if fingerprint.enrollment is not None:
         raise InvalidArgumentError(
-            "expected a fingerprint as it was sealed, whose answers are those of the sealed "
-            "network, got one that is enrolled already",
+            "expected a fingerprint as it was sealed, with the answers of the sealed network, got "
+            "one that is enrolled already",
             field="fingerprint",
         )
     # `bound_all` needs answers that fall into kinds; scores within a tolerance of one another
@@ -166,16 +170,13 @@ def _check_sealed(fingerprint: Fingerprint, demands: _Demands) -> None:
             "false alarms is known",
             field="accept_other",
         )
-
-
-def _check_repeats(demands: _Demands, *, samples: int) -> None:
-    """Makes sure that a sample which never differs would be kept."""
-    share = demands.alpha / (4 * samples)  # see `bound_all`
+    # With fewer, a sample that never differs would not be kept: see `bound_all`.
+    share = demands.alpha / (4 * len(fingerprint))
     needed = ceil(log(share) / log(1 - demands.most_unstable))
     if demands.repeats < needed:
         raise InvalidArgumentError(
-            f"expected at least {needed} for {samples} samples, a rate of false alarms of "
-            f"{demands.alpha:g} and a share of differing answers of at most "
+            f"expected at least {needed} for {len(fingerprint)} samples, a rate of false alarms "
+            f"of {demands.alpha:g} and a share of differing answers of at most "
             f"{demands.most_unstable:g}, got {demands.repeats}",
             field="repeats",
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -36,43 +37,38 @@ def name_of(target: Target) -> str:
     return str(own or type(target).__name__)
 
 
+@dataclass(kw_only=True, eq=False)
 class Session:
     """Asks one endpoint the samples of a fingerprint, under an account and with a record.
 
     Use it with `with`: at the end others may write to the record again.
     """
 
-    def __init__(
-        self,
-        fingerprint: Fingerprint,
-        target: Target,
-        *,
-        policy: QueryPolicy,
-        generator: np.random.Generator,
-        shows: Kind | None = None,
-        notify: Notify | None = None,
-    ) -> None:
-        self.fingerprint = fingerprint
-        self.name = name_of(target)
+    fingerprint: Fingerprint
+    target: Target
+    policy: QueryPolicy
+    generator: np.random.Generator
+    shows: Kind | None = None
+    notify: Notify = lambda sentence: None
+    chosen: tuple[int, ...] | None = None
+    """The samples that are asked, if not all are."""
+    look: int | None = None
+    """How many checks of this endpoint the ledger counts, this one among them."""
+    known: Mapping[int, Answers | EndpointError] = field(default_factory=dict)
+    """What is known from an earlier run, by sample."""
+
+    def __post_init__(self) -> None:
+        self.name = name_of(self.target)
         self.endpoint = factory.endpoint(
-            target,
-            fingerprint,
-            shows=shows,
-            timeout=policy.timeout,
-            time_limit=policy.time_limit,
+            self.target,
+            self.fingerprint,
+            shows=self.shows,
+            timeout=self.policy.timeout,
+            time_limit=self.policy.time_limit,
         )
         # An endpoint.toml that is edited meanwhile may lead elsewhere.
-        if name_of(target) != self.name:
-            raise BadFileError(str(target), "was edited while it was being opened; try again")
-        self.policy = policy
-        self.generator = generator
-        self.chosen: tuple[int, ...] | None = None
-        """The samples that are asked, if not all are."""
-        self.look: int | None = None
-        """How many checks of this endpoint the ledger counts, this one among them."""
-        self.known: Mapping[int, Answers | EndpointError] = {}
-        """What is known from an earlier run, by sample."""
-        self._tell = notify or (lambda sentence: None)
+        if name_of(self.target) != self.name:
+            raise BadFileError(str(self.target), "was edited while it was being opened; try again")
         self._begun = monotonic()
         self._check: str | None = None
         self._note: Note | None = None
@@ -129,7 +125,7 @@ class Session:
         if spent is not None:
             self.chosen, self.look, self._check = spent.samples, spent.look, spent.check
             if warning := budget.describe_stock(spent, self.fingerprint):
-                self._tell(warning)
+                self.notify(warning)
         if record is not None:
             # A record is of the check that the ledger has, and so begins after that.
             recorder = recorded.start(record, self._heading(neighbours=neighbours))
@@ -140,9 +136,9 @@ class Session:
         recorder, past = recorded.resume(path, heading)
         self._held.callback(recorder.release)
         if past.cut:
-            self._tell(f"{path}: its last line was half written and is left out")
+            self.notify(f"{path}: its last line was half written and is left out")
         count = f"{len(past.answers)} of {len(self.fingerprint)} samples"
-        self._tell(f"{path}: {count} are answered there and are not asked again")
+        self.notify(f"{path}: {count} are answered there and are not asked again")
         self._note, self.known = recorder.note, past.answers
         self.chosen = budget.find(
             self.fingerprint, endpoint=self.name, check=past.check, known=past.answers

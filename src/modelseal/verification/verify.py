@@ -54,7 +54,7 @@ def verify(  # noqa: PLR0913 (all that a check can be told)
     shows: Kind | None = None,
     generator: np.random.Generator | None = None,
     progress: Progress = ignore,
-    notify: Notify | None = None,
+    notify: Notify = lambda sentence: None,
 ) -> Verdict:
     """Asks an endpoint the samples of a fingerprint, one input at a time in random order.
 
@@ -115,7 +115,12 @@ def verify(  # noqa: PLR0913 (all that a check can be told)
     name, beside = name_of(endpoint), neighbours or enrollment is not None
     try:
         with Session(
-            fingerprint, endpoint, policy=policy, generator=generator, shows=shows, notify=notify
+            fingerprint=fingerprint,
+            target=endpoint,
+            policy=policy,
+            generator=generator,
+            shows=shows,
+            notify=notify,
         ) as session:
             if enrollment is not None:
                 check_sequential(session.endpoint, policy, sequential, enrollment)
