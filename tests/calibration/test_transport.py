@@ -1,4 +1,3 @@
-import json
 from math import nan
 
 import numpy as np
@@ -63,18 +62,6 @@ def test_every_number_arrives_to_the_bit(code, send):
 @given(codes(np.uint8))
 def test_every_image_arrives_to_the_bit(code):
     assert np.array_equal(SENDS[Form.PNG](code), code)
-
-
-def test_a_json_list_holds_the_numbers_of_the_levels(monkeypatch):
-    texts = []
-
-    def note(text):
-        texts.append(text)
-        return json.JSONDecoder().decode(text)
-
-    monkeypatch.setattr(transport.json, "loads", note)
-    SENDS[Form.JSON](np.array([[0, 255]], np.uint8))
-    assert texts == ["[[0, 255]]"]
 
 
 @pytest.mark.parametrize("form", Form)

@@ -186,12 +186,6 @@ def test_double_precision_gives_the_scores_without_rounding(inputs):
     assert np.abs(Float64()(network, inputs) - expected).max() < 1e-14
 
 
-def test_a_replaced_network_is_run_instead(watched, rows):
-    other = nn.Linear(3, 3)
-    assert (Replaced("loaded again", other)(watched, rows) == reference(other, rows)).all()
-    assert watched.batches == []
-
-
 def test_a_machine_without_a_gpu_says_so(watched, rows, no_gpu):
     with refuses(SealingError, match="GPU"):
         OnDevice()(watched, rows)

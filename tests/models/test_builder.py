@@ -9,7 +9,7 @@ from refusals import refuses
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models.builder import Program, build_network, first_line, read_program
+from modelseal.models.builder import Program, build_network, read_program
 
 FACTORY = "from torch import nn\ndef make(width=2):\n    return nn.Linear(3, width)\n"
 
@@ -118,10 +118,6 @@ def test_a_factory_that_returns_no_module_is_refused(tmp_path):
     folder = written(tmp_path, "def make():\n    return {}\n")
     with refuses(InvalidArgumentError, match="dict"):
         build_network("owners_net:make", {}, folder=folder)
-
-
-def test_an_error_without_text_is_named():
-    assert first_line(AssertionError()) == "AssertionError"
 
 
 @pytest.fixture(scope="module")

@@ -136,11 +136,6 @@ def test_what_is_wrong_is_one_sentence_with_the_path_of_its_key(written, old, ne
         load_model(file)
 
 
-def test_the_device_may_be_named(written):
-    file = written(PLAIN.replace("[input]", 'device = "cpu"\n[input]'))
-    assert {each.device.type for each in load_model(file).network.parameters()} == {"cpu"}
-
-
 @pytest.mark.parametrize(
     ("factory", "came"),
     [
@@ -330,9 +325,3 @@ def test_one_weight_that_is_not_finite_is_found(name, value):
     network.state_dict()[name][2] = value
     with refuses(InvalidArgumentError, match=name):
         check_weights(network)
-
-
-def test_a_mask_of_infinities_is_no_weight():
-    network = nn.Linear(2, 2)
-    network.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
-    check_weights(network)

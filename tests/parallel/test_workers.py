@@ -74,12 +74,6 @@ def test_every_task_is_done_once_with_the_same_result_wherever_it_is_done(worker
     assert len(find_beginners(tmp_path)) == len(tasks)
 
 
-def test_the_callers_number_of_threads_comes_back(several_threads, tmp_path):
-    with closing(Sequential()(total, chores(tmp_path))) as results:
-        _, (_, _, threads) = next(results)
-        assert (threads, torch.get_num_threads()) == (1, 2)
-
-
 def test_an_error_of_ours_comes_as_it_is_and_leaves_no_process(workers, tmp_path):
     with pytest.raises(BadFileError, match=r"^a\.seal: seed: is missing$") as caught:
         list(workers(stumble, chores(tmp_path, mishap="known", at=[2])))
@@ -88,20 +82,9 @@ def test_an_error_of_ours_comes_as_it_is_and_leaves_no_process(workers, tmp_path
 
 
 @pytest.mark.parametrize("workers", KINDS[:2], indirect=True)
-def test_any_other_error_names_the_task(workers, tmp_path):
-    with pytest.raises(EvaluationError, match=r"^Chore\(number=3, .*\): Strange: 3 eyes$"):
-        list(workers(stumble, chores(tmp_path, mishap="strange", at=[3])))
-
-
-@pytest.mark.parametrize("workers", KINDS[:2], indirect=True)
 def test_an_error_of_python_names_the_task(workers, tmp_path):
     with pytest.raises(EvaluationError, match=r"^Chore\(number=1, .*\): KeyError: 'layer9'$"):
         list(workers(stumble, chores(tmp_path, mishap="foreign", at=[1])))
-
-
-@pytest.mark.parametrize("workers", KINDS[:2], indirect=True)
-def test_no_tasks_give_no_results(workers):
-    assert list(workers(total, [])) == []
 
 
 @pytest.mark.parametrize("workers", KINDS[:2], indirect=True)

@@ -49,11 +49,7 @@ class Calibration:
     def accepted(self, factor: float) -> Mask:
         """Which inputs no harmless variant can flip: silent, and with room to spare.
 
-        Args:
-            factor: How many times the largest move the margin needs to be, at least 1.
-
-        Raises:
-            InvalidArgumentError: The factor is smaller, or not finite.
+        The margin needs to be `factor`, at least 1, times the largest move.
         """
         if not (isfinite(factor) and factor >= 1):
             raise InvalidArgumentError(f"expected 1 or more, got {factor}", field="factor")
@@ -73,17 +69,11 @@ def calibrate(
 ) -> Calibration:
     """Runs a network in every harmless way and measures how far each moves the decisive gaps.
 
-    Args:
-        network: The untampered one.
-        inputs: The samples to calibrate.
-        spec: What the endpoint shows.
-        variants: The harmless ways; one that cannot be run here is skipped.
-        expected: The scores to compare with; by default the reference's.
-        progress: Is told after every variant.
+    A variant that cannot be run here is skipped; `expected`, the scores to compare with, is the
+    reference's by default.
 
     Raises:
-        InvalidArgumentError: There are no inputs, the network gives no scores, two variants share
-            a name, or one gives scores of another shape.
+        InvalidArgumentError: Two variants share a name, or one gives scores of another shape.
         SealingError: The network cannot be run, or no variant can.
     """
     names = [variant.name for variant in variants]

@@ -85,12 +85,7 @@ def _own_tensors(network: nn.Module) -> dict[str, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class OnnxRuntime:
-    """The network exported to ONNX and run on the processor.
-
-    Args:
-        optimisation: How far the runtime may rewrite it.
-        exports: Share one among several levels to export only once.
-    """
+    """The network exported to ONNX and run on the processor; levels may share their exports."""
 
     optimisation: Optimisation = Optimisation.ALL
     exports: Exports = field(default_factory=Exports, repr=False, compare=False)
@@ -130,12 +125,7 @@ def _ask(session: Any, inputs: Tensor) -> Tensor:  # noqa: ANN401
 
 
 def export_onnx(network: nn.Module, inputs: Inputs) -> bytes:
-    """The network as an ONNX file that takes any number of inputs.
-
-    Raises:
-        MissingExtraError: The exporter is not installed.
-        SealingError: The network cannot be exported.
-    """
+    """The network as an ONNX file that takes any number of inputs."""
     dynamic = ({0: torch.export.Dim("batch")},)
     network, first = to_cpu(network, inputs[[0] * _EXAMPLES])
     try:
@@ -163,12 +153,7 @@ class Exported:
 
 
 def export_program(network: nn.Module, inputs: Inputs) -> ExportedProgram:
-    """The network in evaluation mode as a program that takes `full_size` inputs at a time.
-
-    Raises:
-        InvalidArgumentError: There are no inputs.
-        SealingError: The network cannot be exported.
-    """
+    """The network in evaluation mode as a program that takes `full_size` inputs at a time."""
     if not len(inputs):
         raise InvalidArgumentError("expected 1 input or more, got none", field="inputs")
     examples = inputs[[row % len(inputs) for row in range(full_size(inputs))]]

@@ -118,11 +118,7 @@ class _Named:
 
 
 def reference(network: nn.Module, inputs: Inputs) -> Scores:
-    """The scores that all variants are compared with.
-
-    The network runs as it is, in evaluation mode, without compilation, with the present number of
-    threads and always 32 inputs at a time, or fewer large ones.
-    """
+    """The scores that all variants are compared with: the network as it is, in pieces of 32."""
     return run_network(network, inputs)
 
 
@@ -329,12 +325,7 @@ def every_position() -> tuple[BatchSize, ...]:
 
 
 def all_variants(domain: Domain, device: torch.device = CPU) -> tuple[Variant, ...]:
-    """All that sealing tries, and many more ways than it takes time for, for an evaluation.
-
-    Args:
-        domain: What a valid input is; its inputs are sent, too.
-        device: Where the network is.
-    """
+    """All that sealing tries, and many more ways than it takes time for, for an evaluation."""
     found: tuple[Variant, ...] = (
         *fp32_variants(device),
         *every_position(),

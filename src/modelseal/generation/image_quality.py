@@ -24,14 +24,7 @@ def measure_snr(samples: Inputs, naturals: Inputs) -> PerInput:
 
 
 def total_variation(inputs: Inputs) -> PerInput:
-    """Mean squared difference of vertical neighbours, plus that of horizontal ones.
-
-    Args:
-        inputs: Images (batch, channels, height, width) of at least 2 x 2 pixels.
-
-    Raises:
-        InvalidArgumentError: The inputs are no images of that size.
-    """
+    """Mean squared difference of vertical neighbours, plus that of horizontal ones, of images."""
     if inputs.dim() != 4 or min(inputs.shape[2:]) < 2:
         raise InvalidArgumentError(
             "expected images (batch, channels, height, width) of at least 2 x 2 pixels for the "

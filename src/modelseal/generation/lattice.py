@@ -55,21 +55,10 @@ def search_lattice(
     margin: PerInput,
     rounds: tuple[int, ...] = (1, 1, 4, 16, 16),
 ) -> Inputs:
-    """Moves inputs onto the levels so that all their gaps lie just above a margin.
+    """Moves inputs near a tie onto the levels so that all their gaps lie just above a margin.
 
-    Args:
-        network: Takes inputs, gives scores.
-        start: Inputs near a tie of the ranking's classes, from `tie`.
-        ranking: The tied classes.
-        domain: The valid inputs; it needs levels.
-        margin: The smallest allowed gap of each input, in scores, above 0.
-        rounds: How many proposals are scored exactly in each round, each at least 1.
-
-    Returns:
-        Inputs on the levels. Where the search failed some gap is below the margin: measure it.
-
-    Raises:
-        InvalidArgumentError: The domain is continuous.
+    The margin, above 0, is the smallest allowed gap of each input in scores; `rounds` says how many
+    proposals are scored exactly in each round. Where the search failed some gap is below it.
     """
     if not domain.levels:
         raise InvalidArgumentError("expected a domain with levels, got a continuous one")

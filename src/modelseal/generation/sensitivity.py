@@ -44,11 +44,7 @@ class LastLayer:
 
 
 def run_last_layer(network: nn.Module, inputs: Inputs) -> LastLayer:
-    """Runs a network and keeps what went into its last linear layer, all differentiable.
-
-    Raises:
-        InvalidArgumentError: The scores do not come straight from a `torch.nn.Linear`.
-    """
+    """Runs a network and keeps what went into its last linear layer, all differentiable."""
     runs: list[tuple[str, nn.Linear, Tensor, Tensor]] = []
     with _watching_linear(network, runs):
         scores: Tensor = network(inputs)
@@ -81,15 +77,11 @@ def _watching_linear(
 
 
 def softmax_jacobian_norm(probabilities: Probabilities) -> PerInput:
-    """Squared Frobenius norm of the derivative of the probabilities by the logits.
+    """Squared Frobenius norm of diag(p) - p pᵀ, the derivative of the probabilities by the logits.
 
-    The derivative is diag(p) - p pᵀ. Its entries need not be formed, because the sum of their
-    squares is Σp² - 2 Σp³ + (Σp²)², which is Σᵢ pᵢ² ((1 - pᵢ)² + Σⱼ pⱼ²) with j over all
-    classes but i. The second form is computed, and 1 - p of the highest class as the sum of all
-    others: a confident network's norm would be lost to rounding otherwise, and its gradient too.
-
-    Returns:
-        Values from 0, where one class is certain, to 1/4, where two classes share everything.
+    It is Σp² - 2 Σp³ + (Σp²)² = Σᵢ pᵢ² ((1 - pᵢ)² + Σⱼ pⱼ²) with j over all classes but i, from 0
+    to 1/4. The second form is computed, and 1 - p of the highest class as the sum of all others: a
+    confident network's norm would be lost to rounding otherwise, and its gradient too.
     """
     highest = probabilities.argmax(1, keepdim=True)
     first = probabilities.gather(1, highest)[:, 0]
@@ -106,9 +98,6 @@ def last_layer_sensitivity(network: nn.Module, inputs: Inputs, *, output: Output
     With h what goes into the layer, dz_i/dW has h in row i and zeros elsewhere, so that
     S = ||A||_F² (||h||² + 1), where A = dy/dz is the identity for logits and diag(p) - p pᵀ for
     probabilities. The 1 is the bias's part, and is left out if the layer has none.
-
-    Raises:
-        InvalidArgumentError: The scores do not come straight from a `torch.nn.Linear`.
     """
     last = run_last_layer(network, inputs)
     features = last.features.square().sum(1)
@@ -120,11 +109,7 @@ def last_layer_sensitivity(network: nn.Module, inputs: Inputs, *, output: Output
 
 
 def choose_parameters(network: nn.Module, names: Sequence[str] | None) -> dict[str, Tensor]:
-    """The named parameters, or all that are floating, without their part in any graph.
-
-    Raises:
-        InvalidArgumentError: A name is unknown, or there are none.
-    """
+    """The named parameters, or all that are floating, without their part in any graph."""
     known = {
         name: parameter.detach()
         for name, parameter in network.named_parameters()
@@ -142,11 +127,9 @@ def choose_parameters(network: nn.Module, names: Sequence[str] | None) -> dict[s
 
 
 def count_classes(network: nn.Module, inputs: Inputs) -> int:
-    """How many scores a network in evaluation mode gives for each of some inputs.
+    """How many scores a network gives for an input.
 
-    Raises:
-        InvalidArgumentError: There is no input, or the network is in training mode, where one
-            input's scores depend on another's and on chance.
+    In training mode it is refused: one input's scores depend on another's there, and on chance.
     """
     if not len(inputs):
         raise InvalidArgumentError("expected 1 input or more, got none", field="inputs")

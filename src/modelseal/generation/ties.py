@@ -40,18 +40,7 @@ def tie(
     With c the gaps minus the aim and J = dc/dx, a step is dx = -Jᵀ (J Jᵀ)⁻¹ c, the shortest one
     that solves the linear model, shortened to a trust radius and clamped to the bounds. An
     input stops when rounding it to the domain's levels would move its gaps more than they are
-    off; about five steps are usual.
-
-    Args:
-        network: Takes inputs, gives scores.
-        start: Natural inputs.
-        ranking: The classes that shall tie.
-        domain: The valid inputs.
-        aim: The wanted size of every gap, in scores, from 0; 0 is an exact tie.
-        steps: The largest number of steps.
-
-    Returns:
-        Inputs inside the bounds, not yet on the levels.
+    off; about five steps are usual. An aim of 0, in scores, is an exact tie.
     """
     inputs = start.clone()
     near = torch.where(aim > 0, _AIM_SHARE * aim, FLOAT_TOLERANCE).clamp(max=FLOAT_TOLERANCE)

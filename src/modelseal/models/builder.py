@@ -30,13 +30,7 @@ def first_line(error: BaseException) -> str:
 
 
 def build_network(factory: str, arguments: Mapping[str, Any], *, folder: Path) -> nn.Module:
-    """Calls the owner's factory, `package.module:callable`, with keywords.
-
-    Its module is looked for in the folder before the usual places.
-
-    Raises:
-        InvalidArgumentError: It cannot be found, fails, or returns something else.
-    """
+    """Calls the owner's factory, `package.module:callable`, found in the folder first of all."""
     module, separator, name = factory.partition(":")
     if not (module and separator and name):
         raise InvalidArgumentError(f"expected package.module:callable, got {factory!r}")
@@ -50,11 +44,7 @@ def build_network(factory: str, arguments: Mapping[str, Any], *, folder: Path) -
 
 
 def check_module(factory: str, network: object) -> nn.Module:
-    """Makes sure that what a factory gave is a network.
-
-    Raises:
-        InvalidArgumentError: It is something else.
-    """
+    """Makes sure that what a factory gave is a network."""
     if not isinstance(network, nn.Module):
         raise InvalidArgumentError(
             f"expected a torch.nn.Module of {factory}, got {type(network).__name__}"
@@ -111,11 +101,7 @@ def _home(module: ModuleType) -> Path | None:
 
 
 def read_program(path: Path) -> nn.Module:
-    """Reads a program that `torch.export.save` wrote. Trust it as you trust code.
-
-    Raises:
-        InvalidArgumentError: There is no such file, or it is something else.
-    """
+    """Reads a program that `torch.export.save` wrote. Trust it as you trust code."""
     if not path.is_file():
         raise InvalidArgumentError(f"there is no file {path}")
     problem = f"expected a program that torch.export.save wrote, got {path.name}"

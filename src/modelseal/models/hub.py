@@ -51,15 +51,8 @@ class Logits(nn.Module):
 def build_listed(factory: str, arguments: Mapping[str, Any], *, folder: Path) -> nn.Module:
     """Builds a classifier of a library, with random weights unless it brings its own.
 
-    Args:
-        factory: `torchvision:NAME` or `timm:NAME`, or `transformers:FOLDER` for a folder that
-            `save_pretrained` wrote.
-        arguments: Keywords for the library's own builder, such as the number of classes.
-        folder: What a checkpoint's folder is relative to.
-
-    Raises:
-        MissingExtraError: The library is not installed.
-        InvalidArgumentError: It cannot be imported, has no such classifier, or fails.
+    The factory is `torchvision:NAME` or `timm:NAME`, or `transformers:FOLDER` for a folder that
+    `save_pretrained` wrote; the arguments are keywords for the library's own builder.
     """
     name, _, classifier = factory.partition(":")
     loading = sorted(REFUSED[name] & set(arguments))

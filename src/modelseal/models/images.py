@@ -123,11 +123,7 @@ def write_images(folder: Path, codes: Codes, domain: Domain) -> tuple[Path, ...]
 
 
 def list_images(folder: Path) -> tuple[Path, ...]:
-    """The PNG and JPEG files of a folder, in order of their names.
-
-    Raises:
-        BadFileError: The folder cannot be read.
-    """
+    """The PNG and JPEG files of a folder, in order of their names."""
     try:
         return tuple(
             sorted(

@@ -179,11 +179,7 @@ def _names(path: Path, whole: ModelToml, classes: int) -> tuple[str, ...]:
 
 
 def score_function(path: Path, domain: Domain) -> Callable[[Inputs], Scores]:
-    """The network of a model.toml as a function from inputs to scores: what an endpoint calls.
-
-    Raises:
-        BadFileError: The network cannot be built, or takes other inputs than the domain's.
-    """
+    """The network of a model.toml as a function from inputs to scores: what an endpoint calls."""
     model = load_model(path)
     if model.domain != domain:
         raise BadFileError(path, f"expected {domain}, as sealed, got {model.domain}", field="input")
@@ -203,14 +199,7 @@ def score_function(path: Path, domain: Domain) -> Callable[[Inputs], Scores]:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Reads tensors by name, without running any code of the file.
-
-    Args:
-        path: A `.safetensors` file, or a `.pt` or `.pth` file that holds a state dict.
-
-    Raises:
-        InvalidArgumentError: The file cannot be read as such.
-    """
+    """Reads tensors by name out of a `.safetensors`, `.pt` or `.pth` file, without running code."""
     if not path.is_file():
         raise InvalidArgumentError(f"there is no file {path}")
     match path.suffix.lower():
@@ -243,11 +232,7 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def put_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Sets every parameter and buffer of a network.
-
-    Raises:
-        InvalidArgumentError: A tensor is missing, unknown or of another shape.
-    """
+    """Sets every parameter and buffer of a network; none may be missing, unknown or misshapen."""
     own = network.state_dict()
     for name, tensor in weights.items():
         if name in own and own[name].shape != tensor.shape:
@@ -267,11 +252,7 @@ def _first(names: list[str]) -> str:
 
 
 def check_weights(network: nn.Module) -> None:
-    """Makes sure that every parameter and BatchNorm statistic is a finite number.
-
-    Raises:
-        InvalidArgumentError: One is not.
-    """
+    """Makes sure that every parameter and BatchNorm statistic is a finite number."""
     # Other buffers may hold infinities for a reason, such as the mask of an attention layer.
     statistics = ((name, buffer) for name, buffer in network.named_buffers() if "running_" in name)
     for name, tensor in (*network.named_parameters(), *statistics):

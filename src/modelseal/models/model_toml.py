@@ -107,11 +107,7 @@ class ModelToml(Section):
 
 
 def read_model_toml(path: Path) -> ModelToml:
-    """Reads a model.toml; files that it names are not opened.
-
-    Raises:
-        BadFileError: It cannot be read, or a key or value is wrong; `field` says which.
-    """
+    """Reads a model.toml; files that it names are not opened."""
     return read_settings(path, ModelToml)
 
 

@@ -22,13 +22,7 @@ Convolution: TypeAlias = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 
 class Normalised(nn.Module):
-    """Computes network((x - mean) / std), with one mean and one std for each channel.
-
-    Args:
-        network: Takes normalised inputs.
-        mean: One value, or one for each channel (the first axis after the batch).
-        std: As many values, all positive.
-    """
+    """Computes network((x - mean) / std), with one mean and one std, or one for each channel."""
 
     mean: Tensor
     std: Tensor

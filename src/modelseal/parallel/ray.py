@@ -31,17 +31,11 @@ class Cluster:
 
     The results come back to this process, which alone writes files. On every node, modelseal must
     be importable, in the same version and with the same torch, and the files that the tasks name
-    must be found under the same paths. Ray begins a task again whose process or node was lost.
+    must be found under the same paths. Ray begins a task again, `attempts` times at the most,
+    whose process or node was lost.
 
-    Args:
-        address: Of the head node: `host:port`, `auto` for the cluster of this machine, or
-            `ray://host:port` for Ray's client.
-        gpu: Whether each task takes a GPU, which it finds as the only one there is.
-        attempts: How often a task is begun, at the most, if its processes or nodes are lost.
-
-    Raises:
-        MissingExtraError: Ray is not installed.
-        InvalidArgumentError: The address has no host or port, or `attempts` is below 1.
+    The address is that of the head node, `host:port`, `auto` for the cluster of this machine, or
+    `ray://host:port` for Ray's client.
     """
 
     address: str
@@ -56,12 +50,7 @@ class Cluster:
         _load_ray()
 
     def __call__(self, perform: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R]]:
-        """Performs the tasks; see `Workers`.
-
-        Raises:
-            EvaluationError: No cluster is at the address, or it has no GPU though tasks take one,
-                or as with other workers.
-        """
+        """Performs the tasks; see `Workers`."""
         with _connected(self.address) as ray:
             kind = "GPU" if self.gpu else "CPU"
             # Ray would wait for one for ever.

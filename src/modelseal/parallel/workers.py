@@ -57,12 +57,7 @@ class Workers(Protocol):
 
 
 def hire(count: int = 1, address: str | None = None, *, gpu: bool = False) -> Workers:
-    """This process, `count` on this machine, or a Ray cluster at an address, perhaps with GPUs.
-
-    Raises:
-        InvalidArgumentError: Several processes and a cluster are asked for, or a number is wrong.
-        MissingExtraError: Ray is asked for and not installed.
-    """
+    """This process, `count` on this machine, or a Ray cluster at an address, perhaps with GPUs."""
     if address is None:
         return Sequential() if count == 1 else Processes(count)
     if count > 1:

@@ -10,11 +10,7 @@ from modelseal.runtime.float32 import forbid_tf32
 
 
 def find_device(name: str) -> torch.device:
-    """A device that can be used.
-
-    Raises:
-        InvalidArgumentError: There is no such device here, or it does not compute in float64.
-    """
+    """A device of this machine that computes in float64."""
     try:
         device = torch.device(name)
         # Where scores are looked at exactly, they are float64.

@@ -32,15 +32,11 @@ def run_network(
 ) -> Scores:
     """The scores of a network in evaluation mode, which is left as it was.
 
-    Args:
-        network: Takes a batch of inputs and gives (batch, classes) scores.
-        inputs: At least one.
-        size: How many inputs are run at a time, always; by default `full_size`.
-        offset: By how many places the inputs are turned before they are cut into pieces, so that
-            each stands this many places before its first one.
+    Always `size` inputs are run at a time, by default `full_size`, after they were turned so that
+    each stands `offset` places before its first one.
 
     Raises:
-        InvalidArgumentError: There are no inputs, or the network gives something else.
+        InvalidArgumentError: There are no inputs, or the network gives no (batch, classes) scores.
         SealingError: The network cannot be run on these inputs.
     """
     with evaluating(network):
@@ -114,11 +110,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def copy_network(network: nn.Module) -> nn.Module:
-    """A copy with weights of its own, in evaluation mode and with no gradient asked of them.
-
-    Raises:
-        SealingError: The network cannot be copied.
-    """
+    """A copy with weights of its own, in evaluation mode and with no gradient asked of them."""
     with quiet_copies(), foreign_errors():
         copied = copy.deepcopy(network)
     for module in copied.modules():

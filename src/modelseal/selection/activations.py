@@ -54,11 +54,7 @@ def active_neurons(
     """Which neurons of the layers, out of `list_layers`, fire for each of some inputs.
 
     A row of bits for each input comes back, packed by `numpy.packbits`: layer after layer in the
-    order of the names, each layer's neurons in the order of its entries. The network is run in
-    evaluation mode and left as it was.
-
-    Raises:
-        InvalidArgumentError: A name is unknown, or the network has no nonlinearity.
+    order of the names, each layer's neurons in the order of its entries.
     """
     axes = _batch_axes(network, inputs)
     wanted = list(axes) if layers is None else list(layers)
@@ -80,11 +76,7 @@ def list_layers(network: nn.Module, inputs: Inputs) -> tuple[str, ...]:
     """The names of the layers whose neurons can be asked for, in the order of running.
 
     A name is that of the nonlinearity and its number among those of its kind, such as `relu_0`;
-    modules, functions, in-place functions and exported programs give the same names. A clamp
-    counts if its lower bound is 0.
-
-    Raises:
-        InvalidArgumentError: The network has no nonlinearity.
+    modules, functions, in-place functions and exported programs give the same names.
     """
     return tuple(_batch_axes(network, inputs))
 

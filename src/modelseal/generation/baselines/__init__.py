@@ -20,22 +20,14 @@ def uniform_noise(domain: Domain, *, count: int, generator: Generator) -> Inputs
 
 
 def check_at_least(least: int, **numbers: float | int) -> None:
-    """Makes sure that numbers, each by the name of its field, are finite and not below the least.
-
-    Raises:
-        InvalidArgumentError: One is not.
-    """
+    """Refuses numbers, each by the name of its field, that are not finite or below the least."""
     for field, number in numbers.items():
         if not (isfinite(number) and number >= least):
             raise InvalidArgumentError(f"expected {least} or more, got {number}", field=field)
 
 
 def check_positive(**numbers: float | int) -> None:
-    """Makes sure that numbers, each by the name of its field, are finite and above 0.
-
-    Raises:
-        InvalidArgumentError: One is not.
-    """
+    """Refuses numbers, each by the name of its field, that are not finite or not above 0."""
     for field, number in numbers.items():
         if not (isfinite(number) and number > 0):
             raise InvalidArgumentError(f"expected a number above 0, got {number}", field=field)

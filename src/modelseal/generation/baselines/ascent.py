@@ -50,21 +50,10 @@ def ascend(
 ) -> Inputs:
     """Makes an objective large by projected gradient ascent with Adam, each input by itself.
 
-    Args:
-        objective: What to make large. It is given some of the inputs at a time, and each value
-            may depend on its own input only.
-        start: Where to begin.
-        project: Brings all inputs back to where they are allowed to be, after every step.
-        steps: How many steps are taken at most, from 0.
-        learning_rate: Adam's, in the domain's units, above 0.
-        threshold: Ascent ends early when every input's best objective is above it.
-
-    Returns:
-        The best inputs that were met, the projected start among them: never worse than that. An
-        objective that is no number is worse than any.
-
-    Raises:
-        InvalidArgumentError: The number of steps or the learning rate is out of its range.
+    `project` brings inputs back to where they are allowed to be, after every step; the learning
+    rate is in the domain's units. Ascent ends early when every input's best objective is above
+    the threshold. The best inputs that were met come back, the projected start among them; an
+    objective that is no number is worse than any.
     """
     check_at_least(0, steps=steps)
     check_positive(learning_rate=learning_rate)
@@ -100,15 +89,8 @@ def sensitivity_objective(
 ) -> Objective:
     """The sensitivity to the last linear layer, minus a penalty on rough images.
 
-    Args:
-        network: In evaluation mode; its scores come straight from a `torch.nn.Linear`.
-        output: Which outputs are meant.
-        variation: The weight of the total variation, from 0. The inputs are in the domain's
-            units, so that the same look costs less in a narrower domain. Without weight the
-            inputs need not be images.
-
-    Raises:
-        InvalidArgumentError: The weight is out of its range.
+    `variation` weighs the total variation in the domain's units, so that the same look costs less
+    in a narrower domain; without it the inputs need not be images.
     """
     check_at_least(0, variation=variation)
 
@@ -157,21 +139,8 @@ def ascend_whole(
 ) -> Inputs:
     """Makes the sensitivity of the probabilities to all weights large, each input by itself.
 
-    Args:
-        network: In evaluation mode; takes inputs, gives scores. It is not touched: the ascent
-            differentiates by copies of the weights.
-        start: Natural inputs, at least one.
-        domain: The valid inputs.
-        generator: Where directions are drawn from, the same for every input; not used if there
-            are as many as classes.
-        settings: The numbers.
-
-    Returns:
-        Inputs inside the bounds, not yet on the levels: the best that were met.
-
-    Raises:
-        InvalidArgumentError: There are no inputs, the network has no floating parameters, or it
-            is training.
+    The network is not touched: the ascent differentiates by copies of the weights. Directions are
+    the same for every input. The best inputs that were met come back, not yet on the levels.
     """
     parameters = choose_parameters(network, None)
     directions = draw_directions(

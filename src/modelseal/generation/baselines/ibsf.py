@@ -63,19 +63,10 @@ def ibsf(
 
     Adam raises -Σ p log p over the highest classes. After a step the input is brought into a ball
     around the start, then into the bounds. The input of the highest entropy is returned, of the
-    start and all that a step led to but the last.
+    start and all that a step led to but the last; it is not yet on the levels.
 
     All of it runs on shares of the span from 0 to 1, so that every setting means what it means
     for the pixels of the published code.
-
-    Args:
-        network: In evaluation mode; takes inputs, gives scores.
-        start: Natural inputs.
-        domain: The valid inputs.
-        settings: The numbers.
-
-    Returns:
-        Inputs inside the bounds, not yet on the levels.
     """
 
     def place(shares: Inputs) -> Inputs:

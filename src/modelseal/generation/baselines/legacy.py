@@ -71,23 +71,7 @@ def legacy(
     step is returned, or the first whose mean((df/dW)²) is above the threshold.
 
     All of it runs on grey levels from 0 to 255 that stand for the domain's bounds, so that every
-    setting means what it means in the published code. The bounds are those of the inputs: a
-    normalisation belongs to the network.
-
-    Args:
-        network: In evaluation mode; its scores come straight from a `torch.nn.Linear`. It is
-            not touched: the loop differentiates by a copy of the weights.
-        start: Natural inputs, at least one.
-        domain: The valid inputs.
-        settings: The numbers.
-
-    Returns:
-        Inputs inside the bounds, not yet on the levels.
-
-    Raises:
-        InvalidArgumentError: There are no inputs, the scores do not come straight from a
-            `torch.nn.Linear` with weights of its own, or a total variation is wanted of what is
-            no image.
+    setting means what it means in the published code; a normalisation belongs to the network.
     """
     loop = _prepare(network, start, domain=domain, settings=settings)
     return torch.cat([loop.run(one[None]) for one in start.detach()])

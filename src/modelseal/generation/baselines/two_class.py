@@ -49,20 +49,8 @@ def two_class(
 
     With g the lead over another class and J = dg/dx, the boundary to that class is about g/||J||
     away. A step goes to the nearest of the other classes: dx = -(1 + overshoot) g J / ||J||²,
-    clamped to the bounds, until the label changes. The last step is then halved again and again.
-
-    Args:
-        network: In evaluation mode; takes inputs, gives scores.
-        start: Natural inputs.
-        domain: The valid inputs.
-        settings: The numbers.
-
-    Returns:
-        Inputs inside the bounds, not yet on the levels, that have the label of their start still,
-        up to rounding. Where no step changed it, as near to the boundary as the last one led.
-
-    Raises:
-        InvalidArgumentError: The network has one class only.
+    clamped to the bounds, until the label changes. The last step is then halved again and again,
+    so that the label of the start stays, up to rounding.
     """
     start = start.detach()
     ranking = rank(score(network, start), tied=settings.rivals + 1)
