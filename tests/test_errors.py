@@ -70,31 +70,22 @@ def test_a_fault_of_an_endpoint_stays_what_it_is_when_its_place_is_told(error):
     assert (type(told), str(told), vars(told)) == (type(error), "http://host: busy", vars(error))
 
 
-def test_a_bad_file_is_named_with_the_path_to_the_field():
-    error = BadFileError("a.seal", "is missing", field="origin.seed")
-    assert (str(error), error.file, error.field) == (
-        "a.seal: origin.seed: is missing",
-        "a.seal",
-        "origin.seed",
-    )
-
-
-def test_a_bad_file_without_a_field_is_named_alone():
-    assert str(BadFileError("a.seal", "it is empty")) == "a.seal: it is empty"
-
-
-def test_an_invalid_argument_keeps_its_problem_apart_from_the_field():
-    error = InvalidArgumentError("is negative", field="margins[3]")
-    assert (str(error), error.problem, error.field) == (
-        "margins[3]: is negative",
-        "is negative",
-        "margins[3]",
-    )
-
-
-def test_an_invalid_argument_without_a_field_is_its_problem():
-    error = InvalidArgumentError("is negative")
-    assert (str(error), error.problem, error.field) == ("is negative", "is negative", "")
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            BadFileError("a.seal", "is missing", field="origin.seed"),
+            "a.seal: origin.seed: is missing",
+        ),
+        (BadFileError("a.seal", "is empty"), "a.seal: is empty"),
+        (InvalidArgumentError("is negative", field="margins[3]"), "margins[3]: is negative"),
+        (InvalidArgumentError("is negative"), "is negative"),
+    ],
+)
+def test_an_error_keeps_its_problem_apart_from_the_path_to_the_field(error, text):
+    assert str(error) == text
+    assert text.endswith(error.problem)
+    assert f"{error.field}: {error.problem}" in text if error.field else ": :" not in text
 
 
 def test_a_missing_extra_says_how_to_install_it():

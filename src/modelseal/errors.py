@@ -17,7 +17,7 @@ A tampered model is an answer, not an exception: it never appears here.
 
 
 class ModelsealError(Exception):
-    """Anything that modelseal itself raises; its text is one sentence made for the user."""
+    """Anything that modelseal itself raises; its text is one sentence for the user."""
 
     def __reduce__(self) -> tuple[object, ...]:
         """Lets an error come back from another process, whatever its class is made from."""
@@ -25,10 +25,10 @@ class ModelsealError(Exception):
 
 
 class InvalidArgumentError(ModelsealError, ValueError):
-    """The caller's mistake; the text says what was wanted and what came.
+    """The caller's mistake; the text says what was expected and what came.
 
     Args:
-        problem: What was wanted and what came.
+        problem: What was expected and what came.
         field: The path to the wrong field of a value of many fields, such as `margins[3]`.
     """
 
@@ -43,12 +43,13 @@ class BadFileError(ModelsealError):
 
     Args:
         file: The file's path or name, as the user gave it.
-        problem: What was wanted and what came.
+        problem: What was expected and what came.
         field: The path to the wrong field inside the file, such as `samples[3].label`.
     """
 
     def __init__(self, file: object, problem: str, *, field: str = "") -> None:
         self.file = str(file)
+        self.problem = problem
         self.field = field
         super().__init__(f"{file}: {field}: {problem}" if field else f"{file}: {problem}")
 
@@ -98,11 +99,11 @@ class EndpointError(ModelsealError):
 class PassingError(EndpointError):
     """A fault that may pass, such as a busy server: the same question may be asked again.
 
-    It never stands for an answer, however malformed: who asks until the answer suits is told
-    what it wants to hear.
+    It never stands for an answer, however malformed: asking again until an answer suits would
+    let a tampered model pass.
 
     Args:
-        reason: What was wanted and what came.
+        reason: What was expected and what came.
         wait: How many seconds the endpoint asks to wait before the next question, if it says so.
     """
 

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Files read within bounds, and written whole or not at all."""
 
 import os
 import secrets
@@ -17,20 +17,13 @@ def write_atomically(path: Path, data: bytes) -> None:
 
     The bytes go to a temporary file beside it, which takes the file's place once they are on the
     disk. Whatever happens before that, the old file stays and the temporary one is removed. A file
-    that is replaced keeps its mode; a new one can be read and written by its owner alone.
-
-    Args:
-        path: The file, new or to be replaced; what a symbolic link points to is replaced.
-        data: What is to be in it.
-
-    Raises:
-        BadFileError: The folder is missing or may not be written to, or the path is something
-            other than a file.
+    that is replaced keeps its mode; a new one can be read and written by its owner alone. What a
+    symbolic link points to is replaced.
     """
     try:
         target = Path(os.path.realpath(path))
         if target.exists() and not target.is_file():
-            raise BadFileError(path, "a file to write was wanted, but this is something else")
+            raise BadFileError(path, "expected a file to write, got something else")
         replace(target, data)
     except (OSError, ValueError) as error:
         raise BadFileError(path, f"cannot be written: {explain(error)}") from error
@@ -40,18 +33,11 @@ def write_new(path: Path, data: bytes) -> None:
     """Writes a file that must not be there, which its owner alone can read.
 
     Two programs at once cannot both take the name. What could not be written whole is removed.
-
-    Args:
-        path: The new file.
-        data: What is to be in it.
-
-    Raises:
-        BadFileError: There is something already, or the file cannot be written.
     """
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
     except FileExistsError as error:
-        raise BadFileError(path, "a new file was wanted, but there is one already") from error
+        raise BadFileError(path, "expected a new file, got one that is there") from error
     except (OSError, ValueError) as error:
         raise BadFileError(path, f"cannot be written: {explain(error)}") from error
     try:
@@ -97,27 +83,21 @@ def explain(error: OSError | ValueError) -> str:
 
 
 def read_bytes(path: Path, *, most: int, missing: str = "") -> bytes:
-    """The content of a file.
+    """The content of a file of at most so many bytes.
 
-    Args:
-        path: The file.
-        most: How many bytes it may have.
-        missing: What is said if there is none; by default what the system says.
-
-    Raises:
-        BadFileError: It cannot be read, is something else than a file, or is larger.
+    If there is none, `missing` is what is said instead of what the system says.
     """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise BadFileError(path, "a file was wanted, but this is something else")
+            raise BadFileError(path, "expected a file, got something else")
         if status.st_size > most:
             raise too_large(status.st_size, most=most, name=str(path))
         with path.open("rb") as file:
             data = file.read(most + 1)
     except (OSError, ValueError) as error:
-        told = missing if isinstance(error, FileNotFoundError) else ""
-        raise BadFileError(path, told or f"cannot be read: {explain(error)}") from error
+        said = missing if isinstance(error, FileNotFoundError) else ""
+        raise BadFileError(path, said or f"cannot be read: {explain(error)}") from error
     if len(data) > most:
         raise too_large(len(data), most=most, name=str(path))
     return data
@@ -125,7 +105,7 @@ def read_bytes(path: Path, *, most: int, missing: str = "") -> bytes:
 
 def too_large(size: int, *, most: int, name: str) -> BadFileError:
     """The error for a file of too many bytes."""
-    return BadFileError(name, f"at most {most} bytes were wanted, but it has {size}")
+    return BadFileError(name, f"expected at most {most} bytes, got {size}")
 
 
 def now() -> str:

@@ -108,7 +108,7 @@ def test_no_key_that_is_read_is_replaced(place, run, arguments, file):
     before = (place / file).read_bytes()
     result = run(*arguments, env={"MODELSEAL_KEY_FILE": "k.pem"})
     assert (result.exit_code, result.stdout) == (2, "")
-    assert f"{file}: a file to write was wanted, but this one is read as well" in result.stderr
+    assert f"{file}: expected a file to write, got one that is read as well" in result.stderr
     assert (place / file).read_bytes() == before
 
 

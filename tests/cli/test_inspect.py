@@ -56,8 +56,8 @@ def test_images_are_lossless_and_come_with_a_warning_only_when_asked_for(folder,
     ("arguments", "problem"),
     [
         (["missing.seal"], "missing.seal: cannot be read: No such file or directory"),
-        (["out.seal", "--json", "no/x"], "there is no folder no"),
-        (["out.seal", "--json", "out.seal"], "this one is read as well"),
+        (["out.seal", "--json", "no/x"], "no folder no"),
+        (["out.seal", "--json", "out.seal"], "is read as well"),
         (["out.seal", "--images", "out.seal"], "out.seal: cannot be written to: File exists"),
     ],
 )

@@ -132,7 +132,7 @@ def test_broken_results_are_one_sentence_and_nothing_is_left(folder, run, result
         (["results", "-o", "report"], "results: expected results"),
         (["results", "-o", "results/report"], "expected a folder outside results"),
         (["results", "-o", "taken"], "taken: expected a new or empty folder"),
-        (["results", "-o", "no/report"], "there is no folder no"),
+        (["results", "-o", "no/report"], "no folder no"),
     ],
 )
 def test_wrong_use_is_one_sentence_with_exit_code_2(folder, run, results, arguments, problem):

@@ -45,13 +45,15 @@ def check_output(path: Path, *, inputs: Sequence[Path]) -> None:
     except OSError as error:
         raise BadFileError(path, f"cannot be written: {error.strerror}") from error
     if not folder.is_dir():
-        raise BadFileError(path, f"a file to write was wanted, but there is no folder {folder}")
+        raise BadFileError(path, f"expected a file in an existing folder, got no folder {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise BadFileError(path, f"a file to write was wanted, but {folder} is write-protected")
+        raise BadFileError(
+            path, f"expected a folder to write to, got {folder}, which is write-protected"
+        )
     if taken:
-        raise BadFileError(path, "a file to write was wanted, but this is something else")
+        raise BadFileError(path, "expected a file to write, got something else")
     if any(is_same(path, each) for each in (*inputs, *named_by_environment())):
-        raise BadFileError(path, "a file to write was wanted, but this one is read as well")
+        raise BadFileError(path, "expected a file to write, got one that is read as well")
 
 
 def named_by_environment() -> list[Path]:
@@ -177,5 +179,5 @@ def check_new_ledger(path: Path, *, per_check: int, samples: int) -> None:
     check_output(ledger, inputs=[])
     if ledger.exists():
         raise BadFileError(
-            ledger, "a new ledger was wanted, but there is one already, which may be moved away"
+            ledger, "expected a new ledger, got one that is there; it may be moved away"
         )
