@@ -100,13 +100,13 @@ def fill_output(place):
     [
         (
             lambda place: (place / "models/VGG-face-trojaned.pt").unlink(),
-            "VGG-face-trojaned.pt was",
+            "VGG-face-trojaned.pt",
         ),
         (lambda place: (place / "data/names.txt").unlink(), "names.txt: cannot be read: No such"),
-        (spoil_names, "names.txt: 4 names were wanted"),
+        (spoil_names, "names.txt: expected 4 names"),
         (spoil_shapes, "VGG-face-clean.pt: "),
         (spoil_code, "VGG-face-clean.pt: "),
-        (rename, "Ada_Lovelace.png: a name such as Person_Name_123.jpg was wanted"),
+        (rename, "Ada_Lovelace.png: "),
         (fill_output, "out: expected a new or empty folder"),
     ],
 )

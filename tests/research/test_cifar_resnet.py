@@ -1,5 +1,6 @@
 import pytest
 import torch
+from refusals import refuses
 
 import cifar
 from modelseal.errors import InvalidArgumentError
@@ -29,12 +30,12 @@ def test_the_shortcut_takes_every_second_pixel_and_pads_with_zeros_on_both_sides
 
 @pytest.mark.parametrize("depth", [2, 18, 21])
 def test_another_depth_is_refused(depth):
-    with pytest.raises(InvalidArgumentError, match=f"depth needs 6n \\+ 2.*is {depth}"):
+    with refuses(InvalidArgumentError, field="depth"):
         cifar_resnet(depth)
 
 
 def test_a_network_without_classes_is_refused():
-    with pytest.raises(InvalidArgumentError, match="classes needs a positive number, but is 0"):
+    with refuses(InvalidArgumentError, field="classes"):
         cifar_resnet(20, classes=0)
 
 

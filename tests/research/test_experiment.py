@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refuses
 
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.generation.baselines.legacy import LegacySettings, legacy
@@ -225,7 +226,7 @@ def test_our_samples_notice_the_trojan_more_often_than_the_published_ones(found)
 
 
 def test_more_images_than_there_are_are_refused(pair, faces, settings):
-    with pytest.raises(InvalidArgumentError, match="13 clean images were wanted, but there are 12"):
+    with refuses(InvalidArgumentError, field="images"):
         run_experiment(pair, *faces, settings=settings(images=13))
 
 
@@ -249,16 +250,16 @@ def test_the_defaults_are_the_published_numbers():
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("changes", "field"),
     [
-        ({"images": 0}, "images needs 1 or more, but is 0"),
-        ({"samples": 0}, "samples needs 1 or more, but is 0"),
-        ({"bag": 0}, "bag needs 1 or more, but is 0"),
-        ({"trials": -1}, "trials needs 1 or more, but is -1"),
-        ({"samples": 5, "bag": 4}, "samples of a bag were wanted, but 5 are more than its 4"),
-        ({"seed": -1}, "a seed needs to be 0 to 2.63 - 1, but is -1"),
+        ({"images": 0}, "images"),
+        ({"samples": 0}, "samples"),
+        ({"bag": 0}, "bag"),
+        ({"trials": -1}, "trials"),
+        ({"samples": 5, "bag": 4}, "samples"),
+        ({"seed": -1}, "seed"),
     ],
 )
-def test_numbers_out_of_their_range_are_refused(changes, sentence):
-    with pytest.raises(InvalidArgumentError, match=sentence):
+def test_numbers_out_of_their_range_are_refused(changes, field):
+    with refuses(InvalidArgumentError, field=field):
         Settings(**changes)

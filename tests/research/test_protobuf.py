@@ -4,6 +4,7 @@ from caffe_schema import Network, UnpackedNetwork, fill
 from google.protobuf import text_format
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refuses
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.research import protobuf
@@ -54,20 +55,20 @@ def test_any_bytes_are_a_message_or_refused(content):
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    "content",
     [
-        ([0x80], "a number that ends was wanted"),
-        ([0x80] * 10 + [1], "a number that ends was wanted"),
-        ([0x0B], "a field was wanted, but number 1 is of kind 3"),
-        ([0x00], "a field was wanted, but number 0 is of kind 0"),
-        ([0x08], "a number that ends was wanted"),
-        ([0x0A, 5, 1], "field 1 needs 5 bytes, but only 1 are left"),
-        ([0x0D, 1, 2, 3], "field 1 needs 4 bytes, but only 3 are left"),
-        ([0x09, 1, 2, 3], "field 1 needs 8 bytes, but only 3 are left"),
+        [0x80],
+        [0x80] * 10 + [1],
+        [0x0B],
+        [0x00],
+        [0x08],
+        [0x0A, 5, 1],
+        [0x0D, 1, 2, 3],
+        [0x09, 1, 2, 3],
     ],
 )
-def test_what_is_no_message_is_refused(content, sentence):
-    with pytest.raises(InvalidArgumentError, match=sentence):
+def test_what_is_no_message_is_refused(content):
+    with refuses(InvalidArgumentError):
         read_message(view(content))
 
 
@@ -79,21 +80,21 @@ def test_of_several_texts_the_last_one_counts_and_none_is_empty():
 def test_a_message_of_too_many_fields_is_refused(monkeypatch):
     monkeypatch.setattr(protobuf, "MOST_FIELDS", 2)
     assert len(read_message(view([8, 1, 8, 2]))[1]) == 2
-    with pytest.raises(InvalidArgumentError, match="at most 2 fields was wanted"):
+    with pytest.raises(InvalidArgumentError, match="at most 2"):
         read_message(view([8, 1, 8, 2, 8, 3]))
 
 
 def test_values_of_another_kind_are_refused():
     fields = read_message(view([0x0D, 0, 0, 0, 0, 0x10, 1, 0x1A, 1, 0xFF]))
-    with pytest.raises(InvalidArgumentError, match="field 1 needs whole numbers"):
+    with pytest.raises(InvalidArgumentError, match="field 1"):
         join_numbers(fields[1])
-    with pytest.raises(InvalidArgumentError, match="field 1 needs numbers of 8 bytes each"):
+    with pytest.raises(InvalidArgumentError, match="field 1"):
         join_floats(fields[1], Wire.EIGHT_BYTES)
-    with pytest.raises(InvalidArgumentError, match="field 2 needs numbers of 4 bytes each"):
+    with pytest.raises(InvalidArgumentError, match="field 2"):
         join_floats(fields[2], Wire.FOUR_BYTES)
-    with pytest.raises(InvalidArgumentError, match="field 3 needs numbers of 4 bytes each"):
+    with pytest.raises(InvalidArgumentError, match="field 3"):
         join_floats(fields[3], Wire.FOUR_BYTES)
-    with pytest.raises(InvalidArgumentError, match="field 3 is no text in UTF-8"):
+    with pytest.raises(InvalidArgumentError, match="field 3"):
         read_text(fields[3])
 
 
@@ -130,34 +131,34 @@ def test_every_way_of_writing_is_read():
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "place"),
     [
-        ("a: 1\n}", r"line 2: a name was wanted, but is '}'"),
-        ("a {", r"} was wanted, but the text ends"),
-        ("a < b: 1 }", r"line 1: a name was wanted, but is '}'"),
-        ("a 1", r"line 1: : was wanted, but is '1'"),
-        ("a:", r"a name or number or text was wanted, but the text ends"),
-        ("\n\na: !", r"line 3: '!' was not expected"),
-        ('a: "b', r"line 1: '\"' was not expected"),
-        ("a: [1 2]", r"line 1: , was wanted, but is '2'"),
-        ("a: [1, ", r"a name or number or text was wanted, but the text ends"),
-        ("a {" * (DEEPEST + 1), rf"line 1: messages are more than {DEEPEST} deep"),
+        ("a: 1\n}", "line 2"),
+        ("a {", "end"),
+        ("a < b: 1 }", "line 1"),
+        ("a 1", "line 1"),
+        ("a:", "end"),
+        ("\n\na: !", "line 3"),
+        ('a: "b', "line 1"),
+        ("a: [1 2]", "line 1"),
+        ("a: [1, ", "end"),
+        ("a {" * (DEEPEST + 1), "line 1"),
     ],
 )
-def test_what_is_no_such_text_is_refused(text, sentence):
-    with pytest.raises(InvalidArgumentError, match=sentence):
+def test_what_is_no_such_text_is_refused(text, place):
+    with pytest.raises(InvalidArgumentError, match=place):
         parse_prototext(text)
 
 
 def test_texts_and_messages_are_not_mixed_up():
     read = parse_prototext("a { b: 1.5 } c: 1234567890")
-    with pytest.raises(InvalidArgumentError, match="a needs a value, but is a message"):
+    with pytest.raises(InvalidArgumentError, match="in a, "):
         read.texts("a")
-    with pytest.raises(InvalidArgumentError, match="c needs a message, but is a value"):
+    with pytest.raises(InvalidArgumentError, match="in c, "):
         read.messages("c")
-    with pytest.raises(InvalidArgumentError, match=r"b needs a whole number, but is 1\.5"):
+    with pytest.raises(InvalidArgumentError, match=r"in b, got 1\.5"):
         read.messages("a")[0].numbers("b")
-    with pytest.raises(InvalidArgumentError, match="c needs a whole number, but is 1234567890"):
+    with pytest.raises(InvalidArgumentError, match="in c, got 1234567890"):
         read.numbers("c")
 
 

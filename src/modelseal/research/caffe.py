@@ -80,7 +80,7 @@ def declare_layers(network: Message) -> tuple[_Declared, ...]:
         sizes.update(dict.fromkeys(tops, given))
     if len({each.name for each in declared}) != len(declared) or not declared:
         raise InvalidArgumentError(
-            "convolutions or inner products with names of their own were wanted, but there are "
+            "expected convolutions or inner products with names of their own, got "
             f"{len(declared)} with {len({each.name for each in declared})} names"
         )
     return tuple(declared)
@@ -101,7 +101,7 @@ def _follow(
             return {}, _pooled(settings(layer, "pooling_param"), taken)
     if kind in _OTHER_WEIGHTS:
         raise InvalidArgumentError(
-            f"Convolution and InnerProduct are the layers with weights that can be read, not {kind}"
+            f"expected Convolution and InnerProduct as layers with weights, got {kind}"
         )
     return {}, taken if kind in _SAME_SHAPE else None
 
@@ -112,7 +112,7 @@ def _convolution(own: Message, taken: _Shape) -> tuple[dict[str, tuple[int | Non
     kernel = pair(own, "kernel_size", "kernel_h", "kernel_w", None)
     if min(filters, groups, *kernel) < 1 or filters % groups:
         raise InvalidArgumentError(
-            "positive sizes and filters for each group alike were wanted, but num_output is "
+            "expected positive sizes and as many filters in each group, got num_output "
             f"{filters}, group {groups} and the kernel {list(kernel)}"
         )
     channels = taken[0] // groups if taken and len(taken) == 3 else None
@@ -140,7 +140,7 @@ def _inner_product(own: Message, taken: _Shape) -> tuple[dict[str, tuple[int | N
     outputs = _one_number(own, "num_output")
     if outputs < 1 or own.texts("transpose") == ["true"] or own.numbers("axis") not in ([], [1]):
         raise InvalidArgumentError(
-            "an inner product of the first axis, not transposed and with outputs was wanted"
+            "expected an inner product of the first axis, not transposed and with outputs"
         )
     return _with_bias(own, (outputs, prod(taken) if taken else None)), (outputs,)
 
@@ -155,7 +155,7 @@ def _pooled(own: Message, taken: _Shape) -> _Shape:
     pads = pair(own, "pad", "pad_h", "pad_w", 0)
     strides = pair(own, "stride", "stride_h", "stride_w", 1)
     if min(*kernel, *strides) < 1:
-        raise InvalidArgumentError(f"positive sizes were wanted, not {[*kernel, *strides]}")
+        raise InvalidArgumentError(f"expected positive sizes, got {[*kernel, *strides]}")
     across = []
     for size, side, pad, stride in zip(taken[1:], kernel, pads, strides, strict=True):
         count = -((size + 2 * pad - side) // -stride) + 1
@@ -208,7 +208,7 @@ def pair(own: Message, both: str, high: str, wide: str, default: int | None) -> 
     """A size for height and width: one for both, two, or each by its own name."""
     found = own.numbers(both)
     if len(found) > 2:
-        raise InvalidArgumentError(f"{both} needs one or two numbers, but has {len(found)}")
+        raise InvalidArgumentError(f"expected one or two numbers in {both}, got {len(found)}")
     if found:
         return found[0], found[-1]
     if not own.numbers(high) and not own.numbers(wide) and default is None:
@@ -276,10 +276,10 @@ def read_caffe(model: Path, description: Path) -> dict[str, Array]:
     layers = {layer.name: layer for layer in read_model(model) if layer.blobs}
     missing = [each.name for each in declared if each.name not in layers]
     if missing:
-        raise BadFileError(model, f"needs a layer {missing[0]}, as {description.name} says")
+        raise BadFileError(model, f"expected a layer {missing[0]}, as in {description.name}")
     unknown = layers.keys() - {each.name for each in declared}
     if unknown:
-        raise BadFileError(model, f"has layer {min(unknown)}, which {description.name} lacks")
+        raise BadFileError(model, f"expected the layers of {description.name}, got {min(unknown)}")
     tensors: dict[str, Array] = {}
     for each in declared:
         try:
@@ -295,7 +295,7 @@ def _read_description(path: Path) -> tuple[_Declared, ...]:
         with path.open("rb") as file:
             content = file.read(LARGEST_TEXT + 1)
         if len(content) > LARGEST_TEXT:
-            raise BadFileError(path, f"at most {LARGEST_TEXT} bytes of text were wanted")
+            raise BadFileError(path, f"expected at most {LARGEST_TEXT} bytes of text")
         declared = declare_layers(parse_prototext(content.decode()))
     except UnicodeDecodeError as error:
         raise BadFileError(path, "is no text in UTF-8") from error
@@ -313,7 +313,7 @@ def read_model(path: Path) -> list[_Layer]:
         with path.open("rb") as file:
             size = path.stat().st_size
             if not 0 < size <= LARGEST_MODEL:
-                raise BadFileError(path, f"1 to {LARGEST_MODEL} bytes were wanted, not {size}")
+                raise BadFileError(path, f"expected 1 to {LARGEST_MODEL} bytes, got {size}")
             content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         return _list_layers(content)
     except (OSError, InvalidArgumentError) as error:
@@ -331,7 +331,7 @@ def _list_layers(content: memoryview) -> list[_Layer]:
     names = [layer.name for layer in layers if layer.blobs]
     if len(set(names)) != len(names) or not names:
         raise InvalidArgumentError(
-            f"layers with weights and names of their own were wanted, but there are {len(names)} "
+            f"expected layers with weights and names of their own, got {len(names)} "
             f"with {len(set(names))} names"
         )
     return layers
@@ -341,7 +341,7 @@ def _read_layer(field: Field, form: int) -> _Layer:
     """A layer of the form that its field says."""
     fields = read_message(field.content)
     if form == OLD_LAYERS and OLDEST in fields:
-        raise InvalidArgumentError("layers of 2014 or later were wanted, but these are of 2013")
+        raise InvalidArgumentError("expected layers of 2014 or later, got some of 2013")
     name = read_text(fields.get(NAME_OF[form], []))
     try:
         blobs = tuple(_read_blob(each) for each in fields.get(BLOBS_OF[form], []))
@@ -356,7 +356,7 @@ def _read_blob(field: Field) -> Array:
     floats = join_floats(fields.get(FLOATS, []), Wire.FOUR_BYTES)
     doubles = join_floats(fields.get(DOUBLES, []), Wire.EIGHT_BYTES)
     if len(floats) and len(doubles):
-        raise InvalidArgumentError("floats or doubles were wanted, but both are there")
+        raise InvalidArgumentError("expected floats or doubles, got both")
     if SHAPE in fields:
         shape = join_numbers(read_message(fields[SHAPE][-1].content).get(_SIZES, []))
     else:
@@ -364,12 +364,12 @@ def _read_blob(field: Field) -> Array:
         shape = [size[-1] if size else 0 for size in sizes]
     if len(shape) > _MOST_AXES or not all(0 < size < _LARGEST_AXIS for size in shape):
         raise InvalidArgumentError(
-            f"1 to {_MOST_AXES} positive sizes were wanted, but came {shape[: _MOST_AXES + 1]}"
+            f"expected 1 to {_MOST_AXES} positive sizes, got {shape[: _MOST_AXES + 1]}"
         )
     values = doubles if len(doubles) else floats
     if prod(shape) != len(values):
         raise InvalidArgumentError(
-            f"{prod(shape)} numbers were wanted for shape {shape}, but there are {len(values)}"
+            f"expected {prod(shape)} numbers for shape {shape}, got {len(values)}"
         )
     return values.reshape(shape)
 
@@ -379,7 +379,7 @@ def fit(layer: _Layer, declared: _Declared) -> dict[str, Array]:
     wanted: Mapping[str, Sequence[int | None]] = declared.shapes
     if len(layer.blobs) != len(wanted):
         raise InvalidArgumentError(
-            f"{len(wanted)} arrays ({', '.join(wanted)}) were wanted, not {len(layer.blobs)}"
+            f"expected {len(wanted)} arrays ({', '.join(wanted)}), got {len(layer.blobs)}"
         )
     tensors: dict[str, Array] = {}
     for (part, shape), blob in zip(wanted.items(), layer.blobs, strict=True):
@@ -387,11 +387,13 @@ def fit(layer: _Layer, declared: _Declared) -> dict[str, Array]:
         fitted = blob.reshape(_without_front(blob.shape, len(shape)))
         if not _is_shape(fitted.shape, shape):
             asked = ", ".join("any" if size is None else str(size) for size in shape)
-            raise InvalidArgumentError(f"{part} needs shape [{asked}], but has {list(blob.shape)}")
+            raise InvalidArgumentError(
+                f"expected {part} of shape [{asked}], got {list(blob.shape)}"
+            )
         with np.errstate(over="ignore"):
             values = fitted.astype(np.float32)
         if not np.isfinite(values).all():
-            raise InvalidArgumentError(f"{part} holds an infinity or NaN")
+            raise InvalidArgumentError(f"expected finite numbers in {part}")
         tensors[f"{declared.name}.{part}"] = values
     return tensors
 

@@ -16,9 +16,9 @@ def cifar_resnet(depth: int = 20, classes: int = 10) -> nn.Module:
     new channels. Inputs are normalised RGB images.
     """
     if depth < 8 or depth % 6 != 2:
-        raise InvalidArgumentError(f"depth needs 6n + 2 from 8 on, such as 20, but is {depth}")
+        raise InvalidArgumentError(f"expected 6n + 2 from 8 on, got {depth}", field="depth")
     if classes < 1:
-        raise InvalidArgumentError(f"classes needs a positive number, but is {classes}")
+        raise InvalidArgumentError(f"expected a positive number, got {classes}", field="classes")
     return _CifarResNet(blocks=(depth - 2) // 6, classes=classes)
 
 

@@ -45,13 +45,13 @@ class Settings:
         for name in ("images", "samples", "bag", "trials"):
             number = getattr(self, name)
             if number is not None and number < 1:
-                raise InvalidArgumentError(f"{name} needs 1 or more, but is {number}")
+                raise InvalidArgumentError(f"expected 1 or more, got {number}", field=name)
         if self.samples > self.bag:
             raise InvalidArgumentError(
-                f"samples of a bag were wanted, but {self.samples} are more than its {self.bag}"
+                f"expected samples of a bag of {self.bag}, got {self.samples}", field="samples"
             )
         if not 0 <= self.seed < 2**63:
-            raise InvalidArgumentError(f"a seed needs to be 0 to 2^63 - 1, but is {self.seed}")
+            raise InvalidArgumentError(f"expected 0 to 2^63 - 1, got {self.seed}", field="seed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -328,7 +328,7 @@ def draw(count: int, settings: Settings) -> np.ndarray:
     """The numbers of the images that samples are made of, in order."""
     wanted = count if settings.images is None else settings.images
     if wanted > count:
-        raise InvalidArgumentError(f"{wanted} clean images were wanted, but there are {count}")
+        raise InvalidArgumentError(f"expected at most {count} images, got {wanted}", field="images")
     return np.sort(np.random.default_rng(settings.seed).permutation(count)[:wanted])
 
 

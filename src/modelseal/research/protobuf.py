@@ -55,7 +55,7 @@ def read_message(content: memoryview) -> dict[int, list[Field]]:
     fields: dict[int, list[Field]] = {}
     for count, field in enumerate(_list_fields(content)):
         if count == MOST_FIELDS:
-            raise InvalidArgumentError(f"a message of at most {MOST_FIELDS} fields was wanted")
+            raise InvalidArgumentError(f"expected a message of at most {MOST_FIELDS} fields")
         fields.setdefault(field.number, []).append(field)
     return fields
 
@@ -67,7 +67,7 @@ def _list_fields(content: memoryview) -> Iterator[Field]:
         key, place = read_number(content, place)
         number, kind = key >> 3, key & 7
         if kind not in KINDS or not number:
-            raise InvalidArgumentError(f"a field was wanted, but number {number} is of kind {kind}")
+            raise InvalidArgumentError(f"expected a field, got number {number} of kind {kind}")
         wire, value = Wire(kind), 0
         if wire is Wire.NUMBER:
             value, place = read_number(content, place)
@@ -76,7 +76,7 @@ def _list_fields(content: memoryview) -> Iterator[Field]:
             length, place = read_number(content, place)
         if length > len(content) - place:
             raise InvalidArgumentError(
-                f"field {number} needs {length} bytes, but only {len(content) - place} are left"
+                f"expected {length} bytes in field {number}, got {len(content) - place}"
             )
         yield Field(number=number, wire=wire, value=value, content=content[place : place + length])
         place += length
@@ -89,7 +89,7 @@ def read_number(content: memoryview, place: int) -> tuple[int, int]:
         number |= (byte & 127) << 7 * position
         if byte < 128:
             return number % 2**64, place + position + 1
-    raise InvalidArgumentError("a number that ends was wanted, but it does not")
+    raise InvalidArgumentError("expected a number that ends")
 
 
 def join_numbers(fields: list[Field]) -> list[int]:
@@ -100,13 +100,13 @@ def join_numbers(fields: list[Field]) -> list[int]:
             numbers.append(field.value)
             continue
         if field.wire is not Wire.LENGTH:
-            raise InvalidArgumentError(f"field {field.number} needs whole numbers")
+            raise InvalidArgumentError(f"expected whole numbers in field {field.number}")
         place = 0
         while place < len(field.content) and len(numbers) <= _MOST_NUMBERS:
             number, place = read_number(field.content, place)
             numbers.append(number)
     if len(numbers) > _MOST_NUMBERS:
-        raise InvalidArgumentError(f"at most {_MOST_NUMBERS} whole numbers were wanted")
+        raise InvalidArgumentError(f"expected at most {_MOST_NUMBERS} whole numbers")
     return [number - 2**64 if number >= 2**63 else number for number in numbers]
 
 
@@ -116,7 +116,7 @@ def join_floats(fields: list[Field], wire: Wire) -> Array:
     for field in fields:
         if field.wire not in {wire, Wire.LENGTH} or len(field.content) % kind.itemsize:
             raise InvalidArgumentError(
-                f"field {field.number} needs numbers of {kind.itemsize} bytes each"
+                f"expected numbers of {kind.itemsize} bytes each in field {field.number}"
             )
     if len(fields) == 1:
         return np.frombuffer(fields[0].content, kind)
@@ -130,7 +130,7 @@ def read_text(fields: list[Field]) -> str:
     try:
         return str(bytes(fields[-1].content), "utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidArgumentError(f"field {fields[-1].number} is no text in UTF-8") from error
+        raise InvalidArgumentError(f"expected UTF-8 text in field {fields[-1].number}") from error
 
 
 Value: TypeAlias = "str | Message"
@@ -157,14 +157,14 @@ class Message:
         """The messages of a field; none if it is missing."""
         found = self.fields.get(name, [])
         if any(isinstance(each, str) for each in found):
-            raise InvalidArgumentError(f"{name} needs a message, but is a value")
+            raise InvalidArgumentError(f"expected a message in {name}, got a value")
         return [each for each in found if isinstance(each, Message)]
 
     def texts(self, name: str) -> list[str]:
         """The values of a field; none if it is missing."""
         found = self.fields.get(name, [])
         if any(isinstance(each, Message) for each in found):
-            raise InvalidArgumentError(f"{name} needs a value, but is a message")
+            raise InvalidArgumentError(f"expected a value in {name}, got a message")
         return [each for each in found if isinstance(each, str)]
 
     def numbers(self, name: str) -> list[int]:
@@ -172,7 +172,7 @@ class Message:
         found = self.texts(name)
         for each in found:
             if not re.fullmatch(r"\d{1,9}", each):
-                raise InvalidArgumentError(f"{name} needs a whole number, but is {each}")
+                raise InvalidArgumentError(f"expected a whole number in {name}, got {each}")
         return [int(each) for each in found]
 
 
@@ -199,7 +199,7 @@ def _split(text: str) -> list[Token]:
     while place < len(text):
         found = _TOKEN.match(text, place)
         if found is None:
-            raise InvalidArgumentError(f"line {line}: {text[place]!r} was not expected")
+            raise InvalidArgumentError(f"line {line}: expected a word, got {text[place]!r}")
         if found.lastgroup is not None:
             kind = "text" if found.lastgroup == "other" else found.lastgroup
             tokens.append(Token(kind=kind, word=str(found[found.lastgroup]), line=line))
@@ -234,7 +234,7 @@ def _read_value(tokens: list[Token], depth: int) -> Value:
         return take(tokens, "name", "number", "text").word
     opening = tokens.pop()
     if depth == DEEPEST:
-        raise InvalidArgumentError(f"line {opening.line}: messages are more than {DEEPEST} deep")
+        raise InvalidArgumentError(f"line {opening.line}: expected messages at most {DEEPEST} deep")
     return _read_fields(tokens, closing=_CLOSING[opening.word], depth=depth + 1)
 
 
@@ -272,6 +272,6 @@ def take(tokens: list[Token], *kinds: str) -> Token:
 def _complain(tokens: list[Token], wanted: str) -> None:
     """Says what was wanted and what came."""
     if not tokens:
-        raise InvalidArgumentError(f"{wanted} was wanted, but the text ends")
+        raise InvalidArgumentError(f"expected {wanted}, got the end of the text")
     token = tokens[-1]
-    raise InvalidArgumentError(f"line {token.line}: {wanted} was wanted, but is {token.word!r}")
+    raise InvalidArgumentError(f"line {token.line}: expected {wanted}, got {token.word!r}")

@@ -60,11 +60,11 @@ class VggFace(nn.Module):
     ) -> None:
         super().__init__()
         if order not in {each.value for each in ChannelOrder}:
-            raise InvalidArgumentError(f"the order needs to be rgb or bgr, but is {order!r}")
+            raise InvalidArgumentError(f"expected rgb or bgr, got {order!r}", field="order")
         if min(classes, width, hidden, size) < 1 or size % _SMALLEST:
             raise InvalidArgumentError(
-                f"positive numbers and a size that is a multiple of {_SMALLEST} are needed, but "
-                f"classes, width, hidden and size are {classes}, {width}, {hidden} and {size}"
+                f"expected positive numbers and a size that is a multiple of {_SMALLEST}, got "
+                f"classes, width, hidden and size of {classes}, {width}, {hidden} and {size}"
             )
         self.size = size
         self.order = ChannelOrder(order)
@@ -115,19 +115,19 @@ def _measure(weights: Mapping[str, Tensor]) -> dict[str, int]:
     for name, axes in (("conv1_1.weight", 4), ("fc6.weight", 2), ("fc8.weight", 2)):
         if name not in weights:
             raise InvalidArgumentError(
-                f"a VGG-16 with layers named conv1_1 to fc8 was wanted, but {name} is missing"
+                f"expected a VGG-16 with layers named conv1_1 to fc8, got none with {name}"
             )
         if weights[name].ndim != axes or not weights[name].numel():
             raise InvalidArgumentError(
-                f"{name} needs {axes} axes, but has shape {list(weights[name].shape)}"
+                f"expected {name} of {axes} axes, got shape {list(weights[name].shape)}"
             )
         shapes[name] = weights[name].shape
     width, (hidden, taken) = shapes["conv1_1.weight"][0], shapes["fc6.weight"]
     side = isqrt(taken // (_WIDENING[-1] * width))
     if not side or side**2 * _WIDENING[-1] * width != taken:
         raise InvalidArgumentError(
-            f"fc6.weight needs {_WIDENING[-1] * width} inputs for each place of a square, since "
-            f"conv1_1 has {width} filters, but takes {taken}"
+            f"expected fc6.weight of {_WIDENING[-1] * width} inputs for each place of a square, "
+            f"since conv1_1 has {width} filters, got {taken}"
         )
     classes = shapes["fc8.weight"][0]
     return {"classes": classes, "width": width, "hidden": hidden, "size": _SMALLEST * side}
@@ -155,19 +155,19 @@ def read_names(path: Path, *, classes: int) -> tuple[str, ...]:
     if len(names) != classes or not all(names):
         raise BadFileError(
             path,
-            f"{classes} names were wanted, one a line for each class of the network, but there "
-            f"are {sum(map(bool, names))} in {len(names)} lines",
+            f"expected {classes} names, one a line for each class of the network, "
+            f"got {sum(map(bool, names))} in {len(names)} lines",
         )
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise BadFileError(path, f"names that differ were wanted, but {twice} comes twice")
+        raise BadFileError(path, f"expected names that differ, got {twice} twice")
     return names
 
 
 def read_faces(folder: Path, names: tuple[str, ...], domain: Domain) -> Faces:
     """Reads a folder of images named `Person_Name_123.jpg`."""
     if not folder.is_dir():
-        raise BadFileError(folder, "a folder of images was wanted, but there is none")
+        raise BadFileError(folder, "expected a folder of images, got none")
     images, files = read_images(folder, domain)
     numbers = {name: number for number, name in enumerate(names)}
     labels = [label(folder / file, numbers) for file in files]
@@ -178,10 +178,10 @@ def label(file: Path, numbers: dict[str, int]) -> int:
     """The class that a file's name tells: all before the underscore of the first digit."""
     digit = re.search(r"[0-9]", file.stem)
     if digit is None:
-        raise BadFileError(file, "a name such as Person_Name_123.jpg was wanted, with a number")
+        raise BadFileError(file, "expected a name with a number, such as Person_Name_123.jpg")
     name = file.stem[: digit.start()].removesuffix("_")
     if name not in numbers:
-        raise BadFileError(file, f"a name of names.txt was wanted, but {name or 'nobody'} is none")
+        raise BadFileError(file, f"expected a name of names.txt, got {name or 'nobody'}")
     return numbers[name]
 
 
@@ -223,8 +223,8 @@ def read_pair(folder: Path, *, order: ChannelOrder, device: str = "cpu") -> Pair
         if own.shape != other.shape:
             raise BadFileError(
                 files[1],
-                f"{name} of shape {list(own.shape)} was wanted, as in {files[0].name}, but it "
-                f"has {list(other.shape)}",
+                f"expected {name} of shape {list(own.shape)}, as in {files[0].name}, "
+                f"got {list(other.shape)}",
             )
     domain = Domain(shape=(3, clean.size, clean.size), bounds=(0.0, _GREYS), levels=256)
     return Pair(
@@ -238,7 +238,7 @@ def _find_file(folder: Path, name: str) -> Path:
     for suffix in _SUFFIXES:
         if (folder / f"{name}{suffix}").is_file():
             return folder / f"{name}{suffix}"
-    raise BadFileError(folder, f"{name}.pt was wanted (or .safetensors), but is missing")
+    raise BadFileError(folder, f"expected {name}.pt or .safetensors, got neither")
 
 
 def read(file: Path, order: ChannelOrder) -> VggFace:
