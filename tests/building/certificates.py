@@ -19,6 +19,8 @@ def write_certificate(folder: Path, *, host: str = "127.0.0.1") -> Path:
     """Writes a key and a certificate for a host that it signs itself; gives the latter's path."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "modelseal tests")])
+    is_name = host[0].isalpha()
+    whose = x509.DNSName(host) if is_name else x509.IPAddress(ipaddress.ip_address(host))
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -29,10 +31,7 @@ def write_certificate(folder: Path, *, host: str = "127.0.0.1") -> Path:
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]),
-            critical=False,
-        )
+        .add_extension(x509.SubjectAlternativeName([whose]), critical=False)
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(

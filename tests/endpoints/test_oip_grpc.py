@@ -3,16 +3,12 @@ import sys
 import threading
 import time
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 
 import grpc
 import numpy as np
 import pytest
 from canned_grpc import METADATA, canned_server, declaring, failing, official, replying, response
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
+from certificates import write_certificate
 from google.protobuf import descriptor_pb2
 from hypothesis import given
 from hypothesis import strategies as st
@@ -363,25 +359,10 @@ def test_a_compressed_message_is_refused_unread():
 
 @pytest.fixture
 def certificate(tmp_path):
-    """A certificate of this machine that its key signed itself, in a file, and the server's use."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, SHA256())
-    )
-    text = made.public_bytes(serialization.Encoding.PEM)
-    (tmp_path / "certificate.pem").write_bytes(text)
-    secret = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return tmp_path / "certificate.pem", grpc.ssl_server_credentials([(secret, text)])
+    """The file of who vouches for this machine, and what the server shows."""
+    write_certificate(tmp_path, host="localhost")
+    parts = [(tmp_path / name).read_bytes() for name in ("key.pem", "ca.pem")]
+    return tmp_path / "ca.pem", grpc.ssl_server_credentials([tuple(parts)])
 
 
 def test_a_servers_certificate_is_verified(certificate, monkeypatch):
