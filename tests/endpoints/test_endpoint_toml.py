@@ -396,6 +396,7 @@ def test_a_command_runs_in_the_folder_of_its_file(declared, tmp_path):
         ("timeout = 0\n", "endpoint.timeout"),
         ('[request]\ntemplate = "{"\n', "request"),
         ('[request]\ncarrier = "body"\n', "request"),
+        ('[request]\nchannels = "last"\nvalues = "levels"\ntemplate = "x"\n', "request"),
         ('[answer]\nselect = "a["\n', "answer.select"),
         ('[answer]\nnames = ["a"]\n', "answer.names"),
         ('[answer]\nnames_file = "missing"\n', ""),
@@ -404,12 +405,6 @@ def test_a_command_runs_in_the_folder_of_its_file(declared, tmp_path):
 def test_what_cannot_be_done_is_a_fault_of_the_file(declared, canned, more, field):
     with refuses(BadFileError, field=field):
         declared(http(canned, more))
-
-
-def test_inputs_that_cannot_be_sent_so_are_refused(declared, canned):
-    served = sealed.fingerprint(domain=Domain(shape=(4,)))
-    with refuses(BadFileError, field="request"):
-        declared(http(canned, '[request]\nform = "png"\n'), served=served)
 
 
 def test_an_address_that_is_none_is_a_fault_of_the_file(declared):
@@ -429,12 +424,6 @@ def test_a_short_address_is_asked_as_its_ending_says(text, preset):
     assert isinstance(opened, HttpEndpoint)
     assert opened.template.text == preset
     assert opened.answers.numbers is Numbers.PROBABILITIES
-
-
-@pytest.mark.parametrize("text", ["x:predict", "ftp://h/invocations", "http://[/predict", ""])
-def test_another_name_is_no_short_one(text):
-    with pytest.raises(InvalidArgumentError):
-        endpoint(text, SERVED)
 
 
 def test_a_malformed_short_address_is_refused():

@@ -80,18 +80,6 @@ def test_one_connection_is_kept_until_it_is_closed(endpoint, canned, reply):
     assert len(set(canned.clients)) == 2
 
 
-def silent(canned):
-    def wait(*_):
-        canned.ended.wait(60)
-        return b""
-
-    return wait
-
-
-def echo(_, body):
-    return body
-
-
 FAULTS = {
     "nothing": (b"", "no answer came"),
     "401": ({"status": 401, "body": {"error": f"unknown token {MARKER}"}}, "status 401"),
@@ -186,11 +174,6 @@ def test_a_server_that_is_not_there_is_an_error_without_the_secret(url, endpoint
     with pytest.raises(EndpointError, match="no answer came") as caught:
         endpoint(b"", url=url).ask(CODES)
     assert not leaks(shown_by(caught.value))
-
-
-def test_a_silent_server_is_given_up_in_time(endpoint, canned):
-    with pytest.raises(EndpointError, match=r"no answer came within 0\.2 seconds"):
-        endpoint(silent(canned), timeout=0.2).ask(CODES)
 
 
 def test_a_busy_server_says_when_to_ask_again_and_its_words_are_without_the_secret(endpoint, reply):

@@ -87,17 +87,7 @@ def _same(first: Array | None, second: Array | None) -> bool:
 
 
 def record(answers: Answers, path: Path) -> None:
-    """Writes answers as the JSON lines that `RecordedEndpoint` reads.
-
-    Args:
-        answers: One answer for each sample, in the samples' order.
-        path: The file, which is replaced as a whole if it exists; a new one can be read by its
-            owner alone.
-
-    Raises:
-        EndpointError: A number is an infinity or NaN.
-        BadFileError: The file cannot be written.
-    """
+    """Writes answers as the JSON lines that `RecordedEndpoint` reads."""
     lines = [to_line({"sample": row, **to_object(answers, row)}) for row in range(len(answers))]
     write_atomically(path, b"".join(lines))
 

@@ -58,19 +58,7 @@ class Carrier(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputFormat:
-    """How inputs of a domain travel.
-
-    Args:
-        domain: What a valid input is.
-        form: As a list of lists, as a flat list, as a PNG file, or as the bytes of its numbers,
-            the lowest place first.
-        unit: Values within the domain's bounds (float32 as bytes), or numbers of levels (uint8
-            as bytes). A PNG file always holds levels.
-        channels: Whether the domain's first axis comes first or last. A PNG file knows its own.
-
-    Raises:
-        InvalidArgumentError: Inputs of the domain cannot travel so without a change.
-    """
+    """How inputs of a domain travel."""
 
     domain: Domain
     form: Form = Form.NESTED
@@ -125,21 +113,7 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestTemplate:
-    """How a request's body is made.
-
-    Args:
-        inputs: How an input travels.
-        carrier: A JSON text, the input itself, or a form with a file.
-        text: For JSON: a JSON text with one placeholder, the string `$inputs` for a list of all
-            inputs or `$input` for one, which is then asked alone. Bytes are put in as base64,
-            also within a longer string, such as `data:image/png;base64,$input`.
-        field: For a form: what the file's field is called.
-        content_type: Of a body or a file; by default that of a PNG file or of bytes.
-
-    Raises:
-        InvalidArgumentError: The text is no JSON or has another number of placeholders, or the
-            inputs travel as something that cannot be carried so.
-    """
+    """How a request's body is made."""
 
     inputs: InputFormat
     carrier: Carrier = Carrier.JSON

@@ -64,19 +64,7 @@ class Rows(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelFormat:
-    """How a server names classes.
-
-    Args:
-        classes: How many there are.
-        names: What each is called; empty if they have no names.
-        naming: Whether labels are numbers or names; None takes whole numbers for numbers, and
-            texts for names if there are any.
-        first: The number of the first class: 1 where counting begins with 1.
-
-    Raises:
-        InvalidArgumentError: The names are not one for each class, or names are wanted where
-            there are none.
-    """
+    """How a server names classes."""
 
     classes: int
     names: tuple[str, ...] = ()
@@ -118,18 +106,7 @@ def number_of(label: object) -> int | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerFormat:
-    """How the JSON of a reply becomes labels, scores or probabilities.
-
-    Args:
-        labels: How classes are named.
-        select: Where the answer stands, as a JMESPath expression; `@` for all of it.
-        layout: How the entry for an input is laid out; None tells it by its look.
-        numbers: What the numbers are.
-        rows: Whether the expression picks a list of entries or a single one.
-
-    Raises:
-        InvalidArgumentError: The expression is malformed.
-    """
+    """How the JSON of a reply becomes labels, scores or probabilities."""
 
     labels: LabelFormat
     select: str = "@"
