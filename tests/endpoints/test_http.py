@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -248,6 +249,13 @@ def test_threads_that_ask_at_once_have_a_connection_each_and_keep_it(canned, rep
             assert [each.body for each in replies] == [b"{}"] * 3
     assert len(canned.clients) == 6
     assert len(set(canned.clients)) == 3
+
+
+def test_it_works_where_a_loop_is_running_as_in_a_notebook(fetch, reply):
+    async def cell():
+        return fetch(reply(b"abc")).body
+
+    assert asyncio.run(cell()) == b"abc"
 
 
 @pytest.mark.parametrize(

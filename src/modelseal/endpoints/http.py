@@ -1,17 +1,16 @@
 """Exchanges over HTTP that end in time, and the endpoint that is asked by a template."""
 
 import asyncio
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
 from ssl import PROTOCOL_TLS_CLIENT, SSLCertVerificationError, SSLContext, create_default_context
-from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 from weakref import finalize
 
 import httpx2
@@ -41,20 +40,9 @@ _PASSING = (httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ProxyError)
 # What comes of a kept connection that the server has dropped meanwhile.
 _DROPPED = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
 
-# As many connections as there are threads that ask at the same time.
-_LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+_ONE = httpx2.Limits(max_connections=1, max_keepalive_connections=1)
 
-
-@cache
-def _event_loop(process: int) -> asyncio.AbstractEventLoop:
-    """The loop of all connections of a process, which runs in a thread of its own.
-
-    The synchronous client bounds every wait for a byte, but not all of them together; a task of
-    the asynchronous one is cancelled at its deadline, wherever it waits.
-    """
-    loop = asyncio.new_event_loop()
-    Thread(target=loop.run_forever, name="modelseal-http", daemon=True).start()
-    return loop
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,14 +67,11 @@ class Connection:
     ) -> None:
         self._seconds = seconds
         self._credentials = credentials
-        self._loop = _event_loop(os.getpid())
+        self._idle: deque[_Lane] = deque()
+        self._release = finalize(self, _close_all, self._idle)
         try:
-            self._client = httpx2.AsyncClient(
-                verify=_trusted(url, credentials),
-                timeout=None,
-                headers={**credentials.headers, "Accept-Encoding": "identity"},
-                limits=_LIMITS,
-            )
+            self._certificates = _trusted(url, credentials)
+            self._idle.append(self._open_lane())
         except httpx2.InvalidURL:
             # What is malformed is a proxy, and the error and its chain show a part of it, which
             # may be of its password.
@@ -94,7 +79,13 @@ class Connection:
         except (OSError, ValueError, ImportError) as error:
             reason = f"the environment's proxies or certificates cannot be used: {error}"
             raise EndpointError(reason) from error
-        self._release = finalize(self, _close, self._client, self._loop)
+
+    def _open_lane(self) -> "_Lane":
+        headers = {**self._credentials.headers, "Accept-Encoding": "identity"}
+        client = httpx2.AsyncClient(
+            verify=self._certificates, timeout=None, headers=headers, limits=_ONE
+        )
+        return _Lane(client)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -109,11 +100,13 @@ class Connection:
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """Sends a request and reads its reply."""
-        task = asyncio.run_coroutine_threadsafe(
-            self._exchange(method, url, content, headers), self._loop
-        )
         try:
-            response, body = task.result()
+            lane = self._idle.pop()
+        except IndexError:  # all are in use
+            lane = self._open_lane()
+        try:
+            work = lane.exchange(method, url, content, headers, seconds=self._seconds)
+            response, body = lane.run(work)
         except TimeoutError as error:
             raise PassingError(f"no answer came within {self._seconds:g} seconds") from error
         # A host's name that the resolver cannot spell is a UnicodeError.
@@ -121,16 +114,58 @@ class Connection:
             kind = PassingError if may_pass(error) else EndpointError
             raise kind(f"no answer came: {shorten(str(error))}") from error
         finally:
-            task.cancel()  # does nothing unless we were interrupted
+            self._idle.append(lane)
+            if not self._release.alive:  # it was closed meanwhile
+                _close_all(self._idle)
         body = self._credentials.clean(body)
         _check_status(response, body)
         return Reply(
             body=body, headers={key.lower(): text for key, text in response.headers.items()}
         )
 
-    async def _exchange(
-        self, method: str, url: str, content: bytes, headers: Mapping[str, str] | None
+
+class _Lane:
+    """One connection in an event loop of its own, kept for one thread at a time.
+
+    The synchronous client bounds every wait for a byte, but not all of them together; a task of
+    the asynchronous one is cancelled at its deadline, wherever it waits.
+    """
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self._client = client
+        self._loop = asyncio.new_event_loop()
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Runs a coroutine; in another thread where a loop is running, as in a notebook."""
+        if not _is_in_loop():
+            return self._run(work)
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(self._run, work).result()
+
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        task = self._loop.create_task(work)
+        try:
+            return self._loop.run_until_complete(task)
+        finally:
+            if not task.done():  # we were interrupted
+                task.cancel()
+                self._loop.run_until_complete(asyncio.wait([task]))
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self.run(self._client.aclose())
+        self._loop.close()
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        content: bytes,
+        headers: Mapping[str, str] | None,
+        *,
+        seconds: float,
     ) -> tuple[httpx2.Response, bytes]:
+        """Sends a request and reads its reply, or is cancelled at the deadline."""
         request = self._client.build_request(method, url, content=content, headers=headers)
         opened: list[Any] = []
 
@@ -140,7 +175,7 @@ class Connection:
 
         request.extensions = {**request.extensions, "trace": note_connection}
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(seconds):
                 response = await self._send(request, opened)
                 try:
                     return response, await _read_body(response)
@@ -162,9 +197,16 @@ class Connection:
                     raise
 
 
-def _close(client: httpx2.AsyncClient, loop: asyncio.AbstractEventLoop) -> None:
-    # Nobody waits for it: this may run in the loop's own thread.
-    asyncio.run_coroutine_threadsafe(client.aclose(), loop)
+def _is_in_loop() -> bool:
+    with suppress(RuntimeError):
+        asyncio.get_running_loop()
+        return True
+    return False
+
+
+def _close_all(lanes: deque[_Lane]) -> None:
+    while lanes:
+        lanes.pop().close()
 
 
 def _trusted(url: str, credentials: Credentials) -> SSLContext:
