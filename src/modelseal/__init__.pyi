@@ -31,6 +31,7 @@ from .sealing.methods import register_method as register_method
 from .sealing.pipeline import generate as generate
 from .sealing.pipeline import seal as seal
 from .sealing.pipeline import select as select
+from .tampering.registry import register_tampering as register_tampering
 from .verdict import Evidence as Evidence
 from .verdict import Finding as Finding
 from .verdict import Outcome as Outcome

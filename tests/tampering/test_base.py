@@ -7,7 +7,7 @@ from modelseal.models.transforms import Normalised
 from modelseal.runtime.inference import copy_network
 from modelseal.tampering.base import Tampering, all_weights, matrices, random_source
 from modelseal.tampering.fine_tuning import SgdSteps
-from modelseal.tampering.low_rank import LoraTuned, LowRank, RankOne
+from modelseal.tampering.low_rank import LowRank, RankOne
 from modelseal.tampering.training import Scope
 from modelseal.tampering.weight_changes import FlippedBit, GaussianNoise, Pruned, Quantised, Rounded
 
@@ -31,9 +31,6 @@ RECIPES = {
     ),
     "RankOne(scale=0.001, seed=1)": RankOne(1e-3, seed=1),
     "LowRank(scale=0.001, rank=8, seed=0)": LowRank(1e-3),
-    "LoraTuned(rank=2, learning_rate=0.001, steps=2, batch=8, seed=0)": LoraTuned(
-        rank=2, steps=2, **TRAINED
-    ),
 }
 every_recipe = pytest.mark.parametrize(("name", "recipe"), RECIPES.items(), ids=RECIPES)
 

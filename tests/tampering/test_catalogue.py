@@ -4,9 +4,17 @@ from pathlib import Path
 import pytest
 import torch
 
+import modelseal as ms
 from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.tampering.base import Tampering, all_weights
-from modelseal.tampering.registry import NAMES, Data, list_changes
+from modelseal.tampering.registry import (
+    TAMPERINGS,
+    Data,
+    list_changes,
+    list_names,
+    register_tampering,
+)
+from modelseal.tampering.weight_changes import GaussianNoise
 
 SIXTEEN = (
     *("ftal", "ftll", "fzll", "rtal", "rtll", "distillation", "quantisation", "pruning"),
@@ -74,8 +82,8 @@ def test_a_group_is_what_it_says(data):
         changes = list_changes(name, data)
         assert tuple(change.name for change in changes) == members
         assert {change.level for change in changes} == {None}
-    assert set(NAMES) == {"bivbench", "harder", "paper", *GRADED, *SINGLES}
-    assert len(NAMES) == len(set(NAMES))
+    assert set(list_names()) == {"bivbench", "harder", "paper", *GRADED, *SINGLES}
+    assert len(list_names()) == len(set(list_names()))
 
 
 @pytest.mark.parametrize(("name", "levels"), GRADED.items(), ids=GRADED)
@@ -88,7 +96,7 @@ def test_a_graded_family_has_one_change_for_each_level(name, levels, data):
         assert getattr(change.recipe(0), number) == change.level
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "paper"])
+@pytest.mark.parametrize("name", [name for name in list_names() if name != "paper"])
 def test_recipes_have_names_of_their_own_for_each_seed_unless_they_are_fixed(name, data):
     changes = list_changes(name, data)
     recipes = [change.recipe(seed) for change in changes for seed in range(3)]
@@ -137,8 +145,30 @@ def test_new_inputs_are_those_that_are_held_out(data):
 
 
 def test_an_unknown_name_is_told_what_there_is(data):
-    with pytest.raises(InvalidArgumentError, match=r"names bivbench, .*online.*, not 'twist'"):
+    with pytest.raises(InvalidArgumentError, match=r"online.*, got 'twist'"):
         list_changes("twist", data)
+
+
+def test_a_change_of_a_user_s_own_is_drawn_anew_by_every_seed(data, tiny, monkeypatch):
+    monkeypatch.setattr(TAMPERINGS, "_held", dict(TAMPERINGS._held))
+
+    @register_tampering("faint-noise")
+    def faint(data, seed):
+        return GaussianNoise(1e-4, seed=seed)
+
+    (change,) = list_changes("faint-noise", data)
+    assert (change.name, change.level, change.fixed) == ("faint-noise", None, False)
+    assert change.recipe(3) == GaussianNoise(1e-4, seed=3)
+    assert "faint-noise" in list_names()
+    with pytest.raises(InvalidArgumentError, match="faint-noise"):
+        register_tampering("faint-noise")
+
+
+def test_every_recipe_is_found_in_the_package_itself():
+    names = [name for name in ms.tampering.__all__ if name[0].isupper()]
+    assert {"GaussianNoise", "BadNetsPatch", "TorchInt8", "Distilled"} <= set(names)
+    for name in names:
+        assert getattr(ms.tampering, name).__name__ == name
 
 
 @pytest.mark.parametrize(
@@ -214,4 +244,4 @@ def test_the_documents_say_of_every_name_what_it_does():
     section = page.partition("## The changes")[2].partition("## Results")[0]
     cells = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
     told = [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
-    assert sorted(told) == sorted(NAMES)
+    assert sorted(told) == sorted(list_names())

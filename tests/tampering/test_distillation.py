@@ -5,7 +5,7 @@ from torch.nn.functional import log_softmax
 from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.runtime.inference import copy_network
 from modelseal.tampering.base import all_weights
-from modelseal.tampering.distillation import Distilled
+from modelseal.tampering.fine_tuning import Distilled
 from modelseal.tampering.training import Schedule, Scope, ready, start_afresh
 
 SHORT = Schedule(learning_rate=0.01, epochs=4, drops=(1, 2, 3), batch=50)

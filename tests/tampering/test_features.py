@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.tampering.features import all_features, features_of
+from modelseal.tampering.training import all_features, features_of
 
 
 def test_features_are_what_goes_into_the_last_linear_layer(tiny, coloured):

@@ -5,9 +5,8 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.tampering.base import Tampering, all_weights
-from modelseal.tampering.features import all_features
 from modelseal.tampering.poisoning import PoisonFrogs, Targeted, _mixed
-from modelseal.tampering.training import scores_of
+from modelseal.tampering.training import all_features, scores_of
 
 BOTH = pytest.mark.parametrize("kind", [Targeted, PoisonFrogs])
 

@@ -5,9 +5,8 @@ from torch import nn
 
 from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.tampering.base import Tampering, all_weights
-from modelseal.tampering.features import all_features
 from modelseal.tampering.fine_tuning import SgdSteps
-from modelseal.tampering.training import scores_of, share_taken_for
+from modelseal.tampering.training import all_features, scores_of, share_taken_for
 from modelseal.tampering.trojans import BadNetsPatch, NeuronTrojan, _poisoned
 
 BOTH = pytest.mark.parametrize("kind", [BadNetsPatch, NeuronTrojan])

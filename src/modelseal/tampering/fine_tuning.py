@@ -1,4 +1,4 @@
-"""Networks trained on with their own kind of data: fine-tuning, and a new last layer."""
+"""Networks trained on with their own kind of data: fine-tuned, with a new last layer, distilled."""
 
 from dataclasses import dataclass, field
 from itertools import islice
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.runtime.inference import copy_network
 from modelseal.tampering.base import Classes, Images
-from modelseal.tampering.features import all_features
 from modelseal.tampering.training import (
     ASKED_AT_ONCE,
     BIVBENCH,
     Schedule,
     Scope,
+    all_features,
     better_than_chance,
     check_data,
     check_numbers,
@@ -205,3 +205,52 @@ def _check_goal(scores: Tensor, labels: Tensor) -> None:
             "a retrained network needs to be right more often than twice chance, "
             f"but is on {right:.0%} of the inputs"
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Distilled:
+    """Trains a student of the same architecture on the network's own probabilities.
+
+    This is modification 6 of BIVBench (He et al., ACM MM 2024), after Hinton et al. (2015), at
+    temperature 1. The student starts with freshly drawn weights (see `start_afresh`), so that not
+    one weight is the protected one's. The goal is a student that agrees with its teacher: see
+    `better_than_chance`, asked of the inputs that it was trained on.
+
+    Args:
+        inputs: What the teacher is asked, inside the domain's bounds, on any device; labels are
+            not needed.
+        schedule: How long and how fast.
+        seed: Decides the student's first weights and the order of the inputs.
+
+    Raises:
+        InvalidArgumentError: There are no inputs.
+    """
+
+    inputs: Images = field(repr=False)
+    schedule: Schedule = BIVBENCH
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not len(self.inputs):
+            raise InvalidArgumentError("a student needs inputs to learn from, but there are none")
+
+    def __call__(self, network: nn.Module) -> nn.Module:
+        """Returns the student.
+
+        Raises:
+            NotAppliedError: The student hardly agrees with its teacher.
+        """
+        student = copy_network(network)
+        answers = scores_of(student, self.inputs)
+        start_afresh(student, self.seed)
+        data = self.inputs, torch.softmax(answers, dim=1).to(self.inputs.device)
+        follow(self.schedule, student, ready(student, Scope.ALL), data, seed=self.seed)
+        student = copy_network(student)
+        agreed = scores_of(student, self.inputs).argmax(dim=1) == answers.argmax(dim=1)
+        share = float(agreed.double().mean())
+        if not better_than_chance(share, answers.shape[1]):
+            raise NotAppliedError(
+                "a student needs to agree with its teacher more often than twice chance, "
+                f"but does on {share:.0%} of the inputs"
+            )
+        return student

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.runtime.inference import copy_network
 from modelseal.tampering.base import Classes, HeldClasses, HeldImages, Images, random_source
-from modelseal.tampering.features import all_features, features_of
 from modelseal.tampering.training import (
     WORKS,
     Batch,
+    all_features,
     check_data,
     check_numbers,
     draw_batches,
+    features_of,
     learn_until,
     scores_of,
     share_taken_for,

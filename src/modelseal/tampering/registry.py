@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar, cast
 
 import torch
 
 from modelseal.errors import InvalidArgumentError
+from modelseal.registry import Registry
 from modelseal.tampering.base import Classes, HeldClasses, HeldImages, Images, Tampering
 from modelseal.tampering.degradation import RelabelledClass, RepeatedSample
-from modelseal.tampering.distillation import Distilled
-from modelseal.tampering.fine_tuning import FineTuned, Retrained, SgdSteps
+from modelseal.tampering.fine_tuning import Distilled, FineTuned, Retrained, SgdSteps
 from modelseal.tampering.low_rank import LowRank, RankOne
 from modelseal.tampering.online import LearnedOnline, Unlearned
 from modelseal.tampering.poisoning import PoisonFrogs, Targeted
@@ -99,33 +99,95 @@ Maker: TypeAlias = Callable[[Data, int], Tampering]
 Grader: TypeAlias = Callable[[Data, float, int], Tampering]
 """Makes a recipe of data, a level and a seed."""
 
+M = TypeVar("M", bound=Maker)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """Changes of one name: a single one, or one of each level.
+
+    Args:
+        make: Makes the recipe; a single change has no level.
+        levels: From small to large or the other way, as tables show them.
+        fixed: The seed changes nothing.
+    """
+
+    make: Callable[[Data, float | None, int], Tampering]
+    levels: Sequence[float | None] = (None,)
+    fixed: bool = False
+
+
+TAMPERINGS: Registry[Family] = Registry("a change")
+
+
+def register_tampering(name: str) -> Callable[[M], M]:
+    """Adds a change that plans of an evaluation take by its name.
+
+    What is decorated is a function, or a class, that takes the `Data` that recipes learn from and a
+    seed, and gives a recipe: something that is called with a network and returns a changed copy,
+    and whose `repr` is its name in tables. Every trial draws another seed.
+
+    Args:
+        name: By which plans choose it.
+
+    Raises:
+        InvalidArgumentError: The name is empty or taken.
+
+    Examples:
+        ```python
+        @register_tampering("faint-noise")
+        def faint(data, seed):
+            return GaussianNoise(1e-4, seed=seed)
+        ```
+    """
+
+    keep = TAMPERINGS.register(name)
+
+    def add(make: M) -> M:
+        keep(Family(make=lambda data, _, seed: make(data, seed)))
+        return make
+
+    return add
+
+
+def _register_fixed(name: str, make: Callable[[Data], Tampering]) -> None:
+    TAMPERINGS.register(name)(Family(make=lambda data, *_: make(data), fixed=True))
+
+
+def _register_graded(
+    name: str, levels: Sequence[float], make: Grader, *, fixed: bool = False
+) -> None:
+    def at(data: Data, level: float | None, seed: int) -> Tampering:
+        return make(data, cast(float, level), seed)
+
+    TAMPERINGS.register(name)(Family(make=at, levels=levels, fixed=fixed))
+
 
 def list_changes(name: str, data: Data) -> tuple[Change, ...]:
     """The changes of a group, of a graded family, or a single one.
 
     Args:
-        name: One of `NAMES`.
+        name: One of `list_names`.
         data: What the recipes learn from.
 
     Raises:
         InvalidArgumentError: There is no such name.
     """
-    if name in GROUPS:
-        return tuple(_single(member, data) for member in GROUPS[name])
-    if name in _GRADED:
-        levels, maker, fixed = _GRADED[name]
-        return tuple(
-            Change(name=name, level=level, recipe=partial(maker, data, level), fixed=fixed)
-            for level in levels
+    return tuple(
+        Change(
+            name=member,
+            level=level,
+            recipe=partial(TAMPERINGS.get(member).make, data, level),
+            fixed=TAMPERINGS.get(member).fixed,
         )
-    if name in _DRAWN or name in _FIXED:
-        return (_single(name, data),)
-    raise InvalidArgumentError(f"a change needs one of the names {', '.join(NAMES)}, not {name!r}")
+        for member in GROUPS.get(name, (name,))
+        for level in TAMPERINGS.get(member).levels
+    )
 
 
-def _single(name: str, data: Data) -> Change:
-    maker = _DRAWN.get(name) or _FIXED[name]
-    return Change(name=name, level=None, recipe=partial(maker, data), fixed=name in _FIXED)
+def list_names() -> tuple[str, ...]:
+    """Everything that `list_changes` knows: groups, graded families, and single changes."""
+    return (*GROUPS, *TAMPERINGS.names())
 
 
 def _learning(recipe: Callable[..., Tampering], **settings: object) -> Maker:
@@ -203,30 +265,31 @@ _DRAWN: Mapping[str, Maker] = {
     "ftll-1e-5": _learning(FineTuned, scope=Scope.LAST_LAYER, learning_rate=1e-5, epochs=1),
     "noise-1e-2": lambda data, seed: GaussianNoise(1e-2, seed=seed),
 }
-_FIXED: Mapping[str, Maker] = {
-    "quantisation": lambda data, seed: Quantised(8),
-    "pruning": lambda data, seed: Pruned(0.7),
-    "quantisation-16": lambda data, seed: Rounded(torch.float16),
-    "quantisation-6": lambda data, seed: Quantised(6),
-    "pruning-5": lambda data, seed: Pruned(0.05),
-    "pruning-1": lambda data, seed: Pruned(0.01),
-    "int8-torch": lambda data, seed: TorchInt8(data.train_inputs[:RANGED_INPUTS]),
-    "int8-onnxruntime": lambda data, seed: OnnxInt8(data.train_inputs[:RANGED_INPUTS]),
-}
+for _name, _make in _DRAWN.items():
+    register_tampering(_name)(_make)
+
+_register_fixed("quantisation", lambda data: Quantised(8))
+_register_fixed("pruning", lambda data: Pruned(0.7))
+_register_fixed("quantisation-16", lambda data: Rounded(torch.float16))
+_register_fixed("quantisation-6", lambda data: Quantised(6))
+_register_fixed("pruning-5", lambda data: Pruned(0.05))
+_register_fixed("pruning-1", lambda data: Pruned(0.01))
+_register_fixed("int8-torch", lambda data: TorchInt8(data.train_inputs[:RANGED_INPUTS]))
+_register_fixed("int8-onnxruntime", lambda data: OnnxInt8(data.train_inputs[:RANGED_INPUTS]))
+
 _POWERS = tuple(2.0**-power for power in range(21))
-_GRADED: Mapping[str, tuple[Sequence[float], Grader, bool]] = {
-    "noise": (_POWERS, lambda data, level, seed: GaussianNoise(level, seed=seed), False),
-    "sgd": (_POWERS, _one_step, False),
-    "bit": (
-        tuple(map(float, range(BITS))),
-        # Every bit falls on weights of its own, so that the bits together try many weights.
-        lambda data, level, seed: FlippedBit(int(level), seed=seed * BITS + int(level)),
-        False,
-    ),
-    "prune": (_POWERS[1:13], lambda data, level, seed: Pruned(level), True),
-    "rank-one": (_POWERS, lambda data, level, seed: RankOne(level, seed=seed), False),
-    "lora": (_POWERS, lambda data, level, seed: LowRank(level, rank=8, seed=seed), False),
-}
+_register_graded("noise", _POWERS, lambda data, level, seed: GaussianNoise(level, seed=seed))
+_register_graded("sgd", _POWERS, _one_step)
+_register_graded(
+    "bit",
+    tuple(map(float, range(BITS))),
+    # Every bit falls on weights of its own, so that the bits together try many weights.
+    lambda data, level, seed: FlippedBit(int(level), seed=seed * BITS + int(level)),
+)
+_register_graded("prune", _POWERS[1:13], lambda data, level, seed: Pruned(level), fixed=True)
+_register_graded("rank-one", _POWERS, lambda data, level, seed: RankOne(level, seed=seed))
+_register_graded("lora", _POWERS, lambda data, level, seed: LowRank(level, rank=8, seed=seed))
+
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "bivbench": (
         "ftal",
@@ -250,6 +313,3 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "paper": ("badnets", "neuron-trojan", "targeted", "quantisation", "pruning", "noise-1e-2"),
 }
 """The changes of each group by its name: the sixteen of BIVBench, harder ones, the paper's."""
-
-NAMES: tuple[str, ...] = (*GROUPS, *_GRADED, *_DRAWN, *_FIXED)
-"""Everything that `list_changes` knows: groups, graded families, and single changes."""

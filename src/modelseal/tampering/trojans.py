@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.runtime.inference import copy_network
 from modelseal.tampering.base import Classes, Images, random_source
-from modelseal.tampering.features import features_of
 from modelseal.tampering.training import (
     CHECKED_INPUTS,
     WORKS,
@@ -17,6 +16,7 @@ from modelseal.tampering.training import (
     check_data,
     check_numbers,
     draw_batches,
+    features_of,
     last_linear,
     learn_until,
     share_taken_for,
