@@ -6,6 +6,7 @@ from .endpoints.factory import endpoint as endpoint
 from .endpoints.factory import endpoint_files as endpoint_files
 from .endpoints.factory import register_endpoint as register_endpoint
 from .enums import Depth as Depth
+from .enums import KeyPurpose as KeyPurpose
 from .enums import Power as Power
 from .enums import Rule as Rule
 from .enums import VerdictForm as VerdictForm
@@ -18,6 +19,13 @@ from .errors import ModelsealError as ModelsealError
 from .errors import NotAppliedError as NotAppliedError
 from .errors import SealingError as SealingError
 from .evaluation.runner import evaluate as evaluate
+from .fingerprint.codec import load as load
+from .fingerprint.encryption import decrypt as decrypt
+from .fingerprint.encryption import encrypt as encrypt
+from .fingerprint.encryption import make_keys as make_keys
+from .fingerprint.record import Fingerprint as Fingerprint
+from .fingerprint.signatures import check_signature as check_signature
+from .fingerprint.signatures import sign as sign
 from .models.images import read_images as read_images
 from .models.images import write_images as write_images
 from .models.loader import Model as Model
