@@ -136,7 +136,7 @@ def test_the_steps_of_continuous_integration_find_the_served_model_intact(run, p
 @pytest.mark.usefixtures("sealed")
 def test_the_example_of_an_unreachable_service_is_undecided(place, url, monkeypatch, capsys):
     monkeypatch.chdir(place)
-    (_, service), (_, change), _ = blocks(ROOT / "docs" / "how-to" / "extend.md", "python")
+    (_, service), (_, change), *_ = blocks(ROOT / "docs" / "how-to" / "extend.md", "python")
     exec(service, {"__name__": "document"})
     assert capsys.readouterr().out == "undecided\n"
     names = {"__name__": "document"}
