@@ -12,7 +12,7 @@ from torch.func import functional_call
 from modelseal.errors import ModelsealError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loader import Model
-from modelseal.outputs.specs import OutputSpec, TopLabels
+from modelseal.outputs.specs import OutputSpec, changed_answers
 from modelseal.runtime.inference import foreign_errors, run_network
 from modelseal.runtime.tensors import Inputs
 from modelseal.tampering.base import Tampering, matrices
@@ -115,23 +115,9 @@ def _apply(change: Tampering, network: nn.Module) -> nn.Module | None:
 
 
 def differs(network: nn.Module, samples: Inputs, fingerprint: Fingerprint) -> Mask:
-    """Which samples a network answers otherwise than the fingerprint expects.
-
-    As verifying would have it: a server that shows labels finds the highest score of a row that
-    is not finite, too, where NaN counts as the largest. One that shows numbers shows no answer,
-    which is undecided: that is no other one.
-
-    Raises:
-        SealingError: The network cannot be run.
-    """
+    """Which samples a network answers otherwise than the fingerprint expects."""
     scores = run_network(network, samples, size=min(len(samples), 32))
-    labels = isinstance(fingerprint.spec, TopLabels)
-    told = np.where(np.isnan(scores), np.inf, scores) if labels else scores
-    # Changed weights may well give numbers that are not finite.
-    with np.errstate(invalid="ignore", over="ignore"):
-        agrees = fingerprint.spec.agree(fingerprint.expected, fingerprint.spec.reveal(told))
-    other = np.asarray(~agrees)
-    return other if labels else other & np.isfinite(scores).all(axis=1)
+    return changed_answers(fingerprint.spec, fingerprint.expected, scores)
 
 
 def list_families(model: Model, inputs: Inputs, *, seed: int) -> tuple[Family, ...]:

@@ -140,7 +140,6 @@ def register_tampering(name: str) -> Callable[[M], M]:
             return GaussianNoise(1e-4, seed=seed)
         ```
     """
-
     keep = TAMPERINGS.register(name)
 
     def add(make: M) -> M:
