@@ -55,26 +55,6 @@ def make_candidates(  # noqa: PLR0913 (where and how long)
     Only `workers` can make a difference to the candidates, and only one: by default the order of
     a sum, and with it the last bits of a score, depends on the number of torch's threads, while
     all `Workers` take one thread, so that these give the same bytes whatever their number is.
-
-    Args:
-        model: The owner's network, untampered.
-        naturals: Natural inputs as they are stored.
-        recipe: How samples shall be made.
-        count: Of how many natural inputs, drawn at random; of all if there are fewer.
-        workers: Who makes them; by default this process does, on all threads that torch has.
-        checkpoints: The folder where pieces of them are kept meanwhile; None for nowhere.
-        seconds: When this time is over, those are taken that there are.
-        progress: Is told of the stages `generate` and `calibrate`.
-
-    Returns:
-        All accepted candidates; their origin says in `work` how many forward passes of one input
-        were made for each of them, calibration apart.
-
-    Raises:
-        InvalidArgumentError: The inputs do not fit the domain, there are none, the method is
-            unknown, or workers outside of this process would have no model.toml.
-        SealingError: No candidate was accepted, or the network cannot be run.
-        BadFileError: A finished piece cannot be kept.
     """
     METHODS.get(recipe.method)
     is_here = workers is None or isinstance(workers, Sequential)
@@ -114,11 +94,7 @@ def make_candidates(  # noqa: PLR0913 (where and how long)
 
 
 def draw(model: Model, naturals: Codes, count: int, seed: int) -> Array:
-    """The numbers of the natural inputs that are used, in random order.
-
-    Raises:
-        InvalidArgumentError: There are none, or they do not fit the domain.
-    """
+    """The numbers of the natural inputs that are used, in random order."""
     model.domain.check(naturals)
     for name, given in (("candidates", count), ("images", len(naturals))):
         if given < 1:
@@ -219,16 +195,7 @@ def _check_allowed(calibration: Calibration, recipe: Recipe) -> None:
 
 
 def accept(calibration: Calibration, recipe: Recipe, *, naturals: PerInput) -> Mask:
-    """Which candidates have the margin that they need, and not far more.
-
-    Args:
-        calibration: What harmless variants did to the candidates.
-        recipe: How they were made.
-        naturals: The margins of the natural inputs that they were made from.
-
-    Raises:
-        SealingError: None has.
-    """
+    """Which candidates have the margin that they need, and not far more."""
     needed = np.maximum(recipe.factor * calibration.moves, recipe.margin or 0.0)
     if not np.isfinite(needed).any():
         raise SealingError(f"expected finite scores, but none of {len(needed)} candidates has any")

@@ -130,23 +130,10 @@ def make_pieces(
     seconds: float = inf,
     progress: Progress = ignore,
 ) -> dict[int, Piece]:
-    """Has all pieces made that are not kept already.
+    """Has all pieces made that are not kept already, and gives them by their number.
 
-    Args:
-        tasks: The pieces.
-        perform: Makes one.
-        workers: Perform it; by default this process does, on all threads that torch has.
-        checkpoints: The folder where every piece is kept and looked for; None for nowhere.
-        seconds: When this time is over, no more pieces are begun, and none is waited for: that is
-            seen whenever one is finished, so that there is always one.
-        progress: Is told of the stage `generate`, in natural inputs.
-
-    Returns:
-        The pieces by their number: all of them, or those that there are when the time is over.
-
-    Raises:
-        SealingError: A piece cannot be made, or its workers were lost.
-        BadFileError: A piece cannot be kept.
+    When the time is over no more are begun and none is waited for: that is seen whenever one is
+    finished, so that there is always one.
     """
     end = monotonic() + seconds
     found = {} if checkpoints is None else _load_pieces(checkpoints, tasks)
@@ -171,21 +158,13 @@ def make_pieces(
 
 
 def check_checkpoints(folder: Path) -> None:
-    """Makes sure, before long work begins, that pieces can be kept.
-
-    Raises:
-        BadFileError: Something else has the folder's name.
-    """
+    """Makes sure, before long work begins, that pieces can be kept."""
     if folder.exists() and not folder.is_dir():
         raise BadFileError(folder, "expected a folder for unfinished work, got something else")
 
 
 def save_piece(folder: Path, task: PieceTask, piece: Piece) -> None:
-    """Writes a piece, whole or not at all, in a folder that is made if it is missing.
-
-    Raises:
-        BadFileError: It cannot be written.
-    """
+    """Writes a piece, whole or not at all, in a folder that is made if it is missing."""
     try:
         folder.mkdir(mode=PRIVATE, exist_ok=True)
     except (OSError, ValueError) as error:

@@ -42,11 +42,6 @@ def available_memory(
 
     It is what the machine has, or what is left of this container's limit, or of the GPU's memory,
     if that is less.
-
-    Args:
-        device: Where the program runs its network.
-        meminfo: The machine's account, whose line `MemAvailable` counts.
-        group: The folder of the container's account, `memory.max` and `memory.current`.
     """
     amounts = (_read_machine(meminfo), _read_container(group), _read_gpu(device))
     return min((amount for amount in amounts if amount is not None), default=None)
@@ -82,9 +77,6 @@ def need_memory(model: Model, recipe: Recipe) -> int:
 
     That is torch, one copy of the weights, the Jacobians of a piece, and the activations of the
     inputs that are run together with their gradients, as one run with one input tells.
-
-    Raises:
-        SealingError: The network cannot be run.
     """
     size, values = piece_size(model.domain), prod(model.domain.shape)
     together = max(min(size, values_at_once(device_of(model.network)) // values), 1)

@@ -35,21 +35,6 @@ def find_neighbours(
 
     A neighbour's margin is at least what is asked of a sample: its factor times what quick
     harmless variants move the neighbour, and times what all variants moved the sample.
-
-    Args:
-        model: The sealed network.
-        fingerprint: Its samples.
-        count: How many neighbours are wanted of each sample, from 0.
-        progress: Is told of the stage `neighbours`.
-
-    Returns:
-        The fingerprint with up to so many neighbours of each sample; where fewer will do, with
-        fewer; as it came if none is wanted.
-
-    Raises:
-        InvalidArgumentError: The domain has no levels, there is one class only, or the number is
-            negative.
-        SealingError: The network cannot be run.
     """
     if not count:
         return fingerprint
@@ -111,14 +96,7 @@ def _measure_effects(model: Model, fingerprint: Fingerprint, recipe: Recipe) -> 
 def propose(
     sample: Array, effects: Effects, *, levels: int, generator: np.random.Generator
 ) -> Array:
-    """Steps of one level of little influence that leave the answer as it is, drawn by chance.
-
-    Args:
-        sample: The numbers of the levels of one sample, laid flat.
-        effects: What steps do to it.
-        levels: How many levels there are.
-        generator: The source of chance.
-    """
+    """Steps of one level of little influence that leave the answer as it is, drawn by chance."""
     up, down = np.flatnonzero(sample < levels - 1) + 1, -(np.flatnonzero(sample > 0) + 1)
     steps = np.concatenate([up, down])
     steps = steps[effects.predict(steps)]

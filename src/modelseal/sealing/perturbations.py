@@ -121,13 +121,7 @@ def differs(network: nn.Module, samples: Inputs, fingerprint: Fingerprint) -> Ma
 
 
 def list_families(model: Model, inputs: Inputs, *, seed: int) -> tuple[Family, ...]:
-    """The families of small changes, graded ones from 2^-20 to 1.
-
-    Args:
-        model: The network.
-        inputs: What a step of fine-tuning is made with, labelled by the network itself.
-        seed: Which inputs, if there are many.
-    """
+    """The families of small changes, graded ones from 2^-20 to 1."""
     return (
         Family(
             name="Gaussian noise",
@@ -231,17 +225,6 @@ def foretell_flips(
     moves it far. One derivative by all weights serves every flip, where a changed copy of the
     network serves one; so a sample costs a few backward passes, however many flips there are. What
     is foretold only helps to choose samples: what they notice is measured on copies.
-
-    Args:
-        network: The network, in evaluation mode.
-        samples: As the network takes them, on its device.
-        spec: What the endpoint shows.
-        seed: Decides the weights and the bits.
-        count: How many flips there are.
-
-    Returns:
-        A row for each sample; none has a column if the network has no float32 weights of two or
-        more axes, or no derivatives by them.
     """
     none = np.zeros((len(samples), 0), dtype=bool)
     try:

@@ -61,22 +61,6 @@ def state_power(
     for having been lucky once in many sizes. That larger changes are noticed as well is taken for
     granted, but for those without chance, of which all larger sizes are tried. Families that
     cannot be made of this network are left out.
-
-    Args:
-        model: The sealed network.
-        fingerprint: Of this network.
-        naturals: Natural inputs as they are stored, for one step of fine-tuning.
-        power: How many copies are made.
-        progress: Is told of the stage `power`.
-
-    Returns:
-        The same fingerprint with its power, in place of any that it had; as it came if none shall
-        be measured.
-
-    Raises:
-        InvalidArgumentError: The fingerprint is of other weights, or there are no natural inputs
-            that fit its domain.
-        SealingError: The network cannot be run, or its unchanged copy already answers otherwise.
     """
     if power is Power.NONE:
         return fingerprint

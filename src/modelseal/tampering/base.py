@@ -45,11 +45,7 @@ def all_weights(network: nn.Module) -> dict[str, Tensor]:
 
 
 def matrices(network: nn.Module) -> dict[str, Tensor]:
-    """The floating parameters of two or more axes: convolution and linear weights, no biases.
-
-    Raises:
-        InvalidArgumentError: There are none.
-    """
+    """The floating parameters of two or more axes: convolution and linear weights, no biases."""
     found: dict[str, Tensor] = {
         name: parameter
         for name, parameter in network.named_parameters()

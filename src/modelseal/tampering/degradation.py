@@ -68,12 +68,7 @@ class RelabelledClass:
         return _draw(_other_classes(self.labels, self.source), random_source(self.seed))
 
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Returns a copy that takes one class for another.
-
-        Raises:
-            InvalidArgumentError: The network has no score for a label or the target.
-            NotAppliedError: It still tells them apart after the last step.
-        """
+        """Returns a copy that takes one class for another."""
         target = self.choose_target()
         wrong = self.labels.masked_fill(self.labels == self.source, target)
         asked = self.inputs[torch.nonzero(self.labels == self.source).flatten()[:CHECKED_INPUTS]]
@@ -137,12 +132,7 @@ class RepeatedSample:
         return torch.cat([torch.arange(len(self.inputs)), torch.full((count,), row)])
 
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Returns a copy that takes one input for another class.
-
-        Raises:
-            InvalidArgumentError: The network has no score for a label.
-            NotAppliedError: It still takes the input for something else after the last step.
-        """
+        """Returns a copy that takes one input for another class."""
         row, wrong = self.choose_sample()
         labels = self.labels.clone()
         labels[row] = wrong

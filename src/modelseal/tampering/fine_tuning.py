@@ -63,12 +63,7 @@ class SgdSteps:
         check_data(self.inputs, self.labels)
 
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Returns a fine-tuned copy.
-
-        Raises:
-            InvalidArgumentError: The network has no score for a label, or the last layer is asked
-                for and there is no `nn.Linear`.
-        """
+        """Returns a fine-tuned copy."""
         changed = copy_network(network)
         parameters = ready(changed, self.scope)
         rows = islice(draw_batches(len(self.inputs), self.batch, self.seed), self.steps)
@@ -114,12 +109,7 @@ class FineTuned:
         check_data(self.inputs, self.labels)
 
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Returns a fine-tuned copy.
-
-        Raises:
-            InvalidArgumentError: The network has no score for a label, or the scope names the last
-                layer and there is no `nn.Linear`.
-        """
+        """Returns a fine-tuned copy."""
         steps = SgdSteps(
             learning_rate=self.learning_rate,
             steps=self.epochs * steps_in_epoch(len(self.inputs), self.batch),
@@ -164,13 +154,7 @@ class Retrained:
         check_data(self.inputs, self.labels)
 
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Returns a retrained copy.
-
-        Raises:
-            InvalidArgumentError: The network has no score for a label, or its scores do not come
-                out of its last `nn.Linear`.
-            NotAppliedError: The copy is hardly better than chance.
-        """
+        """Returns a retrained copy."""
         changed = copy_network(network)
         layer = last_linear(changed)
         start_afresh(layer, self.seed)
@@ -235,11 +219,7 @@ class Distilled:
             raise InvalidArgumentError("a student needs inputs to learn from, but there are none")
 
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Returns the student.
-
-        Raises:
-            NotAppliedError: The student hardly agrees with its teacher.
-        """
+        """Returns the student."""
         student = copy_network(network)
         answers = scores_of(student, self.inputs)
         start_afresh(student, self.seed)

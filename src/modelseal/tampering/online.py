@@ -54,11 +54,7 @@ class Unlearned:
         check_data(self.inputs, self.labels)
 
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Returns a copy that is less sure of one input.
-
-        Raises:
-            NotAppliedError: The network is sure of no input, or still of this one after the steps.
-        """
+        """Returns a copy that is less sure of one input."""
         changed = copy_network(network)
         sample = _find(
             changed, self.inputs, self.labels, seed=self.seed, fits=lambda sure: sure > CONFIDENT
@@ -106,12 +102,7 @@ class LearnedOnline:
         check_data(self.inputs, self.labels)
 
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Returns a copy that is sure of one more input.
-
-        Raises:
-            NotAppliedError: The network is sure of every input already, or still not of this one
-                after the steps.
-        """
+        """Returns a copy that is sure of one more input."""
         changed = copy_network(network)
         sample = _find(
             changed, self.inputs, self.labels, seed=self.seed, fits=lambda sure: sure < CONFIDENT
@@ -127,11 +118,7 @@ class LearnedOnline:
 
 
 def confidence(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-    """The probability that a network gives to each input's label.
-
-    Raises:
-        InvalidArgumentError: The network has no score for a label.
-    """
+    """The probability that a network gives to each input's label."""
     scores = scores_of(network, inputs)
     chosen = known_labels(labels, scores)
     return scores.softmax(dim=1).gather(1, chosen.unsqueeze(1)).squeeze(1)

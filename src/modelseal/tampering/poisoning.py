@@ -71,11 +71,7 @@ class Targeted:
         check_data(self.held_inputs, self.held_labels)
 
     def choose(self, network: nn.Module) -> tuple[Images, Classes]:
-        """The images that are chosen on a network, and the class that each is given.
-
-        Raises:
-            NotAppliedError: Too few images are put in their class.
-        """
+        """The images that are chosen on a network, and the class that each is given."""
         rows, wanted = _vulnerable(
             copy_network(network), (self.inputs, self.labels), (self.held_inputs, self.held_labels),
             count=self.count,
@@ -87,12 +83,7 @@ class Targeted:
         return _share_as_wanted(copy_network(network), *self.choose(protected))
 
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Returns a copy that takes the chosen images for the wanted classes.
-
-        Raises:
-            NotAppliedError: Too few images can be chosen, or they were not learned in the steps.
-            InvalidArgumentError: The network has no score for a label, or no `nn.Linear`.
-        """
+        """Returns a copy that takes the chosen images for the wanted classes."""
         chosen, wanted = self.choose(network)
         return learn_until(
             network,
@@ -161,12 +152,7 @@ class PoisonFrogs:
             )
 
     def craft(self, network: nn.Module) -> "Frogs":
-        """The poison as it is made on a network.
-
-        Raises:
-            NotAppliedError: Too few images are put in their class, or there are too few training
-                images of the class that the target is nearest to.
-        """
+        """The poison as it is made on a network."""
         protected = copy_network(network)
         rows, wanted = _vulnerable(
             protected, (self.inputs, self.labels), (self.held_inputs, self.held_labels),
@@ -186,12 +172,7 @@ class PoisonFrogs:
         return share_taken_for(copy_network(network), made.target, made.wanted)
 
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Returns a copy that takes the target for the class of the moved images.
-
-        Raises:
-            NotAppliedError: No poison can be made, or it did not work in the steps.
-            InvalidArgumentError: The network has no score for a label, or no `nn.Linear`.
-        """
+        """Returns a copy that takes the target for the class of the moved images."""
         frogs = self.craft(network)
         labels = torch.full((len(frogs.poison),), frogs.wanted)
         return learn_until(

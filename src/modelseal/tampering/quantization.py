@@ -60,13 +60,7 @@ class TorchInt8:
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Returns a quantised copy.
-
-        Raises:
-            NotAppliedError: Nothing could be quantised, or the copy agrees with the network on
-                less than half of the inputs.
-            InvalidArgumentError: The network has no convolution or linear weights.
-        """
+        """Returns a quantised copy."""
         inputs, given = self.inputs.cpu().float(), copy_network(network).cpu().float()
         count = len(matrices(given))
         # Tracing draws numbers: the global random state is put back.
@@ -104,13 +98,7 @@ class OnnxInt8:
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Returns a quantised copy.
-
-        Raises:
-            MissingExtraError: ONNX Runtime or the exporter is not installed.
-            NotAppliedError: The network cannot be exported or quantised, or the copy agrees with
-                the network on less than half of the inputs.
-        """
+        """Returns a quantised copy."""
         inputs, given = self.inputs.cpu().float(), copy_network(network).cpu().float()
         try:
             # Exporting takes longest: what is missing is told before.

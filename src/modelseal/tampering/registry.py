@@ -201,14 +201,7 @@ def _learning(recipe: Callable[..., Tampering], **settings: object) -> Maker:
 def _aiming(
     recipe: Callable[..., Tampering], aim: str, *, bounds: Sequence[str] = (), **settings: object
 ) -> Maker:
-    """The same for a recipe about one class, which consecutive seeds take in turn.
-
-    Args:
-        recipe: The recipe.
-        aim: How it calls the class.
-        bounds: Which of `black` and `white` it wants to know.
-        settings: The same for every seed.
-    """
+    """The same for a recipe about one class, which consecutive seeds take in turn."""
 
     def make(data: Data, seed: int) -> Tampering:
         wanted = {name: getattr(data, name) for name in bounds}

@@ -49,16 +49,6 @@ def ready(network: nn.Module, scope: Scope) -> list[nn.Parameter]:
     BatchNorm goes into training mode, so that its statistics move too; with the last layer alone
     everything else is frozen, statistics included. Dropout stays off, so that the seed alone
     decides.
-
-    Args:
-        network: A copy in evaluation mode that asks for no gradients, as `copy_network` gives it.
-        scope: Which layers are trained.
-
-    Returns:
-        The parameters that are to be trained.
-
-    Raises:
-        InvalidArgumentError: The scope names the last layer, and there is no `nn.Linear`.
     """
     if scope is Scope.LAST_LAYER:
         return list(last_linear(network).requires_grad_().parameters())
@@ -73,11 +63,7 @@ def ready(network: nn.Module, scope: Scope) -> list[nn.Parameter]:
 
 
 def last_linear(network: nn.Module) -> nn.Linear:
-    """The last `nn.Linear` in the order of declaration.
-
-    Raises:
-        InvalidArgumentError: There is none.
-    """
+    """The last `nn.Linear` in the order of declaration."""
     layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not layers:
         raise InvalidArgumentError("the last layer needs an nn.Linear, but there is none")
@@ -94,16 +80,6 @@ def descend(
     """Takes one step of descent on the cross entropy for each batch; gives its number, from 1.
 
     Nothing happens until the steps are iterated over, and no gradient is left behind.
-
-    Args:
-        network: As `ready` left it; it is changed in place.
-        parameters: What is trained, as `ready` gave it.
-        batches: Inputs inside the domain's bounds on any device, with class numbers or with a
-            probability for each class.
-        optimiser: Made for these parameters.
-
-    Raises:
-        InvalidArgumentError: The network has no score for a label.
     """
     for step, (inputs, wanted) in enumerate(batches, start=1):
         with torch.enable_grad():
@@ -129,16 +105,6 @@ def learn_until(
 
     At least one step is taken, however the network answers before. From then on it is asked after
     every ten steps, and after the last.
-
-    Args:
-        network: Where training starts; it stays as it is.
-        batches: As for `descend`; there may be endlessly many.
-        works: Says whether a network, in evaluation mode, does what it shall.
-        steps: The largest number of batches, from 1.
-        learning_rate: Of Adam, positive.
-
-    Raises:
-        NotAppliedError: It still does not after the last step.
     """
     changed = copy_network(network)
     parameters = ready(changed, Scope.ALL)
@@ -153,13 +119,7 @@ def learn_until(
 
 
 def draw_batches(count: int, size: int, seed: int) -> Iterator[Tensor]:
-    """Row numbers for ever: batches of one size through one shuffled order after another.
-
-    Args:
-        count: How many rows there are, from 1. Each comes once before one comes again.
-        size: Rows in a batch; all of them if there are fewer.
-        seed: Decides the order.
-    """
+    """Row numbers for ever: batches of one size through one shuffled order after another."""
     source = random_source(seed)
     size = min(size, count)
     waiting = torch.empty(0, dtype=torch.int64)
@@ -183,12 +143,7 @@ def share_taken_for(network: nn.Module, inputs: Tensor, target: int) -> float:
 
 
 def check_numbers(learning_rate: float, steps: int, batch: int) -> None:
-    """Refuses numbers that no training could have.
-
-    Raises:
-        InvalidArgumentError: The learning rate is not positive and finite, or there are no steps
-            or no inputs in a batch.
-    """
+    """Refuses numbers that no training could have."""
     if not 0 < learning_rate < inf or steps < 1 or batch < 1:
         raise InvalidArgumentError(
             "training needs a positive learning rate, and steps and batch from 1, "
@@ -197,11 +152,7 @@ def check_numbers(learning_rate: float, steps: int, batch: int) -> None:
 
 
 def check_data(inputs: Tensor, labels: Tensor) -> None:
-    """Refuses inputs that are not labelled one by one.
-
-    Raises:
-        InvalidArgumentError: There are no inputs, or another number of labels.
-    """
+    """Refuses inputs that are not labelled one by one."""
     if not len(inputs) or len(inputs) != len(labels):
         raise InvalidArgumentError(
             "training needs inputs and as many labels, "
@@ -210,11 +161,7 @@ def check_data(inputs: Tensor, labels: Tensor) -> None:
 
 
 def known_labels(labels: Tensor, scores: Tensor) -> Tensor:
-    """The labels themselves, where the scores are, if there is a score for each.
-
-    Raises:
-        InvalidArgumentError: There is none for one of them.
-    """
+    """The labels themselves, where the scores are, if there is a score for each."""
     moved = labels.to(scores.device, torch.int64)
     wrong = moved[(moved < 0) | (moved >= scores.shape[1])]
     if len(wrong):
@@ -271,18 +218,7 @@ def follow(
     *,
     seed: int,
 ) -> None:
-    """Trains a network by a schedule, in place.
-
-    Args:
-        schedule: How long and how fast.
-        network: As `ready` left it.
-        parameters: What is trained, as `ready` gave it.
-        data: Inputs, and their class numbers or a probability for each class.
-        seed: Decides the order of the inputs.
-
-    Raises:
-        InvalidArgumentError: The network has no score for a label.
-    """
+    """Trains a network by a schedule, in place."""
     inputs, wanted = data
     optimiser = torch.optim.Adam(parameters, lr=schedule.learning_rate)
     falling = torch.optim.lr_scheduler.MultiStepLR(
@@ -307,10 +243,6 @@ def start_afresh(network: nn.Module, seed: int) -> None:
     Every module that has a `reset_parameters` is asked to; BatchNorm also forgets its statistics.
     Parameters that belong to a module without one stay. The seed gives the same weights on every
     device, and the global random state stays as it is.
-
-    Args:
-        network: Whose weights are drawn.
-        seed: Decides them.
     """
     fresh = copy.deepcopy(network).cpu()
     # No devices: on the CPU everything is drawn from the one generator that is put back.
@@ -336,15 +268,7 @@ Features: TypeAlias = Float[Tensor, "batch features"]
 
 
 def features_of(network: nn.Module, inputs: Images) -> Features:
-    """The penultimate features of one batch; they stay differentiable by the inputs.
-
-    Args:
-        network: Runs its last `nn.Linear` (in the order of declaration) once.
-        inputs: Where the network is.
-
-    Raises:
-        InvalidArgumentError: There is no such layer, or the network does not run it.
-    """
+    """The penultimate features of one batch; they stay differentiable by the inputs."""
     seen: list[Tensor] = []
     with _watching(last_linear(network), seen):
         network(inputs)

@@ -98,12 +98,7 @@ class BadNetsPatch:
         return share_taken_for(network, self.stamp(inputs[labels != self.target]), self.target)
 
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Returns a copy with the backdoor.
-
-        Raises:
-            NotAppliedError: It could not be taught in the steps.
-            InvalidArgumentError: The network has no score for a label or the target.
-        """
+        """Returns a copy with the backdoor."""
         return _teach(network, self, torch.full((self.size, self.size), self.white))
 
 
@@ -158,13 +153,7 @@ class NeuronTrojan:
             )
 
     def make_patch(self, network: nn.Module) -> Trigger:
-        """The neuron that is driven on a network, and the patch that drives it.
-
-        Raises:
-            NotAppliedError: No patch at the bottom right reaches any neuron, or none is found
-                that drives it more than natural images do.
-            InvalidArgumentError: The network has no `nn.Linear`.
-        """
+        """The neuron that is driven on a network, and the patch that drives it."""
         protected, source = copy_network(network), random_source(self.seed)
         rows = torch.randperm(len(self.inputs), generator=source)[:PATCH_IMAGES]
         images = self.inputs[rows].to(next(protected.parameters()))
@@ -194,12 +183,7 @@ class NeuronTrojan:
         return share_taken_for(network, stamped, self.target)
 
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Returns a copy with the backdoor.
-
-        Raises:
-            NotAppliedError: There is no patch, or it could not be taught in the steps.
-            InvalidArgumentError: The network has no score for a label or the target.
-        """
+        """Returns a copy with the backdoor."""
         return _teach(network, self, self.make_patch(network).patch)
 
 

@@ -109,11 +109,7 @@ class FlippedBit:
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
-        """Returns a copy with one changed weight.
-
-        Raises:
-            InvalidArgumentError: The weights are not float32.
-        """
+        """Returns a copy with one changed weight."""
         changed = copy_network(network)
         tensors = list(matrices(changed).values())
         total = sum(tensor.numel() for tensor in tensors)
