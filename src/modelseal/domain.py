@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from modelseal.errors import InvalidArgumentError
+from modelseal.errors import unexpected
 from modelseal.types import Array, Codes, Inputs, Mask
 
 # A numpy array or a torch tensor: the methods that take it use only what both have.
@@ -52,19 +52,19 @@ class Domain:
 
     def __post_init__(self) -> None:
         if not self.shape or min(self.shape) < 1:
-            raise _unexpected("positive sizes", list(self.shape), field="shape")
+            raise unexpected("positive sizes", list(self.shape), field="shape")
         bounds = list(self.bounds)
         if not (all(map(isfinite, bounds)) and bounds[0] < bounds[1]):
-            raise _unexpected("two finite numbers, the lower first", bounds, field="bounds")
+            raise unexpected("two finite numbers, the lower first", bounds, field="bounds")
         if self.levels not in {0, *range(2, 257)}:
-            raise _unexpected("0 or 2 to 256", self.levels, field="levels")
+            raise unexpected("0 or 2 to 256", self.levels, field="levels")
         # Whether float32 is fine enough for the levels, or for a continuous input.
         largest = max(map(abs, bounds))
         resolution = _LEVEL_TOLERANCE * self.step if self.levels else self.span
         coarsest = max(_FLOAT32_ERROR * largest, _SMALLEST_SPAN)
         if largest > _LARGEST_BOUND or resolution < coarsest:
             wanted = "bounds with values between them that float32 tells apart"
-            raise _unexpected(wanted, bounds, field="bounds")
+            raise unexpected(wanted, bounds, field="bounds")
 
     @property
     def span(self) -> float:
@@ -124,24 +124,16 @@ class Domain:
         return self.table[codes] if self.levels else codes
 
     def check(self, codes: Codes) -> None:
-        """Makes sure that stored inputs are valid.
-
-        Raises:
-            InvalidArgumentError: The codes are of another type or shape, or beyond the levels.
-        """
+        """Makes sure that stored inputs are valid."""
         wanted = np.dtype(np.uint8 if self.levels else np.float32)
         if codes.shape[1:] != self.shape or codes.dtype != wanted:
             shape = ", ".join(map(str, self.shape))
             came = f"{codes.dtype} of shape {codes.shape}"
-            raise _unexpected(f"{wanted} of shape (batch, {shape})", came, field="inputs")
+            raise unexpected(f"{wanted} of shape (batch, {shape})", came, field="inputs")
         if self.levels and codes.size and codes.max() >= self.levels:
-            raise _unexpected(f"levels 0 to {self.levels - 1}", codes.max(), field="inputs")
+            raise unexpected(f"levels 0 to {self.levels - 1}", codes.max(), field="inputs")
         if not self.levels and not self.contains(codes).all():
-            raise _unexpected(f"values within {list(self.bounds)}", "others", field="inputs")
-
-
-def _unexpected(wanted: str, came: object, *, field: str) -> InvalidArgumentError:
-    return InvalidArgumentError(f"expected {wanted}, got {came}", field=field)
+            raise unexpected(f"values within {list(self.bounds)}", "others", field="inputs")
 
 
 def encode_png(code: Codes) -> bytes:

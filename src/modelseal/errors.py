@@ -38,6 +38,11 @@ class InvalidArgumentError(ModelsealError, ValueError):
         super().__init__(f"{field}: {problem}" if field else problem)
 
 
+def unexpected(wanted: str, came: object, *, field: str) -> InvalidArgumentError:
+    """The error for a field that is not what was expected."""
+    return InvalidArgumentError(f"expected {wanted}, got {came}", field=field)
+
+
 class BadFileError(ModelsealError):
     """A file that cannot be used.
 

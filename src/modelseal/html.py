@@ -15,9 +15,9 @@ def render(template: str, **values: object) -> str:
 
     environment = Environment(
         autoescape=True,
-        loader=FunctionLoader(read_template),
+        loader=FunctionLoader(_read_template),
         undefined=StrictUndefined,
-        finalize=finish,
+        finalize=_finish,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -25,12 +25,11 @@ def render(template: str, **values: object) -> str:
     return environment.get_template(template).render(values)
 
 
-def read_template(name: str) -> str:
-    """The text of a template or of the style."""
+def _read_template(name: str) -> str:
     return files("modelseal").joinpath("templates").joinpath(name).read_text(encoding="utf-8")
 
 
-def finish(value: object) -> object:
+def _finish(value: object) -> object:
     """What stands for a value: plain text loses what no page can hold, markup stays as it is."""
     return valid(value) if type(value) is str else value
 
@@ -43,12 +42,12 @@ def valid(text: str) -> str:
         'cat\\x1b[2J'
     """
     return "".join(
-        letter if is_valid(ord(letter)) else letter.encode("unicode_escape").decode()
+        letter if _is_valid(ord(letter)) else letter.encode("unicode_escape").decode()
         for letter in text
     )
 
 
-def is_valid(point: int) -> bool:
+def _is_valid(point: int) -> bool:
     """Whether a code point is a `Char` of XML 1.0, section 2.2."""
     return (
         point in {0x9, 0xA, 0xD}

@@ -5,7 +5,7 @@ from enum import Enum
 from math import exp, lgamma, log, log1p, sqrt
 from statistics import NormalDist
 
-from modelseal.errors import InvalidArgumentError
+from modelseal.errors import unexpected
 
 CONFIDENCE = 0.95
 """Of every interval, and of every bound for which nothing else is said."""
@@ -132,6 +132,4 @@ def tail(count: int, draws: int, share: float) -> float:
 
 def _check(part: int, whole: int) -> None:
     if not 0 <= part <= whole or whole < 1:
-        raise InvalidArgumentError(
-            f"expected 0 to n of n, with n from 1, got {part} of {whole}", field="part"
-        )
+        raise unexpected("0 to n of n, with n from 1", f"{part} of {whole}", field="part")

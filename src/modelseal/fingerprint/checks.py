@@ -7,7 +7,7 @@ from math import isfinite
 
 import numpy as np
 
-from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.errors import EndpointError, InvalidArgumentError, unexpected
 from modelseal.outputs.answers import Answers
 from modelseal.outputs.specs import OutputSpec
 from modelseal.types import Array
@@ -24,11 +24,6 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 # A caller may have compared margin / move with the factor, where the product is compared here:
 # the two differ by a few rounding errors of float64, 2e-16 each.
 _FACTOR_SLACK = 1e-9
-
-
-def unexpected(wanted: str, came: object, *, field: str) -> InvalidArgumentError:
-    """The error for a field that is not what was expected."""
-    return InvalidArgumentError(f"expected {wanted}, got {came}", field=field)
 
 
 def check_names(names: tuple[str, ...], classes: int) -> None:

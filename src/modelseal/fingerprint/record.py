@@ -12,7 +12,7 @@ from jaxtyping import Int
 from pydantic import SkipValidation
 
 from modelseal.domain import Domain
-from modelseal.errors import InvalidArgumentError
+from modelseal.errors import InvalidArgumentError, unexpected
 from modelseal.fingerprint.checks import (
     WHOLE_NUMBERS,
     check_column,
@@ -26,7 +26,6 @@ from modelseal.fingerprint.checks import (
     check_range,
     check_stability,
     check_text,
-    unexpected,
 )
 from modelseal.intervals import lower_bound
 from modelseal.outputs.answers import Answers

@@ -4,7 +4,7 @@ from typing import cast
 
 import numpy as np
 
-from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.errors import EndpointError, InvalidArgumentError, unexpected
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.types import Array, Labels, Mask, PerInput, Scores, Values
 
@@ -169,10 +169,10 @@ def like_probabilities(values: Scores) -> Mask:
 def check_digits(digits: int) -> None:
     """Makes sure that a number of decimal digits is in its range."""
     if not 1 <= digits <= 12:
-        raise InvalidArgumentError(f"expected 1 to 12, got {digits}", field="digits")
+        raise unexpected("1 to 12", digits, field="digits")
 
 
 def check_count(count: int) -> None:
     """Makes sure that a number of labels is one."""
     if count < 1:
-        raise InvalidArgumentError(f"expected 1 or more, got {count}", field="count")
+        raise unexpected("1 or more", count, field="count")

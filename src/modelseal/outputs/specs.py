@@ -10,7 +10,7 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from modelseal.errors import EndpointError, InvalidArgumentError
+from modelseal.errors import EndpointError, InvalidArgumentError, unexpected
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.comparison import (
     all_probabilities,
@@ -213,8 +213,7 @@ class RawScores:
 
     def __post_init__(self) -> None:
         if not 0 < self.tolerance < np.inf:
-            problem = f"expected a positive finite number, got {self.tolerance}"
-            raise InvalidArgumentError(problem, field="tolerance")
+            raise unexpected("a positive finite number", self.tolerance, field="tolerance")
 
     def __str__(self) -> str:
         return f"scores:{self.tolerance!r}"
