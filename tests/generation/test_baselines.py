@@ -7,10 +7,8 @@ from refusals import refuses
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.baselines import uniform_noise
-from modelseal.generation.baselines.ascent import DEFAULT, WholeSettings
 from modelseal.generation.baselines.ibsf import PUBLISHED, TUNED, Gradients, IbsfSettings
 from modelseal.generation.baselines.legacy import LegacySettings
-from modelseal.generation.baselines.two_class import DEEPFOOL, TwoClassSettings
 
 SMALL = Domain(shape=(1, 3, 3), bounds=(-1.0, 1.0), levels=256)
 
@@ -36,9 +34,6 @@ BELOW_ONE, BELOW_ZERO, NOT_POSITIVE = (0, -3), (-0.1, nan, inf), (0.0, -0.1, nan
 @pytest.mark.parametrize(
     ("kind", "field", "values"),
     [
-        (WholeSettings, "steps", (-1,)),
-        (WholeSettings, "directions", BELOW_ONE),
-        (WholeSettings, "learning_rate", NOT_POSITIVE),
         (IbsfSettings, "iterations", BELOW_ONE),
         (IbsfSettings, "classes", (1,)),
         (IbsfSettings, "learning_rate", NOT_POSITIVE),
@@ -49,10 +44,6 @@ BELOW_ONE, BELOW_ZERO, NOT_POSITIVE = (0, -3), (-0.1, nan, inf), (0.0, -0.1, nan
         (LegacySettings, "radius", NOT_POSITIVE),
         (LegacySettings, "variation", BELOW_ZERO),
         (LegacySettings, "threshold", (-1.0, nan)),
-        (TwoClassSettings, "steps", BELOW_ONE),
-        (TwoClassSettings, "rivals", BELOW_ONE),
-        (TwoClassSettings, "halvings", (-1,)),
-        (TwoClassSettings, "overshoot", BELOW_ZERO),
     ],
 )
 def test_settings_out_of_range_are_refused(kind, field, values):
@@ -72,9 +63,6 @@ def test_the_published_numbers_are_the_default():
     assert (PUBLISHED.learning_rate, PUBLISHED.radius) == (1.0, 1.0)
     assert PUBLISHED.gradients is Gradients.SUMMED
     assert TUNED.iterations < PUBLISHED.iterations
-    assert TwoClassSettings() == DEEPFOOL
-    assert (DEEPFOOL.steps, DEEPFOOL.rivals, DEEPFOOL.overshoot) == (50, 10, 0.02)
     legacy = LegacySettings()
     assert (legacy.iterations, legacy.learning_rate, legacy.radius) == (1000, 1.0, 10.0)
     assert (legacy.threshold, legacy.classes) == (5e-4, 40)
-    assert WholeSettings() == DEFAULT

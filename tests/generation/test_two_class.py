@@ -8,7 +8,6 @@ from torch import nn
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.baselines.two_class import (
-    TwoClassSettings,
     step_across,
     two_class,
 )
@@ -84,7 +83,7 @@ def test_only_as_many_other_classes_are_looked_at_as_are_wanted():
     network = linear(3)
     start = torch.randn(8, 5, generator=torch.Generator().manual_seed(3)).double()
     all_of_them = two_class(network, start, domain=LINE)
-    second = two_class(network, start, domain=LINE, settings=TwoClassSettings(rivals=1))
+    second = two_class(network, start, domain=LINE, rivals=1)
     away, far = ((each - start).norm(dim=1) for each in (all_of_them, second))
     assert (away <= far + 1e-6).all()
     assert (away < far - 1e-3).any()
@@ -134,7 +133,7 @@ def test_a_network_that_its_input_does_not_matter_to_leaves_it():
 
 def test_without_halvings_the_input_before_the_last_step_is_returned():
     network, start = linear(7), torch.zeros(1, 5).double()
-    found = two_class(network, start, domain=LINE, settings=TwoClassSettings(halvings=0))
+    found = two_class(network, start, domain=LINE, halvings=0)
     assert torch.equal(found, start)
 
 
@@ -143,8 +142,7 @@ def test_each_halving_halves_what_is_left_of_the_last_step():
     end = nearest_boundary(network, start[0])
     step = 1.02 * float(end.norm())
     for halvings in (1, 4, 9):
-        settings = TwoClassSettings(halvings=halvings)
-        found = two_class(network, start, domain=LINE, settings=settings)
+        found = two_class(network, start, domain=LINE, halvings=halvings)
         assert 0 <= float((end - found[0]).norm()) <= step * 2.0**-halvings
 
 
@@ -175,3 +173,9 @@ def test_real_images_reach_the_boundary_of_a_real_network(resnet20, photos):
     assert (before > 0.1).all()
     # A grey level or two on average, where the published loops take up to ten.
     assert ((found - start).square().flatten(1).mean(1).sqrt() * 255 < 2).all()
+
+
+@pytest.mark.parametrize(("field", "value"), [("steps", 0), ("rivals", 0), ("halvings", -1)])
+def test_numbers_out_of_range_are_refused(field, value):
+    with refuses(InvalidArgumentError, field=field):
+        two_class(linear(0), torch.zeros(1, 5).double(), domain=LINE, **{field: value})

@@ -10,8 +10,6 @@ from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.baselines import ascent
 from modelseal.generation.baselines.ascent import (
-    DEFAULT,
-    WholeSettings,
     ascend,
     ascend_whole,
     draw_directions,
@@ -55,8 +53,8 @@ def test_in_every_direction_the_objective_is_the_squared_weight_jacobian(network
 
 @pytest.mark.parametrize("directions", [2, 6])
 def test_the_sensitivity_to_all_weights_is_raised(smooth, images, domain, directions):
-    settings = WholeSettings(steps=12, directions=directions)
-    found = ascend_whole(smooth, images, domain=domain, generator=seeded(), settings=settings)
+    settings = {"steps": 12, "directions": directions}
+    found = ascend_whole(smooth, images, domain=domain, generator=seeded(), **settings)
     assert (measure(smooth, found) > measure(smooth, images)).all()
     assert found.equal(domain.clamp(found))
     # Twelve steps of a tenth of a grey level each.
@@ -68,16 +66,16 @@ def test_it_is_the_ascent_on_the_exact_sensitivity(smooth, images, domain):
         return whole_network_objective(smooth, torch.eye(6))(inputs)
 
     wanted = ascend(objective, images, project=domain.clamp, steps=5)
-    settings = WholeSettings(steps=5, directions=6)
-    found = ascend_whole(smooth, images, domain=domain, generator=seeded(), settings=settings)
+    settings = {"steps": 5, "directions": 6}
+    found = ascend_whole(smooth, images, domain=domain, generator=seeded(), **settings)
     torch.testing.assert_close(found, wanted)
 
 
 def test_each_input_ascends_by_itself(smooth, images, domain, monkeypatch):
-    settings = WholeSettings(steps=4)
+    settings = {"steps": 4}
 
     def run(inputs):
-        return ascend_whole(smooth, inputs, domain=domain, generator=seeded(3), settings=settings)
+        return ascend_whole(smooth, inputs, domain=domain, generator=seeded(3), **settings)
 
     together = run(images)
     for number in range(len(images)):
@@ -87,9 +85,9 @@ def test_each_input_ascends_by_itself(smooth, images, domain, monkeypatch):
 
 
 def test_other_directions_lead_elsewhere(smooth, images, domain):
-    settings = WholeSettings(steps=3, directions=1)
+    settings = {"steps": 3, "directions": 1}
     one, again, other = (
-        ascend_whole(smooth, images, domain=domain, generator=seeded(seed), settings=settings)
+        ascend_whole(smooth, images, domain=domain, generator=seeded(seed), **settings)
         for seed in (1, 1, 2)
     )
     assert torch.equal(one, again)
@@ -109,11 +107,9 @@ def test_the_learning_rate_is_a_share_of_the_span(smooth, images):
 
     unit = Domain(shape=(3, 8, 8), bounds=(0.0, 1.0), levels=0)
     wide = Domain(shape=(3, 8, 8), bounds=(-1.0, 3.0), levels=0)
-    settings = WholeSettings(steps=4)
-    wanted = ascend_whole(smooth, images, domain=unit, generator=seeded(), settings=settings)
-    found = ascend_whole(
-        Wide().eval(), images * 4 - 1, domain=wide, generator=seeded(), settings=settings
-    )
+    settings = {"steps": 4}
+    wanted = ascend_whole(smooth, images, domain=unit, generator=seeded(), **settings)
+    found = ascend_whole(Wide().eval(), images * 4 - 1, domain=wide, generator=seeded(), **settings)
     torch.testing.assert_close((found + 1) / 4, wanted, rtol=0.0, atol=1e-4)
 
 
@@ -142,9 +138,7 @@ def test_a_layer_without_influence_counts_nothing(images, domain):
 def test_the_owners_network_stays_as_it_was(tiny, images, domain):
     before = {name: value.clone() for name, value in tiny.state_dict().items()}
     start = images.clone()
-    found = ascend_whole(
-        tiny, start, domain=domain, generator=seeded(), settings=WholeSettings(steps=2)
-    )
+    found = ascend_whole(tiny, start, domain=domain, generator=seeded(), steps=2)
     assert torch.equal(start, images)
     assert not found.requires_grad
     assert all(torch.equal(value, before[name]) for name, value in tiny.state_dict().items())
@@ -168,8 +162,14 @@ def test_a_network_without_weights_is_refused(images, domain):
 
 def test_the_ascent_raises_the_sensitivity_of_a_real_network(resnet20, photos):
     start = photos[0][:2]
-    settings = WholeSettings(steps=5, directions=DEFAULT.directions)
+    settings = {"steps": 5}
     found = ascend_whole(
-        resnet20.network, start, domain=resnet20.domain, generator=seeded(), settings=settings
+        resnet20.network, start, domain=resnet20.domain, generator=seeded(), **settings
     )
     assert (measure(resnet20.network, found) > measure(resnet20.network, start)).all()
+
+
+@pytest.mark.parametrize(("field", "value"), [("steps", -1), ("directions", 0)])
+def test_numbers_out_of_range_are_refused(smooth, images, domain, field, value):
+    with refuses(InvalidArgumentError, field=field):
+        ascend_whole(smooth, images, domain=domain, generator=seeded(), **{field: value})

@@ -10,7 +10,7 @@ from crafted import QUICK, make
 from torch import nn
 
 from modelseal.domain import Domain
-from modelseal.generation.baselines.ascent import WholeSettings, ascend_whole
+from modelseal.generation.baselines.ascent import ascend_whole
 from modelseal.generation.baselines.ibsf import ibsf
 from modelseal.generation.baselines.legacy import LegacySettings, legacy
 from modelseal.models.loader import Model
@@ -86,7 +86,7 @@ def few_steps(monkeypatch):
     monkeypatch.setattr(methods, "STEPS", 25)
     short = partial(legacy, settings=LegacySettings(iterations=5))
     monkeypatch.setattr(methods, "legacy", short)
-    whole = partial(ascend_whole, settings=WholeSettings(steps=5))
+    whole = partial(ascend_whole, steps=5)
     monkeypatch.setattr(methods, "ascend_whole", whole)
 
     def shorter(network, start, *, domain, settings):

@@ -1,6 +1,5 @@
 """Projected ascent on the sensitivity, to the last layer or to all weights."""
 
-from dataclasses import dataclass
 from math import inf, sqrt
 
 import torch
@@ -103,57 +102,34 @@ def sensitivity_objective(
     return measure
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WholeSettings:
-    """The numbers of the ascent on the sensitivity to all weights.
-
-    Args:
-        steps: How many are taken, from 0.
-        learning_rate: Adam's, in shares of the domain's span, above 0.
-        directions: In how many directions of the probabilities the sensitivity is measured, at
-            least 1: exact if there are as many as classes, an estimate with fewer.
-    """
-
-    steps: int = 200
-    learning_rate: float = LEARNING_RATE
-    # On ResNet-20 three raise the exact sensitivity as far as all ten do, in a quarter of the time.
-    directions: int = 3
-
-    def __post_init__(self) -> None:
-        check_at_least(0, steps=self.steps)
-        check_at_least(1, directions=self.directions)
-        check_positive(learning_rate=self.learning_rate)
-
-
-DEFAULT = WholeSettings()
-"""A compromise of what is reached and what it costs."""
-
-
 def ascend_whole(
     network: nn.Module,
     start: Inputs,
     *,
     domain: Domain,
     generator: Generator,
-    settings: WholeSettings = DEFAULT,
+    steps: int = 200,
+    directions: int = 3,
 ) -> Inputs:
     """Makes the sensitivity of the probabilities to all weights large, each input by itself.
 
-    The network is not touched: the ascent differentiates by copies of the weights. Directions are
-    the same for every input. The best inputs that were met come back, not yet on the levels.
+    The sensitivity is measured in so many directions of the probabilities, the same for every
+    input: exact if there are as many as classes, an estimate with fewer. On ResNet-20 three raise
+    it as far as all ten do, in a quarter of the time. The network is not touched: the ascent
+    differentiates by copies of the weights. The best inputs come back, not yet on the levels.
     """
+    check_at_least(1, directions=directions)
     parameters = choose_parameters(network, None)
-    directions = draw_directions(
-        count_classes(network, start), count=settings.directions, generator=generator
-    ).to(start)
+    classes = count_classes(network, start)
+    drawn = draw_directions(classes, count=directions, generator=generator).to(start)
     size = sum(each.numel() for each in parameters.values()) + ACTIVATIONS * start[0].numel()
     # All of a piece's derivatives are kept until they are derived themselves.
-    piece = max(ENTRIES // (size * len(directions)), 1)
-    objective = whole_network_objective(network, directions)
-    rate = settings.learning_rate * domain.span
+    piece = max(ENTRIES // (size * len(drawn)), 1)
+    objective = whole_network_objective(network, drawn)
+    rate = LEARNING_RATE * domain.span
     return torch.cat(
         [
-            ascend(objective, some, project=domain.clamp, steps=settings.steps, learning_rate=rate)
+            ascend(objective, some, project=domain.clamp, steps=steps, learning_rate=rate)
             for some in start.split(piece)
         ]
     )

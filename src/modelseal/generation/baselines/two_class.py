@@ -1,7 +1,5 @@
 """A rival to compare with: inputs on the boundary between two classes."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
@@ -10,53 +8,38 @@ from modelseal.generation.baselines import check_at_least
 from modelseal.generation.gaps import Ranking, differentiate_gaps, rank, score
 from modelseal.runtime.tensors import Gaps, Inputs, Jacobian, Labels, Mask, PerInput
 
+# The share by which a step is longer than the linear model asks for.
+_OVERSHOOT = 0.02
 # Below it a gradient is nothing, and a step along it too: float32 knows smaller numbers, but not
 # their squares.
 _FLAT = 1e-15
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TwoClassSettings:
-    """The numbers of the search.
-
-    Args:
-        steps: How many steps towards the boundary are taken at most, at least 1.
-        rivals: How many other classes are looked at, the highest of the start, at least 1.
-        overshoot: The share by which a step is longer than the linear model asks for, from 0.
-        halvings: How often the last step is halved to find the boundary on it, from 0.
-    """
-
-    steps: int = 50
-    rivals: int = 10
-    overshoot: float = 0.02
-    # As many as bring two float32 numbers next to each other.
-    halvings: int = 24
-
-    def __post_init__(self) -> None:
-        check_at_least(1, steps=self.steps, rivals=self.rivals)
-        check_at_least(0, halvings=self.halvings)
-        check_at_least(0, overshoot=self.overshoot)
-
-
-DEEPFOOL = TwoClassSettings()
-"""The numbers of DeepFool (Moosavi-Dezfooli et al., CVPR 2016)."""
-
-
 def two_class(
-    network: nn.Module, start: Inputs, *, domain: Domain, settings: TwoClassSettings = DEEPFOOL
+    network: nn.Module,
+    start: Inputs,
+    *,
+    domain: Domain,
+    steps: int = 50,
+    rivals: int = 10,
+    halvings: int = 24,
 ) -> Inputs:
     """Moves inputs to the nearest boundary of their class, as AID and IPGuard choose samples.
 
     With g the lead over another class and J = dg/dx, the boundary to that class is about g/||J||
     away. A step goes to the nearest of the other classes: dx = -(1 + overshoot) g J / ||J||²,
     clamped to the bounds, until the label changes. The last step is then halved again and again,
-    so that the label of the start stays, up to rounding.
+    so that the label of the start stays, up to rounding. The numbers are those of DeepFool
+    (Moosavi-Dezfooli et al., CVPR 2016), and as many halvings as bring two float32 next to each
+    other; of so many rivals, the highest other classes of the start, the nearest is taken.
     """
+    check_at_least(1, steps=steps, rivals=rivals)
+    check_at_least(0, halvings=halvings)
     start = start.detach()
-    ranking = rank(score(network, start), tied=settings.rivals + 1)
-    before, after = _cross(network, start, ranking, domain=domain, settings=settings)
+    ranking = rank(score(network, start), tied=rivals + 1)
+    before, after = _cross(network, start, ranking, domain=domain, steps=steps)
     share, labels = torch.zeros(len(start)).to(start), ranking.classes[:, 0]
-    for number in range(1, settings.halvings + 1):
+    for number in range(1, halvings + 1):
         further = share + 2.0**-number
         stays = _keeps_label(network, _blend(before, after, further), labels)
         share = torch.where(stays, further, share)
@@ -69,7 +52,7 @@ def _cross(
     ranking: Ranking,
     *,
     domain: Domain,
-    settings: TwoClassSettings,
+    steps: int,
 ) -> tuple[Inputs, Inputs]:
     """The inputs before and after the step that changed their label, or before and after the last.
 
@@ -77,12 +60,12 @@ def _cross(
     """
     before, after = start.clone(), start.clone()
     active = torch.arange(len(start), device=start.device)
-    for _ in range(settings.steps):
+    for _ in range(steps):
         if not len(active):
             break
         before[active], own = after[active], ranking.take(active)
         change = step_across(*differentiate_gaps(network, before[active], own))
-        moved = before[active] + (1 + settings.overshoot) * change.view(before[active].shape)
+        moved = before[active] + (1 + _OVERSHOOT) * change.view(before[active].shape)
         after[active] = domain.clamp(moved)
         active = active[_keeps_label(network, after[active], own.classes[:, 0])]
     return before, after
