@@ -97,9 +97,9 @@ def _random_edit(weight: Tensor, *, rank: int, scale: float, source: torch.Gener
 
 def _check_scale(scale: float) -> None:
     if not 0 < scale < inf:
-        raise InvalidArgumentError(f"scale needs a positive number, but is {scale}")
+        raise InvalidArgumentError(f"expected a positive number, got {scale}", field="scale")
 
 
 def _check_rank(rank: int) -> None:
     if rank < 1:
-        raise InvalidArgumentError(f"rank needs a positive number, but is {rank}")
+        raise InvalidArgumentError(f"expected a positive number, got {rank}", field="rank")

@@ -1,4 +1,4 @@
-"""Random noise on every weight."""
+"""Weights with noise, pruned, quantised, rounded, or with a flipped bit."""
 
 from dataclasses import dataclass
 from math import inf
@@ -31,7 +31,9 @@ class GaussianNoise:
 
     def __post_init__(self) -> None:
         if not 0 < self.scale < inf:
-            raise InvalidArgumentError(f"scale needs a positive number, but is {self.scale}")
+            raise InvalidArgumentError(
+                f"expected a positive number, got {self.scale}", field="scale"
+            )
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
@@ -63,7 +65,9 @@ class Pruned:
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
-            raise InvalidArgumentError(f"share needs 0 to 1, and not 0, but is {self.share}")
+            raise InvalidArgumentError(
+                f"expected more than 0 and up to 1, got {self.share}", field="share"
+            )
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
@@ -105,7 +109,7 @@ class FlippedBit:
 
     def __post_init__(self) -> None:
         if not 0 <= self.bit <= SIGN_BIT:
-            raise InvalidArgumentError(f"bit needs 0 to {SIGN_BIT}, but is {self.bit}")
+            raise InvalidArgumentError(f"expected 0 to {SIGN_BIT}, got {self.bit}", field="bit")
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
@@ -123,7 +127,7 @@ class FlippedBit:
 def _flip(tensor: Tensor, number: int, bit: int) -> None:
     """Flips one bit of the entry with this number, in place."""
     if tensor.dtype != torch.float32:
-        raise InvalidArgumentError(f"a flipped bit needs float32 weights, not {tensor.dtype}")
+        raise InvalidArgumentError(f"expected float32 weights, got {tensor.dtype}")
     place = torch.unravel_index(torch.tensor(number), tensor.shape)
     # Bit 31 alone is the smallest int32.
     mask = -(2**SIGN_BIT) if bit == SIGN_BIT else 2**bit
@@ -148,7 +152,7 @@ class Quantised:
 
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= 16:
-            raise InvalidArgumentError(f"bits needs 1 to 16, but is {self.bits}")
+            raise InvalidArgumentError(f"expected 1 to 16, got {self.bits}", field="bits")
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
@@ -174,7 +178,9 @@ class Rounded:
 
     def __post_init__(self) -> None:
         if self.dtype not in {torch.float16, torch.bfloat16}:
-            raise InvalidArgumentError(f"dtype needs float16 or bfloat16, but is {self.dtype}")
+            raise InvalidArgumentError(
+                f"expected float16 or bfloat16, got {self.dtype}", field="dtype"
+            )
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
