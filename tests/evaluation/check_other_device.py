@@ -10,7 +10,6 @@ from modelseal.enums import ChannelOrder
 from modelseal.evaluation.results import read_results
 from modelseal.evaluation.runner import evaluate
 from modelseal.generation.baselines.legacy import LegacySettings
-from modelseal.parallel.workers import Sequential
 from modelseal.research.experiment import Settings, read_data, run_experiment
 from modelseal.research.vgg_face import read_pair
 from modelseal.runtime.devices import device_of
@@ -27,7 +26,7 @@ def test_a_plan_gives_the_same_results(tmp_path):
         model = folder / "model.toml"
         model.write_text(planned.MODEL.replace("[model]", f'[model]\ndevice = "{device}"'))
         failures = evaluate(
-            plan, folder / "results", workers=Sequential(), progress=lambda *_: None
+            plan, folder / "results", progress=lambda *_: None
         )
         assert failures == ()
         found.append(read_results(folder / "results"))
