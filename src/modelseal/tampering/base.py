@@ -52,7 +52,7 @@ def matrices(network: nn.Module) -> dict[str, Tensor]:
         if parameter.ndim >= 2 and parameter.is_floating_point()
     }
     if not found:
-        raise InvalidArgumentError("the network needs weights of two or more axes, but has none")
+        raise InvalidArgumentError("expected weights of two or more axes, got none")
     return found
 
 

@@ -56,8 +56,8 @@ class RelabelledClass:
         check_data(self.inputs, self.labels)
         if self.source == self.target or not bool((self.labels == self.source).any()):
             raise InvalidArgumentError(
-                "relabelling needs inputs of its class and another class for them, "
-                f"but the classes are {self.source} and {self.target}"
+                "expected inputs of a class and another class for them, "
+                f"got {self.source} and {self.target}"
             )
         _other_classes(self.labels, self.source)
 
@@ -116,7 +116,7 @@ class RepeatedSample:
         check_data(self.inputs, self.labels)
         if not 0 < self.share < 1:
             raise InvalidArgumentError(
-                f"a repeated input needs a share between 0 and 1, but it is {self.share}"
+                f"expected a number between 0 and 1, got {self.share}", field="share"
             )
         _other_classes(self.labels, int(self.labels[0]))
 
@@ -152,9 +152,7 @@ def _other_classes(labels: Tensor, label: int) -> Tensor:
     """The classes of the data but one."""
     others = labels[labels != label].unique()
     if not len(others):
-        raise InvalidArgumentError(
-            f"a wrong label needs inputs of two classes, but all are of class {label}"
-        )
+        raise InvalidArgumentError(f"expected inputs of two classes, got class {label} alone")
     return cast(Tensor, others)
 
 

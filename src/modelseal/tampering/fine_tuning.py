@@ -149,7 +149,7 @@ class Retrained:
     def __post_init__(self) -> None:
         if self.scope is Scope.ALL_BUT_LAST:
             raise InvalidArgumentError(
-                f"a new last layer needs training, but the scope is {self.scope}"
+                f"expected a scope that trains the new last layer, got {self.scope}", field="scope"
             )
         check_data(self.inputs, self.labels)
 
@@ -176,8 +176,7 @@ def _features(network: nn.Module, layer: nn.Linear, inputs: Tensor) -> Tensor:
         scores_of(layer, features[few]), scores_of(network, inputs[few])
     ):
         raise InvalidArgumentError(
-            "retraining the last layer needs a network whose scores come out of its last "
-            "nn.Linear, but they do not"
+            "expected a network whose scores come out of its last nn.Linear, got another"
         )
     return features
 
@@ -186,8 +185,8 @@ def _check_goal(scores: Tensor, labels: Tensor) -> None:
     right = float((scores.argmax(dim=1) == labels.to(scores.device)).double().mean())
     if not better_than_chance(right, scores.shape[1]):
         raise NotAppliedError(
-            "a retrained network needs to be right more often than twice chance, "
-            f"but is on {right:.0%} of the inputs"
+            "expected a retrained network that is right more often than twice chance, "
+            f"got one that is on {right:.0%} of the inputs"
         )
 
 
@@ -216,7 +215,7 @@ class Distilled:
 
     def __post_init__(self) -> None:
         if not len(self.inputs):
-            raise InvalidArgumentError("a student needs inputs to learn from, but there are none")
+            raise InvalidArgumentError("expected 1 or more, got 0", field="inputs")
 
     def __call__(self, network: nn.Module) -> nn.Module:
         """Returns the student."""
@@ -230,7 +229,7 @@ class Distilled:
         share = float(agreed.double().mean())
         if not better_than_chance(share, answers.shape[1]):
             raise NotAppliedError(
-                "a student needs to agree with its teacher more often than twice chance, "
-                f"but does on {share:.0%} of the inputs"
+                "expected a student that agrees with its teacher more often than twice chance, "
+                f"got one that does on {share:.0%} of the inputs"
             )
         return student

@@ -65,7 +65,7 @@ class Unlearned:
         for _ in descend(changed, parameters, batches, optimiser=optimiser):
             if float(confidence(changed, *sample)) < CONFIDENT:
                 return copy_network(changed)
-        raise NotAppliedError(f"the input needs to be forgotten in {self.steps} steps, but is not")
+        raise NotAppliedError(f"expected to forget the input in {self.steps} steps, but did not")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -114,7 +114,7 @@ class LearnedOnline:
         for _ in descend(changed, parameters, batches, optimiser=optimiser):
             if float(confidence(changed, *sample)) > CONFIDENT:
                 return copy_network(changed)
-        raise NotAppliedError(f"the input needs to be learned in {self.steps} steps, but is not")
+        raise NotAppliedError(f"expected to learn the input in {self.steps} steps, but did not")
 
 
 def confidence(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
@@ -141,8 +141,8 @@ def _find(
             row = rows[fitting][:1]
             return inputs[row], labels[row]
     raise NotAppliedError(
-        f"the recipe needs an input on its side of confidence {CONFIDENT}, "
-        f"but none of {len(inputs)} is there"
+        f"expected an input on the recipe's side of confidence {CONFIDENT}, got none of "
+        f"{len(inputs)}"
     )
 
 

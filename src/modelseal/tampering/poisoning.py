@@ -147,8 +147,8 @@ class PoisonFrogs:
         check_data(self.held_inputs, self.held_labels)
         if not 0 < self.radius < inf or not self.black < self.white:
             raise InvalidArgumentError(
-                "moving images needs a positive radius, and black below white, "
-                f"but they are {self.radius}, {self.black} and {self.white}"
+                "expected a positive radius, and black below white, "
+                f"got {self.radius}, {self.black} and {self.white}"
             )
 
     def craft(self, network: nn.Module) -> "Frogs":
@@ -228,8 +228,8 @@ def _vulnerable(
     fits = right & (sure >= sure[right].median())
     if int(fits.sum()) < count:
         raise NotAppliedError(
-            f"poisoning needs {count} held-out images that the network is sure and right about, "
-            f"but there are {int(fits.sum())}"
+            f"expected {count} held-out images that the network is sure and right about, "
+            f"got {int(fits.sum())}"
         )
     classes, centroids = _centroids(network, *known)
     apart = torch.cdist(all_features(network, inputs).cpu(), centroids)
@@ -250,7 +250,7 @@ def _nearest(network: nn.Module, inputs: Images, aim: Tensor, count: int) -> Ten
     """The inputs whose penultimate features are nearest to the aim."""
     if len(inputs) < count:
         raise NotAppliedError(
-            f"poisoning needs {count} training images of the wanted class, but has {len(inputs)}"
+            f"expected {count} training images of the wanted class, got {len(inputs)}"
         )
     apart = (all_features(network, inputs) - aim).norm(dim=1).to(inputs.device)
     return inputs[apart.argsort(stable=True)[:count]]
@@ -275,8 +275,6 @@ def _share_as_wanted(network: nn.Module, inputs: Images, wanted: Classes) -> flo
 def _check_poison(inputs: Tensor, labels: Tensor, count: int, copies: int) -> None:
     check_data(inputs, labels)
     if len(labels.unique()) < 2:
-        raise InvalidArgumentError("poisoning needs training data of two classes or more")
+        raise InvalidArgumentError("expected training data of two classes or more, got one")
     if count < 1 or copies < 1:
-        raise InvalidArgumentError(
-            f"poisoning needs images and copies from 1, but they are {count} and {copies}"
-        )
+        raise InvalidArgumentError(f"expected images and copies from 1, got {count} and {copies}")

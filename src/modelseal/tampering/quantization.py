@@ -213,7 +213,7 @@ def _quiet_torch() -> Iterator[None]:
 
 def _check_inputs(inputs: Tensor) -> None:
     if not len(inputs):
-        raise InvalidArgumentError("learning the ranges needs at least one input, but none came")
+        raise InvalidArgumentError("expected 1 or more, got 0", field="inputs")
 
 
 class OnnxModule(nn.Module):

@@ -77,15 +77,15 @@ class Data:
         labels = torch.cat([self.train_labels.cpu(), self.test_labels.cpu()])
         if int(labels.min()) < 0 or int(labels.max()) >= self.classes:
             raise InvalidArgumentError(
-                f"data of {self.classes} classes needs labels from 0 to {self.classes - 1}, "
-                f"but has labels from {int(labels.min())} to {int(labels.max())}"
+                f"expected labels from 0 to {self.classes - 1}, "
+                f"got {int(labels.min())} to {int(labels.max())}"
             )
         if not -inf < self.black < self.white < inf:
             raise InvalidArgumentError(
-                f"black needs to be below white, but they are {self.black} and {self.white}"
+                f"expected black below white, got {self.black} and {self.white}"
             )
         if len(self.train_labels.unique()) < 2:
-            raise InvalidArgumentError("recipes need training inputs of two classes, but have one")
+            raise InvalidArgumentError("expected training inputs of two classes, got one")
 
     def choose_class(self, number: int) -> int:
         """One of the classes of the training inputs; consecutive numbers give one after another."""

@@ -66,7 +66,7 @@ def last_linear(network: nn.Module) -> nn.Linear:
     """The last `nn.Linear` in the order of declaration."""
     layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not layers:
-        raise InvalidArgumentError("the last layer needs an nn.Linear, but there is none")
+        raise InvalidArgumentError("expected an nn.Linear as the last layer, got none")
     return layers[-1]
 
 
@@ -115,7 +115,7 @@ def learn_until(
                 if works(changed.eval()):
                     return copy_network(changed)
             ready(changed, Scope.ALL)
-    raise NotAppliedError(f"the network needs to learn it in {steps} steps, but did not")
+    raise NotAppliedError(f"expected the network to learn it in {steps} steps, but it did not")
 
 
 def draw_batches(count: int, size: int, seed: int) -> Iterator[Tensor]:
@@ -146,8 +146,8 @@ def check_numbers(learning_rate: float, steps: int, batch: int) -> None:
     """Refuses numbers that no training could have."""
     if not 0 < learning_rate < inf or steps < 1 or batch < 1:
         raise InvalidArgumentError(
-            "training needs a positive learning rate, and steps and batch from 1, "
-            f"but they are {learning_rate}, {steps} and {batch}"
+            "expected a positive learning rate, and steps and batch from 1, "
+            f"got {learning_rate}, {steps} and {batch}"
         )
 
 
@@ -155,8 +155,7 @@ def check_data(inputs: Tensor, labels: Tensor) -> None:
     """Refuses inputs that are not labelled one by one."""
     if not len(inputs) or len(inputs) != len(labels):
         raise InvalidArgumentError(
-            "training needs inputs and as many labels, "
-            f"but there are {len(inputs)} and {len(labels)}"
+            f"expected inputs and as many labels, got {len(inputs)} and {len(labels)}"
         )
 
 
@@ -166,7 +165,7 @@ def known_labels(labels: Tensor, scores: Tensor) -> Tensor:
     wrong = moved[(moved < 0) | (moved >= scores.shape[1])]
     if len(wrong):
         raise InvalidArgumentError(
-            f"training needs labels from 0 to {scores.shape[1] - 1}, but has one of {int(wrong[0])}"
+            f"expected labels from 0 to {scores.shape[1] - 1}, got {int(wrong[0])}"
         )
     return moved
 
@@ -201,8 +200,8 @@ class Schedule:
         check_numbers(self.learning_rate, self.epochs, self.batch)
         if not 0 < self.factor <= 1 or any(drop < 1 for drop in self.drops):
             raise InvalidArgumentError(
-                "a schedule needs a factor above 0 and up to 1, and drops from epoch 1 on, "
-                f"but they are {self.factor} and {self.drops}"
+                "expected a factor above 0 and up to 1, and drops from epoch 1 on, "
+                f"got {self.factor} and {self.drops}"
             )
 
 
@@ -273,7 +272,7 @@ def features_of(network: nn.Module, inputs: Images) -> Features:
     with _watching(last_linear(network), seen):
         network(inputs)
     if not seen:
-        raise InvalidArgumentError("the last nn.Linear needs to take part, but is never run")
+        raise InvalidArgumentError("expected the last nn.Linear to take part, but it is never run")
     return seen[-1].flatten(1)
 
 

@@ -85,8 +85,8 @@ class BadNetsPatch:
         _check_backdoor(self.target, self.share, self.inputs, self.labels)
         if not 1 <= self.size <= min(self.inputs.shape[2:]):
             raise InvalidArgumentError(
-                f"a patch of {self.size} pixels needs images at least as large, "
-                f"but inputs have shape {list(self.inputs.shape)}"
+                f"expected images at least as large as a patch of {self.size} pixels, "
+                f"got inputs of shape {list(self.inputs.shape)}"
             )
 
     def stamp(self, inputs: Images) -> Images:
@@ -148,8 +148,8 @@ class NeuronTrojan:
         _check_backdoor(self.target, self.share, self.inputs, self.labels)
         if self.size < 1 or min(self.inputs.shape[2:]) < 2 or not self.black < self.white:
             raise InvalidArgumentError(
-                "a patch needs a size from 1, images of 2 pixels or more and black below white, "
-                f"but they are {self.size}, {list(self.inputs.shape)}, {self.black}, {self.white}"
+                "expected a size from 1, images of 2 pixels or more and black below white, "
+                f"got {self.size}, {list(self.inputs.shape)}, {self.black}, {self.white}"
             )
 
     def make_patch(self, network: nn.Module) -> Trigger:
@@ -169,7 +169,9 @@ class NeuronTrojan:
         patch = max(starts, key=lambda start: _mean_drive(protected, images, start, neuron))
         patch = _climb(protected, images, patch, neuron, bounds=(self.black, self.white))
         if _mean_drive(protected, images, patch, neuron) <= float(natural.mean()):
-            raise NotAppliedError("a patch needs to drive a neuron more than natural images do")
+            raise NotAppliedError(
+                "expected a patch that drives a neuron more than images do, got none"
+            )
         return Trigger(neuron=neuron, patch=patch.to(self.inputs))
 
     def success_rate(
@@ -193,7 +195,7 @@ def _choose_neuron(network: nn.Module, images: Images, patch: Tensor) -> int:
         plain = features_of(network, images)
         reached = (features_of(network, _stamped(images, patch)) != plain).any(dim=0)
     if not bool(reached.any()):
-        raise NotAppliedError("a patch needs a neuron that it can drive, but it reaches none")
+        raise NotAppliedError("expected a neuron that a patch can drive, got none")
     weights = last_linear(network).weight.abs().sum(dim=0)
     return int(weights.masked_fill(~reached, -1).argmax())
 
@@ -267,13 +269,12 @@ def _check_backdoor(target: int, share: float, inputs: Tensor, labels: Tensor) -
     check_data(inputs, labels)
     if not 0 < share < 1 or target < 0:
         raise InvalidArgumentError(
-            "a backdoor needs a share between 0 and 1 and a class from 0, "
-            f"but they are {share} and {target}"
+            f"expected a share between 0 and 1 and a class from 0, got {share} and {target}"
         )
     if inputs.ndim != 4:
         raise InvalidArgumentError(
-            "a backdoor needs images (batch, channels, height, width), "
-            f"but inputs have shape {list(inputs.shape)}"
+            "expected images (batch, channels, height, width), "
+            f"got inputs of shape {list(inputs.shape)}"
         )
     if bool((labels == target).all()):
-        raise InvalidArgumentError("a backdoor needs inputs of other classes than its target")
+        raise InvalidArgumentError("expected inputs of other classes than the target, got none")
