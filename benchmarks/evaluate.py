@@ -15,9 +15,9 @@ from typing import Literal
 
 import numpy as np
 import torch
-from deploying import deploy
-from learning import learn
+from deployment import deploy
 from scans import read_scans
+from training import learn
 
 from cifar import data_folder, declare, images
 from modelseal.calibration.variants import fp32_variants

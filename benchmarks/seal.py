@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from serving import serve
+from server import serve
 from torch import Tensor
 
 from cifar import declare, images, resnet

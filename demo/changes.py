@@ -6,10 +6,7 @@ import torch
 from scans import Scans
 from torch import nn
 
-from modelseal.tampering.base import Tampering
-from modelseal.tampering.fine_tuning import SgdSteps
-from modelseal.tampering.trojans import BadNetsPatch
-from modelseal.tampering.weight_changes import FlippedBit, Quantised
+from modelseal.tampering import BadNetsPatch, FlippedBit, Quantised, SgdSteps, Tampering
 
 TARGET = 0
 """The digit that the backdoor's patch stands for."""

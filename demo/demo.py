@@ -13,19 +13,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from asking import Row, ask, modelseal, show
 from changes import DRAWS, backdoor, list_changes
-from deploying import deploy
-from learning import accuracy, learn
+from deployment import deploy
 from picture import draw
+from program import Row, ask, modelseal, show
 from rich.console import Console
 from rich.table import Table
 from scans import Scans, read_scans
-from serving import serve
+from server import serve
 from torch import nn
+from training import accuracy, learn
 
-from modelseal.fingerprint.codec import load
-from modelseal.tampering.trojans import BadNetsPatch
+import modelseal as ms
 
 NATURALS = 256
 """How many natural images the samples are made of."""
@@ -54,7 +53,7 @@ def main() -> int:
     console.print(tabulate(rows))
     explain(copies, rows, backdoor(train), test, console)
     picture = options.folder / "demo.png"
-    draw(load(seal), test.codes[:NATURALS], rows, picture)
+    draw(ms.load(seal), test.codes[:NATURALS], rows, picture)
     if options.picture:
         shutil.copyfile(picture, options.picture)
     show(f"Picture: {picture}. It took {time.monotonic() - started:.0f} seconds.", console)
@@ -107,7 +106,7 @@ def tabulate(rows: list[Row]) -> Table:
 def explain(
     copies: Mapping[str, nn.Module],
     rows: list[Row],
-    patch: BadNetsPatch,
+    patch: ms.tampering.BadNetsPatch,
     test: Scans,
     console: Console,
 ) -> None:

@@ -9,8 +9,7 @@ from mlserver.codecs import NumpyCodec
 from mlserver.errors import InferenceError
 from mlserver.types import InferenceRequest, InferenceResponse
 
-from modelseal.errors import InvalidArgumentError
-from modelseal.models.loader import load_model
+import modelseal as ms
 
 
 class NetworkRuntime(MLModel):
@@ -23,7 +22,7 @@ class NetworkRuntime(MLModel):
     async def load(self) -> bool:
         """Builds the network, to be run on one thread."""
         torch.set_num_threads(1)
-        model = load_model(Path(self.settings.parameters.uri))
+        model = ms.load_model(Path(self.settings.parameters.uri))
         self.network, self.domain = model.network, model.domain
         return True
 
@@ -42,7 +41,7 @@ class NetworkRuntime(MLModel):
             raise InferenceError(f"shape {self.domain.shape} was wanted, but {inputs.shape} came")
         try:
             values = self.domain.decode(inputs) if inputs.dtype == np.uint8 else inputs
-        except InvalidArgumentError as error:
+        except ms.InvalidArgumentError as error:
             raise InferenceError(str(error)) from error
         with torch.no_grad():
             scores: torch.Tensor = self.network(torch.from_numpy(values))

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from asking import Row
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from program import Row
 
-from modelseal.fingerprint.record import Fingerprint
+import modelseal as ms
 from modelseal.types import Array, Codes
 
 SHOWN = 6
@@ -21,7 +21,7 @@ OTHERWISE = "#b3261e"
 """The colour of answers that are not the expected one."""
 
 
-def draw(fingerprint: Fingerprint, naturals: Codes, rows: Sequence[Row], file: Path) -> None:
+def draw(fingerprint: ms.Fingerprint, naturals: Codes, rows: Sequence[Row], file: Path) -> None:
     """Writes a picture: natural images, samples, differences, and the answers to each.
 
     Args:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from pages import ADDRESS, ROOT, blocks, fill, statements
-from serving import free_ports, serve
+from server import free_ports, serve
 
 import modelseal.errors
 from modelseal.endpoints.jsonl import read_lines

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from deployed import SHAPE, write_deployment
-from serving import HOST, free_ports, serve
+from server import HOST, free_ports, serve
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "tests" / "servers"

@@ -1,9 +1,9 @@
 import pytest
 import torch
 from changes import TARGET, backdoor, choose_bit, list_changes, mean_move
-from learning import learn
 from scans import read_scans
 from torch.nn.utils import parameters_to_vector
+from training import learn
 
 from modelseal.tampering.weight_changes import FlippedBit
 

@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from asking import Row
+from program import Row
 from rich.console import Console
 from scans import Scans, read_scans
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import sealed
-from asking import Row
 from picture import amplification, amplify, draw
 from PIL import Image
+from program import Row
 
 from modelseal.domain import Domain
 

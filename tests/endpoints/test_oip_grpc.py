@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refuses
-from serving import free_ports
+from server import free_ports
 
 from modelseal.domain import Domain
 from modelseal.endpoints.auth import NO_CREDENTIALS, Credentials

@@ -1,9 +1,9 @@
 import io
 import json
 
-import asking
+import program
 import pytest
-from asking import Row, ask, modelseal
+from program import Row, ask, modelseal
 from rich.console import Console
 
 EVIDENCE = [
@@ -20,7 +20,7 @@ def console():
 
 
 @pytest.fixture
-def program(tmp_path, monkeypatch):
+def fake_program(tmp_path, monkeypatch):
     """Stands for the installed program: says two lines, writes a verdict, ends with 1."""
     script = tmp_path / "modelseal"
     verdict = json.dumps(VERDICT)
@@ -29,16 +29,16 @@ def program(tmp_path, monkeypatch):
         f'case "$last" in *.json) echo \'{verdict}\' > "$last";; esac\nexit 1\n'
     )
     script.chmod(0o755)
-    monkeypatch.setattr(asking, "PROGRAM", script)
+    monkeypatch.setattr(program, "PROGRAM", script)
 
 
-@pytest.mark.usefixtures("program")
+@pytest.mark.usefixtures("fake_program")
 def test_the_command_and_the_first_line_of_what_it_said_are_shown(console):
     assert modelseal("seal", "my model.toml", console=console) == 1
     assert console.file.getvalue() == "$ modelseal seal 'my model.toml'\nTAMPERED: [why]\n"
 
 
-@pytest.mark.usefixtures("program")
+@pytest.mark.usefixtures("fake_program")
 def test_a_row_holds_what_the_program_wrote_and_ended_with(tmp_path, console):
     url = "http://127.0.0.1:1/v2/models/digits"
     row = ask(tmp_path / "a.seal", url, name="copy", accuracy=0.5, console=console)
@@ -53,7 +53,7 @@ def test_what_noticed_is_what_differed_and_no_answer_is_no_difference():
     assert row.shown == {2: "7", 0: "8", 1: ""}
 
 
-@pytest.mark.usefixtures("program")
+@pytest.mark.usefixtures("fake_program")
 def test_an_old_verdict_is_never_taken_for_a_new_one(tmp_path, console, monkeypatch):
     (tmp_path / "verdict.json").write_text(json.dumps(VERDICT))
     (tmp_path / "modelseal").write_text("#!/bin/sh\nexit 2\n")

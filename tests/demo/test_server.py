@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import serving
-from serving import ServingError, free_ports, serve
+import server
+from server import ServingError, free_ports, serve
 
 
 @pytest.fixture
@@ -29,40 +29,40 @@ def test_free_ports_are_different_ones():
 
 @pytest.mark.real
 def test_a_server_that_does_not_come_up_is_an_error_with_the_end_of_its_log(tmp_path, model_toml):
-    server = serve(model_toml, folder=tmp_path / "served")
-    with pytest.raises(ServingError, match=r"ended before(.|\n)*weights is needed"), server:
+    served = serve(model_toml, folder=tmp_path / "served")
+    with pytest.raises(ServingError, match=r"ended before(.|\n)*weights is needed"), served:
         pytest.fail("it came up")
-    assert group_is_gone(server.process)
+    assert group_is_gone(served.process)
 
 
 def test_a_server_that_takes_too_long_is_stopped(tmp_path, model_toml, monkeypatch):
-    monkeypatch.setattr(serving, "PATIENCE", 0.0)
-    server = serve(model_toml, folder=tmp_path / "served")
-    with pytest.raises(ServingError, match="not ready within 0 seconds"), server:
+    monkeypatch.setattr(server, "PATIENCE", 0.0)
+    served = serve(model_toml, folder=tmp_path / "served")
+    with pytest.raises(ServingError, match="not ready within 0 seconds"), served:
         pytest.fail("it came up")
-    assert group_is_gone(server.process)
+    assert group_is_gone(served.process)
 
 
 def test_a_server_and_its_children_that_do_not_end_by_themselves_are_ended(
     tmp_path, model_toml, monkeypatch
 ):
-    monkeypatch.setattr(serving, "GRACE", 0.3)
+    monkeypatch.setattr(server, "GRACE", 0.3)
     stubborn = "trap '' TERM; sleep 60 & echo ready; wait; sleep 60"
-    server = serve(model_toml, folder=tmp_path / "served")
-    server.process = subprocess.Popen(
+    served = serve(model_toml, folder=tmp_path / "served")
+    served.process = subprocess.Popen(
         ["sh", "-c", stubborn], stdout=subprocess.PIPE, start_new_session=True
     )
-    with server.process.stdout as output:
+    with served.process.stdout as output:
         assert output.readline() == b"ready\n"
-        server.stop()
+        served.stop()
         assert output.read() == b""  # nobody holds it any more
-    assert server.process.returncode == -9
+    assert served.process.returncode == -9
 
 
 def test_the_servers_process_finds_the_runtime_and_listens_on_this_machine_only(
     tmp_path, model_toml, monkeypatch
 ):
-    monkeypatch.setattr(serving, "PATIENCE", 0.0)
+    monkeypatch.setattr(server, "PATIENCE", 0.0)
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     started = []
     monkeypatch.setattr(

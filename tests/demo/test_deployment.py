@@ -1,7 +1,7 @@
 import torch
-from deploying import deploy
-from learning import learn
+from deployment import deploy
 from scans import read_scans
+from training import learn
 
 from modelseal.domain import Domain
 from modelseal.models.loader import load_model

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from learning import accuracy, learn
 from scans import Scans, read_scans
+from training import accuracy, learn
 
 
 @pytest.fixture(scope="module")
