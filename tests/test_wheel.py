@@ -8,7 +8,7 @@ import pytest
 import torch
 from pages import ADDRESS, ROOT, blocks, fill, statements
 from safetensors.torch import load_file, save_file
-from serving import serve
+from server import serve
 
 pytestmark = pytest.mark.wheel
 README = ROOT / "README.md"
