@@ -13,7 +13,7 @@ TIME = "2026-11-23T10:00:00Z"
 NAMES = ("ant", "bee", "cat", "dog", "elk")
 
 
-def salts_of(made: Fingerprint) -> Salts:
+def salts_file(made: Fingerprint) -> Salts:
     """The same random numbers every time."""
     parts = {"schema": "modelseal.salts/1", "fingerprint": made.digest, "time": TIME}
     return Salts.model_validate(parts | {"secret": "5" * 64})
@@ -42,7 +42,7 @@ def bundle_of(
     return make_bundle(
         made,
         records,
-        salts=salts_of(made),
+        salts=salts_file(made),
         endpoint="http://a",
         time=TIME,
     )

@@ -2,13 +2,11 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import sealed
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from modelseal.cli.documents import inspection_document, spread
+import modelseal as ms
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "json-documents.md"
 
@@ -67,30 +65,15 @@ def test_every_key_is_described_in_the_docs_and_nothing_else(schema):
 @settings(deadline=None)
 @given(sealed.parts())
 def test_any_fingerprint_gives_finite_numbers_only(made):
-    document = inspection_document(sealed.assemble(made), file=Path("x.seal"))
+    document = ms.inspect(sealed.assemble(made))
     json.dumps(document, allow_nan=False)
-
-
-@given(st.lists(st.floats(0, 1e30), min_size=1))
-def test_a_spread_is_that_of_the_sorted_values(values):
-    ordered = sorted(values)
-    middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
-    expected = {"min": ordered[0], "median": pytest.approx(middle), "max": ordered[-1]}
-    assert spread(np.array(values)) == expected
-
-
-def test_an_infinity_is_nothing_in_json():
-    spreads = spread(np.array([30.0, np.inf, np.inf]))
-    assert spreads == {"min": 30.0, "median": None, "max": None}
 
 
 def test_no_sample_or_expected_answer_is_in_an_inspection():
     first, second = sealed.fields(), sealed.fields()
     second["samples"] = second["samples"] // 2
     second["expected"].labels[:] = second["expected"].labels[::-1].copy()
-    documents = [
-        inspection_document(sealed.Fingerprint(**each), file=Path("x")) for each in (first, second)
-    ]
+    documents = [ms.inspect(sealed.Fingerprint(**each)) for each in (first, second)]
     assert documents[0] == documents[1]
 
 

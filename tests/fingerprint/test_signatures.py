@@ -18,7 +18,7 @@ from modelseal.fingerprint.encryption import make_keys
 from modelseal.fingerprint.signatures import (
     check_by_key,
     check_signature,
-    list_model_files,
+    hash_model_files,
     sign,
     sign_by_key,
 )
@@ -35,7 +35,7 @@ def model(tmp_path):
     files = [tmp_path / "m" / "weights.bin", tmp_path / "m" / "part" / "more.bin"]
     for path in files:
         path.write_bytes(path.name.encode())
-    return list_model_files(files)
+    return hash_model_files(files)
 
 
 def altered(document, change):
@@ -154,7 +154,7 @@ def test_the_files_of_a_model_are_listed_as_the_program_of_model_signing_lists_t
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(name.encode())
     theirs = signed_by_model_signing(model, tmp_path)
-    ours = list_model_files(file for file in model.rglob("*") if file.is_file())
+    ours = hash_model_files(file for file in model.rglob("*") if file.is_file())
     assert [each.model_dump() for each in ours.resources] == theirs["predicate"]["resources"]
     assert ours.sha256 == theirs["subject"][0]["digest"]["sha256"]
 
@@ -162,29 +162,29 @@ def test_the_files_of_a_model_are_listed_as_the_program_of_model_signing_lists_t
 def test_a_model_of_one_file_has_the_root_digest_of_model_signing(tmp_path):
     (tmp_path / "w.bin").write_bytes(b"weights")
     theirs = signed_by_model_signing(tmp_path / "w.bin", tmp_path)
-    ours = list_model_files([tmp_path / "w.bin"])
+    ours = hash_model_files([tmp_path / "w.bin"])
     assert ours.sha256 == theirs["subject"][0]["digest"]["sha256"]
 
 
 def test_a_model_of_one_file_is_called_by_its_name(tmp_path):
     (tmp_path / "w.bin").write_bytes(b"")
-    assert [each.name for each in list_model_files([tmp_path / "w.bin"]).resources] == ["w.bin"]
+    assert [each.name for each in hash_model_files([tmp_path / "w.bin"]).resources] == ["w.bin"]
 
 
 def test_a_file_of_the_model_that_cannot_be_read_is_one_sentence(tmp_path):
     with refuses(BadFileError, file=tmp_path / "w.bin"):
-        list_model_files([tmp_path / "w.bin"])
+        hash_model_files([tmp_path / "w.bin"])
 
 
 def test_a_name_that_is_no_text_is_told(tmp_path):
     file = tmp_path / os.fsdecode(b"w\xff.bin")
     file.write_bytes(b"")
     with refuses(BadFileError):
-        list_model_files([file])
+        hash_model_files([file])
 
 
 def test_a_file_of_the_model_counts_once(tmp_path):
     (tmp_path / "w.bin").write_bytes(b"")
     for files in ([], [tmp_path / "w.bin", tmp_path / "." / "w.bin"]):
         with refuses(InvalidArgumentError, field="model_files"):
-            list_model_files(files)
+            hash_model_files(files)

@@ -18,7 +18,7 @@ from sigstore.sign import SigningContext
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.fingerprint import sigstore_bundles
 from modelseal.fingerprint.codec import encode
-from modelseal.fingerprint.signatures import list_model_files, signer_files
+from modelseal.fingerprint.signatures import hash_model_files, signer_files
 from modelseal.fingerprint.sigstore_bundles import (
     TOKEN,
     check,
@@ -81,7 +81,7 @@ def payload_of(bundle):
 
 def test_what_an_identity_has_signed_is_found_signed(signer, tmp_path):
     (tmp_path / "w.bin").write_bytes(b"weights")
-    for model in (None, list_model_files([tmp_path / "w.bin"])):
+    for model in (None, hash_model_files([tmp_path / "w.bin"])):
         text = sign(MADE, signer, token=token(OWNER), name="s.toml", model=model)
         said = check(text, MADE, signer, name="a.json")
         assert (said.fingerprint, said.model) == (MADE.digest, model)
@@ -111,7 +111,7 @@ def test_the_official_client_verifies_the_plain_file(bundle, tmp_path):
 
 def test_who_runs_the_log_is_sent_the_statement_and_publishes_hashes(signer, sigstore, tmp_path):
     (tmp_path / "w.bin").write_bytes(b"weights")
-    model = list_model_files([tmp_path / "w.bin"])
+    model = hash_model_files([tmp_path / "w.bin"])
     sigstore.asked.clear()
     bundle = sign(MADE, signer, token=token(OWNER), name="s.toml", model=model)
     request, entry = sigstore.asked

@@ -2,7 +2,7 @@ import pytest
 from refusals import refuses
 
 from modelseal.errors import BadFileError
-from modelseal.models.model_toml import list_model_files, read_model_toml
+from modelseal.models.model_toml import model_files, read_model_toml
 
 SMALLEST = """
 [model]
@@ -105,7 +105,7 @@ def test_the_key_that_says_where_the_weights_are_is_known(tmp_path, change, key)
 
 
 def test_a_library_reads_no_module_beside_the_file_but_a_checkpoint_reads_its_folder(tmp_path):
-    listed = set(list_model_files(written(tmp_path, SMALLEST.replace("net:make", "timm:x"))))
+    listed = set(model_files(written(tmp_path, SMALLEST.replace("net:make", "timm:x"))))
     assert listed == {tmp_path / "model.toml", tmp_path / "w.safetensors"}
     folder = tmp_path / "vit"
     folder.mkdir()
@@ -113,7 +113,7 @@ def test_a_library_reads_no_module_beside_the_file_but_a_checkpoint_reads_its_fo
     for name in (*names, "notes.txt"):
         (folder / name).touch()
     text = '[model]\nfactory = "transformers:vit"\n[input]\nshape = [3]\n'
-    listed = set(list_model_files(written(tmp_path, text)))
+    listed = set(model_files(written(tmp_path, text)))
     assert listed == {tmp_path / "model.toml", *(folder / name for name in names)}
 
 
@@ -142,4 +142,4 @@ def test_what_is_no_toml_is_said(tmp_path, content):
 )
 def test_every_file_that_is_read_is_listed(tmp_path, text, files):
     (tmp_path / "m.toml").write_text(text, encoding="utf-8")
-    assert set(list_model_files(tmp_path / "m.toml")) == {tmp_path / file for file in files}
+    assert set(model_files(tmp_path / "m.toml")) == {tmp_path / file for file in files}

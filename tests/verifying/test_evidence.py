@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sealed
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from evidence import TIME, salts_of
+from evidence import TIME, salts_file
 from refusals import refuses
 
 from modelseal.endpoints.recorded import RecordedEndpoint
@@ -44,7 +44,7 @@ FOUR = sealed.fingerprint(count=4)
 def test_every_hash_is_what_the_page_on_the_format_says(spec, domain):
     # Computed apart from the module, by the page alone.
     made = sealed.fingerprint(count=2, spec=spec, domain=domain)
-    commitment = make_commitment(made, salts_of(made))
+    commitment = make_commitment(made, salts_file(made))
     secret = bytes.fromhex("5" * 64)
     for number, found in enumerate(commitment.samples):
         message = b"modelseal.commitment/1 salt\n" + number.to_bytes(8, "little")
@@ -61,7 +61,7 @@ def test_every_hash_is_what_the_page_on_the_format_says(spec, domain):
 
 
 def test_a_commitment_is_saved_for_everybody_and_read_back_as_it_was_written(tmp_path):
-    commitment = make_commitment(FOUR, salts_of(FOUR))
+    commitment = make_commitment(FOUR, salts_file(FOUR))
     commitment.save(tmp_path / "c.json")
     assert load_commitment(tmp_path / "c.json") == commitment
     assert (tmp_path / "c.json").stat().st_mode & 0o777 == 0o644
@@ -83,7 +83,7 @@ def test_the_key_of_bundles_comes_of_the_salts_alone():
     message = b"modelseal.commitment/1 signing key\n" + FOUR.digest.encode()
     seed = hmac.new(bytes.fromhex("5" * 64), message, hashlib.sha256).digest()
     public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw().hex()
-    assert make_commitment(FOUR, salts_of(FOUR)).key == public
+    assert make_commitment(FOUR, salts_file(FOUR)).key == public
 
 
 def test_whoever_guesses_the_whole_file_learns_nothing_from_the_commitment():
@@ -101,7 +101,7 @@ def test_the_salts_of_another_fingerprint_are_refused(tmp_path):
 
 
 def test_the_secret_never_shows():
-    assert "5555" not in repr(salts_of(FOUR))
+    assert "5555" not in repr(salts_file(FOUR))
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]", b'{"schema": "modelseal.commitment/2"}'])
@@ -132,7 +132,7 @@ def test_a_bundle_holds_what_was_asked_and_nothing_of_the_other_samples():
     text = write_part(bundle).decode()
     assert [asked.number for asked in bundle.asked] == [1, 4]
     assert bundle.asked[0].answers[0].time == evidence.TIME
-    salts = evidence.salts_of(MADE)
+    salts = evidence.salts_file(MADE)
     for number in range(len(MADE)):
         assert (salts.salt(number).hex() in text) == (number in {1, 4})
     assert salts.secret not in text
@@ -199,7 +199,7 @@ def test_a_bundle_that_recheck_would_not_read_is_not_written(tmp_path, monkeypat
 
 # Rechecking
 
-PUBLIC = make_commitment(MADE, evidence.salts_of(MADE))
+PUBLIC = make_commitment(MADE, evidence.salts_file(MADE))
 RIGHT = int(MADE.expected.labels[3, 0])
 WRONG = evidence.lines_of(MADE, numbers=[3], labels=[(RIGHT + 1) % 5])
 LINES = [*evidence.lines_of(MADE, numbers=[0, 2, 5]), *WRONG]
@@ -211,7 +211,7 @@ def check(document, *, public=PUBLIC):
     return judge_bundle(read_bundle(text, name="b"), name="b", commitment=public)
 
 
-def signed(document, salts=salts_of(MADE)):  # noqa: B008 (always the same)
+def signed(document, salts=salts_file(MADE)):  # noqa: B008 (always the same)
     """The same bundle, signed again by its maker, who is not honest."""
     again = copy.deepcopy(document)
     parts = {key: part for key, part in again.items() if key != "signature"}
@@ -366,4 +366,4 @@ def test_expected_values_that_the_spec_does_not_show_are_refused():
     document = json.loads(write_part(evidence.bundle_of(made, lines)))
     document["commitment"]["spec"] = "top1"
     with refuses(BadFileError):
-        check(signed(document, salts_of(made)), public=None)
+        check(signed(document, salts_file(made)), public=None)

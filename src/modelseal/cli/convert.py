@@ -5,6 +5,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+import modelseal as ms
 from modelseal.cli.options import Output
 
 CaffeModel: TypeAlias = Annotated[
@@ -24,8 +25,7 @@ Description: TypeAlias = Annotated[
 def convert(model: CaffeModel, description: Description, *, output: Output) -> None:
     """Make a .safetensors file of weights that Caffe wrote; torch is not needed."""
     from modelseal.cli.console import Paper
-    from modelseal.research.caffe import convert_caffe
 
-    tensors = convert_caffe(model, description, output)
+    tensors = ms.convert_caffe(model, description, output)
     count = sum(tensor.size for tensor in tensors.values())
     Paper().write(f"{output}: {len(tensors)} tensors, {count} weights")

@@ -1,5 +1,6 @@
 """`modelseal keygen`, `encrypt` and `decrypt`."""
 
+import modelseal as ms
 from modelseal.cli.options import (
     EncryptTo,
     FingerprintFile,
@@ -11,19 +12,18 @@ from modelseal.cli.options import (
     PurposeOption,
 )
 from modelseal.enums import KeyPurpose
+from modelseal.files import beside
 
 
 def keygen(*, output: Pair, purpose: PurposeOption = KeyPurpose.ENCRYPTION) -> None:
     """Make a pair of keys, to encrypt fingerprints to or to sign them with."""
     from modelseal.cli.console import Paper
     from modelseal.cli.fingerprint_files import check_output
-    from modelseal.files import beside
-    from modelseal.fingerprint.encryption import make_keys
 
     if output.name not in ("", ".."):
         for end in (".pem", ".pub.pem"):
             check_output(beside(output, end), inputs=[])
-    private, public = make_keys(output, purpose)
+    private, public = ms.make_keys(output, purpose)
     Paper().write(f"{private}: the private key, for {purpose.value}; {public}: the public one")
 
 
@@ -36,11 +36,10 @@ def encrypt(
 ) -> None:
     """Encrypt a fingerprint; the plain file stays, and is yours to remove."""
     from modelseal.cli.fingerprint_files import check_output
-    from modelseal.fingerprint import encryption
 
     inputs = [each for each in (fingerprint, encrypt_to, passphrase_file) if each]
     check_output(output, inputs=inputs)
-    encryption.encrypt(fingerprint, output, encrypt_to=encrypt_to, passphrase=passphrase_file)
+    ms.encrypt(fingerprint, output, encrypt_to=encrypt_to, passphrase=passphrase_file)
 
 
 def decrypt(

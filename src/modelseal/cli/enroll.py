@@ -1,5 +1,6 @@
 """`modelseal enroll`: records what a trusted deployment answers, and how steadily."""
 
+import modelseal as ms
 from modelseal.cli.options import (
     AcceptOther,
     BothPassphraseFile,
@@ -48,24 +49,24 @@ def enroll(  # noqa: PLR0913 (a verb)
     from modelseal.cli.console import Paper, complain, reporting
     from modelseal.cli.fingerprint_files import check_lock, choose_destination, read_fingerprint
     from modelseal.cli.render import tell_enrolled, warn_of_others
-    from modelseal.endpoints.factory import endpoint_files
-    from modelseal.outputs.answers import Kind
-    from modelseal.verification import enrollment
-    from modelseal.verification.ledger import ledger_of
-    from modelseal.verification.policy import QueryPolicy
 
-    policy = QueryPolicy(retries=retries, timeout=timeout, pace=pace)
+    policy = ms.QueryPolicy(retries=retries, timeout=timeout, pace=pace)
     read_first = [each for each in (key, check) if each]
     goal = choose_destination(
         output,
-        inputs=[fingerprint, ledger_of(fingerprint), *read_first, *endpoint_files(endpoint)],
+        inputs=[
+            fingerprint,
+            ms.ledger_file(fingerprint),
+            *read_first,
+            *ms.endpoint_files(endpoint),
+        ],
         encrypt_to=encrypt_to,
         passphrase_file=passphrase_file,
     )
     check_lock(fingerprint, goal.lock)
     sealed = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
     with reporting() as report:
-        enrolled = enrollment.enroll(
+        enrolled = ms.enroll(
             sealed,
             endpoint,
             policy=policy,
@@ -74,7 +75,7 @@ def enroll(  # noqa: PLR0913 (a verb)
             most_unstable=most_unstable,
             accept_other=accept_other,
             preflight=check,
-            shows=Kind(shows.value) if shows else None,
+            shows=ms.Kind(shows.value) if shows else None,
             generator=np.random.default_rng(seed),
             progress=report,
         )

@@ -1,5 +1,6 @@
 """`modelseal evaluate`: runs samples of every method against changed and harmless networks."""
 
+import modelseal as ms
 from modelseal.cli.options import PlanFile, RayAddress, ResultFolder, WorkerCount
 
 
@@ -16,14 +17,10 @@ def evaluate(
     from modelseal.cli.console import Paper, complain, reporting
     from modelseal.cli.exit_codes import Exit
     from modelseal.cli.render import tell_results
-    from modelseal.extras import require_torch
-
-    require_torch("Evaluating")
-    from modelseal.evaluation import runner
 
     try:
         with reporting() as report:
-            found = runner.evaluate(plan, output, workers=workers, ray=ray, progress=report)
+            found = ms.evaluate(plan, output, workers=workers, ray=ray, progress=report)
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(
             f"interrupted; the same command goes on with what is kept in {output}"

@@ -2,6 +2,7 @@
 
 import typer
 
+import modelseal as ms
 from modelseal.cli.exit_codes import Exit
 from modelseal.cli.options import (
     AskedEndpoint,
@@ -26,15 +27,13 @@ def commit(
     """Write a commitment that may be made public; out.seal.salts stays secret."""
     from modelseal.cli.console import Paper
     from modelseal.cli.fingerprint_files import check_output, read_fingerprint
-    from modelseal.verification import commitment
-    from modelseal.verification.ledger import ledger_of
 
-    salts = commitment.salts_of(fingerprint)
-    read = (fingerprint, salts, ledger_of(fingerprint), key, passphrase_file)
+    salts = ms.salts_file(fingerprint)
+    read = (fingerprint, salts, ms.ledger_file(fingerprint), key, passphrase_file)
     check_output(output, inputs=[path for path in read if path])
     check_output(salts, inputs=[fingerprint])
     sealed = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
-    commitment.commit(sealed, salts=salts).save(output)
+    ms.commit(sealed, salts=salts).save(output)
     Paper().write(f"{output}: a commitment to {len(sealed)} samples, to be made public")
     Paper().write(f"{salts}: what reveals them, to be kept as the fingerprint is")
 
@@ -51,17 +50,12 @@ def reveal(
     """Write an evidence bundle of recorded answers, which anybody can check again."""
     from modelseal.cli.console import Paper, complain
     from modelseal.cli.fingerprint_files import check_output, read_fingerprint
-    from modelseal.endpoints.factory import endpoint_name
-    from modelseal.verification import evidence
-    from modelseal.verification.commitment import salts_of
-    from modelseal.verification.ledger import ledger_of
 
-    salts = salts_of(fingerprint)
-    read = (fingerprint, record, salts, ledger_of(fingerprint), key, passphrase_file)
+    salts = ms.salts_file(fingerprint)
+    read = (fingerprint, record, salts, ms.ledger_file(fingerprint), key, passphrase_file)
     check_output(output, inputs=[path for path in read if path])
     sealed = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
-    asked = None if endpoint is None else endpoint_name(endpoint)
-    bundle = evidence.reveal(sealed, record, salts=salts, endpoint=asked)
+    bundle = ms.reveal(sealed, record, salts=salts, endpoint=endpoint)
     bundle.save(output)
     Paper().write(f"{output}: {len(bundle.asked)} of {len(sealed)} samples with their answers")
     complain("whoever gets the bundle knows these samples: never ask them again")
@@ -77,10 +71,9 @@ def recheck(
     from modelseal.cli.console import Paper, complain
     from modelseal.cli.fingerprint_files import STANDARD_OUTPUT, check_document, emit
     from modelseal.cli.render import show_verdict
-    from modelseal.verification import evidence
 
     check_document(json, inputs=[each for each in (bundle, commitment) if each])
-    found = evidence.recheck(bundle, commitment=commitment)
+    found = ms.recheck(bundle, commitment=commitment)
     if commitment is None:
         complain("without --commitment anybody could have made this bundle")
     if json != STANDARD_OUTPUT:

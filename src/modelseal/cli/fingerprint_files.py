@@ -5,14 +5,11 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import modelseal as ms
 from modelseal.cli.console import Paper, complain
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.files import write_atomically
-
-if TYPE_CHECKING:
-    from modelseal.fingerprint.record import Fingerprint
 
 STANDARD_OUTPUT = Path("-")
 """Stands for standard output in place of a file."""
@@ -88,23 +85,23 @@ def emit(document: Mapping[str, object], path: Path) -> None:
 
 
 def read_fingerprint(
-    path: Path, *, key: Path | None = None, passphrase_file: Path | None = None
-) -> "Fingerprint":
+    path: Path,
+    *,
+    key: Path | None = None,
+    passphrase_file: Path | None = None,
+    signer: Path | None = None,
+) -> ms.Fingerprint:
     """Reads a fingerprint, and says so if a key for it was not needed."""
-    from modelseal.fingerprint.codec import is_encrypted_file, load
-
-    found = load(path, key=key, passphrase=passphrase_file)
+    found = ms.load(path, key=key, passphrase=passphrase_file, require_signature=signer)
     # A passphrase may be for what is written.
-    if key is not None and not is_encrypted_file(path):
+    if key is not None and not ms.is_encrypted_file(path):
         complain(f"{path} is not encrypted: {key} was not needed")
     return found
 
 
 def check_lock(path: Path, lock: Path | None) -> None:
     """Makes sure that nothing plain is made of an encrypted file."""
-    from modelseal.fingerprint.codec import is_encrypted_file
-
-    if lock is None and is_encrypted_file(path):
+    if lock is None and ms.is_encrypted_file(path):
         raise BadFileError(
             path,
             "is encrypted: expected --encrypt-to or --passphrase-file for what is made of it",
@@ -125,13 +122,11 @@ class Destination:
         """The file of what it is encrypted to; None if it is written plainly."""
         return self.encrypt_to or self.passphrase_file
 
-    def write(self, fingerprint: "Fingerprint") -> None:
+    def write(self, fingerprint: ms.Fingerprint) -> None:
         """Writes the fingerprint, and begins its ledger if there shall be one."""
         fingerprint.save(self.path, encrypt_to=self.encrypt_to, passphrase=self.passphrase_file)
         if self.per_check is not None:
-            from modelseal.verification.ledger import ledger_of, open_ledger
-
-            open_ledger(ledger_of(self.path), fingerprint, per_check=self.per_check)
+            ms.open_ledger(ms.ledger_file(self.path), fingerprint, per_check=self.per_check)
 
 
 def choose_destination(
@@ -149,9 +144,7 @@ def choose_destination(
     if per_check is not None:
         check_new_ledger(path, per_check=per_check, samples=samples)
     if secrets:
-        from modelseal.fingerprint.encryption import check_recipient
-
-        check_recipient(encrypt_to=encrypt_to, passphrase=passphrase_file)
+        ms.check_recipient(encrypt_to=encrypt_to, passphrase=passphrase_file)
     return Destination(
         path=path, encrypt_to=encrypt_to, passphrase_file=passphrase_file, per_check=per_check
     )
@@ -169,13 +162,11 @@ def check_new_ledger(path: Path, *, per_check: int, samples: int) -> None:
         BadFileError: There is one already, or it cannot be written.
         InvalidArgumentError: A check would take more samples than there will be.
     """
-    from modelseal.verification.ledger import ledger_of
-
     if per_check > samples:
         raise InvalidArgumentError(
             f"--per-check needs to be at most --samples, but {per_check} is more than {samples}"
         )
-    ledger = ledger_of(path)
+    ledger = ms.ledger_file(path)
     check_output(ledger, inputs=[])
     if ledger.exists():
         raise BadFileError(

@@ -46,11 +46,11 @@ def generate(  # noqa: PLR0913 (a verb)
     from modelseal.cli.console import Paper, complain, keeping_ledger, reporting, tell_costs
     from modelseal.cli.fingerprint_files import choose_destination
     from modelseal.cli.render import tell_accepted, tell_made
-    from modelseal.cli.seal import kept_beside, list_inputs
+    from modelseal.cli.seal import kept_beside
 
     goal = choose_destination(
         output,
-        inputs=list_inputs(model, images),
+        inputs=(*ms.model_files(model), *ms.image_files(images)),
         encrypt_to=encrypt_to,
         passphrase_file=passphrase_file,
     )

@@ -1,5 +1,6 @@
 """`modelseal inspect`: shows what a fingerprint is for and how it was made."""
 
+import modelseal as ms
 from modelseal.cli.options import FingerprintFile, ImageFolder, JsonFile, KeyFile, PassphraseFile
 
 
@@ -13,7 +14,6 @@ def inspect(
 ) -> None:
     """Show what a fingerprint is for and how it was made; the samples only when asked."""
     from modelseal.cli.console import Paper, complain
-    from modelseal.cli.documents import inspection_document
     from modelseal.cli.fingerprint_files import (
         STANDARD_OUTPUT,
         check_document,
@@ -21,14 +21,13 @@ def inspect(
         read_fingerprint,
     )
     from modelseal.cli.render import show_inspection
-    from modelseal.models.images import write_images
 
     check_document(json, inputs=[each for each in (fingerprint, key, passphrase_file) if each])
     sealed = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
     if images is not None:
-        files = write_images(images, sealed.samples, sealed.domain)
+        files = ms.write_images(images, sealed.samples, sealed.domain)
         complain(f"{len(files)} samples are in {images}; they are secret, as the fingerprint is")
     if json != STANDARD_OUTPUT:
         show_inspection(Paper(), sealed)
     if json is not None:
-        emit(inspection_document(sealed, file=fingerprint), json)
+        emit(ms.inspect(sealed), json)

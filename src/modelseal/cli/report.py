@@ -5,6 +5,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+import modelseal as ms
+
 ResultsFolder: TypeAlias = Annotated[
     Path,
     typer.Argument(metavar="RESULTS", help="The folder of `evaluate`.", show_default=False),
@@ -30,15 +32,10 @@ ShowSamples: TypeAlias = Annotated[
 def report(results: ResultsFolder, *, output: Folder, samples: ShowSamples = False) -> None:
     """Make tables, figures and a page of what an evaluation found."""
     from modelseal.cli.console import Paper, reporting
-    from modelseal.extras import require_drawing, require_torch
-
-    require_drawing("A report")
-    require_torch("Reading results")
-    from modelseal.reports import build
 
     with reporting() as tell:
-        found = build.report(results, output, show_samples=samples, progress=tell)
+        found = ms.report(results, output, show_samples=samples, progress=tell)
     told = f"{len(found.sets)} sets of samples, {len(found.trials)} trials"
     Paper().write(f"{output / 'report.html'}: {told}")
     if found.missing:
-        Paper().write(build.describe_missing(found.missing))
+        Paper().write(f"{found.missing:,} results are missing: the evaluation has not finished")

@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+import modelseal as ms
 from modelseal.cli.options import Seed, Tie
 from modelseal.enums import ChannelOrder
 
@@ -103,14 +104,9 @@ def reproduce(  # noqa: PLR0913 (a verb)
 ) -> None:
     """Run a published experiment from its own files, with our samples beside its own."""
     from modelseal.cli.console import Paper, reporting
-    from modelseal.extras import require_drawing, require_torch
-
-    require_drawing("A report")
-    require_torch("An experiment")
-    from modelseal.research import reproduction
 
     with reporting() as report:
-        found = reproduction.reproduce(
+        found = ms.reproduce(
             models,
             data,
             output,

@@ -30,7 +30,6 @@ from modelseal.cli.options import (
     Verbose,
 )
 from modelseal.enums import Power, Rule
-from modelseal.errors import BadFileError, SealingError
 from modelseal.files import beside
 
 
@@ -69,7 +68,7 @@ def seal(  # noqa: PLR0913 (a verb)
 
     goal = choose_destination(
         output,
-        inputs=list_inputs(model, images),
+        inputs=(*ms.model_files(model), *ms.image_files(images)),
         encrypt_to=encrypt_to,
         passphrase_file=passphrase_file,
         per_check=per_check,
@@ -109,21 +108,6 @@ def seal(  # noqa: PLR0913 (a verb)
         tell_costs(ledger, fingerprint)
 
 
-def list_inputs(model: Path, images: Path) -> tuple[Path, ...]:
-    """Every file that is read for samples, so that none is replaced by what is made of it.
-
-    Raises:
-        BadFileError: The model.toml or the images cannot be read.
-    """
-    from modelseal.models.images import list_images
-    from modelseal.models.model_toml import list_model_files
-
-    files = list_model_files(model)
-    if not images.exists():
-        raise BadFileError(images, "expected a folder of images or an .npz file, got nothing")
-    return (*files, *(list_images(images) if images.is_dir() else (images,)))
-
-
 @contextmanager
 def kept_beside(output: Path, *, secret: bool) -> Iterator[Path | None]:
     """The folder beside the output that keeps unfinished work until the output is written.
@@ -134,11 +118,11 @@ def kept_beside(output: Path, *, secret: bool) -> Iterator[Path | None]:
     folder = None if secret else beside(output, ".part")
     try:
         yield folder
-    except (KeyboardInterrupt, SealingError) as error:
+    except (KeyboardInterrupt, ms.SealingError) as error:
         if folder is None or not any(folder.glob("*")):
             raise
-        if isinstance(error, SealingError):
-            raise SealingError(f"{error}; the candidates stay in {folder}") from error
+        if isinstance(error, ms.SealingError):
+            raise ms.SealingError(f"{error}; the candidates stay in {folder}") from error
         raise KeyboardInterrupt(
             f"interrupted; the same command goes on with the candidates that are kept in {folder}"
         ) from error

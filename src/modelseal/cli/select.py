@@ -33,11 +33,10 @@ def select(  # noqa: PLR0913 (a verb)
     from modelseal.cli.console import Paper
     from modelseal.cli.fingerprint_files import check_lock, choose_destination, read_fingerprint
     from modelseal.cli.render import tell_made
-    from modelseal.models.model_toml import list_model_files
 
     goal = choose_destination(
         output,
-        inputs=[*list_model_files(model), candidates, *([key] if key else [])],
+        inputs=[*ms.model_files(model), candidates, *([key] if key else [])],
         encrypt_to=encrypt_to,
         passphrase_file=passphrase_file,
     )

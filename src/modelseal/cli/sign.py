@@ -1,9 +1,6 @@
-"""`modelseal sign`, and fingerprints that must be signed."""
+"""`modelseal sign`: signs a fingerprint."""
 
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
-
+import modelseal as ms
 from modelseal.cli.options import (
     FingerprintFile,
     ModelFiles,
@@ -13,10 +10,6 @@ from modelseal.cli.options import (
     SigstoreSigner,
     TokenFile,
 )
-from modelseal.errors import InvalidArgumentError
-
-if TYPE_CHECKING:
-    from modelseal.fingerprint.record import Fingerprint
 
 
 def sign(  # noqa: PLR0913 (a verb)
@@ -35,20 +28,18 @@ def sign(  # noqa: PLR0913 (a verb)
     """
     from modelseal.cli.console import Paper
     from modelseal.cli.fingerprint_files import check_output
-    from modelseal.fingerprint import signatures
 
     if (key is None) == (sigstore is None):
-        raise InvalidArgumentError(
+        raise ms.InvalidArgumentError(
             f"expected one of --key and --sigstore, got {'both' if key else 'none'}"
         )
     if identity_token_file and key:
-        raise InvalidArgumentError("expected --sigstore with --identity-token-file, got --key")
+        raise ms.InvalidArgumentError("expected --sigstore with --identity-token-file, got --key")
     files = model_files or []
-    output = signatures.signature_file(fingerprint, by_identity=key is None)
     opening = [each for each in (opening_key, passphrase_file, identity_token_file) if each]
-    signing = signatures.identity_files(sigstore) if sigstore else [key] if key else []
+    output, *signing = ms.signature_files(fingerprint, sigstore or key)
     check_output(output, inputs=[fingerprint, *signing, *opening, *files])
-    made = signatures.sign(
+    made = ms.sign(
         fingerprint,
         key=key,
         sigstore=sigstore,
@@ -58,27 +49,3 @@ def sign(  # noqa: PLR0913 (a verb)
         passphrase=passphrase_file,
     )
     Paper().write(f"{made.file}: signed by {made.signer}")
-
-
-def signature_files(fingerprint: Path, signer: Path | None) -> list[Path]:
-    """What is read where a signer is required: the signature, and what the signer's file names."""
-    if signer is None:
-        return []
-    from modelseal.fingerprint.signatures import names_identity, signature_file, signer_files
-
-    found = signature_file(fingerprint, by_identity=names_identity(signer))
-    return [found, *signer_files(signer)]
-
-
-def read_signed(
-    file: Path, *, key: Path | None, passphrase_file: Path | None, signer: Path | None
-) -> "Fingerprint":
-    """Reads a fingerprint, which somebody must have signed if that is asked for."""
-    from modelseal.cli.fingerprint_files import read_fingerprint
-
-    found = read_fingerprint(file, key=key, passphrase_file=passphrase_file)
-    if signer is None:
-        return found
-    from modelseal.fingerprint.signatures import require
-
-    return replace(found, signer=require(found, file, signer))

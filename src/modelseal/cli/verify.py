@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
+import modelseal as ms
 from modelseal.cli.exit_codes import Exit
 from modelseal.cli.options import (
     Alpha,
@@ -40,9 +40,6 @@ from modelseal.cli.options import (
     Timeout,
 )
 from modelseal.enums import Depth, VerdictForm
-
-if TYPE_CHECKING:
-    from modelseal.verdict import Verdict
 
 
 def verify(  # noqa: PLR0913 (a verb)
@@ -83,16 +80,9 @@ def verify(  # noqa: PLR0913 (a verb)
     import numpy as np
 
     from modelseal.cli.console import complain, reporting
-    from modelseal.cli.sign import read_signed, signature_files
-    from modelseal.endpoints.factory import endpoint_files
-    from modelseal.errors import InvalidArgumentError
-    from modelseal.outputs.answers import Kind
-    from modelseal.verification import verify as library
-    from modelseal.verification.ledger import ledger_of
-    from modelseal.verification.naturals import decoy_files
-    from modelseal.verification.policy import QueryPolicy, SequentialPolicy
+    from modelseal.cli.fingerprint_files import read_fingerprint
 
-    policy = QueryPolicy(
+    policy = ms.QueryPolicy(
         retries=retries,
         timeout=timeout,
         pace=pace,
@@ -100,26 +90,27 @@ def verify(  # noqa: PLR0913 (a verb)
         concurrency=concurrency,
     )
     if (cover > 0) != (naturals is not None):
-        raise InvalidArgumentError("--cover N and --naturals IMAGES need one another")
+        raise ms.InvalidArgumentError("--cover N and --naturals IMAGES need one another")
     forms = {"json": json, "junit": junit, "sarif": sarif, "html": html}
     files = {VerdictForm(name): path for name, path in forms.items() if path is not None}
-    read = (fingerprint, ledger_of(fingerprint), key, passphrase_file, require_signature, check)
+    secrets = (key, passphrase_file, require_signature, check)
     inputs = [
-        *(path for path in read if path),
-        *signature_files(fingerprint, require_signature),
-        *endpoint_files(endpoint),
-        *(decoy_files(naturals) if naturals else ()),
+        *(fingerprint, ms.ledger_file(fingerprint)),
+        *(path for path in secrets if path),
+        *ms.signature_files(fingerprint, require_signature),
+        *ms.endpoint_files(endpoint),
+        *(ms.image_files(naturals) if naturals else ()),
     ]
     check_verdict_files(files, inputs=inputs, records=[path for path in (record, resume) if path])
-    sealed = read_signed(
+    sealed = read_fingerprint(
         fingerprint, key=key, passphrase_file=passphrase_file, signer=require_signature
     )
     with reporting() as report:
-        verdict = library.verify(
+        verdict = ms.verify(
             sealed,
             endpoint,
             policy=policy,
-            sequential=SequentialPolicy(alpha=alpha, queries=queries, look=look),
+            sequential=ms.SequentialPolicy(alpha=alpha, queries=queries, look=look),
             depth=Depth.ALL if everything else Depth.FIRST_PROOF,
             neighbours=neighbours,
             decoys=(naturals, cover) if naturals else None,
@@ -128,7 +119,7 @@ def verify(  # noqa: PLR0913 (a verb)
             max_uses=max_uses,
             record=record,
             resume=resume,
-            shows=Kind(shows.value) if shows else None,
+            shows=ms.Kind(shows.value) if shows else None,
             generator=np.random.default_rng(seed),
             progress=report,
             notify=complain,
@@ -137,17 +128,18 @@ def verify(  # noqa: PLR0913 (a verb)
     raise typer.Exit(Exit[verdict.outcome.name])
 
 
-def deliver(verdict: "Verdict", files: Mapping[VerdictForm, Path], *, every: bool) -> None:
+def deliver(verdict: ms.Verdict, files: Mapping[VerdictForm, Path], *, every: bool) -> None:
     """Shows the verdict, and writes it into all files that are wanted."""
     from modelseal.cli.console import Paper
     from modelseal.cli.fingerprint_files import STANDARD_OUTPUT, emit
     from modelseal.cli.render import show_verdict
-    from modelseal.verification.verdict_files import write_verdict
 
     printed = files.get(VerdictForm.JSON) == STANDARD_OUTPUT
     if not printed:
         show_verdict(Paper(), verdict, every=every)
-    write_verdict(verdict, {form: path for form, path in files.items() if path != STANDARD_OUTPUT})
+    ms.write_verdict(
+        verdict, {form: path for form, path in files.items() if path != STANDARD_OUTPUT}
+    )
     if printed:
         emit(verdict.to_json(), STANDARD_OUTPUT)
 
@@ -157,17 +149,15 @@ def check_verdict_files(
 ) -> None:
     """Makes sure, before anything is asked, that all that is wanted can be written."""
     from modelseal.cli.fingerprint_files import STANDARD_OUTPUT, check_output, is_same
-    from modelseal.errors import InvalidArgumentError
-    from modelseal.verification.verdict_files import require_pages
 
     for form, path in files.items():
         if path == STANDARD_OUTPUT and form is not VerdictForm.JSON:
-            raise InvalidArgumentError(f"--{form.value} needs a file, but got -")
+            raise ms.InvalidArgumentError(f"--{form.value} needs a file, but got -")
     outputs = [*(path for path in files.values() if path != STANDARD_OUTPUT), *records]
     for path in outputs:
         check_output(path, inputs=inputs)
     for one, other in combinations(outputs, 2):
         if is_same(one, other):
-            raise InvalidArgumentError(f"expected a file for each, got {other} twice")
+            raise ms.InvalidArgumentError(f"expected a file for each, got {other} twice")
     if VerdictForm.HTML in files:
-        require_pages()
+        ms.require_pages()

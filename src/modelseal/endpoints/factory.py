@@ -118,7 +118,7 @@ def endpoint_files(target: str) -> tuple[Path, ...]:
         return (path,)
     if is_endpoint_toml(path):
         return list_endpoint_files(path)
-    files: tuple[Path, ...] = _models("model_toml").list_model_files(path)
+    files: tuple[Path, ...] = _models("model_toml").model_files(path)
     return files
 
 

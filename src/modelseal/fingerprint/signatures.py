@@ -120,7 +120,7 @@ def sign(  # noqa: PLR0913 (one for each way to sign)
             f"expected one of a key and an identity, got {'both' if key else 'none'}", field="key"
         )
     fingerprint = load(path, key=opening_key, passphrase=passphrase)
-    model = list_model_files(model_files) if model_files else None
+    model = hash_model_files(model_files) if model_files else None
     output = signature_file(Path(path), by_identity=key is None)
     if key is not None:
         private = read_signing_key(Path(key))
@@ -175,6 +175,19 @@ def require(fingerprint: Fingerprint, file: Path, signer: Path) -> str:
 def names_identity(signer: Path) -> bool:
     """Whether the file of a signer is that of an identity and not that of a key."""
     return signer.suffix.lower() == ".toml"
+
+
+def signature_files(fingerprint: Path, signer: Path | None) -> list[Path]:
+    """The files that are read where a signer is required: the signature, and what a signer names.
+
+    Args:
+        fingerprint: The fingerprint's file.
+        signer: The public key or the `.toml` file of an identity; None if no signature is required.
+    """
+    if signer is None:
+        return []
+    found = signature_file(fingerprint, by_identity=names_identity(signer))
+    return [found, *signer_files(signer)]
 
 
 def signature_file(fingerprint: Path, *, by_identity: bool) -> Path:
@@ -269,7 +282,7 @@ def _as_object(statement: Statement) -> dict[str, object]:
     return statement.model_dump(mode="json", by_alias=True)
 
 
-def list_model_files(files: Iterable[Path]) -> ModelFiles:
+def hash_model_files(files: Iterable[Path]) -> ModelFiles:
     """The files of a model with their SHA-256, as an OMS v1.0 manifest of them lists them.
 
     Each is named by its path from the folder that holds them all, or by its own name if it is

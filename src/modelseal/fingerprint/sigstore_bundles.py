@@ -155,7 +155,7 @@ def sign(
         signer: Who signs.
         token: The OIDC token that says so.
         name: What the signer's file is called in errors.
-        model: The files of the model, from `list_model_files`.
+        model: The files of the model, from `hash_model_files`.
 
     Returns:
         The bundle, as JSON of Sigstore's bundle format.

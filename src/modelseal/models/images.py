@@ -122,20 +122,31 @@ def write_images(folder: Path, codes: Codes, domain: Domain) -> tuple[Path, ...]
     return tuple(files)
 
 
-def list_images(folder: Path) -> tuple[Path, ...]:
-    """The PNG and JPEG files of a folder, in order of their names."""
+def image_files(path: Path) -> tuple[Path, ...]:
+    """The files that `read_images` reads.
+
+    Returns:
+        The PNG and JPEG files of a folder in order of their names, or the `.npz` file itself.
+
+    Raises:
+        BadFileError: There is nothing, or the folder cannot be read.
+    """
+    if not path.exists():
+        raise BadFileError(path, "expected a folder of images or an .npz file, got nothing")
+    if not path.is_dir():
+        return (path,)
     try:
         return tuple(
             sorted(
                 file
-                for file in folder.iterdir()
+                for file in path.iterdir()
                 if file.suffix.lower() in _SUFFIXES
                 and file.is_file()
                 and not file.name.startswith(".")
             )
         )
     except OSError as error:
-        raise BadFileError(folder, f"cannot be read: {explain(error)}") from error
+        raise BadFileError(path, f"cannot be read: {explain(error)}") from error
 
 
 def _read_folder(folder: Path, domain: Domain, limit: int | None) -> tuple[Codes, tuple[str, ...]]:
@@ -145,7 +156,7 @@ def _read_folder(folder: Path, domain: Domain, limit: int | None) -> tuple[Codes
             "expected an .npz file for a model of other inputs than (height, width), "
             f"(1, height, width) or (3, height, width), which takes {list(domain.shape)}",
         )
-    files = list_images(folder)
+    files = image_files(folder)
     if not files:
         raise BadFileError(folder, "expected PNG or JPEG files, got none")
     grey = np.stack([_read_image(file, domain) for file in files[:limit]])

@@ -111,7 +111,7 @@ def read_model_toml(path: Path) -> ModelToml:
     return read_settings(path, ModelToml)
 
 
-def list_model_files(path: Path) -> tuple[Path, ...]:
+def model_files(path: Path) -> tuple[Path, ...]:
     """A model.toml, the files that it names and its factory's module; some may be missing."""
     whole = read_model_toml(path)
     model = whole.model

@@ -100,7 +100,7 @@ class Salts(Section):
         return hmac.digest(bytes.fromhex(self.secret), message, "sha256")
 
 
-def salts_of(fingerprint: Path) -> Path:
+def salts_file(fingerprint: Path) -> Path:
     """Where the salts of a fingerprint's file are."""
     return beside(fingerprint, ".salts")
 

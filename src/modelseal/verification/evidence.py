@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import Field
 
 from modelseal.domain import Domain
+from modelseal.endpoints.factory import endpoint_name
 from modelseal.endpoints.jsonl import LARGEST, Line, read_lines, to_object
 from modelseal.endpoints.recorded import check_digest, says_neighbours, settle
 from modelseal.endpoints.strict_json import JsonObject, read_object
@@ -139,7 +140,7 @@ def reveal(
         fingerprint: What was sealed.
         record: What came: JSON lines as `RecordedEndpoint` reads them, or a record of `verify`.
         salts: The file of the random numbers that its commitment was made with.
-        endpoint: What was asked, without secrets; by default what the record says.
+        endpoint: What was asked, as `verify` takes it; by default what the record says.
 
     Raises:
         InvalidArgumentError: The fingerprint is enrolled.
@@ -152,7 +153,7 @@ def reveal(
         fingerprint,
         read_records(text, fingerprint, name=str(record)),
         salts=loaded,
-        endpoint=_endpoint_of(text) if endpoint is None else endpoint,
+        endpoint=_endpoint_of(text) if endpoint is None else endpoint_name(endpoint),
         time=now(),
     )
 

@@ -167,14 +167,14 @@ class Budget:
         return part or self.max_uses is not None
 
 
-def ledger_of(fingerprint: Path) -> Path:
+def ledger_file(fingerprint: Path) -> Path:
     """Where the ledger of a fingerprint's file is."""
     return beside(fingerprint, ".ledger")
 
 
 def find_ledger(ledger: Path | None, fingerprint: Fingerprint) -> Path | None:
     """The ledger that is named, or else the one beside the fingerprint's file, if it has one."""
-    return ledger or (ledger_of(Path(fingerprint.file)) if fingerprint.file else None)
+    return ledger or (ledger_file(Path(fingerprint.file)) if fingerprint.file else None)
 
 
 def open_ledger(path: Path, fingerprint: Fingerprint, *, per_check: int | None) -> None:

@@ -12,7 +12,7 @@ from modelseal.endpoints.endpoint_toml import CheckSection, is_endpoint_toml, re
 from modelseal.endpoints.responses import LabelFormat, number_of
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
 from modelseal.fingerprint.record import Fingerprint
-from modelseal.models.images import BROKEN_ARRAYS, list_images, read_images
+from modelseal.models.images import BROKEN_ARRAYS, read_images
 from modelseal.outputs.answers import Answers
 from modelseal.settings import read_lines
 from modelseal.types import Array, Codes, Mask
@@ -211,10 +211,3 @@ def mix_decoys(
     decoys = dict(zip(places.tolist(), range(first, first + count), strict=True))
     samples = iter(numbers)
     return [decoys[place] if place in decoys else next(samples) for place in range(total)]
-
-
-def decoy_files(path: Path) -> tuple[Path, ...]:
-    """The files that are read for decoys, so that none is replaced."""
-    if not path.exists():
-        raise BadFileError(path, "expected a folder of images or an .npz file, got nothing")
-    return list_images(path) if path.is_dir() else (path,)
