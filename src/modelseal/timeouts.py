@@ -57,5 +57,5 @@ def within(
         raise errors[0]
     if not results:
         give_up()
-        raise PassingError(f"no answer came within {seconds:g} seconds")
+        raise PassingError(f"expected an answer, got none within {seconds:g} seconds")
     return results[0]

@@ -79,81 +79,79 @@ def twice(handler: Handler) -> None:
 
 OTHER_INPUT = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 3, 224, 224]}]}
 HTML = b"<html><body>It works!</body></html>"
-NONE_IN_TIME = r"no answer came within [\d.]+ seconds"
+NONE_IN_TIME = r"got none within [\d.]+ seconds"
 FAULTS = {
-    "refused": Fault(refused=True, passing=True, reason="no answer came: .*[Rr]efused"),
+    "refused": Fault(refused=True, passing=True, reason="got none: .*refused"),
     "reset in mid-answer": Fault(
-        play=reset_in_the_middle, passing=True, reason="no answer came: .*[Rr]eset"
+        play=reset_in_the_middle, passing=True, reason="got none: .*reset"
     ),
     "cut in mid-answer": Fault(
-        play=cut_in_the_middle, passing=True, reason="no answer came: .*without sending complete"
+        play=cut_in_the_middle, passing=True, reason="got none: .*without sending complete"
     ),
     "slow drip of the body": Fault(play=drip_the_body, passing=True, reason=NONE_IN_TIME),
     "slow drip of the headers": Fault(play=drip_the_headers, passing=True, reason=NONE_IN_TIME),
     "timeout": Fault(play=say_nothing, passing=True, reason=NONE_IN_TIME),
     **{
         f"status {code}": Fault(
-            play=status(code), passing=code in {429, 502, 503, 504}, reason=f"status {code} came"
+            play=status(code), passing=code in {429, 502, 503, 504}, reason=f"got status {code}"
         )
         for code in (400, 401, 403, 404, 429, 500, 502, 503, 504)
     },
     "429 with Retry-After": Fault(
-        play=status(429, Retry_After="0"), passing=True, reason="status 429 came: sorry"
+        play=status(429, Retry_After="0"), passing=True, reason="got status 429: sorry"
     ),
     "a redirect": Fault(
-        play=status(307, Location="http://127.0.0.1:1/"), reason="a redirect to .* came"
+        play=status(307, Location="http://127.0.0.1:1/"), reason="got a redirect to "
     ),
-    "truncated JSON": Fault(play=text(b'{"outputs": [{"name"'), reason="JSON was wanted"),
-    "an empty body": Fault(play=text(b""), reason="JSON was wanted"),
-    "a list in place of an object": Fault(play=text(b"[]"), reason="a JSON object was wanted"),
-    "wrong types": Fault(play=changed(data=["3"]), reason='a whole number was wanted, but "3"'),
-    "true in place of a label": Fault(play=changed(data=[True]), reason="but true came"),
-    "nothing in place of a label": Fault(play=changed(data=[None]), reason="but nothing came"),
-    "NaN": Fault(play=text(b'{"outputs": [{"name": "y", "data": [NaN]}]}'), reason="but NaN came"),
+    "truncated JSON": Fault(play=text(b'{"outputs": [{"name"'), reason="expected JSON"),
+    "an empty body": Fault(play=text(b""), reason="expected JSON"),
+    "a list in place of an object": Fault(play=text(b"[]"), reason="expected a JSON object"),
+    "wrong types": Fault(play=changed(data=["3"]), reason='expected a whole number, got "3"'),
+    "true in place of a label": Fault(play=changed(data=[True]), reason="got true"),
+    "nothing in place of a label": Fault(play=changed(data=[None]), reason="got nothing"),
+    "NaN": Fault(play=text(b'{"outputs": [{"name": "y", "data": [NaN]}]}'), reason="got NaN"),
     "infinity": Fault(
-        play=text(b'{"outputs": [{"name": "y", "data": [-Infinity]}]}'), reason="but -Infinity"
+        play=text(b'{"outputs": [{"name": "y", "data": [-Infinity]}]}'), reason="got -Infinity"
     ),
     "a number that is too large": Fault(
         play=changed(datatype="FP32", shape=[1, 5], data=[1e300] * 5),
         reason="finite numbers within float32",
     ),
-    "wrong shape": Fault(play=changed(shape=[5], data=[1] * 5), reason="labels of shape .* wanted"),
-    "data of another length": Fault(
-        play=changed(data=[1, 2]), reason="data: 1 numbers were wanted"
-    ),
-    "unknown label": Fault(play=changed(data=[5]), reason="labels 0 to 4 were wanted, but 5 came"),
-    "negative label": Fault(play=changed(data=[-1]), reason="labels 0 to 4 were wanted, but -1"),
+    "wrong shape": Fault(play=changed(shape=[5], data=[1] * 5), reason="expected labels of shape"),
+    "data of another length": Fault(play=changed(data=[1, 2]), reason="data: expected 1 numbers"),
+    "unknown label": Fault(play=changed(data=[5]), reason="got 5"),
+    "negative label": Fault(play=changed(data=[-1]), reason="got -1"),
     "too many answers": Fault(
-        play=changed(shape=[2, 1], data=[1, 1]), reason=r"shape \(1, at least 1\) were wanted"
+        play=changed(shape=[2, 1], data=[1, 1]), reason=r"expected labels of shape \(1, 1 or more\)"
     ),
     "too many labels": Fault(
         play=changed(shape=[1, 6], data=[1, 2, 3, 4, 0, 1]), reason="one row of 1 to 5 labels"
     ),
-    "duplicate keys": Fault(play=twice, reason="the key comes twice"),
+    "duplicate keys": Fault(play=twice, reason="got the key twice"),
     "an answer to another question": Fault(
-        play=text(b'{"id": "other", "outputs": []}'), reason='but "other" came'
+        play=text(b'{"id": "other", "outputs": []}'), reason='got "other"'
     ),
     "an answer of another model": Fault(
-        play=named(model_name="n"), reason='model_name: m was wanted, but "n" came'
+        play=named(model_name="n"), reason='model_name: expected m, got "n"'
     ),
     "an answer of another version": Fault(
-        play=named(model_version="2"), reason='model_version: 1 was wanted, but "2" came'
+        play=named(model_version="2"), reason='model_version: expected 1, got "2"'
     ),
     "HTML in place of JSON": Fault(
-        play=text(HTML, Content_Type="text/html"), reason="JSON was wanted, but other text came"
+        play=text(HTML, Content_Type="text/html"), reason="expected JSON, got other text"
     ),
-    "a gigabyte": Fault(play=flood, reason="a body of at most 67108864 bytes was wanted"),
+    "a gigabyte": Fault(play=flood, reason="expected a body of at most 67108864 bytes"),
     "a compressed answer": Fault(
-        play=text(b"zz", Content_Encoding="gzip"), reason="a body without compression was wanted"
+        play=text(b"zz", Content_Encoding="gzip"), reason="expected a body without compression"
     ),
     "another model's metadata": Fault(
-        metadata=OTHER_INPUT, reason=r"takes shape \[-1, 2, 3\] was wanted"
+        metadata=OTHER_INPUT, reason=r"expected a model that takes shape \[-1, 2, 3\]"
     ),
     "metadata under another name": Fault(
-        metadata={"name": "n"}, reason='name: m was wanted, but "n" came'
+        metadata={"name": "n"}, reason='name: expected m, got "n"'
     ),
     "metadata of another output": Fault(
-        metadata={"outputs": [{"name": "z"}]}, reason='outputs: "z" was wanted'
+        metadata={"outputs": [{"name": "z"}]}, reason='outputs: expected "z"'
     ),
 }
 """Every fault that the documents name, by what it is called there."""

@@ -257,7 +257,7 @@ def test_a_sigstore_that_never_answers_is_given_up(signer, run, monkeypatch):
         (signer / "sg.json").write_text(json.dumps(config))
         result = run(*SIGNED, "--identity-token-file", "token")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "modelseal: Sigstore: no answer came within 0.2 seconds\n"
+    assert result.stderr == "modelseal: Sigstore: expected an answer, got none within 0.2 seconds\n"
 
 
 def test_a_signer_that_is_not_there_is_told_though_there_is_no_signature(signer, run):
@@ -288,4 +288,4 @@ def test_a_public_service_that_never_answers_is_given_up_and_nothing_is_asked(
     monkeypatch.setattr("modelseal.fingerprint.sigstore_bundles.ask_service", lambda: time.sleep(2))
     result = run(*REQUIRED)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "modelseal: Sigstore: no answer came within 0.2 seconds\n"
+    assert result.stderr == "modelseal: Sigstore: expected an answer, got none within 0.2 seconds\n"

@@ -81,7 +81,7 @@ def test_one_connection_is_kept_until_it_is_closed(endpoint, canned, reply):
 
 
 FAULTS = {
-    "nothing": (b"", "no answer came"),
+    "nothing": (b"", "got none"),
     "401": ({"status": 401, "body": {"error": f"unknown token {MARKER}"}}, "status 401"),
     "403": ({"status": 403, "body": {"detail": [{"msg": MARKER}]}}, "status 403"),
     "404": ({"status": 404, "body": b"x"}, "status 404"),
@@ -171,7 +171,7 @@ def test_every_fault_is_an_error_without_the_secret(name, place, faulty, canned,
     ],
 )
 def test_a_server_that_is_not_there_is_an_error_without_the_secret(url, endpoint):
-    with pytest.raises(EndpointError, match="no answer came") as caught:
+    with pytest.raises(EndpointError, match="got none") as caught:
         endpoint(b"", url=url).ask(CODES)
     assert not leaks(shown_by(caught.value))
 

@@ -7,7 +7,7 @@ import pytest
 import sealed
 import torch
 from safetensors.torch import save_file
-from serving import serve
+from server import serve
 
 from modelseal.domain import Domain
 from modelseal.endpoints import factory

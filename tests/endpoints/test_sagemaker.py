@@ -98,19 +98,19 @@ def leaks(error):
 @pytest.mark.parametrize(
     ("status", "body", "message"),
     [
-        (400, {"message": f"bad {SECRET}"}, "no answer came"),
-        (403, {"message": f"token {TOKEN} expired"}, "no answer came"),
+        (400, {"message": f"bad {SECRET}"}, "got none"),
+        (403, {"message": f"token {TOKEN} expired"}, "got none"),
         (
             424,
             {"Message": f"Received server error (500): {KEY}", "OriginalStatusCode": 500},
-            r"no answer came: An error occurred \(424\).*Received server error \(500\): \*\*\*$",
+            r"expected an answer, got none: An error occurred \(424\).*Received server error \(500\): \*\*\*$",
         ),
-        (429, {}, "no answer came"),
-        (503, b"<html>", "no answer came"),
+        (429, {}, "got none"),
+        (503, b"<html>", "got none"),
         (200, b"<html>", "expected JSON"),
         (200, {"predictions": [[1, 2, SECRET]] * 3}, "expected a number"),
         (200, {"predictions": [[1, 2, 3]]}, "got 1"),
-        (302, b"", "no answer came|expected JSON"),
+        (302, b"", "got none|expected JSON"),
     ],
 )
 def test_every_fault_is_an_error_without_the_secret_and_asked_once(
@@ -153,7 +153,7 @@ def test_a_silent_server_is_given_up_in_time(endpoint, canned):
 
 def test_half_an_answer_is_an_error(endpoint):
     half = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{"predictions"'
-    with pytest.raises(PassingError, match=r"no answer came: .*14 read, but .*100"):
+    with pytest.raises(PassingError, match=r"expected an answer, got none: .*14 read, but .*100"):
         endpoint(half).ask(CODES)
 
 
@@ -176,7 +176,7 @@ def test_a_reply_that_drips_is_cut_at_the_timeout_and_leaves_no_thread(endpoint,
         before = threading.active_count()
         asked = endpoint(b"", "timeout = 0.3")
         asked.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(PassingError, match=r"no answer came within 0\.3 seconds"):
+        with pytest.raises(PassingError, match=r"expected an answer, got none within 0\.3 seconds"):
             asked.ask(CODES)
         ended = cut.wait(60)
         cut.set()
@@ -218,7 +218,7 @@ def test_an_account_without_region_or_credentials_is_an_error(
 def test_a_server_that_is_not_there_is_an_error(endpoint, canned):
     asked = endpoint(b"")
     asked.url = "http://127.0.0.1:9"
-    with pytest.raises(PassingError, match="no answer came: Could not connect"):
+    with pytest.raises(PassingError, match="expected an answer, got none: Could not connect"):
         asked.ask(CODES)
 
 

@@ -1,6 +1,7 @@
 """Exchanges over HTTP that end in time, and the endpoint that is asked by a template."""
 
 import asyncio
+import os
 import re
 from collections import deque
 from collections.abc import Coroutine, Iterator, Mapping
@@ -108,11 +109,13 @@ class Connection:
             work = lane.exchange(method, url, content, headers, seconds=self._seconds)
             response, body = lane.run(work)
         except TimeoutError as error:
-            raise PassingError(f"no answer came within {self._seconds:g} seconds") from error
+            raise PassingError(
+                f"expected an answer, got none within {self._seconds:g} seconds"
+            ) from error
         # A host's name that the resolver cannot spell is a UnicodeError.
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
             kind = PassingError if may_pass(error) else EndpointError
-            raise kind(f"no answer came: {shorten(str(error))}") from error
+            raise kind(f"expected an answer, got none: {shorten(_reason(error))}") from error
         finally:
             self._idle.append(lane)
             if not self._release.alive:  # it was closed meanwhile
@@ -225,9 +228,23 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, _PASSING) and not certificate
 
 
+def _reason(error: BaseException) -> str:
+    """What the system says of the fault, such as that a connection was refused, or the client."""
+    said = [
+        os.strerror(each.errno)
+        if isinstance(each, ConnectionError) and each.errno
+        else each.strerror
+        for each in _causes(error)
+        if isinstance(each, OSError)
+    ]
+    return next(filter(None, reversed(said)), str(error)) or type(error).__name__
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, BaseExceptionGroup):  # one for each address that was tried
+            cause = cause.exceptions[0]
         yield cause
         cause = cause.__cause__ or cause.__context__
 

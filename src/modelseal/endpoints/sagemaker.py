@@ -59,7 +59,7 @@ class SageMakerEndpoint(ConnectedEndpoint[Any]):
         try:
             body = within(self.timeout, invoke, give_up=reply.cut)
         except _errors() as error:
-            reason = f"no answer came: {shorten(str(error))}"
+            reason = f"expected an answer, got none: {shorten(str(error))}"
             if _may_pass(error):
                 raise PassingError(reason, wait=_asked_wait(error)) from error
             raise EndpointError(reason) from error

@@ -91,7 +91,7 @@ class Child:
             while len(rest) or b"\n" not in self._answer:
                 ready = selector.select(max(deadline - monotonic(), 0))
                 if monotonic() >= deadline:
-                    raise EndpointError(f"no answer came within {seconds:g} seconds")
+                    raise EndpointError(f"expected an answer, got none within {seconds:g} seconds")
                 for key, _ in ready:
                     rest = self._attend(key.fileobj, rest, selector)
         answer, _, more = bytes(self._answer).partition(b"\n")
