@@ -103,7 +103,7 @@ def leaks(error):
         (
             424,
             {"Message": f"Received server error (500): {KEY}", "OriginalStatusCode": 500},
-            r"expected an answer, got none: An error occurred \(424\).*Received server error \(500\): \*\*\*$",
+            r"got none: An error occurred \(424\).*Received server error \(500\): \*\*\*$",
         ),
         (429, {}, "got none"),
         (503, b"<html>", "got none"),
