@@ -84,7 +84,7 @@ def test_a_bug_shows_its_traceback_and_is_never_taken_for_tampering(seal_file, m
         raise ZeroDivisionError("a bug")
 
     seal_file()
-    monkeypatch.setattr("modelseal.verification.verify.verify", fail)
+    monkeypatch.setattr("modelseal.verify", fail)
     monkeypatch.setattr(sys, "argv", ["modelseal", "verify", "out.seal", "answers.jsonl"])
     with pytest.raises(SystemExit, match=r"^70$"):
         program.main()

@@ -90,7 +90,7 @@ def read_fingerprint(
     key: Path | None = None,
     passphrase_file: Path | None = None,
     signer: Path | None = None,
-) -> ms.Fingerprint:
+) -> "ms.Fingerprint":
     """Reads a fingerprint, and says so if a key for it was not needed."""
     found = ms.load(path, key=key, passphrase=passphrase_file, require_signature=signer)
     # A passphrase may be for what is written.
@@ -122,7 +122,7 @@ class Destination:
         """The file of what it is encrypted to; None if it is written plainly."""
         return self.encrypt_to or self.passphrase_file
 
-    def write(self, fingerprint: ms.Fingerprint) -> None:
+    def write(self, fingerprint: "ms.Fingerprint") -> None:
         """Writes the fingerprint, and begins its ledger if there shall be one."""
         fingerprint.save(self.path, encrypt_to=self.encrypt_to, passphrase=self.passphrase_file)
         if self.per_check is not None:

@@ -128,7 +128,7 @@ def verify(  # noqa: PLR0913 (a verb)
     raise typer.Exit(Exit[verdict.outcome.name])
 
 
-def deliver(verdict: ms.Verdict, files: Mapping[VerdictForm, Path], *, every: bool) -> None:
+def deliver(verdict: "ms.Verdict", files: Mapping[VerdictForm, Path], *, every: bool) -> None:
     """Shows the verdict, and writes it into all files that are wanted."""
     from modelseal.cli.console import Paper
     from modelseal.cli.fingerprint_files import STANDARD_OUTPUT, emit
