@@ -30,7 +30,7 @@ class NetworkRuntime(MLModel):
         """Runs the network on one request."""
         tensor, declared = payload.inputs[0], self.settings.inputs[0]
         if tensor.datatype != declared.datatype:
-            raise InferenceError(f"{declared.datatype} was wanted, but {tensor.datatype} came")
+            raise InferenceError(f"expected {declared.datatype}, got {tensor.datatype}")
         scores = self.run(NumpyCodec.decode_input(tensor))
         output = NumpyCodec.encode_output(self.settings.outputs[0].name, scores)
         return InferenceResponse(model_name=self.name, id=payload.id, outputs=[output])
@@ -38,7 +38,7 @@ class NetworkRuntime(MLModel):
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Gives the scores of inputs as they came: level numbers if they are bytes."""
         if inputs.shape[1:] != self.domain.shape:
-            raise InferenceError(f"shape {self.domain.shape} was wanted, but {inputs.shape} came")
+            raise InferenceError(f"expected shape {self.domain.shape}, got {inputs.shape}")
         try:
             values = self.domain.decode(inputs) if inputs.dtype == np.uint8 else inputs
         except ms.InvalidArgumentError as error:
