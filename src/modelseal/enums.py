@@ -5,7 +5,7 @@ from enum import Enum
 from modelseal.errors import InvalidArgumentError
 
 
-class Choice(Enum):
+class _Choice(Enum):
     """A closed set of answers; `Rule("manc")` takes a member's text as well as a member.
 
     Examples:
@@ -24,7 +24,7 @@ class Choice(Enum):
         )
 
 
-class Rule(Choice):
+class Rule(_Choice):
     """How few samples are chosen of many candidates."""
 
     MANC = "manc"
@@ -50,7 +50,7 @@ class Precision(Enum):
     """Operands of convolutions and matrix products as 8-bit whole numbers with one scale each."""
 
 
-class Power(Choice):
+class Power(_Choice):
     """With how many changed copies it is measured what a fingerprint notices."""
 
     NONE = "none"

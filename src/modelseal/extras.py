@@ -7,16 +7,7 @@ from modelseal.errors import MissingExtraError
 
 
 def import_extra(module: str, *, purpose: str, extra: str) -> Any:  # noqa: ANN401 (any module)
-    """Imports a module of an optional package.
-
-    Args:
-        module: Its full name.
-        purpose: What it is needed for, as the subject of a sentence.
-        extra: The extra that brings it.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
+    """Imports a module of an optional package."""
     try:
         return import_module(module)
     except ImportError as error:
@@ -24,20 +15,12 @@ def import_extra(module: str, *, purpose: str, extra: str) -> Any:  # noqa: ANN4
 
 
 def require_torch(purpose: str) -> None:
-    """Makes sure that torch is installed.
-
-    Raises:
-        MissingExtraError: It is not.
-    """
+    """Makes sure that torch is installed."""
     import_extra("torch", purpose=purpose, extra="seal")
 
 
-def require_drawing(purpose: str) -> None:
-    """Makes sure that figures can be drawn and pages written.
-
-    Raises:
-        MissingExtraError: A package is not installed.
-    """
+def _require_drawing(purpose: str) -> None:
+    """Makes sure that figures can be drawn and pages written."""
     for module in ("matplotlib", "jinja2"):
         import_extra(module, purpose=purpose, extra="report")
 

@@ -4,12 +4,7 @@ from importlib.resources import files
 
 
 def render(template: str, **values: object) -> str:
-    """A page that needs nothing beside it; all text in it stays text.
-
-    Args:
-        template: The template's name in this package.
-        values: What it is filled with.
-    """
+    """A page that needs nothing beside it; all text in it stays text."""
     # What needs `valid` alone shall not need Jinja.
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 

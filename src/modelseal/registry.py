@@ -34,11 +34,7 @@ class Registry(Generic[T]):
         self._complete = False
 
     def register(self, name: str) -> Callable[[T], T]:
-        """A decorator that adds what it decorates, and gives it back.
-
-        Raises:
-            InvalidArgumentError: The name is empty or taken.
-        """
+        """A decorator that adds what it decorates, and gives it back."""
         if not name or name in self._held:
             problem = "an empty one" if not name else f"{name!r}, which is taken"
             raise InvalidArgumentError(f"expected a new name for {self._kind}, got {problem}")
@@ -50,11 +46,7 @@ class Registry(Generic[T]):
         return add
 
     def get(self, name: str) -> T:
-        """What has this name.
-
-        Raises:
-            InvalidArgumentError: Nothing has.
-        """
+        """What has this name."""
         if name not in self._held:
             self._load_plugins()
         if name not in self._held:

@@ -14,11 +14,7 @@ Result = TypeVar("Result")
 
 
 def check_timeout(timeout: float) -> None:
-    """Makes sure that a timeout is a positive, finite number of seconds.
-
-    Raises:
-        InvalidArgumentError: It is not.
-    """
+    """Makes sure that a timeout is a positive, finite number of seconds."""
     if not 0 < timeout < inf:
         raise InvalidArgumentError(
             f"expected a positive number of seconds, got {timeout:g}", field="timeout"
@@ -32,14 +28,6 @@ def within(
 
     For clients that bound every wait for a byte but not all of them together. A call that is
     given up goes on in a thread that does not keep the program alive.
-
-    Args:
-        seconds: How long to wait.
-        act: The call. What it raises is raised here.
-        give_up: Called if it took longer, to end what still goes on.
-
-    Raises:
-        PassingError: It took longer.
     """
     results: list[Result] = []
     errors: list[BaseException] = []

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.record import Limit
 
-SCHEMA = "modelseal.verdict/1"
+_SCHEMA = "modelseal.verdict/1"
 
 
 class Outcome(Enum):
@@ -283,7 +283,7 @@ class VerdictDocument(Judged):
         return cls.model_validate(
             {
                 **judged(verdict),
-                "schema": SCHEMA,
+                "schema": _SCHEMA,
                 "fingerprint": provenance.fingerprint,
                 "signed_by": provenance.signed_by,
                 "chosen": verdict.samples if verdict.chosen is None else len(verdict.chosen),

@@ -17,7 +17,7 @@ from modelseal.types import Mask, PerInput, Progress, Scores, ignore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Skipped:
+class _Skipped:
     """A variant that could not be run, with the reason in one sentence."""
 
     name: str
@@ -40,7 +40,7 @@ class Calibration:
     """
 
     variants: tuple[str, ...]
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[_Skipped, ...]
     margins: PerInput
     moves: PerInput
     moves_by_variant: Mapping[str, PerInput]
@@ -71,10 +71,6 @@ def calibrate(
 
     A variant that cannot be run here is skipped; `expected`, the scores to compare with, is the
     reference's by default.
-
-    Raises:
-        InvalidArgumentError: Two variants share a name, or one gives scores of another shape.
-        SealingError: The network cannot be run, or no variant can.
     """
     names = [variant.name for variant in variants]
     if len(set(names)) < len(names):
@@ -97,14 +93,14 @@ def calibrate(
 
 def _run_variants(
     network: nn.Module, inputs: Inputs, *, variants: Sequence[Variant], progress: Progress
-) -> tuple[dict[str, Scores], tuple[Skipped, ...]]:
+) -> tuple[dict[str, Scores], tuple[_Skipped, ...]]:
     shown: dict[str, Scores] = {}
-    skipped: list[Skipped] = []
+    skipped: list[_Skipped] = []
     for done, variant in enumerate(variants, start=1):
         try:
             shown[variant.name] = variant(network, inputs)
         except ModelsealError as problem:
-            skipped.append(Skipped(name=variant.name, reason=str(problem)))
+            skipped.append(_Skipped(name=variant.name, reason=str(problem)))
         progress("calibrate", done, len(variants))
     return shown, tuple(skipped)
 
@@ -114,7 +110,7 @@ def compare(
     shown: Mapping[str, Scores],
     *,
     spec: OutputSpec,
-    skipped: tuple[Skipped, ...] = (),
+    skipped: tuple[_Skipped, ...] = (),
 ) -> Calibration:
     """Margins and moves of the scores that each variant, at least one, gave the same inputs."""
     # Scores that are not finite give NaN, which is never accepted.

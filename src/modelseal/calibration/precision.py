@@ -78,12 +78,6 @@ class LowPrecision:
 def parse_precisions(words: str) -> frozenset[Precision]:
     """Reads precisions as they are written on the command line.
 
-    Args:
-        words: Such as `fp16,bf16`; empty for none.
-
-    Raises:
-        InvalidArgumentError: A word is no precision.
-
     Examples:
         >>> parse_precisions("int8")
         frozenset({<Precision.INT8: 'int8'>})

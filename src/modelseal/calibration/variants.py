@@ -58,11 +58,7 @@ class Variant(Protocol):
         ...
 
     def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
-        """The scores of each input; the network is left as it was.
-
-        Raises:
-            ModelsealError: It cannot be run in this way here.
-        """
+        """The scores of each input; the network is left as it was."""
         ...
 
 

@@ -31,12 +31,12 @@ from modelseal.cli.sign import sign
 from modelseal.cli.verify import verify
 
 # Typer shows no name of its own for what its click raises: this is the base of its mistakes.
-MISTAKE: Any = typer.BadParameter.__mro__[1]
+_MISTAKE: Any = typer.BadParameter.__mro__[1]
 
-NO_ARGUMENTS = "NoArgsIsHelpError"
+_NO_ARGUMENTS = "NoArgsIsHelpError"
 """Raised once typer has written the help, where nothing at all was asked for."""
 
-PASSWORD = re.compile(r"(?<=://)[^\s/@]*@")
+_PASSWORD = re.compile(r"(?<=://)[^\s/@]*@")
 """What may be before the host of an address."""
 
 
@@ -56,26 +56,22 @@ class Verbs(TyperGroup):
 
 @contextmanager
 def told(whole: Any = None) -> Iterator[None]:  # noqa: ANN401 (as typer has it)
-    """Tells a mistake in one sentence, and ends with the code of wrong use.
-
-    Args:
-        whole: Typer's context of the whole program, once it is known; it names the verb.
-    """
+    """Tells a mistake in one sentence, and ends with the code of wrong use."""
     try:
         yield
-    except MISTAKE as mistake:
-        if type(mistake).__name__ == NO_ARGUMENTS:
+    except _MISTAKE as mistake:
+        if type(mistake).__name__ == _NO_ARGUMENTS:
             raise
         verb = whole and whole.invoked_subcommand
         # Whoever misspells a verb has not named one.
         verb = verb if mistake.ctx is None or mistake.ctx is not whole else None
-        text = PASSWORD.sub("***@", as_part(mistake.format_message()))
+        text = _PASSWORD.sub("***@", _as_part(mistake.format_message()))
         own, path = (f"{verb}: ", f"modelseal {verb}") if verb else ("", "modelseal")
         complain(f"{own}{text} (see {path} --help)")
         raise typer.Exit(Exit.WRONG_USE) from mistake
 
 
-def as_part(text: str) -> str:
+def _as_part(text: str) -> str:
     """A sentence of typer as a part of one of ours.
 
     Examples:
@@ -102,7 +98,7 @@ for verb in (
     app.command()(guarded(verb))
 
 
-def tell_version(*, wanted: bool) -> bool:
+def _tell_version(*, wanted: bool) -> bool:
     """Writes the version, if it is wanted, and ends; typer takes the answer as the option."""
     if wanted:
         from importlib.metadata import version
@@ -116,7 +112,7 @@ def tell_version(*, wanted: bool) -> bool:
 def options(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=tell_version, is_eager=True, help="Show it.")
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show it.")
     ] = False,
 ) -> None:
     """Tell whether the model behind an API is still exactly the model that was deployed."""

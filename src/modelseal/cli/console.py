@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from modelseal.types import Progress
 
 
-UNLIMITED = 10_000
+_UNLIMITED = 10_000
 """Columns where no terminal ends the line: it stays whole for whoever searches the text."""
 
 
@@ -29,7 +29,7 @@ class Paper(Console):
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
         if not self.is_terminal:
-            self.width = UNLIMITED
+            self.width = _UNLIMITED
 
     def write(self, text: str, *, style: str = "") -> None:
         """Writes a line that is never cut or wrapped, with nothing in it that moves a cursor."""
@@ -69,7 +69,7 @@ PAUSE = 1.0
 STEPS = 10
 """Plain lines tell of so many steps of a stage at the most."""
 
-UNITS = {
+_UNITS = {
     "generate": "candidates",
     "calibrate": "ways of running",
     "power": "families of changes",
@@ -134,7 +134,7 @@ class Lines:
         now = self.clock()
         if step > self.step.get(stage, -1) and now - self.written >= PAUSE:
             self.step[stage], self.written = step, now
-            self.paper.write(f"{stage}: {done} of {total} {UNITS.get(stage, '')}".rstrip())
+            self.paper.write(f"{stage}: {done} of {total} {_UNITS.get(stage, '')}".rstrip())
 
 
 class Ledger:

@@ -8,7 +8,7 @@ import typer
 import modelseal as ms
 from modelseal.cli.options import Output
 
-CaffeModel: TypeAlias = Annotated[
+_CaffeModel: TypeAlias = Annotated[
     Path,
     typer.Argument(metavar="MODEL.CAFFEMODEL", help="The weights.", show_default=False),
 ]
@@ -22,7 +22,7 @@ Description: TypeAlias = Annotated[
 ]
 
 
-def convert(model: CaffeModel, description: Description, *, output: Output) -> None:
+def convert(model: _CaffeModel, description: Description, *, output: Output) -> None:
     """Make a .safetensors file of weights that Caffe wrote; torch is not needed."""
     from modelseal.cli.console import Paper
 

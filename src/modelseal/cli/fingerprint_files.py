@@ -16,26 +16,13 @@ STANDARD_OUTPUT = Path("-")
 
 
 def check_document(path: Path | None, *, inputs: Sequence[Path]) -> None:
-    """Makes sure that a document can be written: nowhere, to standard output or to a file.
-
-    Raises:
-        BadFileError: The file cannot be written or is one of the inputs.
-    """
+    """Makes sure that a document can be written: nowhere, to standard output or to a file."""
     if path is not None and path != STANDARD_OUTPUT:
         check_output(path, inputs=inputs)
 
 
 def check_output(path: Path, *, inputs: Sequence[Path]) -> None:
-    """Makes sure, before long work begins, that its result can be written.
-
-    Args:
-        path: The file to be written or replaced.
-        inputs: The files that are read, none of which may be replaced.
-
-    Raises:
-        BadFileError: The folder is missing or may not be written to, or the path is a folder or
-            one of the inputs.
-    """
+    """Makes sure, before long work begins, that its result can be written."""
     folder = path.parent
     try:
         taken = path.exists() and not path.is_file()
@@ -49,11 +36,11 @@ def check_output(path: Path, *, inputs: Sequence[Path]) -> None:
         )
     if taken:
         raise BadFileError(path, "expected a file to write, got something else")
-    if any(is_same(path, each) for each in (*inputs, *named_by_environment())):
+    if any(is_same(path, each) for each in (*inputs, *_named_by_environment())):
         raise BadFileError(path, "expected a file to write, got one that is read as well")
 
 
-def named_by_environment() -> list[Path]:
+def _named_by_environment() -> list[Path]:
     """The key that the environment names, which is read where nothing else opens a file."""
     named = os.environ.get("MODELSEAL_KEY_FILE")
     return [Path(named)] if named else []
@@ -68,15 +55,7 @@ def is_same(path: Path, other: Path) -> bool:
 
 
 def emit(document: Mapping[str, object], path: Path) -> None:
-    """Writes a document as JSON, to a file or to standard output.
-
-    Args:
-        document: Texts, numbers, lists and objects; every number is finite.
-        path: The file, or `-`.
-
-    Raises:
-        BadFileError: The file cannot be written.
-    """
+    """Writes a document as JSON, to a file or to standard output."""
     text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False)
     if path == STANDARD_OUTPUT:
         Paper().out(text, highlight=False)
@@ -109,7 +88,7 @@ def check_lock(path: Path, lock: Path | None) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Destination:
+class _Destination:
     """Where a new fingerprint goes, what it is encrypted to, and what a check of it takes."""
 
     path: Path
@@ -137,31 +116,21 @@ def choose_destination(
     passphrase_file: Path | None,
     per_check: int | None = None,
     samples: int = 1,
-) -> Destination:
+) -> _Destination:
     """Makes sure, before long work begins, that its result can be written as it shall be."""
     secrets = [each for each in (encrypt_to, passphrase_file) if each]
     check_output(path, inputs=[*inputs, *secrets])
     if per_check is not None:
-        check_new_ledger(path, per_check=per_check, samples=samples)
+        _check_new_ledger(path, per_check=per_check, samples=samples)
     if secrets:
         ms.check_recipient(encrypt_to=encrypt_to, passphrase=passphrase_file)
-    return Destination(
+    return _Destination(
         path=path, encrypt_to=encrypt_to, passphrase_file=passphrase_file, per_check=per_check
     )
 
 
-def check_new_ledger(path: Path, *, per_check: int, samples: int) -> None:
-    """Makes sure, before long work begins, that a ledger can be begun beside its result.
-
-    Args:
-        path: Where the result is going to be.
-        per_check: How many samples a check takes.
-        samples: How many there will be.
-
-    Raises:
-        BadFileError: There is one already, or it cannot be written.
-        InvalidArgumentError: A check would take more samples than there will be.
-    """
+def _check_new_ledger(path: Path, *, per_check: int, samples: int) -> None:
+    """Makes sure, before long work begins, that a ledger can be begun beside its result."""
     if per_check > samples:
         raise InvalidArgumentError(
             f"--per-check needs to be at most --samples, but {per_check} is more than {samples}"

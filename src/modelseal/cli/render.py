@@ -27,10 +27,10 @@ def tell_enrolled(paper: Paper, enrolled: Fingerprint, *, file: str, asked: int)
         return
     paper.write(f"{file}: {len(enrolled)} samples", style="bold")
     paper.write(f"{len(enrolled)} of {asked} samples are answered steadily")
-    paper.write(tell_steadiness(enrollment))
+    paper.write(_tell_steadiness(enrollment))
 
 
-def tell_steadiness(enrollment: Enrollment) -> str:
+def _tell_steadiness(enrollment: Enrollment) -> str:
     """How often answers differed at enrollment, in one phrase."""
     answers = enrollment.repeats * len(enrollment.differing)
     return (
@@ -51,7 +51,7 @@ def warn_of_others(enrollment: Enrollment) -> str:
     )
 
 
-def enrollment_facts(fingerprint: Fingerprint) -> Mapping[str, str]:
+def _enrollment_facts(fingerprint: Fingerprint) -> Mapping[str, str]:
     """What can be said of an enrollment and of neighbours, by name; empty if there are none."""
     facts, enrollment = {}, fingerprint.enrollment
     if fingerprint.neighbours is not None:
@@ -59,7 +59,7 @@ def enrollment_facts(fingerprint: Fingerprint) -> Mapping[str, str]:
         facts["neighbours"] = f"{found} in all, of {len(fingerprint)} samples"
     if enrollment is not None:
         facts["enrolled"] = f"{enrollment.endpoint}, {enrollment.created}"
-        facts["steadiness"] = tell_steadiness(enrollment)
+        facts["steadiness"] = _tell_steadiness(enrollment)
         facts["as sealed"] = warn_of_others(enrollment) or "all samples are answered as sealed"
         facts["alpha"] = f"{enrollment.alpha:g}, {enrollment.asked} samples asked"
     return facts
@@ -77,7 +77,7 @@ FINDINGS = {
     Finding.UNCLEAR.value: "yellow",
 }
 
-SKIPPED = "skipped"
+_SKIPPED = "skipped"
 """The parameter under which sealing notes the harmless variants that could not be tried."""
 
 
@@ -91,17 +91,17 @@ def show_verdict(paper: Paper, verdict: Verdict, *, every: bool) -> None:
     if verdict.provenance.signed_by:
         paper.write(f"the fingerprint is signed by {verdict.provenance.signed_by}")
     if verdict.rules_out:
-        show_limits(paper, verdict.rules_out)
+        _show_limits(paper, verdict.rules_out)
     if verdict.evidence and (every or verdict.outcome is not Outcome.INTACT):
-        show_table(paper, evidence_table(verdict.evidence))
+        _show_table(paper, evidence_table(verdict.evidence))
 
 
-def show_limits(paper: Paper, limits: Sequence[Limit]) -> None:
+def _show_limits(paper: Paper, limits: Sequence[Limit]) -> None:
     """Writes a table of the smallest change of each family that was noticed at sealing."""
-    show_table(paper, noticed_table(tuple(map(Noticed.model_validate, limits))))
+    _show_table(paper, noticed_table(tuple(map(Noticed.model_validate, limits))))
 
 
-def show_table(paper: Paper, table: Table) -> None:
+def _show_table(paper: Paper, table: Table) -> None:
     """Writes a table; what is found of samples has its colour."""
     drawn = RichTable(*table.head)
     for row in table.rows:
@@ -111,17 +111,17 @@ def show_table(paper: Paper, table: Table) -> None:
 
 def show_inspection(paper: Paper, fingerprint: Fingerprint) -> None:
     """Writes what a fingerprint is for and how it was made; never what its samples are."""
-    for heading, facts in list_facts(fingerprint).items():
+    for heading, facts in _list_facts(fingerprint).items():
         if paper.is_terminal:
             paper.write(heading, style="bold")
-        show_facts(paper, facts)
+        _show_facts(paper, facts)
     if fingerprint.power:
         if paper.is_terminal:
             paper.write("What it notices", style="bold")
-        show_limits(paper, fingerprint.power)
+        _show_limits(paper, fingerprint.power)
 
 
-def show_facts(paper: Paper, facts: Mapping[str, str]) -> None:
+def _show_facts(paper: Paper, facts: Mapping[str, str]) -> None:
     """Writes facts by name, in two columns on a terminal and a line each elsewhere."""
     if not paper.is_terminal:
         for name, value in facts.items():
@@ -135,11 +135,11 @@ def show_facts(paper: Paper, facts: Mapping[str, str]) -> None:
     paper.print(table)
 
 
-def list_facts(fingerprint: Fingerprint) -> dict[str, dict[str, str]]:
+def _list_facts(fingerprint: Fingerprint) -> dict[str, dict[str, str]]:
     """What can be said of a fingerprint, by heading and name."""
     origin, domain = fingerprint.origin, fingerprint.domain
     names = f": {', '.join(fingerprint.names)}" if fingerprint.names else ", without names"
-    settings = {name: value for name, value in origin.parameters.items() if name != SKIPPED}
+    settings = {name: value for name, value in origin.parameters.items() if name != _SKIPPED}
     return {
         "What it is for": {
             "inputs": tell_domain(domain).removeprefix("inputs of "),
@@ -156,7 +156,7 @@ def list_facts(fingerprint: Fingerprint) -> dict[str, dict[str, str]]:
         },
         "What it tolerates": {
             "variants": ", ".join(origin.variants) or "none",
-            **not_tried(fingerprint),
+            **_not_tried(fingerprint),
             "margins": _spread(fingerprint.margins),
             "moves": f"{_spread(fingerprint.moves)}; margins are at least "
             f"{fingerprint.factor:g} times as large",
@@ -169,7 +169,7 @@ def list_facts(fingerprint: Fingerprint) -> dict[str, dict[str, str]]:
 
 
 def _list_enrollment(fingerprint: Fingerprint) -> dict[str, dict[str, str]]:
-    facts = dict(enrollment_facts(fingerprint))
+    facts = dict(_enrollment_facts(fingerprint))
     return {"What was enrolled": facts} if facts else {}
 
 
@@ -197,9 +197,9 @@ def tell_domain(domain: Domain) -> str:
     return f"inputs of shape {shape} from {low:g} to {high:g} {levels}"
 
 
-def not_tried(fingerprint: Fingerprint) -> Mapping[str, str]:
+def _not_tried(fingerprint: Fingerprint) -> Mapping[str, str]:
     """The harmless variants that could not be tried, by what they are called; empty if none."""
-    skipped = fingerprint.origin.parameters.get(SKIPPED)
+    skipped = fingerprint.origin.parameters.get(_SKIPPED)
     return {} if skipped is None else {"not tried": str(skipped)}
 
 
@@ -211,7 +211,7 @@ def tell_made(paper: Paper, fingerprint: Fingerprint, *, file: Path, chosen: str
         f"margin {fingerprint.margins.min():.3g} or more, largest harmless move "
         f"{fingerprint.moves.max():.3g}, median PSNR {np.median(fingerprint.psnr):.1f} dB"
     )
-    for name, value in not_tried(fingerprint).items():
+    for name, value in _not_tried(fingerprint).items():
         paper.write(f"{name}: {value}")
     if fingerprint.power:
         paper.write(f"notices, as tried: {format_power(fingerprint.power)}")

@@ -7,7 +7,7 @@ import typer
 
 import modelseal as ms
 
-ResultsFolder: TypeAlias = Annotated[
+_ResultsFolder: TypeAlias = Annotated[
     Path,
     typer.Argument(metavar="RESULTS", help="The folder of `evaluate`.", show_default=False),
 ]
@@ -21,7 +21,7 @@ Folder: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
-ShowSamples: TypeAlias = Annotated[
+_ShowSamples: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--samples", help="Show some samples. Those of an evaluation are never used again."
@@ -29,7 +29,7 @@ ShowSamples: TypeAlias = Annotated[
 ]
 
 
-def report(results: ResultsFolder, *, output: Folder, samples: ShowSamples = False) -> None:
+def report(results: _ResultsFolder, *, output: Folder, samples: _ShowSamples = False) -> None:
     """Make tables, figures and a page of what an evaluation found."""
     from modelseal.cli.console import Paper, reporting
 

@@ -11,13 +11,15 @@ from modelseal.cli.options import Seed, Tie
 from modelseal.enums import ChannelOrder
 
 
-class Experiment(Enum):
+class _Experiment(Enum):
     """A published experiment."""
 
     VGG_FACE = "vgg-face"
 
 
-Which: TypeAlias = Annotated[Experiment, typer.Argument(help="The experiment.", show_default=False)]
+Which: TypeAlias = Annotated[
+    _Experiment, typer.Argument(help="The experiment.", show_default=False)
+]
 Models: TypeAlias = Annotated[
     Path,
     typer.Option(
@@ -36,7 +38,7 @@ Folder: TypeAlias = Annotated[
     Path,
     typer.Option("--output", "-o", metavar="DIR", help="The folder to make.", show_default=False),
 ]
-NaturalCount: TypeAlias = Annotated[
+_NaturalCount: TypeAlias = Annotated[
     int | None,
     typer.Option(
         min=1,
@@ -45,17 +47,17 @@ NaturalCount: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
-Iterations: TypeAlias = Annotated[int, typer.Option(min=1, help="Published loop: steps at most.")]
+_Iterations: TypeAlias = Annotated[int, typer.Option(min=1, help="Published loop: steps at most.")]
 Rate: TypeAlias = Annotated[
     float, typer.Option(help="Published loop: Adam's learning rate, in grey levels.")
 ]
-Variation: TypeAlias = Annotated[
+_Variation: TypeAlias = Annotated[
     float, typer.Option(help="Published loop: the weight of the total variation.")
 ]
-Epsilon: TypeAlias = Annotated[
+_Epsilon: TypeAlias = Annotated[
     float, typer.Option(help="Published loop: the largest change, in RMS grey levels.")
 ]
-NoEarlyStop: TypeAlias = Annotated[
+_NoEarlyStop: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--no-early-stop",
@@ -65,13 +67,13 @@ NoEarlyStop: TypeAlias = Annotated[
 Threshold: TypeAlias = Annotated[
     float, typer.Option(help="Published loop: the mean squared derivative that is enough.")
 ]
-Summed: TypeAlias = Annotated[
+_Summed: TypeAlias = Annotated[
     int, typer.Option(min=1, help="Published loop: how many log-probabilities are summed.")
 ]
-Chosen: TypeAlias = Annotated[int, typer.Option(min=1, help="How many are chosen of a bag.")]
-Bag: TypeAlias = Annotated[int, typer.Option(min=1, help="How many candidates are in a bag.")]
+_Chosen: TypeAlias = Annotated[int, typer.Option(min=1, help="How many are chosen of a bag.")]
+_Bag: TypeAlias = Annotated[int, typer.Option(min=1, help="How many candidates are in a bag.")]
 Trials: TypeAlias = Annotated[int, typer.Option(min=1, help="How many bags are drawn.")]
-Device: TypeAlias = Annotated[
+_Device: TypeAlias = Annotated[
     str, typer.Option(help="Where the networks are run, such as cpu or cuda.")
 ]
 Order: TypeAlias = Annotated[
@@ -86,20 +88,20 @@ def reproduce(  # noqa: PLR0913 (a verb)
     models: Models,
     data: Data,
     output: Folder,
-    images: NaturalCount = None,
-    iterations: Iterations = 1000,
+    images: _NaturalCount = None,
+    iterations: _Iterations = 1000,
     learning_rate: Rate = 1.0,
-    total_variation: Variation = 0.0,
-    epsilon: Epsilon = 10.0,
-    no_early_stop: NoEarlyStop = False,
+    total_variation: _Variation = 0.0,
+    epsilon: _Epsilon = 10.0,
+    no_early_stop: _NoEarlyStop = False,
     threshold: Threshold = 0.0005,
-    summed: Summed = 40,
-    samples: Chosen = 10,
-    bag: Bag = 100,
+    summed: _Summed = 40,
+    samples: _Chosen = 10,
+    bag: _Bag = 100,
     trials: Trials = 1000,
     tie: Tie = 10,
     channel_order: Order = ChannelOrder.RGB,
-    device: Device = "cpu",
+    device: _Device = "cpu",
     seed: Seed = 0,
 ) -> None:
     """Run a published experiment from its own files, with our samples beside its own."""

@@ -101,7 +101,7 @@ def verify(  # noqa: PLR0913 (a verb)
         *ms.endpoint_files(endpoint),
         *(ms.image_files(naturals) if naturals else ()),
     ]
-    check_verdict_files(files, inputs=inputs, records=[path for path in (record, resume) if path])
+    _check_verdict_files(files, inputs=inputs, records=[path for path in (record, resume) if path])
     sealed = read_fingerprint(
         fingerprint, key=key, passphrase_file=passphrase_file, signer=require_signature
     )
@@ -124,11 +124,11 @@ def verify(  # noqa: PLR0913 (a verb)
             progress=report,
             notify=complain,
         )
-    deliver(verdict, files, every=everything)
+    _deliver(verdict, files, every=everything)
     raise typer.Exit(Exit[verdict.outcome.name])
 
 
-def deliver(verdict: "ms.Verdict", files: Mapping[VerdictForm, Path], *, every: bool) -> None:
+def _deliver(verdict: "ms.Verdict", files: Mapping[VerdictForm, Path], *, every: bool) -> None:
     """Shows the verdict, and writes it into all files that are wanted."""
     from modelseal.cli.console import Paper
     from modelseal.cli.fingerprint_files import STANDARD_OUTPUT, emit
@@ -144,7 +144,7 @@ def deliver(verdict: "ms.Verdict", files: Mapping[VerdictForm, Path], *, every: 
         emit(verdict.to_json(), STANDARD_OUTPUT)
 
 
-def check_verdict_files(
+def _check_verdict_files(
     files: Mapping[VerdictForm, Path], *, inputs: Sequence[Path], records: Sequence[Path]
 ) -> None:
     """Makes sure, before anything is asked, that all that is wanted can be written."""

@@ -104,13 +104,7 @@ class BaseEndpoint(ABC):
         self.credentials = credentials
 
     def ask(self, codes: Codes) -> Answers:
-        """Asks the inputs at once, or in batches of the one size that the endpoint takes.
-
-        Raises:
-            InvalidArgumentError: The codes are not valid in the domain, or there are none.
-            PassingError: The endpoint cannot be reached, is busy, or took too long.
-            EndpointError: It takes other inputs, or gave no usable answer.
-        """
+        """Asks the inputs at once, or in batches of the one size that the endpoint takes."""
         self.domain.check(codes)
         if not len(codes):
             raise InvalidArgumentError("expected at least one input, got none", field="codes")
@@ -129,14 +123,14 @@ class BaseEndpoint(ABC):
 
 
 @runtime_checkable
-class Closable(Protocol):
+class _Closable(Protocol):
     """A connection that can be closed."""
 
     def close(self) -> object:
         """Closes it."""
 
 
-Connected = TypeVar("Connected", bound=Closable)
+Connected = TypeVar("Connected", bound=_Closable)
 Own = TypeVar("Own")
 
 
@@ -212,13 +206,7 @@ class CallableEndpoint:
         self.name = name or str(getattr(function, "__qualname__", type(function).__name__))
 
     def ask(self, codes: Codes) -> Answers:
-        """Calls the function once with the whole batch.
-
-        Raises:
-            InvalidArgumentError: The codes are not valid in the domain.
-            EndpointError: The function failed with a RuntimeError, as torch does, or a
-                ValueError, as numpy does, or returned neither labels nor scores.
-        """
+        """Calls the function once with the whole batch."""
         inputs = self.domain.decode(codes)
         try:
             shown = self.function(inputs)

@@ -49,7 +49,7 @@ _BY_REFERENCE = "name where it is kept in header_from_env or header_from_file"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Preset:
+class _Preset:
     """What a well-known server takes and gives."""
 
     template: str = MANY
@@ -57,9 +57,9 @@ class Preset:
 
 
 # TensorFlow Serving's form, which KServe (version 1) and Vertex AI took over.
-_INSTANCES = Preset(template='{"instances": "$inputs"}', select="predictions")
+_INSTANCES = _Preset(template='{"instances": "$inputs"}', select="predictions")
 # MLflow's form, which is what its containers for SageMaker answer too.
-_INVOCATIONS = Preset(template='{"inputs": "$inputs"}', select="predictions")
+_INVOCATIONS = _Preset(template='{"inputs": "$inputs"}', select="predictions")
 
 PRESETS = {
     "mlflow": _INVOCATIONS,
@@ -67,9 +67,9 @@ PRESETS = {
     "kserve-v1": _INSTANCES,
     "tf-serving": _INSTANCES,
     "vertex": _INSTANCES,
-    "torchserve": Preset(),
-    "bentoml": Preset(template='{"input": "$inputs"}'),
-    "litserve": Preset(template='{"input": "$inputs"}', select="logits"),
+    "torchserve": _Preset(),
+    "bentoml": _Preset(template='{"input": "$inputs"}'),
+    "litserve": _Preset(template='{"input": "$inputs"}', select="logits"),
     "ray-serve": _INSTANCES,
 }
 """By name. Where the service's own code decides the form, this is that of its documentation."""
@@ -383,7 +383,7 @@ def _inputs(declaration: Declaration, options: EndpointOptions) -> InputFormat:
 
 
 def _template(declaration: Declaration, inputs: InputFormat) -> RequestTemplate:
-    request, preset = declaration.request, PRESETS.get(declaration.endpoint.preset or "", Preset())
+    request, preset = declaration.request, PRESETS.get(declaration.endpoint.preset or "", _Preset())
     with _in_section("request"):
         return RequestTemplate(
             inputs=inputs,

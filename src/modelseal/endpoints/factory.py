@@ -31,22 +31,22 @@ from modelseal.registry import Registry
 from modelseal.timeouts import TIMEOUT, check_timeout
 from modelseal.types import Inputs, Labels, Scores
 
-EXPECTED = (
+_EXPECTED = (
     "expected http(s)://host/v2/models/NAME, grpc(s)://host:port/NAME, an address that ends with "
     ":predict or /invocations, sagemaker:NAME, an endpoint.toml, a model.toml, an .onnx file or a "
     ".jsonl file of recorded answers"
 )
 
-SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):")
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):")
 
 
-Opener: TypeAlias = Callable[[str, EndpointOptions], Endpoint]
+_Opener: TypeAlias = Callable[[str, EndpointOptions], Endpoint]
 """Opens an endpoint by its address or path; nothing is asked yet."""
 
-ENDPOINTS: Registry[Opener] = Registry("an endpoint")
+_ENDPOINTS: Registry[_Opener] = Registry("an endpoint")
 
 
-def register_endpoint(key: str) -> Callable[[Opener], Opener]:
+def register_endpoint(key: str) -> Callable[[_Opener], _Opener]:
     """Registers an opener of endpoints, as a decorator.
 
     Args:
@@ -57,7 +57,7 @@ def register_endpoint(key: str) -> Callable[[Opener], Opener]:
     Raises:
         InvalidArgumentError: The key is empty or taken.
     """
-    return ENDPOINTS.register(key)
+    return _ENDPOINTS.register(key)
 
 
 def endpoint(
@@ -94,7 +94,7 @@ def endpoint(
         EndpointError: The environment names proxies or certificates that cannot be used.
     """
     check_timeout(timeout)
-    shows = shows or expected_kind(fingerprint)
+    shows = shows or _expected_kind(fingerprint)
     if isinstance(target, str | os.PathLike):
         options = EndpointOptions(
             fingerprint=fingerprint, shows=shows, timeout=timeout, time_limit=time_limit
@@ -141,25 +141,25 @@ def endpoint_name(target: str) -> str:
     return read_address(target, expected="http(s)://host/path").shown
 
 
-def expected_kind(fingerprint: FingerprintLike) -> Kind:
+def _expected_kind(fingerprint: FingerprintLike) -> Kind:
     """What an endpoint's numbers are if nothing else is said."""
     probable = isinstance(fingerprint.spec, Probabilities | TopProbabilities)
     return Kind.PROBABILITIES if probable else Kind.SCORES
 
 
-def _find_opener(target: str) -> Opener:
+def _find_opener(target: str) -> _Opener:
     key = _scheme_of(target) or Path(target).suffix.lower()
-    if not key or key not in ENDPOINTS:
+    if not key or key not in _ENDPOINTS:
         # What is no address of ours may hold a password all the same.
         shown = target.rpartition("@")[2] if "://" in target else target
-        raise InvalidArgumentError(f"{EXPECTED}, got {shown!r}", field="endpoint")
-    return ENDPOINTS.get(key)
+        raise InvalidArgumentError(f"{_EXPECTED}, got {shown!r}", field="endpoint")
+    return _ENDPOINTS.get(key)
 
 
 def _scheme_of(target: str) -> str:
     """The registered scheme that a target begins with; empty if it has none."""
-    found = SCHEME.match(target)
-    return found[1] if found and found[1] in ENDPOINTS else ""
+    found = _SCHEME.match(target)
+    return found[1] if found and found[1] in _ENDPOINTS else ""
 
 
 def _models(module: str) -> Any:  # noqa: ANN401 (a module)

@@ -114,7 +114,7 @@ class Heading:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Past:
+class _Past:
     """What a record holds already."""
 
     answers: dict[int, Answers | EndpointError] = field(default_factory=dict)
@@ -181,7 +181,7 @@ def start(path: Path, heading: Heading) -> Recorder:
     return recorder
 
 
-def resume(path: Path, heading: Heading) -> tuple[Recorder, Past]:
+def resume(path: Path, heading: Heading) -> tuple[Recorder, _Past]:
     """Goes on with a record."""
     recorder = Recorder(path)
     with ExitStack() as undo:
@@ -193,7 +193,7 @@ def resume(path: Path, heading: Heading) -> tuple[Recorder, Past]:
         _append(path, whole, start=min(len(content), len(whole)))
         undo.pop_all()
     answers = {number: _settle_or_error(found) for number, found in _group(lines).items()}
-    return recorder, Past(answers=answers, cut=len(whole) < len(content), check=check)
+    return recorder, _Past(answers=answers, cut=len(whole) < len(content), check=check)
 
 
 def _mend(content: bytes) -> bytes:

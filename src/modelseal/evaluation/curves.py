@@ -36,7 +36,7 @@ class MissingCurve:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GradedPoint:
+class _GradedPoint:
     """How many sets notice one level of a family, of all pairs of a trial and a bag."""
 
     level: float
@@ -55,7 +55,7 @@ class GradedCurve:
     method: str
     rule: str
     family: str
-    points: tuple[GradedPoint, ...]
+    points: tuple[_GradedPoint, ...]
     smallest: float | None
 
 
@@ -124,7 +124,7 @@ def _curve(members: Responses, rule: str, family: str, number: int) -> GradedCur
     levels = members.split(lambda trial: trial.level or 0.0)
     noticed = {level: levels[level].notices(rule, number) for level in sorted(levels)}
     points = tuple(
-        GradedPoint(level=level, sets=measure(int(each.sum()), each.size))
+        _GradedPoint(level=level, sets=measure(int(each.sum()), each.size))
         for level, each in noticed.items()
     )
     smallest = None if family == BIT else _find_smallest(points)
@@ -133,7 +133,7 @@ def _curve(members: Responses, rule: str, family: str, number: int) -> GradedCur
     )
 
 
-def _find_smallest(points: Iterable[GradedPoint]) -> float | None:
+def _find_smallest(points: Iterable[_GradedPoint]) -> float | None:
     """The level from which on, upwards, every level is detected with 95 % power."""
     smallest = None
     for point in reversed(tuple(points)):

@@ -70,7 +70,7 @@ class Missed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NotApplied:
+class _NotApplied:
     """Recipes of a row that did not reach their own goal; neither detected nor missed."""
 
     change: str
@@ -80,7 +80,7 @@ class NotApplied:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
+class _Comparison:
     """One row: our single samples beside those of the rival with the smallest lead over it."""
 
     change: str
@@ -109,7 +109,7 @@ class Overview:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Alarms:
+class _Alarms:
     """False alarms of one method's samples in a harmless variant; empty for all together."""
 
     method: str
@@ -120,7 +120,7 @@ class Alarms:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Quartiles:
+class _Quartiles:
     """Three values of a sorted row, each one of its own, so that infinite ones do no harm."""
 
     low: float
@@ -129,11 +129,11 @@ class Quartiles:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Quality:
+class _Quality:
     """What the samples of one method are and cost, as `SampleSet` has it."""
 
     method: str
-    psnr: Quartiles
+    psnr: _Quartiles
     margins: tuple[float, ...]
     moves: tuple[float, ...]
     work: float
@@ -159,18 +159,18 @@ class Summary:
     methods: tuple[str, ...]
     rules: tuple[str, ...]
     overviews: tuple[Overview, ...]
-    qualities: tuple[Quality, ...]
+    qualities: tuple[_Quality, ...]
     detections: tuple[Detection, ...]
     missed: tuple[Missed, ...]
     curves: tuple[MissingCurve, ...]
     equivalents: tuple[Equivalent, ...]
     graded: tuple[GradedCurve, ...]
     bits: tuple[BitGroup, ...]
-    alarms: tuple[Alarms, ...]
-    comparisons: tuple[Comparison, ...]
+    alarms: tuple[_Alarms, ...]
+    comparisons: tuple[_Comparison, ...]
     rows_lost: tuple[str, ...]
-    levels_lost: tuple[Comparison, ...]
-    not_applied: tuple[NotApplied, ...]
+    levels_lost: tuple[_Comparison, ...]
+    not_applied: tuple[_NotApplied, ...]
     skipped: tuple[tuple[str, str], ...] = ()
     sightings: tuple[Sighting, ...] = ()
     unspotted: tuple[tuple[str, str], ...] = ()
@@ -185,17 +185,7 @@ def summarise(
     *,
     samples: int = 8,
 ) -> tuple[Summary, ...]:
-    """Counts an evaluation: one summary for each network and kind of endpoint.
-
-    Args:
-        sets: The samples of every subject.
-        trials: What every changed network did to them.
-        suspicions: How well they are told from natural inputs.
-        samples: How many samples make a set, from 1.
-
-    Raises:
-        InvalidArgumentError: The number is too small, or sets and trials do not fit each other.
-    """
+    """Counts an evaluation: one summary for each network and kind of endpoint."""
     if samples < 1:
         raise InvalidArgumentError(f"expected 1 sample or more in a set, got {samples}")
     groups: dict[tuple[str, str], list[Responses]] = {}
@@ -307,7 +297,7 @@ def count_misses(responses: Responses, rule: str, *, samples: int) -> tuple[Miss
     )
 
 
-def list_not_applied(trials: Iterable[Trial]) -> tuple[NotApplied, ...]:
+def list_not_applied(trials: Iterable[Trial]) -> tuple[_NotApplied, ...]:
     """The rows with recipes that did not reach their goal, each network counted once."""
     failed: dict[Row, dict[tuple[str, int], str]] = {}
     for trial in trials:
@@ -315,7 +305,7 @@ def list_not_applied(trials: Iterable[Trial]) -> tuple[NotApplied, ...]:
             row = failed.setdefault((trial.name, trial.level), {})
             row[trial.tampering, trial.seed] = trial.reason
     return tuple(
-        NotApplied(
+        _NotApplied(
             change=change,
             level=level,
             trials=len(networks),
@@ -327,7 +317,7 @@ def list_not_applied(trials: Iterable[Trial]) -> tuple[NotApplied, ...]:
 
 def compare(
     members: Sequence[Responses], row: Callable[[Trial], Row] = _whole_row
-) -> tuple[Comparison, ...]:
+) -> tuple[_Comparison, ...]:
     """Each row of our samples beside the other method that comes nearest, or is most ahead.
 
     A row that only one of them has is left out. Two methods are compared on the changed networks
@@ -347,7 +337,7 @@ def compare(
     return tuple(found)
 
 
-def _contrast(where: Row, ours: Responses, theirs: Responses) -> Comparison | None:
+def _contrast(where: Row, ours: Responses, theirs: Responses) -> _Comparison | None:
     """One row of two methods, on the networks that both were asked about; None without any."""
     common = set(map(identify, ours.trials)) & set(map(identify, theirs.trials))
     if not common:
@@ -357,7 +347,7 @@ def _contrast(where: Row, ours: Responses, theirs: Responses) -> Comparison | No
         for each in (ours, theirs)
     )
     change, level = where
-    return Comparison(
+    return _Comparison(
         change=change, level=level, ours=own, best=other, rival=theirs.method, lead=own - other
     )
 
@@ -403,7 +393,7 @@ def oversee(
     )
 
 
-def count_alarms(samples: SampleSet) -> tuple[Alarms, ...]:
+def count_alarms(samples: SampleSet) -> tuple[_Alarms, ...]:
     """The false alarms in each harmless variant, which was asked every sample once, and in all."""
     size = len(samples)
     if not (size and samples.alarms):
@@ -411,7 +401,7 @@ def count_alarms(samples: SampleSet) -> tuple[Alarms, ...]:
     counted = {**samples.alarms, "": sum(samples.alarms.values())}
     answers = {**dict.fromkeys(samples.alarms, size), "": size * len(samples.alarms)}
     return tuple(
-        Alarms(
+        _Alarms(
             method=samples.subject.method,
             variant=variant,
             alarms=alarms,
@@ -422,14 +412,14 @@ def count_alarms(samples: SampleSet) -> tuple[Alarms, ...]:
     )
 
 
-def describe(samples: SampleSet) -> Quality | None:
+def describe(samples: SampleSet) -> _Quality | None:
     """What the samples are and cost; None if there are none."""
     if not len(samples):
         return None
     low, median, high = np.quantile(samples.psnr, [0.25, 0.5, 0.75], method="inverted_cdf").tolist()
-    return Quality(
+    return _Quality(
         method=samples.subject.method,
-        psnr=Quartiles(low=low, median=median, high=high),
+        psnr=_Quartiles(low=low, median=median, high=high),
         margins=samples.margins,
         moves=samples.moves,
         work=samples.work,

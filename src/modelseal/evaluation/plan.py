@@ -67,7 +67,7 @@ class NetworkSection(Section):
         return name
 
 
-class OverrideSection(Section):
+class _OverrideSection(Section):
     """What differs for one method, such as a slow one."""
 
     candidates: _Positive | None = None
@@ -89,7 +89,7 @@ class SamplesSection(Section):
     tie: Annotated[int, Field(ge=2)] = 10
     rules: Names = Field(default=list(RULES))
     seed: Annotated[int, Field(ge=0)] = 0
-    methods: dict[str, OverrideSection] = Field(default={})
+    methods: dict[str, _OverrideSection] = Field(default={})
 
     @field_validator("rules")
     @classmethod
@@ -98,7 +98,7 @@ class SamplesSection(Section):
 
     @field_validator("methods")
     @classmethod
-    def _are_methods(cls, methods: dict[str, OverrideSection]) -> dict[str, OverrideSection]:
+    def _are_methods(cls, methods: dict[str, _OverrideSection]) -> dict[str, _OverrideSection]:
         return {_check_method(name): section for name, section in methods.items()}
 
     def of(self, method: str) -> "SamplesSection":
@@ -113,13 +113,13 @@ class TamperingSection(Section):
     images: _Positive = 2560
 
 
-class HarmlessSection(Section):
+class _HarmlessSection(Section):
     """Which harmless variants are run, by name; all if nothing is said."""
 
     variants: Names | None = None
 
 
-class SpottingSection(Section):
+class _SpottingSection(Section):
     """How well a provider tells samples from `naturals` other natural inputs.
 
     Measured only where a plan has this section; of the named methods, or of all.
@@ -160,8 +160,8 @@ class Plan(Section):
     networks: Annotated[list[NetworkSection], Field(min_length=1)]
     samples: SamplesSection = SamplesSection()
     tampering: TamperingSection = TamperingSection()
-    harmless: HarmlessSection = HarmlessSection()
-    spotting: SpottingSection | None = None
+    harmless: _HarmlessSection = _HarmlessSection()
+    spotting: _SpottingSection | None = None
     grids: Annotated[list[GridSection], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -288,7 +288,7 @@ def _differences(old: FrozenPlan, new: FrozenPlan) -> Iterator[_Difference]:
     pair = (each.samples.model_copy(update=common) for each in (was, comes))
     yield from _compare("samples", *pair)
     for method in sorted({method for grid in was.grids for method in grid.methods}):
-        own = (each.samples.methods.get(method, OverrideSection()) for each in (was, comes))
+        own = (each.samples.methods.get(method, _OverrideSection()) for each in (was, comes))
         yield from _unequal(f"samples.methods.{method}", *map(_shown, own))
     yield from _compare("harmless", was.harmless, comes.harmless)
     # Methods that are looked at may come, and all of it may go.

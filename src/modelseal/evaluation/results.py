@@ -226,11 +226,7 @@ def trial_file(subject: Subject, *, name: str, level: float | None, seed: int) -
 
 
 def read_results(folder: Path) -> Results:
-    """Reads all that an evaluation has found so far; one that is not finished has less.
-
-    Raises:
-        BadFileError: The folder holds no results, or a file in it is wrong; `field` says where.
-    """
+    """Reads all that an evaluation has found so far; one that is not finished has less."""
     try:
         frozen = read_part(folder / PLAN_FILE, FrozenPlan)
     except BadFileError as error:

@@ -122,7 +122,7 @@ def make_set(task: SampleTask) -> tuple[SampleSet, dict[str, Array], float]:
         variants=sealing_variants(model, task.variants),
     )
     begin = time.perf_counter()
-    make = make_accepted if method == "boundary" else _make_all
+    make = _make_accepted if method == "boundary" else _make_all
     pool = choose_pool(opened, method)
     made = make(model, naturals[pool], recipe, task.samples.candidates)
     seconds = time.perf_counter() - begin
@@ -158,7 +158,7 @@ def choose_pool(opened: Opened, method: str) -> Numbers:
     return cast(Numbers, wrong)
 
 
-def make_accepted(model: Model, naturals: Codes, recipe: Recipe, candidates: int) -> _Made:
+def _make_accepted(model: Model, naturals: Codes, recipe: Recipe, candidates: int) -> _Made:
     """Our own samples: those that sealing accepts."""
     with ExitStack() as stack:
         counter = stack.enter_context(counting(model.network))

@@ -54,13 +54,13 @@ class Header(Section):
     origin: Origin
 
 
-class PowerHeader(Header):
+class _PowerHeader(Header):
     """Format 1.1, which says what the fingerprint was seen to notice."""
 
     power: Annotated[tuple[Limit, ...], Field(min_length=1)]
 
 
-class EnrolledHeader(Header):
+class _EnrolledHeader(Header):
     """Format 1.2, which may speak of a deployment and of the neighbours of samples."""
 
     power: tuple[Limit, ...]
@@ -68,8 +68,8 @@ class EnrolledHeader(Header):
     neighbours: Annotated[int, Field(ge=0, lt=2**31)]
 
 
-FORMATS: Mapping[str, type[Header]] = MappingProxyType(
-    {"1.0": Header, "1.1": PowerHeader, "1.2": EnrolledHeader}
+_FORMATS: Mapping[str, type[Header]] = MappingProxyType(
+    {"1.0": Header, "1.1": _PowerHeader, "1.2": _EnrolledHeader}
 )
 """The header of every format that was ever released, oldest first; a newer one is refused."""
 
@@ -166,12 +166,7 @@ def is_encrypted_file(path: Path) -> bool:
 
 
 def encode(fingerprint: Fingerprint) -> bytes:
-    """The plain file of a fingerprint as bytes.
-
-    Raises:
-        InvalidArgumentError: Its output spec has no text form, or it is larger than the format
-            allows.
-    """
+    """The plain file of a fingerprint as bytes."""
     header, tensors = describe(fingerprint), pack(fingerprint)
     digest = content_digest(canonical(header).encode(), tensors)
     data = safetensors.numpy.save(tensors, {KEY: canonical({**header, "digest": digest})})
@@ -184,17 +179,9 @@ def encode(fingerprint: Fingerprint) -> bytes:
 
 
 def decode(data: bytes, *, name: str) -> Fingerprint:
-    """Reads a fingerprint from the bytes that `encode` gave.
-
-    Args:
-        data: The whole content of a file.
-        name: What the file is called in errors.
-
-    Raises:
-        BadFileError: The bytes are anything else; the error names the wrong field.
-    """
+    """Reads a fingerprint from the bytes that `encode` gave."""
     _check_length(data, name=name)
-    header = parse_header(data[8 : 8 + _header_length(data)], name=name)
+    header = _parse_header(data[8 : 8 + _header_length(data)], name=name)
     try:
         fingerprint = _assemble(header, load_tensors(data), file=name)
         again = encode(fingerprint)
@@ -222,17 +209,17 @@ def _check_length(data: bytes, *, name: str) -> None:
         raise BadFileError(name, f"expected a header of at most {MAX_HEADER_BYTES} bytes, got more")
 
 
-def parse_header(envelope: bytes, *, name: str) -> Header:
+def _parse_header(envelope: bytes, *, name: str) -> Header:
     """Reads the header of a fingerprint out of the JSON of a safetensors header."""
     text = parse_json(_Envelope, envelope, name=name).metadata.modelseal
     version = parse_json(_Version, text, name=name).format
-    if version not in FORMATS:
-        wanted, *_, newest = FORMATS
+    if version not in _FORMATS:
+        wanted, *_, newest = _FORMATS
         newer = [int(part) for part in version.split(".")] > [int(p) for p in newest.split(".")]
         hint = ": a newer modelseal reads it" if newer else ""
         problem = f"expected a format from {wanted} to {newest}, got {version}{hint}"
         raise BadFileError(name, problem, field="format")
-    return parse_json(FORMATS[version], text, name=name)
+    return parse_json(_FORMATS[version], text, name=name)
 
 
 def describe(fingerprint: Fingerprint) -> dict[str, object]:
@@ -253,7 +240,7 @@ def describe(fingerprint: Fingerprint) -> dict[str, object]:
             "neighbours": 0 if neighbours is None else neighbours.shape[1],
             "enrolment": fingerprint.enrollment,
         }
-    header = FORMATS[version](**{**parts, "spec": spec, "format": version, "digest": ""})
+    header = _FORMATS[version](**{**parts, "spec": spec, "format": version, "digest": ""})
     described: dict[str, object] = json.loads(header.model_dump_json(exclude={"digest"}))
     return described
 
@@ -268,7 +255,7 @@ def _assemble(header: Header, arrays: dict[str, Array], *, file: str) -> Fingerp
         spec = parse_spec(header.spec)
     except InvalidArgumentError as error:
         raise InvalidArgumentError(error.problem, field="spec") from error
-    enrolled = header if isinstance(header, EnrolledHeader) else None
+    enrolled = header if isinstance(header, _EnrolledHeader) else None
     expected = _expected(arrays, header, spec, neighbours=enrolled.neighbours if enrolled else 0)
     return Fingerprint(
         domain=header.domain,
@@ -277,7 +264,7 @@ def _assemble(header: Header, arrays: dict[str, Array], *, file: str) -> Fingerp
         names=header.names,
         factor=header.factor,
         origin=header.origin,
-        power=header.power if isinstance(header, PowerHeader | EnrolledHeader) else (),
+        power=header.power if isinstance(header, _PowerHeader | _EnrolledHeader) else (),
         samples=arrays["samples"],
         expected=expected,
         margins=arrays["margins"],

@@ -74,7 +74,7 @@ _MAX_KEY_BYTES = 2**16
 _INFO = b"modelseal-encrypted 1.0 x25519"
 
 
-class ByPassphrase(Section):
+class _ByPassphrase(Section):
     """The key is made of a passphrase by scrypt with n = 2^`cost`, r = 8 and p = 1."""
 
     how: Literal["scrypt"]
@@ -82,7 +82,7 @@ class ByPassphrase(Section):
     salt: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
-class ByPublicKey(Section):
+class _ByPublicKey(Section):
     """The key is made of an X25519 agreement with a fresh key by HKDF-SHA256."""
 
     how: Literal["x25519"]
@@ -93,7 +93,7 @@ class Lock(Section):
     """How the content is locked."""
 
     cipher: Literal["chacha20-poly1305"] = "chacha20-poly1305"
-    lock: Annotated[ByPassphrase | ByPublicKey, Field(discriminator="how")]
+    lock: Annotated[_ByPassphrase | _ByPublicKey, Field(discriminator="how")]
     nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{24}$")]
 
     @property
@@ -124,7 +124,7 @@ def encrypt(
         InvalidArgumentError: There is neither a key nor a passphrase.
     """
     lock = None if encrypt_to is None else read_recipient(encrypt_to)
-    secret = find_passphrase(passphrase) if lock is None else None
+    secret = _find_passphrase(passphrase) if lock is None else None
     if is_encrypted_file(Path(path)):
         raise BadFileError(path, "expected a plain fingerprint, got an encrypted one")
     if lock is None and secret is None:
@@ -152,14 +152,14 @@ def encrypt_bytes(
     """Locks the content of a fingerprint file by a key or else a passphrase; never twice alike."""
     if len(content) > MAX_CONTENT:
         raise InvalidArgumentError(f"expected at most {MAX_CONTENT} bytes, got {len(content)}")
-    form: ByPassphrase | ByPublicKey
+    form: _ByPassphrase | _ByPublicKey
     if encrypt_to is not None:
         recipient, fresh = read_recipient(encrypt_to), X25519PrivateKey.generate()
-        form = ByPublicKey(how="x25519", ephemeral=fresh.public_key().public_bytes_raw().hex())
+        form = _ByPublicKey(how="x25519", ephemeral=fresh.public_key().public_bytes_raw().hex())
         key = _derive(fresh.exchange(recipient), form, recipient)
     else:
-        form = ByPassphrase(how="scrypt", cost=COST, salt=os.urandom(16).hex())
-        key = _stretch(read_passphrase(passphrase or b""), form)
+        form = _ByPassphrase(how="scrypt", cost=COST, salt=os.urandom(16).hex())
+        key = _stretch(_read_passphrase(passphrase or b""), form)
     nonce = os.urandom(12)
     preamble = Lock(lock=form, nonce=nonce.hex()).preamble
     return preamble + ChaCha20Poly1305(key).encrypt(nonce, content, preamble)
@@ -172,17 +172,12 @@ def decrypt_bytes(
     key: Path | str | X25519PrivateKey | None = None,
     passphrase: str | bytes | Path | None = None,
 ) -> bytes:
-    """Unlocks what `encrypt_bytes` gave; `name` is what the file is called in errors.
-
-    Raises:
-        BadFileError: It is no encrypted fingerprint, of another version or too large; its key or
-            passphrase is missing; or it cannot be opened, of which the reason is not told.
-    """
+    """Unlocks what `encrypt_bytes` gave; `name` is what the file is called in errors."""
     if len(data) > MAX_BYTES:
         raise too_large(len(data), most=MAX_BYTES, name=name)
     lock = _read_lock(data, name=name)
-    if isinstance(lock.lock, ByPassphrase):
-        opened = _open_by_passphrase(lock.lock, find_passphrase(passphrase), name=name)
+    if isinstance(lock.lock, _ByPassphrase):
+        opened = _open_by_passphrase(lock.lock, _find_passphrase(passphrase), name=name)
     else:
         opened = _open_by_key(lock.lock, find_opening_key(key), name=name)
     content, nonce = data[len(lock.preamble) :], bytes.fromhex(lock.nonce)
@@ -208,7 +203,7 @@ def _read_lock(data: bytes, *, name: str) -> Lock:
     return lock
 
 
-def _open_by_passphrase(form: ByPassphrase, secret: bytes | None, *, name: str) -> bytes:
+def _open_by_passphrase(form: _ByPassphrase, secret: bytes | None, *, name: str) -> bytes:
     if secret is None:
         raise BadFileError(name, "is encrypted: expected its passphrase, got none")
     try:
@@ -218,7 +213,7 @@ def _open_by_passphrase(form: ByPassphrase, secret: bytes | None, *, name: str) 
         raise BadFileError(name, f"cannot be opened: expected {need} MiB of free memory") from error
 
 
-def _open_by_key(form: ByPublicKey, private: X25519PrivateKey | None, *, name: str) -> bytes:
+def _open_by_key(form: _ByPublicKey, private: X25519PrivateKey | None, *, name: str) -> bytes:
     if private is None:
         raise BadFileError(name, "is encrypted: expected its private key, got none")
     fresh = X25519PublicKey.from_public_bytes(bytes.fromhex(form.ephemeral))
@@ -229,12 +224,12 @@ def _open_by_key(form: ByPublicKey, private: X25519PrivateKey | None, *, name: s
     return _derive(shared, form, private.public_key())
 
 
-def _stretch(secret: bytes, form: ByPassphrase) -> bytes:
+def _stretch(secret: bytes, form: _ByPassphrase) -> bytes:
     salt = bytes.fromhex(form.salt)
     return Scrypt(salt=salt, length=32, n=2**form.cost, r=8, p=1).derive(secret)
 
 
-def _derive(shared: bytes, form: ByPublicKey, recipient: X25519PublicKey) -> bytes:
+def _derive(shared: bytes, form: _ByPublicKey, recipient: X25519PublicKey) -> bytes:
     """The key of a shared secret, bound to both public keys as RFC 7748 advises."""
     salt = bytes.fromhex(form.ephemeral) + recipient.public_bytes_raw()
     return HKDF(algorithm=SHA256(), length=32, salt=salt, info=_INFO).derive(shared)
@@ -268,7 +263,7 @@ def make_keys(
             raise BadFileError(file, "expected a new file for a key, got one that is there")
     encryption = KeyPurpose(purpose) is KeyPurpose.ENCRYPTION
     fresh = X25519PrivateKey.generate() if encryption else Ed25519PrivateKey.generate()
-    secret = _key_passphrase() if passphrase is None else read_passphrase(passphrase)
+    secret = _key_passphrase() if passphrase is None else _read_passphrase(passphrase)
     locked = BestAvailableEncryption(secret) if secret else NoEncryption()
     write_new(private, fresh.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked))
     shown = fresh.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -346,7 +341,7 @@ def check_recipient(
     if encrypt_to is not None:
         read_recipient(encrypt_to)
     elif passphrase is not None:
-        read_passphrase(passphrase)
+        _read_passphrase(passphrase)
 
 
 def _key_passphrase() -> bytes | None:
@@ -354,19 +349,14 @@ def _key_passphrase() -> bytes | None:
     return os.fsencode(text) if text else None
 
 
-def find_passphrase(given: str | bytes | Path | None) -> bytes | None:
+def _find_passphrase(given: str | bytes | Path | None) -> bytes | None:
     """A passphrase as bytes, or that of the environment; None if there is none."""
     found = os.environ.get(PASSPHRASE) or None if given is None else given
-    return None if found is None else read_passphrase(found)
+    return None if found is None else _read_passphrase(found)
 
 
-def read_passphrase(given: str | bytes | Path) -> bytes:
-    """A passphrase as bytes; of a file, all of it but the end of its last line.
-
-    Raises:
-        BadFileError: The file cannot be read, or holds none.
-        InvalidArgumentError: The passphrase is empty or too long.
-    """
+def _read_passphrase(given: str | bytes | Path) -> bytes:
+    """A passphrase as bytes; of a file, all of it but the end of its last line."""
     wanted = f"expected a passphrase of 1 to {_MAX_PASSPHRASE} bytes"
     if isinstance(given, Path):
         secret = read_bytes(given, most=_MAX_PASSPHRASE + 2)

@@ -62,9 +62,6 @@ class Enrollment:
             half.
         otherwise: Whether the expected answer of each sample is another one than that of the
             sealed network.
-
-    Raises:
-        InvalidArgumentError: A field is not what it should be; the error names it.
     """
 
     endpoint: str
@@ -113,9 +110,6 @@ class Limit:
         noticed: How many of the copies were noticed.
         draws: How many copies with changes of this size were made, from 1 to 10,000.
         fixed: Whether chance has no part in the change: then one copy is all that there are.
-
-    Raises:
-        InvalidArgumentError: A field is not what it should be; the error names it.
     """
 
     family: str
@@ -189,9 +183,6 @@ class Origin:
         created: When, in UTC to the second: `2026-11-23T10:00:00Z`.
         variants: The harmless variants that the samples were calibrated in.
         harmless_answers: How many answers of these were compared, none of which differed.
-
-    Raises:
-        InvalidArgumentError: A field is not what it should be; the error names it.
     """
 
     method: str

@@ -41,7 +41,7 @@ Name = Annotated[str, Field(min_length=1)]
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Resource(Section):
+class _Resource(Section):
     """One file of the model, as an OMS v1.0 manifest lists it."""
 
     name: str
@@ -52,7 +52,7 @@ class Resource(Section):
 class ModelFiles(Section):
     """The files of the model, and their root digest as in the subject of an OMS v1.0 statement."""
 
-    resources: Annotated[tuple[Resource, ...], Field(min_length=1)]
+    resources: Annotated[tuple[_Resource, ...], Field(min_length=1)]
     sha256: Hex
 
 
@@ -121,7 +121,7 @@ def sign(  # noqa: PLR0913 (one for each way to sign)
         )
     fingerprint = load(path, key=opening_key, passphrase=passphrase)
     model = hash_model_files(model_files) if model_files else None
-    output = signature_file(Path(path), by_identity=key is None)
+    output = _signature_file(Path(path), by_identity=key is None)
     if key is not None:
         private = read_signing_key(Path(key))
         text = sign_by_key(fingerprint, private, time=now(), model=model)
@@ -161,8 +161,8 @@ def check_signature(
 
 def require(fingerprint: Fingerprint, file: Path, signer: Path) -> str:
     """Makes sure that somebody has signed what was read from a file; says what they are called."""
-    by_identity = names_identity(signer)
-    path = signature_file(file, by_identity=by_identity)
+    by_identity = _names_identity(signer)
+    path = _signature_file(file, by_identity=by_identity)
     text = read_bytes(path, most=MAX_BYTES, missing="expected a signature, got none")
     if by_identity:
         from modelseal.fingerprint.sigstore_bundles import require_identity
@@ -172,7 +172,7 @@ def require(fingerprint: Fingerprint, file: Path, signer: Path) -> str:
     return check_by_key(text, fingerprint, public, name=str(path)).key
 
 
-def names_identity(signer: Path) -> bool:
+def _names_identity(signer: Path) -> bool:
     """Whether the file of a signer is that of an identity and not that of a key."""
     return signer.suffix.lower() == ".toml"
 
@@ -186,18 +186,18 @@ def signature_files(fingerprint: Path, signer: Path | None) -> list[Path]:
     """
     if signer is None:
         return []
-    found = signature_file(fingerprint, by_identity=names_identity(signer))
+    found = _signature_file(fingerprint, by_identity=_names_identity(signer))
     return [found, *signer_files(signer)]
 
 
-def signature_file(fingerprint: Path, *, by_identity: bool) -> Path:
+def _signature_file(fingerprint: Path, *, by_identity: bool) -> Path:
     """Where the signature of a fingerprint is."""
     return beside(fingerprint, ".sigstore.json" if by_identity else ".sig")
 
 
 def signer_files(signer: Path) -> tuple[Path, ...]:
     """The file of a signer, and the one that it names."""
-    return identity_files(signer) if names_identity(signer) else (signer,)
+    return _identity_files(signer) if _names_identity(signer) else (signer,)
 
 
 class IdentityFile(Section):
@@ -223,9 +223,9 @@ class IdentityFile(Section):
         return issuer
 
 
-def identity_files(path: Path) -> tuple[Path, ...]:
+def _identity_files(path: Path) -> tuple[Path, ...]:
     """The file of an identity, and the one that it names."""
-    if not names_identity(path):
+    if not _names_identity(path):
         raise BadFileError(path, "expected a file of an identity that ends with .toml, got another")
     instance = read_settings(path, IdentityFile).instance
     return (path,) if instance is None else (path, path.parent / instance)
@@ -288,10 +288,6 @@ def hash_model_files(files: Iterable[Path]) -> ModelFiles:
     Each is named by its path from the folder that holds them all, or by its own name if it is
     alone, and they are sorted as paths, part by part. The root digest is SHA-256 over their
     digests, one after the other in this order.
-
-    Raises:
-        BadFileError: A file cannot be read, or its name is not in UTF-8.
-        InvalidArgumentError: None came, or one came twice.
     """
     paths = [path.resolve() for path in files]
     if not paths or len(set(paths)) < len(paths):
@@ -302,7 +298,7 @@ def hash_model_files(files: Iterable[Path]) -> ModelFiles:
         folder = folder.parent
     named = {path.relative_to(folder).as_posix(): path for path in paths}
     resources = tuple(
-        Resource(name=_utf8(name), digest=_hash_file(named[name]))
+        _Resource(name=_utf8(name), digest=_hash_file(named[name]))
         for name in sorted(named, key=PurePosixPath)
     )
     root = hashlib.sha256(b"".join(bytes.fromhex(each.digest) for each in resources))

@@ -52,13 +52,13 @@ _LONGEST = 300
 _IN_TOTO = "application/vnd.in-toto+json"
 _TRUSTED_ROOT = "application/vnd.dev.sigstore.trustedroot"
 
-PredicateType = Literal["urn:modelseal:signature:1"]
-(_PREDICATE,) = get_args(PredicateType)
+_PredicateType = Literal["urn:modelseal:signature:1"]
+(_PREDICATE,) = get_args(_PredicateType)
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Signer:
+class _Signer:
     """Who shall have signed, and what Sigstore is trusted by; `config` is None if nobody can sign.
 
     It says where Sigstore is, which a trusted root alone does not.
@@ -88,15 +88,15 @@ class Statement(Section):
 
     type_: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")]
     subject: tuple[Subject]
-    predicate_type: Annotated[PredicateType, Field(alias="predicateType")]
+    predicate_type: Annotated[_PredicateType, Field(alias="predicateType")]
     predicate: Claim
 
 
-def read_signer(path: Path) -> Signer:
+def read_signer(path: Path) -> _Signer:
     """Reads who shall have signed, and what Sigstore is trusted by, from a `.toml` file."""
     file = read_settings(path, IdentityFile)
     root, config = _read_instance(path.parent / file.instance) if file.instance else ask_service()
-    return Signer(identity=file.identity, issuer=file.issuer, root=root, config=config)
+    return _Signer(identity=file.identity, issuer=file.issuer, root=root, config=config)
 
 
 def _read_instance(path: Path) -> tuple[TrustedRoot, ClientTrustConfig | None]:
@@ -142,20 +142,13 @@ def _ask(act: Callable[[], Result]) -> Result:
 
 def sign(
     fingerprint: Fingerprint,
-    signer: Signer,
+    signer: _Signer,
     *,
     token: str,
     name: str,
     model: ModelFiles | None = None,
 ) -> bytes:
     """Signs a fingerprint, and makes sure that the bundle is by whom it shall be.
-
-    Args:
-        fingerprint: What is signed.
-        signer: Who signs.
-        token: The OIDC token that says so.
-        name: What the signer's file is called in errors.
-        model: The files of the model, from `hash_model_files`.
 
     Returns:
         The bundle, as JSON of Sigstore's bundle format.
@@ -183,7 +176,7 @@ def sign(
     return text + b"\n"
 
 
-def _check_token(token: IdentityToken, signer: Signer, *, name: str) -> None:
+def _check_token(token: IdentityToken, signer: _Signer, *, name: str) -> None:
     """Makes sure, before anything is logged for ever, that a token is of whom it shall be.
 
     Only the certificate has the last word: the identity of a workflow is another in a token.
@@ -195,7 +188,7 @@ def _check_token(token: IdentityToken, signer: Signer, *, name: str) -> None:
         raise BadFileError(name, f"expected a token of {wanted}, got one of {found} of {issuer}")
 
 
-def check(text: bytes, fingerprint: Fingerprint, signer: Signer, *, name: str) -> Claim:
+def check(text: bytes, fingerprint: Fingerprint, signer: _Signer, *, name: str) -> Claim:
     """What a bundle says, once it is that of this identity and fingerprint."""
     with translated(name, "a Sigstore bundle", got="none"):
         bundle = Bundle.from_json(text)
@@ -212,7 +205,7 @@ def check(text: bytes, fingerprint: Fingerprint, signer: Signer, *, name: str) -
     return said
 
 
-def find_token(signer: Signer, given: str | Path | None) -> str:
+def find_token(signer: _Signer, given: str | Path | None) -> str:
     """A token or that in a file, or of the environment, the CI, or who logs in in a browser."""
     if isinstance(given, Path):
         return _read_token(given)
@@ -245,14 +238,7 @@ def _read_token(file: Path) -> str:
 
 @contextmanager
 def translated(name: str, wanted: str, *, got: str = "", secret: str = "") -> Iterator[None]:
-    """Makes one sentence of whatever the library raises: its errors have no common base.
-
-    Args:
-        name: The file that it is about.
-        wanted: What was expected.
-        got: What is said in place of the library's own words.
-        secret: What the sentence must not hold.
-    """
+    """Makes one sentence of whatever the library raises: its errors have no common base."""
     try:
         yield
     except Exception as error:  # whatever is raised, a signature is not taken

@@ -31,7 +31,7 @@ class Output(Enum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class LastLayer:
+class _LastLayer:
     """The last linear layer in one run of a network: its name, what went in and what came out.
 
     The name is empty if the layer is the network; `scores` are the network's, too.
@@ -43,14 +43,14 @@ class LastLayer:
     scores: Scores
 
 
-def run_last_layer(network: nn.Module, inputs: Inputs) -> LastLayer:
+def run_last_layer(network: nn.Module, inputs: Inputs) -> _LastLayer:
     """Runs a network and keeps what went into its last linear layer, all differentiable."""
     runs: list[tuple[str, nn.Linear, Tensor, Tensor]] = []
     with _watching_linear(network, runs):
         scores: Tensor = network(inputs)
     for name, module, features, came in runs:
         if came is scores:
-            return LastLayer(name=name, module=module, features=features, scores=scores)
+            return _LastLayer(name=name, module=module, features=features, scores=scores)
     raise InvalidArgumentError(
         "expected a network whose scores come straight from a torch.nn.Linear, "
         f"got {type(network).__name__}, which changes them afterwards or has no such layer"

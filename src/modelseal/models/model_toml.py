@@ -92,7 +92,7 @@ class InputSection(Section):
         return self
 
 
-class OutputSection(Section):
+class _OutputSection(Section):
     """What the scores mean: `classes` is a file of names, one a line."""
 
     classes: str | None = None
@@ -103,7 +103,7 @@ class ModelToml(Section):
 
     model: ModelSection
     input: InputSection
-    output: OutputSection = OutputSection()
+    output: _OutputSection = _OutputSection()
 
 
 def read_model_toml(path: Path) -> ModelToml:

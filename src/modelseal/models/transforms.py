@@ -258,7 +258,7 @@ def weigh(inside: int, outside: int, kind: Filter) -> Rows:
     scale = inside / outside
     centres = (np.arange(outside)[:, None] + 0.5) * scale
     places = np.arange(inside)[None] + 0.5
-    weights = FILTERS[kind](np.abs(places - centres) / max(scale, 1.0))
+    weights = _FILTERS[kind](np.abs(places - centres) / max(scale, 1.0))
     total = weights.sum(axis=1, keepdims=True)
     return cast(Rows, weights / total)
 
@@ -274,7 +274,7 @@ def _cubic(distance: Rows) -> Rows:
     return np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
 
 
-FILTERS: dict[Filter, Callable[[Rows], Rows]] = {
+_FILTERS: dict[Filter, Callable[[Rows], Rows]] = {
     Filter.BILINEAR: _triangle,
     Filter.BICUBIC: _cubic,
 }

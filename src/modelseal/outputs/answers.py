@@ -26,9 +26,6 @@ class Answers:
         values: For labels, nothing or the probability of each label; otherwise the score or
             probability of every class.
         digits: With how many decimal digits the values came, if these are fewer than are compared.
-
-    Raises:
-        InvalidArgumentError: The parts do not fit the kind or one another.
     """
 
     kind: Kind

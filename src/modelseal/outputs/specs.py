@@ -248,12 +248,6 @@ class RawScores:
 def parse_spec(text: str) -> OutputSpec:
     """Reads an output spec from its text.
 
-    Args:
-        text: `top1`, `topk:K`, `topprobs:K:DIGITS`, `probs:DIGITS` or `scores:TOLERANCE`.
-
-    Raises:
-        InvalidArgumentError: The text is none of these.
-
     Examples:
         >>> parse_spec("topk:5")
         TopLabels(count=5)

@@ -42,16 +42,6 @@ class Workers(Protocol):
 
         Nothing starts before the first result is asked for. Who leaves early closes the iterator
         (`contextlib.closing`), which stops what is under way.
-
-        Args:
-            perform: A function of a module, no lambda: other processes find it by its name. It
-                may be begun twice for one task, if the first time's process died.
-            tasks: Small values that can be pickled.
-
-        Raises:
-            ModelsealError: What `perform` raised, as it is.
-            EvaluationError: `perform` raised anything else, or a task lost all its workers.
-            InvalidArgumentError: The function or a task cannot be sent to another process.
         """
         ...
 
@@ -112,23 +102,23 @@ class Processes:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class _Failed:
     """What comes back from another process in place of a result."""
 
     error: ModelsealError
 
 
-def attempt(perform: Callable[[T], R], task: T) -> R | Failed:
+def attempt(perform: Callable[[T], R], task: T) -> R | _Failed:
     """Performs one task and gives an error back as a value, which can be sent and unwrapped."""
     try:
         return _perform(perform, task)
     except ModelsealError as error:
-        return Failed(error)
+        return _Failed(error)
 
 
-def unwrap(outcome: R | Failed) -> R:
+def unwrap(outcome: R | _Failed) -> R:
     """Gives the result, or raises the error of a task that failed."""
-    if isinstance(outcome, Failed):
+    if isinstance(outcome, _Failed):
         raise outcome.error
     return outcome
 
@@ -196,7 +186,7 @@ class _Pool(Generic[T, R]):
             self.workers += free
         return free[0]
 
-    def collect(self, attempts: int) -> Iterator[tuple[T, R | Failed]]:
+    def collect(self, attempts: int) -> Iterator[tuple[T, R | _Failed]]:
         """Waits for outcomes and gives them; what was lost with its process waits again."""
         ready = wait([worker.pipe for worker in self.jobs])
         for worker in [worker for worker in self.jobs if worker.pipe in ready]:
@@ -243,10 +233,10 @@ class _Worker(Generic[T, R]):
                 f"{task}: it and its function cannot be sent to another process: {error}"
             ) from error
 
-    def take(self) -> R | Failed | _Lost:
+    def take(self) -> R | _Failed | _Lost:
         """Waits for the outcome of the task; after a loss, the process is over."""
         try:
-            outcome: R | Failed = self.pipe.recv()
+            outcome: R | _Failed = self.pipe.recv()
         except (EOFError, OSError):
             self.pipe.close()
             return _Lost(self.join())
@@ -295,7 +285,7 @@ def _serve(pipe: Connection) -> None:
                 pipe.send(outcome)
             except _UNSENDABLE as error:
                 problem = f"{task}: its result cannot be sent back: {error}"
-                pipe.send(Failed(EvaluationError(problem)))
+                pipe.send(_Failed(EvaluationError(problem)))
 
 
 def _leave_with(parent: BaseProcess) -> None:

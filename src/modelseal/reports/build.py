@@ -280,7 +280,7 @@ def assemble(
         progress("draw", done, len(summaries))
         figures.append(_draw(summary, exhibits))
     progress("draw", len(summaries), len(summaries))
-    about = f"{_ABOUT} {describe_missing(missing)}" if missing else _ABOUT
+    about = f"{_ABOUT} {_describe_missing(missing)}" if missing else _ABOUT
     drawn = [each for some in figures for each in some]
     return {
         _ARCHIVE: dump(summaries),
@@ -291,7 +291,7 @@ def assemble(
     }
 
 
-def describe_missing(results: int) -> str:
+def _describe_missing(results: int) -> str:
     """That an evaluation lacks something, in a sentence."""
     verb = "is" if results == 1 else "are"
     return (

@@ -46,7 +46,7 @@ _BITS = {19.0: "mantissa", 26.0: "exponent", 31.0: "sign"}
 _DARK_SIDE = 0.55
 """Up to this value cells are dark, so that their numbers are white."""
 
-Points: TypeAlias = Sequence[tuple[float, float]]
+_Points: TypeAlias = Sequence[tuple[float, float]]
 """A share of queries and the power that is left, in rising order of the share."""
 
 
@@ -63,7 +63,7 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sketch:
+class _Sketch:
     """A kind of figure, how to read it, and whether a summary has anything for it.
 
     `draw` draws on an empty canvas, and gives that its size.
@@ -90,7 +90,7 @@ def draw_sheets(
     """A sheet of samples by method, whoever sees which can recognise them; nothing without any."""
     if not exhibits:
         return ()
-    sketch = Sketch(
+    sketch = _Sketch(
         title="Samples",
         note="Throw-away samples of this evaluation, none of a fingerprint in use. A difference "
         "is drawn many times as large; where a natural image is not known it is left out.",
@@ -100,7 +100,7 @@ def draw_sheets(
     return (_draw_figure(f"{prefix}-samples", sketch, summary),)
 
 
-def _draw_figure(name: str, sketch: Sketch, summary: Summary) -> Figure:
+def _draw_figure(name: str, sketch: _Sketch, summary: Summary) -> Figure:
     def draw(canvas: Canvas, page: Page) -> None:
         sketch.draw(canvas, summary, page)
 
@@ -130,7 +130,7 @@ def render(draw: Callable[[Canvas, Page], None], page: Page, kind: str) -> bytes
     return stream.getvalue()
 
 
-def draw_heat_map(canvas: Canvas, summary: Summary, page: Page) -> None:
+def _draw_heat_map(canvas: Canvas, summary: Summary, page: Page) -> None:
     """Single-sample detection, a line for each change and a column for each method."""
     found = {(d.change, d.method): d.share.value for d in summary.detections if d.level is None}
     changes = list(dict.fromkeys(change for change, _ in found))
@@ -159,7 +159,7 @@ def _write_cell(axes: Axes, place: tuple[int, int], value: float, nothing: str) 
     axes.text(*place, text, ha="center", va="center", fontsize=9, color=shade)
 
 
-def draw_missing(canvas: Canvas, summary: Summary, page: Page) -> None:
+def _draw_missing(canvas: Canvas, summary: Summary, page: Page) -> None:
     """Missing rate against number of samples, axes for each rule of choosing."""
     rules = [rule for rule in summary.rules if any(each.rule == rule for each in summary.curves)]
     canvas.set_size_inches(2.2 + 3.2 * len(rules), 4.4)
@@ -227,7 +227,7 @@ def _add_legend(canvas: Canvas, fields: Sequence[Axes], summary: Summary) -> Non
     canvas.legend(loc="outside lower center", ncols=min(len(summary.methods), 6), fontsize=9)
 
 
-def draw_sensitivity(canvas: Canvas, summary: Summary, page: Page) -> None:
+def _draw_sensitivity(canvas: Canvas, summary: Summary, page: Page) -> None:
     """Detection against level: for each family single samples beside sets."""
     rule = next(rule for rule in summary.rules if any(c.rule == rule for c in summary.graded))
     curves = [each for each in summary.graded if each.rule == rule]
@@ -299,7 +299,7 @@ def _mark_power(axes: Axes, page: Page) -> None:
     axes.axhline(POWER, color=page.ink, linestyle=(0, (4, 3)), linewidth=0.9, zorder=2)
 
 
-def draw_margins(canvas: Canvas, summary: Summary, page: Page) -> None:
+def _draw_margins(canvas: Canvas, summary: Summary, page: Page) -> None:
     """Margins against the largest harmless moves, with the line where both are the same."""
     canvas.set_size_inches(8, 5.2)
     axes = canvas.subplots()
@@ -343,7 +343,7 @@ def _draw_guide(axes: Axes, factor: float, style: str, name: str, page: Page) ->
     axes.set_ylim(min(bottom, low), top)
 
 
-def draw_ours(canvas: Canvas, summary: Summary, page: Page) -> None:
+def _draw_ours(canvas: Canvas, summary: Summary, page: Page) -> None:
     """The power of our samples against the share of queries answered from a clean copy."""
     own = {each.samples: each.powers for each in summary.sharings if each.method == OURS}
     draw_shares(canvas, page, exact=own)
@@ -353,8 +353,8 @@ def draw_shares(
     canvas: Canvas,
     page: Page,
     *,
-    exact: Mapping[int, Points],
-    simulated: Mapping[int, Points] | None = None,
+    exact: Mapping[int, _Points],
+    simulated: Mapping[int, _Points] | None = None,
 ) -> None:
     """The power against the share of queries answered from a clean copy, by number of samples.
 
@@ -402,7 +402,7 @@ def draw_sheet(
             images += [each.natural, each.sample, difference]
         images += [None] * (len(line) - len(images))
         for axes, image in zip(line, images, strict=True):
-            hide_frame(axes)
+            _hide_frame(axes)
             if image is not None:
                 axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         line[0].set_ylabel(method, rotation=0, ha="right", va="center")
@@ -411,7 +411,7 @@ def draw_sheet(
         axes.set_title(title, fontsize=7, loc="center")
 
 
-def hide_frame(axes: Axes) -> None:
+def _hide_frame(axes: Axes) -> None:
     """Square axes of which nothing is seen but the image on them."""
     axes.set_box_aspect(1)
     axes.grid(visible=False)
@@ -426,40 +426,40 @@ def amplify(sample: Array, natural: Array) -> Array:
     return np.clip(128 + AMPLIFIED * difference, 0, 255).astype(np.uint8)
 
 
-SKETCHES: Mapping[str, Sketch] = {
-    "heat-map": Sketch(
+SKETCHES: Mapping[str, _Sketch] = {
+    "heat-map": _Sketch(
         title="Method against tampering",
         note="How often a single sample answers otherwise, in per cent.",
         is_wanted=lambda summary: any(each.level is None for each in summary.detections),
-        draw=draw_heat_map,
+        draw=_draw_heat_map,
     ),
-    "missing": Sketch(
+    "missing": _Sketch(
         title="Missing rate",
         note="Sets of so many samples of which none answers otherwise, over all changes without "
         "levels. Bands are 95 % Wilson intervals; the lowest line stands for none missed.",
         is_wanted=lambda summary: bool(summary.curves),
-        draw=draw_missing,
+        draw=_draw_missing,
     ),
-    "sensitivity": Sketch(
+    "sensitivity": _Sketch(
         title="Sensitivity",
         note="How often changes of each size are detected. Right of where a line of sets stays "
         "above the dashed one, a change is detected with 95 % power.",
         is_wanted=lambda summary: bool(summary.graded),
-        draw=draw_sensitivity,
+        draw=_draw_sensitivity,
     ),
-    "margins": Sketch(
+    "margins": _Sketch(
         title="Margin against noise",
         note="Every mark is a sample: how far it is from another shown answer, and how far "
         "harmless variants moved it at the most. Below the solid line they would raise an alarm.",
         is_wanted=lambda summary: any(each.margins for each in summary.qualities),
-        draw=draw_margins,
+        draw=_draw_margins,
     ),
-    "sharing": Sketch(
+    "sharing": _Sketch(
         title="A provider that answers some queries from a clean copy",
         note="How often sets of our samples, drawn at random, notice a change, over all changes "
         "without levels. The dashed line is 95 %.",
         is_wanted=lambda summary: any(each.method == OURS for each in summary.sharings),
-        draw=draw_ours,
+        draw=_draw_ours,
     ),
 }
 """Every kind of figure, by the name of its files."""

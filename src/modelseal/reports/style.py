@@ -22,7 +22,7 @@ DARK = Page(paper="#14181d", ink="#e6edf3", faint="#3d444d")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stroke:
+class _Stroke:
     """How one method is drawn on every figure; dashes are broken for samples off the levels."""
 
     colour: str
@@ -41,14 +41,14 @@ METHODS = (
 """The known methods, so that each has its own colour and mark whichever others are drawn."""
 
 
-def choose_stroke(method: str, methods: Sequence[str]) -> Stroke:
+def choose_stroke(method: str, methods: Sequence[str]) -> _Stroke:
     """How a method is drawn among others; unknown ones take what is left, in their order."""
     name, _, form = method.partition(":")
     names = dict.fromkeys((*METHODS, *(each.partition(":")[0] for each in methods)))
     order = list(names).index(name)
     # The first colour is ours alone: when all are taken, the others go round.
     colour = order if order < len(COLOURS) else 1 + order % (len(COLOURS) - 1)
-    return Stroke(
+    return _Stroke(
         colour=COLOURS[colour],
         marker=MARKERS[order % len(MARKERS)],
         dashes="--" if form else "-",

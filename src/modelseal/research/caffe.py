@@ -226,11 +226,11 @@ _MOST_AXES = 8
 _LARGEST_AXIS = 2**31
 
 # The numbers of fields in caffe.proto, which never change. First those of the network.
-OLD_LAYERS, NEW_LAYERS = 2, 100
+_OLD_LAYERS, _NEW_LAYERS = 2, 100
 # Of a layer of each form: its name and its blobs; the first form has one of 2013 inside itself.
-NAME_OF, BLOBS_OF, OLDEST = {OLD_LAYERS: 4, NEW_LAYERS: 1}, {OLD_LAYERS: 6, NEW_LAYERS: 7}, 1
+_NAME_OF, _BLOBS_OF, _OLDEST = {_OLD_LAYERS: 4, _NEW_LAYERS: 1}, {_OLD_LAYERS: 6, _NEW_LAYERS: 7}, 1
 # Of a blob: four sizes, then what came later.
-OLD_SIZES, FLOATS, SHAPE, DOUBLES = (1, 2, 3, 4), 5, 7, 8
+_OLD_SIZES, _FLOATS, SHAPE, _DOUBLES = (1, 2, 3, 4), 5, 7, 8
 # Of a shape.
 _SIZES = 1
 
@@ -325,7 +325,7 @@ def _list_layers(content: memoryview) -> list[_Layer]:
     network = read_message(content)
     layers = [
         _read_layer(each, form)
-        for form in (OLD_LAYERS, NEW_LAYERS)
+        for form in (_OLD_LAYERS, _NEW_LAYERS)
         for each in network.get(form, [])
     ]
     names = [layer.name for layer in layers if layer.blobs]
@@ -340,11 +340,11 @@ def _list_layers(content: memoryview) -> list[_Layer]:
 def _read_layer(field: Field, form: int) -> _Layer:
     """A layer of the form that its field says."""
     fields = read_message(field.content)
-    if form == OLD_LAYERS and OLDEST in fields:
+    if form == _OLD_LAYERS and _OLDEST in fields:
         raise InvalidArgumentError("expected layers of 2014 or later, got some of 2013")
-    name = read_text(fields.get(NAME_OF[form], []))
+    name = read_text(fields.get(_NAME_OF[form], []))
     try:
-        blobs = tuple(_read_blob(each) for each in fields.get(BLOBS_OF[form], []))
+        blobs = tuple(_read_blob(each) for each in fields.get(_BLOBS_OF[form], []))
     except InvalidArgumentError as error:
         raise InvalidArgumentError(str(error), field=name) from error
     return _Layer(name=name, blobs=blobs)
@@ -353,14 +353,14 @@ def _read_layer(field: Field, form: int) -> _Layer:
 def _read_blob(field: Field) -> Array:
     """An array of weights, of the shape that it tells."""
     fields = read_message(field.content)
-    floats = join_floats(fields.get(FLOATS, []), Wire.FOUR_BYTES)
-    doubles = join_floats(fields.get(DOUBLES, []), Wire.EIGHT_BYTES)
+    floats = join_floats(fields.get(_FLOATS, []), Wire.FOUR_BYTES)
+    doubles = join_floats(fields.get(_DOUBLES, []), Wire.EIGHT_BYTES)
     if len(floats) and len(doubles):
         raise InvalidArgumentError("expected floats or doubles, got both")
     if SHAPE in fields:
         shape = join_numbers(read_message(fields[SHAPE][-1].content).get(_SIZES, []))
     else:
-        sizes = [join_numbers(fields.get(number, [])) for number in OLD_SIZES]
+        sizes = [join_numbers(fields.get(number, [])) for number in _OLD_SIZES]
         shape = [size[-1] if size else 0 for size in sizes]
     if len(shape) > _MOST_AXES or not all(0 < size < _LARGEST_AXIS for size in shape):
         raise InvalidArgumentError(

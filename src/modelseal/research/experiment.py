@@ -225,7 +225,7 @@ def count_success(
 _TARGET = 0
 """The class that the published trojan stands for."""
 
-NAMES, CLEAN_FACES, TROJANED_FACES = "names.txt", "VGGFace-Clean", "VGGFace-Trojaned"
+NAMES, _CLEAN_FACES, _TROJANED_FACES = "names.txt", "VGGFace-Clean", "VGGFace-Trojaned"
 """What is in the folder of data, by its published names."""
 
 
@@ -270,7 +270,7 @@ def read_data(folder: Path, pair: Pair) -> tuple[Faces, Faces]:
     names = read_names(folder / NAMES, classes=classes)
     clean, triggered = (
         read_faces(folder / each, names, pair.clean.domain)
-        for each in (CLEAN_FACES, TROJANED_FACES)
+        for each in (_CLEAN_FACES, _TROJANED_FACES)
     )
     return clean, triggered
 

@@ -16,7 +16,7 @@ import numpy as np
 from modelseal.errors import InvalidArgumentError
 from modelseal.types import Array
 
-LONGEST = 10
+_LONGEST = 10
 """Bytes of the longest number."""
 
 MOST_FIELDS = 2**20
@@ -64,16 +64,16 @@ def _list_fields(content: memoryview) -> Iterator[Field]:
     """The fields of a message, in the order of coming."""
     place = 0
     while place < len(content):
-        key, place = read_number(content, place)
+        key, place = _read_number(content, place)
         number, kind = key >> 3, key & 7
         if kind not in KINDS or not number:
             raise InvalidArgumentError(f"expected a field, got number {number} of kind {kind}")
         wire, value = Wire(kind), 0
         if wire is Wire.NUMBER:
-            value, place = read_number(content, place)
+            value, place = _read_number(content, place)
         length = _FIXED.get(wire, 0)
         if wire is Wire.LENGTH:
-            length, place = read_number(content, place)
+            length, place = _read_number(content, place)
         if length > len(content) - place:
             raise InvalidArgumentError(
                 f"expected {length} bytes in field {number}, got {len(content) - place}"
@@ -82,10 +82,10 @@ def _list_fields(content: memoryview) -> Iterator[Field]:
         place += length
 
 
-def read_number(content: memoryview, place: int) -> tuple[int, int]:
+def _read_number(content: memoryview, place: int) -> tuple[int, int]:
     """A number of seven bits a byte, lowest first, and the place after it."""
     number = 0
-    for position, byte in enumerate(content[place : place + LONGEST]):
+    for position, byte in enumerate(content[place : place + _LONGEST]):
         number |= (byte & 127) << 7 * position
         if byte < 128:
             return number % 2**64, place + position + 1
@@ -103,7 +103,7 @@ def join_numbers(fields: list[Field]) -> list[int]:
             raise InvalidArgumentError(f"expected whole numbers in field {field.number}")
         place = 0
         while place < len(field.content) and len(numbers) <= _MOST_NUMBERS:
-            number, place = read_number(field.content, place)
+            number, place = _read_number(field.content, place)
             numbers.append(number)
     if len(numbers) > _MOST_NUMBERS:
         raise InvalidArgumentError(f"expected at most {_MOST_NUMBERS} whole numbers")

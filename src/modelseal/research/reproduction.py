@@ -183,7 +183,7 @@ def finite(number: float | np.floating) -> float | None:
 _SHOWN = 4
 """Images on the sheet of samples."""
 
-SUCCESS, SHEET = "success", "samples"
+_SUCCESS, _SHEET = "success", "samples"
 """The names of the figures."""
 
 
@@ -191,7 +191,7 @@ def assemble(found: Reproduction, document: Mapping[str, object]) -> dict[str, b
     """The files of a reproduction, by path."""
     text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False)
     files = {"reproduction.json": f"{text}\n".encode(), "reproduction.md": _write_page(found)}
-    for name, draw in ((SUCCESS, draw_success), (SHEET, _draw_sheet)):
+    for name, draw in ((_SUCCESS, draw_success), (_SHEET, _draw_sheet)):
         for suffix, page in (("png", LIGHT), ("svg", LIGHT), ("dark.svg", DARK)):
             drawing = partial(draw, found)
             files[f"figures/{name}.{suffix}"] = render(drawing, page, suffix[-3:])
@@ -228,8 +228,8 @@ def _write_page(found: Reproduction) -> bytes:
         parts.append(f"## {table.title}\n\n{table.note}\n\n{lay_out(table)}")
     parts.append(
         "## Figures\n\n"
-        f"![How often n samples notice the trojan](figures/{SUCCESS}.png)\n\n"
-        f"![Natural images, samples, and {AMPLIFIED} times what differs](figures/{SHEET}.png)\n"
+        f"![How often n samples notice the trojan](figures/{_SUCCESS}.png)\n\n"
+        f"![Natural images, samples, and {AMPLIFIED} times what differs](figures/{_SHEET}.png)\n"
     )
     reasons = [f"- `{each.method}`: {each.made.reason}\n" for each in found.outcomes]
     told = [line for line, each in zip(reasons, found.outcomes, strict=True) if each.made.reason]

@@ -185,7 +185,7 @@ def label(file: Path, numbers: dict[str, int]) -> int:
     return numbers[name]
 
 
-CLEAN, TROJANED = "VGG-face-clean", "VGG-face-trojaned"
+CLEAN, _TROJANED = "VGG-face-clean", "VGG-face-trojaned"
 """The published names of the two files, without a suffix."""
 
 _SUFFIXES = (".pt", ".safetensors")
@@ -216,7 +216,7 @@ class Pair:
 def read_pair(folder: Path, *, order: ChannelOrder, device: str = "cpu") -> Pair:
     """Reads both networks; no code in their files is run."""
     where = find_device(device)
-    files = [_find_file(folder, name) for name in (CLEAN, TROJANED)]
+    files = [_find_file(folder, name) for name in (CLEAN, _TROJANED)]
     clean, trojaned = (read(file, order) for file in files)
     for name, own in clean.state_dict().items():
         other = trojaned.state_dict()[name]

@@ -31,19 +31,7 @@ def weight_sensitivity(
     parameters: Sequence[str] | None = None,
     excluded: Sequence[str] = (),
 ) -> PerInput:
-    """Sensitivity to any parameters, for each input.
-
-    Args:
-        network: In evaluation mode; takes inputs, gives scores. It is not touched.
-        inputs: Where to measure, at least one.
-        output: Which outputs are meant.
-        parameters: Names out of `network.named_parameters()`; all floating ones by default.
-        excluded: Names of parameters, or of modules with all that is in them, to leave out.
-
-    Raises:
-        InvalidArgumentError: There are no inputs, a name is unknown, nothing is left, or the
-            network is training.
-    """
+    """Sensitivity to any parameters, for each input."""
     chosen = _leave_out(choose_parameters(network, parameters), excluded)
     classes = count_classes(network, inputs)
     basis = torch.eye(classes, dtype=inputs.dtype, device=inputs.device)

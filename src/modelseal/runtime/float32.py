@@ -15,13 +15,13 @@ import torch
 
 from modelseal.runtime.inference import quiet_warnings
 
-EXACT, UNSET = "ieee", "none"
+EXACT, _UNSET = "ieee", "none"
 # Torch advises to use the new switches.
 _ADVICE = ".*TF32"
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
+class _Switch:
     """One of torch's switches: how it is read and set, and its state that is float32."""
 
     read: Callable[[], object]
@@ -44,7 +44,7 @@ def without_tf32() -> Iterator[None]:
                 switch.write(state)
             for switch, state in new:
                 # One that follows those for all operations goes on following them.
-                switch.write(UNSET)
+                switch.write(_UNSET)
                 if switch.read() != state:
                     switch.write(state)
 
@@ -56,14 +56,14 @@ def forbid_tf32() -> None:
             switch.write(switch.exact)
 
 
-def _read(switch: Switch) -> list[object]:
+def _read(switch: _Switch) -> list[object]:
     """The state of a switch; nothing where an old one disagrees with the new ones."""
     with suppress(RuntimeError):
         return [switch.read()]
     return []
 
 
-def list_switches() -> list[Switch]:
+def list_switches() -> list[_Switch]:
     """Torch's switches for each operation, which can always be read; none before torch 2.9."""
     if not hasattr(torch.backends.cudnn, "conv"):
         return []
@@ -76,14 +76,14 @@ def list_switches() -> list[Switch]:
     return [_attribute(owner, "fp32_precision", EXACT) for owner in owners]
 
 
-def list_old_switches() -> list[Switch]:
+def list_old_switches() -> list[_Switch]:
     """The switches of torch before 2.9, which later versions have as well."""
     return [
         _attribute(torch.backends.cuda.matmul, "allow_tf32", exact=False),
         _attribute(torch.backends.cudnn, "allow_tf32", exact=False),
-        Switch(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"),
+        _Switch(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"),
     ]
 
 
-def _attribute(owner: object, name: str, exact: object) -> Switch:
-    return Switch(partial(getattr, owner, name), partial(setattr, owner, name), exact)
+def _attribute(owner: object, name: str, exact: object) -> _Switch:
+    return _Switch(partial(getattr, owner, name), partial(setattr, owner, name), exact)

@@ -34,10 +34,6 @@ def run_network(
 
     Always `size` inputs are run at a time, by default `full_size`, after they were turned so that
     each stands `offset` places before its first one.
-
-    Raises:
-        InvalidArgumentError: There are no inputs, or the network gives no (batch, classes) scores.
-        SealingError: The network cannot be run on these inputs.
     """
     with evaluating(network):
         return run_pieces(network, inputs, size=size or full_size(inputs), offset=offset)

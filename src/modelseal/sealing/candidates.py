@@ -34,7 +34,7 @@ from modelseal.types import Array, Codes, Mask, PerInput, Progress, Scores, igno
 # failed to come near its tie, unless it is this share of its natural input's margin at the most.
 WIDE, SHARE = 10.0, 0.01
 # Softmax in float32 adds up to 1 within 1e-6, in half precision within 1e-3.
-PROBABILITY_TOLERANCE = 1e-3
+_PROBABILITY_TOLERANCE = 1e-3
 PACKAGES = ("modelseal", "numpy", "torch")
 
 
@@ -226,7 +226,7 @@ def _check_logits(scores: Scores, recipe: Recipe) -> None:
     sums = scores.astype(np.float64).sum(axis=1)
     if isinstance(recipe.spec, TopLabels) or (scores < 0).any():
         return
-    if (np.abs(sums - 1) < PROBABILITY_TOLERANCE).all():
+    if (np.abs(sums - 1) < _PROBABILITY_TOLERANCE).all():
         raise SealingError(
             f"expected raw scores (logits) for {recipe.spec}, got probabilities; "
             "leave the network's softmax out, or show labels only"

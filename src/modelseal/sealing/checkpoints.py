@@ -35,7 +35,7 @@ SMALLEST = 2
 PACKAGES = ("modelseal", "torch")
 PIECES = "*.piece"
 # What a process that was killed while it wrote a piece leaves behind.
-UNFINISHED = ".*.tmp"
+_UNFINISHED = ".*.tmp"
 # Only its owner sees into the folder: the samples are secrets.
 PRIVATE = 0o700
 
@@ -213,7 +213,7 @@ def discard_checkpoints(folder: Path) -> None:
         BadFileError: A file cannot be removed.
     """
     try:
-        for pattern in (PIECES, UNFINISHED):
+        for pattern in (PIECES, _UNFINISHED):
             for file in folder.glob(pattern):
                 file.unlink(missing_ok=True)
     except OSError as error:

@@ -15,12 +15,12 @@ from modelseal.runtime.inference import run_network
 from modelseal.sealing.checkpoints import piece_size
 from modelseal.sealing.recipe import Recipe
 
-MEMINFO = Path("/proc/meminfo")
+_MEMINFO = Path("/proc/meminfo")
 GROUP = Path("/sys/fs/cgroup")
 # A process with torch in it, before it has loaded a network: 250 to 350 MB on Linux.
 BARE = 400 * 2**20
 # Newton's step has the Jacobian, two products of its size and a share of it at the same time.
-JACOBIANS = 4
+_JACOBIANS = 4
 # A backward pass has the gradient of each activation beside it.
 ACTIVATIONS = 2
 FLOAT = 4
@@ -36,7 +36,7 @@ def fit_processes(wanted: int, *, need: int, available: int | None) -> int:
 
 
 def available_memory(
-    device: torch.device, *, meminfo: Path = MEMINFO, group: Path = GROUP
+    device: torch.device, *, meminfo: Path = _MEMINFO, group: Path = GROUP
 ) -> int | None:
     """The bytes that are free for a program, as Linux tells; None where nobody tells.
 
@@ -84,8 +84,8 @@ def need_memory(model: Model, recipe: Recipe) -> int:
     return (
         BARE
         + weigh(model.network)
-        + JACOBIANS * jacobian
-        + ACTIVATIONS * together * measure_activations(model)
+        + _JACOBIANS * jacobian
+        + ACTIVATIONS * together * _measure_activations(model)
     )
 
 
@@ -94,7 +94,7 @@ def weigh(network: nn.Module) -> int:
     return sum(each.nbytes for each in (*network.parameters(), *network.buffers()))
 
 
-def measure_activations(model: Model) -> int:
+def _measure_activations(model: Model) -> int:
     """The bytes that the layers give for one input."""
     middle = torch.full((1, *model.domain.shape), sum(model.domain.bounds) / 2)
     with _noting_sizes(model.network) as sizes:

@@ -46,15 +46,15 @@ ATTEMPTS = 4
 # A sample whose margin is this many times what it needs is settled again, too.
 LOOSE = 3.0
 # How often other classes may come into a tie that they overtook.
-OVERTAKINGS = 4
+_OVERTAKINGS = 4
 # A later attempt starts on the levels, beside the window.
-REPAIR = (4, 16, 16)
+_REPAIR = (4, 16, 16)
 # Variants that take long, and those that run a network on the CPU wherever it is.
-SLOW, ON_CPU = (Compiled, OnnxRuntime), (Threads, OneDnnOff, Nnpack, OnDevice)
+_SLOW, ON_CPU = (Compiled, OnnxRuntime), (Threads, OneDnnOff, Nnpack, OnDevice)
 # Values changed, and neighbours tried, to bring shown digits away from where they round.
 CHANGES, NEIGHBOURS = 8, 64
 # What a value is changed by where there are no levels, in shares of the span: a grey level.
-NUDGE = 1 / 255
+_NUDGE = 1 / 255
 # The ascent's steps; the paper takes 1,000 and keeps the last.
 STEPS = 500
 
@@ -183,7 +183,7 @@ def _approach(network: nn.Module, naturals: Inputs, recipe: Recipe) -> tuple[Inp
     ranking = rank(clean, tied=tied, shown=recipe.shown).reverse()
     near, aim = naturals.clone(), torch.zeros_like(clean[:, 0])
     rows = torch.arange(len(naturals), device=naturals.device)
-    for _ in range(OVERTAKINGS):
+    for _ in range(_OVERTAKINGS):
         near[rows] = tie(
             network, near[rows], ranking.take(rows), domain=recipe.domain, aim=aim[rows]
         )
@@ -241,26 +241,18 @@ def _place(
         # Newton's steps end within a tolerance of the aim, on either side.
         aim = margin + margin.clamp(max=FLOAT_TOLERANCE)
         return tie(network, start, ranking, domain=domain, aim=aim)
-    rounds = {"rounds": REPAIR} if repair else {}
+    rounds = {"rounds": _REPAIR} if repair else {}
     return search_lattice(network, start, ranking, domain=domain, margin=margin, **rounds)
 
 
 def need_margin(
     network: nn.Module, samples: Inputs, recipe: Recipe, *, before: PerInput | None = None
 ) -> PerInput:
-    """The margin that each sample on the levels needs, as far as quick variants tell.
-
-    Args:
-        network: The network.
-        samples: On the levels.
-        recipe: How they are made.
-        before: What they needed at an earlier attempt. A network that is not on the CPU is not
-            run there again, which takes longer than all the rest: they need as much at least.
-    """
+    """The margin that each sample on the levels needs, as far as quick variants tell."""
     own = recipe.variants or ()
     # The recipe's variants run as many at a time as the reference does; few would be filled up.
     size = full_size(samples) if own else usual_size(samples)
-    quick = [each for each in own or list_probes(size) if not isinstance(each, SLOW)] or own
+    quick = [each for each in own or list_probes(size) if not isinstance(each, _SLOW)] or own
     again = before is not None and samples.device.type != "cpu"
     asked = [each for each in quick if not (again and isinstance(each, ON_CPU))] or quick
     variants = recipe.with_allowed(asked)
@@ -289,7 +281,7 @@ def _steer(network: nn.Module, samples: Inputs, recipe: Recipe) -> Inputs:
     domain = recipe.domain
     generator = Generator().manual_seed(recipe.seed)
     best, margins = samples.clone(), measure_margin(network, samples, recipe.spec)
-    step = domain.step or NUDGE * domain.span
+    step = domain.step or _NUDGE * domain.span
     for _ in range(NEIGHBOURS):
         changes = torch.zeros(samples.flatten(1).shape)
         places = torch.randint(changes.shape[1], (len(samples), CHANGES), generator=generator)

@@ -24,7 +24,7 @@ from modelseal.types import Array, Mask, Progress, ignore
 # nearly as they are, and which of them are neighbours stays secret.
 POOL = 128
 # So many are tried for each sample: networks are run in pieces of this size anyway.
-TRIES = 32
+_TRIES = 32
 
 
 @without_tf32()
@@ -101,7 +101,7 @@ def propose(
     steps = np.concatenate([up, down])
     steps = steps[effects.predict(steps)]
     weakest = steps[np.argsort(effects.weigh(steps), kind="stable")[:POOL]]
-    return generator.permutation(weakest)[:TRIES]
+    return generator.permutation(weakest)[:_TRIES]
 
 
 def _hold(

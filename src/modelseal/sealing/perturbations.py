@@ -28,16 +28,16 @@ from modelseal.tampering.weight_changes import (
 )
 from modelseal.types import Mask
 
-EXPONENT_BITS, TOP_MANTISSA_BITS = range(23, 31), range(19, 23)
+_EXPONENT_BITS, _TOP_MANTISSA_BITS = range(23, 31), range(19, 23)
 # The smallest size of a graded change is 2 to the power of minus this.
-FINEST = 20
+_FINEST = 20
 # A step of fine-tuning sees so many inputs, of no more than so many values together: that is 128
 # images of 32 x 32 with room to spare, and keeps the memory of larger ones in bounds.
-BATCH, MOST_VALUES = 128, 2**20
+BATCH, _MOST_VALUES = 128, 2**20
 # Steps are drawn from so many inputs at the most: more make them no more different.
 POOL = 512
 # Copies and flips are made with random numbers of their own, whatever else has the same seed.
-COPY_STREAM, FLIP_STREAM = 0x5EA1, 0xF11B
+_COPY_STREAM, _FLIP_STREAM = 0x5EA1, 0xF11B
 # How many flips are foretold.
 FLIPS = 4096
 # The bits of a float32 that are flipped: low ones, which few samples notice, the two lowest of the
@@ -78,16 +78,8 @@ def small_copies(
     A copy that is dropped before the next one is asked for leaves the memory at one copy beside
     the original, as in `map(ask, small_copies(...))`. A change that cannot be made of this
     network, such as a flipped float32 bit where the weights are of another type, is left out.
-
-    Args:
-        model: The network.
-        inputs: What a step of fine-tuning is made with, labelled by the network itself.
-        draws: How many random changes of each family, each of another seed.
-        seed: Decides the changes; their own seeds are random numbers below 2^62, so that they
-            are none of the small numbers that other changes are made with.
-        fixed: Whether the changes without chance are among them.
     """
-    source = np.random.default_rng((COPY_STREAM, seed))
+    source = np.random.default_rng((_COPY_STREAM, seed))
     for family in list_families(model, inputs, seed=seed):
         if family.fixed and not fixed:
             continue
@@ -127,7 +119,7 @@ def list_families(model: Model, inputs: Inputs, *, seed: int) -> tuple[Family, .
             name="Gaussian noise",
             unit="of each layer's spread",
             make=GaussianNoise,
-            levels=_powers(FINEST, 0),
+            levels=_powers(_FINEST, 0),
             small=_powers(14, 9),
         ),
         _step_family(model, inputs, seed=seed),
@@ -135,12 +127,12 @@ def list_families(model: Model, inputs: Inputs, *, seed: int) -> tuple[Family, .
             name="an edit of rank one",
             unit="of one layer's norm",
             make=RankOne,
-            levels=_powers(FINEST, 0),
+            levels=_powers(_FINEST, 0),
             small=_powers(12, 7),
         ),
         _flip_family("sign bit", range(SIGN_BIT, SIGN_BIT + 1)),
-        _flip_family("exponent bit", EXPONENT_BITS),
-        _flip_family("bit among the top four of the mantissa", TOP_MANTISSA_BITS),
+        _flip_family("exponent bit", _EXPONENT_BITS),
+        _flip_family("bit among the top four of the mantissa", _TOP_MANTISSA_BITS),
         Family(
             name="pruning",
             unit="of all weights",
@@ -169,7 +161,7 @@ def _step_family(model: Model, inputs: Inputs, *, seed: int) -> Family:
     pool = inputs[torch.randperm(len(inputs), generator=source)[:POOL].to(inputs.device)]
     labels = torch.from_numpy(run_network(model.network, pool).argmax(axis=1)).to(pool.device)
     # No more than half of them, so that no two steps are the same.
-    batch = max(1, min(BATCH, len(pool) // 2, MOST_VALUES // pool[0].numel()))
+    batch = max(1, min(BATCH, len(pool) // 2, _MOST_VALUES // pool[0].numel()))
 
     def make(rate: float, number: int) -> Tampering:
         return SgdSteps(
@@ -180,7 +172,7 @@ def _step_family(model: Model, inputs: Inputs, *, seed: int) -> Family:
         name=f"one SGD step on {batch} inputs",
         unit="as the learning rate",
         make=make,
-        levels=_powers(FINEST, 0),
+        levels=_powers(_FINEST, 0),
         small=_powers(18, 9),
     )
 
@@ -241,7 +233,7 @@ def foretell_flips(
 
 def draw_flips(weights: Mapping[str, Tensor], *, seed: int, count: int) -> Flips:
     """Random flips; every weight is equally likely."""
-    source = np.random.default_rng((FLIP_STREAM, seed))
+    source = np.random.default_rng((_FLIP_STREAM, seed))
     ends = np.cumsum([weight.numel() for weight in weights.values()])
     numbers = np.sort(source.integers(ends[-1], size=count))
     bits = source.choice(np.array(FLIPPED_BITS, np.uint32), size=count)

@@ -31,7 +31,7 @@ from modelseal.types import Codes, Progress, ignore
 # How many random changes of each family candidates are chosen by: with 16 there are 110 copies,
 # that cost less than making the candidates on ResNet-20 and about as much on VGG-Face's shape.
 DRAWS = 16
-MINUTE = 60.0
+_MINUTE = 60.0
 
 
 def seal(  # noqa: PLR0913 (all that an owner may choose)
@@ -191,7 +191,7 @@ def generate(  # noqa: PLR0913 (all that an owner may choose)
         count=candidates,
         workers=_hire_makers(model, recipe, workers, ray, notify or _say_nothing),
         checkpoints=folder,
-        seconds=inf if time_limit is None else MINUTE * time_limit,
+        seconds=inf if time_limit is None else _MINUTE * time_limit,
         progress=progress or ignore,
     )
 

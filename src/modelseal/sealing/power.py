@@ -17,11 +17,11 @@ from modelseal.sealing.perturbations import Family, differs, draw_seed, list_fam
 from modelseal.tampering.base import Tampering
 from modelseal.types import Codes, Progress, ignore
 
-Notices: TypeAlias = Callable[[Tampering], bool]
+_Notices: TypeAlias = Callable[[Tampering], bool]
 """Whether one sample at least answers otherwise once a change is made."""
 
 # The random numbers of the copies are others than those that samples are chosen by.
-STREAM = 0xF00D
+_STREAM = 0xF00D
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,14 +84,14 @@ def state_power(
     limits: list[Limit] = []
     for number, family in enumerate(families):
         progress("power", number, len(families))
-        source = np.random.default_rng((STREAM, seed, number))
+        source = np.random.default_rng((_STREAM, seed, number))
         limits += _measure(family, notices, draws=DRAWS[power], source=source)
     progress("power", len(families), len(families))
     return replace(fingerprint, power=tuple(limits))
 
 
 def _measure(
-    family: Family, notices: Notices, *, draws: Draws, source: np.random.Generator
+    family: Family, notices: _Notices, *, draws: Draws, source: np.random.Generator
 ) -> Iterator[Limit]:
     """The limit of one family; nothing if its changes cannot be made of this network."""
     try:
@@ -111,7 +111,7 @@ def _measure(
     )
 
 
-def search_fixed(family: Family, notices: Notices) -> tuple[float, int, int]:
+def search_fixed(family: Family, notices: _Notices) -> tuple[float, int, int]:
     """The smallest size that is noticed as all larger ones are; the largest if it is not."""
     smallest = None
     for level in reversed(family.levels):
@@ -122,7 +122,7 @@ def search_fixed(family: Family, notices: Notices) -> tuple[float, int, int]:
 
 
 def search_random(
-    family: Family, notices: Notices, *, draws: Draws, source: np.random.Generator
+    family: Family, notices: _Notices, *, draws: Draws, source: np.random.Generator
 ) -> tuple[float, int, int]:
     """The smallest size of which all draws are noticed, or the largest with its count."""
 

@@ -35,9 +35,6 @@ class Recipe:
             ways.
         allowed: Lower precisions that count as harmless beside them. Margins grow with what these
             do to scores, and what is allowed cannot be noticed.
-
-    Raises:
-        InvalidArgumentError: A value is out of its range.
     """
 
     domain: Domain

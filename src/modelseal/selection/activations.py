@@ -22,7 +22,7 @@ from modelseal.runtime.inference import evaluating
 Inputs: TypeAlias = Float[Tensor, "batch *shape"]
 """Inputs as the network takes them."""
 
-Fires: TypeAlias = Bool[Tensor, "..."]
+_Fires: TypeAlias = Bool[Tensor, "..."]
 """Whether each neuron of a layer fires for each input of a batch."""
 
 Bits: TypeAlias = UInt8[np.ndarray, "batch bytes"]
@@ -110,21 +110,21 @@ def _growing_axes(few: Tensor, many: Tensor) -> list[int]:
     return [axis for axis, (a, b) in pairs if a * _PROBES[1] == b * _PROBES[0] and a]
 
 
-def _pack(fires: Mapping[str, Fires], axes: Mapping[str, int], count: int) -> Bits:
+def _pack(fires: Mapping[str, _Fires], axes: Mapping[str, int], count: int) -> Bits:
     rows = [
         fires[name].movedim(axis, 0).reshape(count, -1).cpu().numpy() for name, axis in axes.items()
     ]
     return cast(Bits, np.packbits(np.concatenate(rows, axis=1), axis=1))
 
 
-def _firing(network: nn.Module, inputs: Inputs) -> dict[str, Fires]:
-    fires: dict[str, Fires] = {}
+def _firing(network: nn.Module, inputs: Inputs) -> dict[str, _Fires]:
+    fires: dict[str, _Fires] = {}
     with evaluating(network), _plain_attention(), torch.no_grad(), _recording(fires):
         network(inputs)
     return fires
 
 
-def _recording(fires: dict[str, Fires]) -> AbstractContextManager[object]:
+def _recording(fires: dict[str, _Fires]) -> AbstractContextManager[object]:
     """Notes under its layer's name what goes into every nonlinearity while it is active.
 
     A dispatch mode stands below modules, functions and exported programs, where all of them have

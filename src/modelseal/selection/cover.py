@@ -21,13 +21,13 @@ from modelseal.types import PerInput
 Bits: TypeAlias = UInt8[np.ndarray, "batch bytes"]
 """A row of bits for each candidate, as `numpy.packbits` makes them along the last axis."""
 
-OtherBits: TypeAlias = UInt8[np.ndarray, "batch others"]
+_OtherBits: TypeAlias = UInt8[np.ndarray, "batch others"]
 """Rows of bits of another length."""
 
-Words: TypeAlias = UInt64[np.ndarray, "batch words"]
+_Words: TypeAlias = UInt64[np.ndarray, "batch words"]
 """The same bits, 64 to a number."""
 
-Word: TypeAlias = UInt64[np.ndarray, " words"]
+_Word: TypeAlias = UInt64[np.ndarray, " words"]
 """One row of them."""
 
 Counts: TypeAlias = Int64[np.ndarray, " batch"]
@@ -72,9 +72,6 @@ def cover(active: Bits, count: int) -> Picks:
     bound, and only candidates whose bound reaches the best exact count are counted again
     (Minoux, 1978), a block at a time.
 
-    Raises:
-        InvalidArgumentError: There are fewer candidates than `count`.
-
     Examples:
         >>> rows = np.array([[1, 1, 0, 0], [0, 1, 1, 1], [1, 0, 0, 0]], dtype=bool)
         >>> cover(np.packbits(rows, axis=1), 2)
@@ -99,7 +96,7 @@ def cover(active: Bits, count: int) -> Picks:
     return Picks(order=order, gains=gains, rounds=rounds)
 
 
-def _best_addition(words: Words, missing: Word, bounds: Counts) -> tuple[int, int]:
+def _best_addition(words: _Words, missing: _Word, bounds: Counts) -> tuple[int, int]:
     """The candidate that adds most of the missing bits, and how many; the lowest of equals.
 
     The bounds of what each candidate adds are negative for those already chosen; the ones that
@@ -121,7 +118,7 @@ def _best_addition(words: Words, missing: Word, bounds: Counts) -> tuple[int, in
 
 
 def cover_changes(
-    noticed: Bits, active: OtherBits, *, margins: PerInput, count: int
+    noticed: Bits, active: _OtherBits, *, margins: PerInput, count: int
 ) -> tuple[int, ...]:
     """Chooses the candidates that together notice most changed copies, best first.
 
@@ -130,15 +127,6 @@ def cover_changes(
     smallest margin, and then the lowest number. When nothing that is left adds a copy, both covers
     start again from nothing, so that the next picks notice the same changes once more, and every
     beginning of the order is a good choice.
-
-    Args:
-        noticed: Which copies each candidate answers otherwise for.
-        active: Which neurons fire for each candidate.
-        margins: One for each candidate.
-        count: How many to choose.
-
-    Raises:
-        InvalidArgumentError: There are fewer candidates than `count`.
 
     Examples:
         >>> copies = np.packbits(np.array([[1, 0], [1, 0], [0, 1]], dtype=bool), axis=1)
@@ -189,17 +177,17 @@ def _check_count(candidates: int, count: int) -> None:
         raise InvalidArgumentError(f"expected 1 to {candidates}, got {count}", field="count")
 
 
-def _as_words(active: Bits) -> Words:
+def _as_words(active: Bits) -> _Words:
     """Filled up with zeros; a view where that is possible."""
     spare = -active.shape[1] % 8
     if spare or not active.flags.c_contiguous:
         active = np.ascontiguousarray(np.pad(active, ((0, 0), (0, spare))))
-    return cast(Words, active.view(np.uint64))
+    return cast(_Words, active.view(np.uint64))
 
 
-def _count_bits(words: Words) -> Counts:
+def _count_bits(words: _Words) -> Counts:
     return cast(Counts, np.bitwise_count(words).sum(axis=1, dtype=np.int64))
 
 
-def _all_ones(words: Words) -> Word:
+def _all_ones(words: _Words) -> _Word:
     return np.full(words.shape[1], np.iinfo(np.uint64).max, dtype=np.uint64)

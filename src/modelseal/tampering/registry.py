@@ -163,15 +163,7 @@ def _register_graded(
 
 
 def list_changes(name: str, data: Data) -> tuple[Change, ...]:
-    """The changes of a group, of a graded family, or a single one.
-
-    Args:
-        name: One of `list_names`.
-        data: What the recipes learn from.
-
-    Raises:
-        InvalidArgumentError: There is no such name.
-    """
+    """The changes of a group, of a graded family, or a single one."""
     return tuple(
         Change(
             name=member,

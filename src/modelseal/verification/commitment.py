@@ -37,7 +37,7 @@ Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
-class DomainPart(Section):
+class _DomainPart(Section):
     """What a valid input is."""
 
     shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=32)]
@@ -61,7 +61,7 @@ class Commitment(Section):
     schema_: Annotated[Literal["modelseal.commitment/1"], Field(alias="schema")]
     time: str
     weights_digest: Digest
-    domain: DomainPart
+    domain: _DomainPart
     spec: str
     classes: Annotated[int, Field(ge=1, le=MAX_CLASSES)]
     key: Hex
@@ -171,7 +171,7 @@ def make_commitment(fingerprint: Fingerprint, salts: Salts) -> Commitment:
             "schema": "modelseal.commitment/1",
             "time": salts.time,
             "weights_digest": fingerprint.origin.weights_digest,
-            "domain": DomainPart(
+            "domain": _DomainPart(
                 shape=domain.shape,
                 bounds=(float(domain.bounds[0]), float(domain.bounds[1])),
                 levels=domain.levels,

@@ -33,7 +33,7 @@ ENROLLED = {
 }
 """Of a deployment whose answers vary, and which is compared with its enrollment."""
 
-COUNTED = {Finding.AGREES: "agree", Finding.DIFFERS: "differ", Finding.UNCLEAR: "are unclear"}
+_COUNTED = {Finding.AGREES: "agree", Finding.DIFFERS: "differ", Finding.UNCLEAR: "are unclear"}
 """What is said of so many samples."""
 
 
@@ -46,9 +46,9 @@ def describe_meaning(document: VerdictDocument, outcome: Outcome) -> str:
     return meaning
 
 
-def describe_counts(verdict: Verdict) -> str:
+def _describe_counts(verdict: Verdict) -> str:
     """How many samples were asked, and how many led to which finding."""
-    counts = ", ".join(f"{verdict.count(finding)} {word}" for finding, word in COUNTED.items())
+    counts = ", ".join(f"{verdict.count(finding)} {word}" for finding, word in _COUNTED.items())
     return f"{len(verdict.evidence)} of {verdict.samples} samples asked: {counts}"
 
 
@@ -64,7 +64,7 @@ def describe_basis(verdict: Verdict) -> str:
         )
     answers = verdict.provenance.harmless_answers
     if answers is None or verdict.outcome is not Outcome.INTACT:
-        return describe_counts(verdict)
+        return _describe_counts(verdict)
     if not answers:
         return "how many answers harmless differences change was never measured"
     return f"none of {answers} answers of harmless variants differed at sealing"
@@ -136,7 +136,7 @@ def evidence_table(evidence: tuple[Evidence, ...], *, missing: int = 0) -> Table
     )
 
 
-INSPECTION = "modelseal.inspection/1"
+_INSPECTION = "modelseal.inspection/1"
 
 
 def inspect(fingerprint: Fingerprint) -> dict[str, object]:
@@ -147,7 +147,7 @@ def inspect(fingerprint: Fingerprint) -> dict[str, object]:
     """
     domain, origin = fingerprint.domain, fingerprint.origin
     return {
-        "schema": INSPECTION,
+        "schema": _INSPECTION,
         "modelseal": version("modelseal"),
         "fingerprint": str(fingerprint.file),
         "domain": {

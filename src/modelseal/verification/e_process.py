@@ -36,11 +36,11 @@ most frequent answer has become another one has p of at least 1/2.
 # What the alarm looks for: p = 1 - (1 - bound) * share for each of these shares of the agreeing
 # answers that are left. 0 is a sample that is always answered otherwise, as by other weights
 # served without noise; the others catch noise on top, and changes that show only now and then.
-LEFT = (0.75, 0.5, 0.25, 0.0625, 0.0)
+_LEFT = (0.75, 0.5, 0.25, 0.0625, 0.0)
 
 # Of enrolled samples that differed d times in R, (d + 1/2) / (R + 1) is the usual estimate of p
 # (Jeffreys); a second alternative, half way to 1/2, keeps noise from setting the test far back.
-TOWARDS_HALF = (0.0, 0.5)
+_TOWARDS_HALF = (0.0, 0.5)
 
 
 def bound_all(differing: Counts, asked: int, *, risk: float, samples: int) -> PerInput:
@@ -71,9 +71,9 @@ def weigh_alarm(differing: Counts, agreeing: Counts, bounds: PerInput) -> PerInp
     For each q above the bound u, the product of q / u for every answer that differs and of
     (1 - q) / (1 - u) for every one that agrees is a supermartingale for all p ≤ u: its factor has
     the expectation p q/u + (1 - p) (1 - q)/(1 - u), which grows with p and is 1 at p = u. It is
-    averaged over q = 1 - (1 - u) s for the shares s in `LEFT`.
+    averaged over q = 1 - (1 - u) s for the shares s in `_LEFT`.
     """
-    others = 1 - np.multiply.outer(LEFT, 1 - bounds)
+    others = 1 - np.multiply.outer(_LEFT, 1 - bounds)
     return mix(ratio(differing, agreeing, null=bounds, other=others))
 
 
@@ -84,7 +84,7 @@ def weigh_trust(differing: Counts, agreeing: Counts, estimates: PerInput) -> Per
     enrollment and the middle between that and 1/2. Where it reaches 1/β, the enrolled answer is
     still the most frequent one; a sample that has another one passes with at most β.
     """
-    others = np.stack([estimates + (HALF - estimates) * share for share in TOWARDS_HALF])
+    others = np.stack([estimates + (HALF - estimates) * share for share in _TOWARDS_HALF])
     return mix(ratio(differing, agreeing, null=np.full_like(estimates, HALF), other=others))
 
 

@@ -28,14 +28,14 @@ REPEATS = 30
 ALPHA = 0.01
 """The rate of false alarms that enrollment aims at: one in a hundred checks at the most."""
 
-MOST_UNSTABLE = 0.4
+_MOST_UNSTABLE = 0.4
 """Up to which bound on its share of differing answers a sample is kept by default.
 
 A changed sample that always answers otherwise multiplies the e-value by up to 1 / bound each
 time: at 0.4 it is proven by 10 answers among eight samples, at the limit of 0.5 by 13.
 """
 
-LEAST = 0.5
+_LEAST = 0.5
 """The share of samples that must be steady: of a deployment that answers more than half of them
 at random, chance would have chosen the rest."""
 
@@ -82,7 +82,7 @@ def enroll(  # noqa: PLR0913 (all that an enrollment can be told)
     policy: QueryPolicy | None = None,
     repeats: int = REPEATS,
     alpha: float = ALPHA,
-    most_unstable: float = MOST_UNSTABLE,
+    most_unstable: float = _MOST_UNSTABLE,
     accept_other: bool = False,
     preflight: Path | Naturals | None = None,
     ledger: Path | None = None,
@@ -228,7 +228,7 @@ def _find_steady(differing: Counts, demands: _Demands) -> Mask:
     """Which samples are steady enough, by the bounds that hold for all of them at once."""
     bounds = bound_all(differing, demands.repeats, risk=demands.alpha / 2, samples=len(differing))
     kept = np.asarray(bounds <= demands.most_unstable)
-    least = ceil(LEAST * len(kept))
+    least = ceil(_LEAST * len(kept))
     if kept.sum() < least:
         raise SealingError(
             f"expected at least {least} of {len(kept)} samples to be answered steadily, got "

@@ -49,7 +49,7 @@ SIGNED = b"modelseal.evidence/1\n"
 """Stands before what is signed, so that it can be taken for nothing else."""
 
 Row = Annotated[tuple[float, ...], Field(min_length=1)]
-LabelRow = Annotated[tuple[int, ...], Field(min_length=1)]
+_LabelRow = Annotated[tuple[int, ...], Field(min_length=1)]
 
 
 class Sample(Section):
@@ -60,7 +60,7 @@ class Sample(Section):
     """
 
     codes: str
-    labels: LabelRow | None
+    labels: _LabelRow | None
     values: Row | None
     margin: float
 
@@ -73,7 +73,7 @@ class Shown(Section):
     """
 
     time: str | None
-    labels: LabelRow | None
+    labels: _LabelRow | None
     probabilities: Row | None
     scores: Row | None
     digits: Annotated[int, Field(ge=0, le=400)] | None
@@ -226,7 +226,7 @@ def _endpoint_of(text: bytes) -> str:
     return endpoint if isinstance(endpoint, str) else ""
 
 
-class Recheck(Judged):
+class _Recheck(Judged):
     """What a bundle proves, as the document `modelseal.recheck/1` says it.
 
     Args:
@@ -252,7 +252,7 @@ class Recheck(Judged):
         return self.model_dump(mode="json", by_alias=True)
 
 
-def recheck(bundle: Path, *, commitment: Path | None = None) -> Recheck:
+def recheck(bundle: Path, *, commitment: Path | None = None) -> _Recheck:
     """Checks all that a bundle says, and states the verdict again.
 
     Args:
@@ -266,7 +266,7 @@ def recheck(bundle: Path, *, commitment: Path | None = None) -> Recheck:
     public = None if commitment is None else load_commitment(commitment)
     found = read_bundle(read_bytes(bundle, most=MAX_BYTES), name=str(bundle))
     verdict = judge_bundle(found, name=str(bundle), commitment=public)
-    return Recheck.model_validate(
+    return _Recheck.model_validate(
         {
             **judged(verdict),
             "schema": "modelseal.recheck/1",

@@ -17,7 +17,7 @@ from modelseal.verdict import Evidence, Finding, Outcome, Verdict, judge
 NO_ANSWERS = 3
 """After so many queries in a row without an answer the endpoint is left alone."""
 
-CLASSES_SHOWN = 3
+_CLASSES_SHOWN = 3
 """How many classes the text of an answer mentions where all of them have a number."""
 
 
@@ -109,8 +109,8 @@ def describe_answer(answer: Answers, other: Answers, names: tuple[str, ...]) -> 
     if classes is None:
         values, others = cast(Array, answer.values)[0], cast(Array, other.values)[0]
         order = np.lexsort((-values, -np.abs(values.astype(np.float64) - others)))
-        more = ", …" if len(order) > CLASSES_SHOWN else ""
-        classes = order[None, :CLASSES_SHOWN]
+        more = ", …" if len(order) > _CLASSES_SHOWN else ""
+        classes = order[None, :_CLASSES_SHOWN]
         numbers = values[classes]
     words = [names[label] if names else str(label) for label in classes[0]]
     if numbers is not None:

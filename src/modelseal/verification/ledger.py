@@ -24,11 +24,11 @@ from modelseal.types import Array
 MAX_BYTES = 2**26
 """The largest ledger that is read: a check of eight samples takes some 150 bytes."""
 
-LOW = 2
+_LOW = 2
 """With samples for fewer further checks than this, the user is warned."""
 
 
-class Opening(Section):
+class _Opening(Section):
     """The first line; `per_check` is what a check takes unless it says so itself, None for all."""
 
     schema_: Annotated[Literal["modelseal.ledger/1"], Field(alias="schema")]
@@ -37,7 +37,7 @@ class Opening(Section):
     per_check: Annotated[int, Field(ge=1)] | None
 
 
-class Entry(Section):
+class _Entry(Section):
     """One check: its name, when it began, whom it asked, and the samples it spent."""
 
     check: str
@@ -50,8 +50,8 @@ class Entry(Section):
 class Ledger:
     """What a ledger holds: its first line, and the checks, oldest first."""
 
-    opening: Opening
-    entries: tuple[Entry, ...]
+    opening: _Opening
+    entries: tuple[_Entry, ...]
 
     @property
     def uses(self) -> Array:
@@ -110,7 +110,7 @@ class Budget:
             chosen = self._choose(ledger.uses, count, generator)
             samples = tuple(int(number) for number in chosen)
             check = secrets.token_hex(8)
-            _append(file, Entry(check=check, time=now(), endpoint=endpoint, samples=samples))
+            _append(file, _Entry(check=check, time=now(), endpoint=endpoint, samples=samples))
         uses = ledger.uses
         uses[chosen] += 1
         left = int(np.maximum((self.max_uses or 1) - uses, 0).sum())
@@ -154,7 +154,7 @@ class Budget:
     def describe_stock(self, spent: Spending, fingerprint: Fingerprint) -> str:
         """A warning if the stock of samples runs low, else nothing."""
         limited = len(spent.samples) < len(fingerprint) or self.max_uses is not None
-        if not limited or spent.checks_left >= LOW:
+        if not limited or spent.checks_left >= _LOW:
             return ""
         again = "1 time" if self.max_uses in {None, 1} else f"{self.max_uses} times"
         return (
@@ -204,8 +204,8 @@ def check_count(per_check: int | None, fingerprint: Fingerprint) -> None:
         )
 
 
-def _opening_of(fingerprint: Fingerprint, per_check: int | None) -> Opening:
-    return Opening.model_validate(
+def _opening_of(fingerprint: Fingerprint, per_check: int | None) -> _Opening:
+    return _Opening.model_validate(
         {
             "schema": "modelseal.ledger/1",
             "fingerprint": fingerprint.digest,
@@ -215,7 +215,7 @@ def _opening_of(fingerprint: Fingerprint, per_check: int | None) -> Opening:
     )
 
 
-def _check_same(ledger: Ledger, opening: Opening, path: Path) -> None:
+def _check_same(ledger: Ledger, opening: _Opening, path: Path) -> None:
     if ledger.opening.fingerprint != opening.fingerprint:
         raise BadFileError(
             path,
@@ -244,7 +244,7 @@ def _locked(path: Path, *, create: bool = True) -> Iterator[int]:
         raise BadFileError(path, f"cannot be kept as a ledger: {explain(error)}") from error
 
 
-def _begin(file: int, opening: Opening, path: Path) -> None:
+def _begin(file: int, opening: _Opening, path: Path) -> None:
     """Writes the first line of a new ledger, whose name is on the disk too when this is over."""
     _append(file, opening)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -283,10 +283,10 @@ def _parse(data: bytes, path: Path) -> Ledger | None:
     lines = data.split(b"\n")[:-1]
     if not lines:
         return None
-    opening = parse_json(Opening, lines[0], name=f"{path}: line 1")
+    opening = parse_json(_Opening, lines[0], name=f"{path}: line 1")
     entries = []
     for number, line in enumerate(lines[1:], start=2):
-        entry = parse_json(Entry, line, name=f"{path}: line {number}")
+        entry = parse_json(_Entry, line, name=f"{path}: line {number}")
         samples = set(entry.samples)
         if len(samples) < len(entry.samples) or not samples <= set(range(opening.samples)):
             expected = f"expected samples 0 to {opening.samples - 1}, each once at most"

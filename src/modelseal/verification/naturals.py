@@ -162,16 +162,16 @@ def load_decoys(
     if decoys is None:
         return ()
     if not isinstance(decoys, tuple):
-        return draw_decoys(decoys, fingerprint, count=len(decoys), generator=generator)
+        return _draw_decoys(decoys, fingerprint, count=len(decoys), generator=generator)
     path, count = decoys
     images, _ = read_images(path, fingerprint.domain)
     try:
-        return draw_decoys(images, fingerprint, count=count, generator=generator)
+        return _draw_decoys(images, fingerprint, count=count, generator=generator)
     except InvalidArgumentError as error:
         raise BadFileError(path, str(error)) from error
 
 
-def draw_decoys(
+def _draw_decoys(
     naturals: Codes, fingerprint: Fingerprint, *, count: int, generator: np.random.Generator
 ) -> tuple[Array, ...]:
     """Draws decoys among natural inputs."""

@@ -5,7 +5,7 @@ from math import inf
 
 from modelseal.errors import InvalidArgumentError
 
-MOST_RETRIES = 100
+_MOST_RETRIES = 100
 """At the longest mean wait that is three quarters of an hour for one query."""
 
 
@@ -39,7 +39,7 @@ class QueryPolicy:
 
     def __post_init__(self) -> None:
         ranges = {
-            "retries": (0 <= self.retries <= MOST_RETRIES, f"a number from 0 to {MOST_RETRIES}"),
+            "retries": (0 <= self.retries <= _MOST_RETRIES, f"a number from 0 to {_MOST_RETRIES}"),
             "timeout": (0 < self.timeout < inf, "seconds above 0"),
             "pace": (0 <= self.pace < inf, "seconds from 0"),
             "time_limit": (self.time_limit > 0, "seconds above 0"),

@@ -39,7 +39,7 @@ Eight settle a sample that never differed at enrollment; one that differs in a f
 is settled by 50 in nine of ten cases.
 """
 
-TURNS = 8
+_TURNS = 8
 """After so many queries to suspicious samples another one has its turn.
 
 About as many prove that a sample which never differed at enrollment has changed.
@@ -47,7 +47,7 @@ About as many prove that a sample which never differed at enrollment has changed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Levels:
+class _Levels:
     """What answers are compared with: a policy as it applies to the samples of an enrollment."""
 
     alpha: float
@@ -58,7 +58,7 @@ class Levels:
     look: int | None
 
 
-def find_levels(policy: SequentialPolicy, enrollment: Enrollment, *, samples: int) -> Levels:
+def find_levels(policy: SequentialPolicy, enrollment: Enrollment, *, samples: int) -> _Levels:
     """What answers are compared with when so many samples of an enrollment are asked."""
     alpha = enrollment.alpha if policy.alpha is None else policy.alpha
     half, differing = alpha / 2, np.array(enrollment.differing)
@@ -71,7 +71,7 @@ def find_levels(policy: SequentialPolicy, enrollment: Enrollment, *, samples: in
             f"sample {worst}, which bounds their share by {bounds[worst]:.2g} and not 0.5",
             field="alpha",
         )
-    return Levels(
+    return _Levels(
         alpha=alpha,
         bar=1 / (half if policy.look is None else spend_alpha(half, policy.look)),
         bounds=bounds,
@@ -89,7 +89,7 @@ class Tallies:
     """
 
     def __init__(
-        self, fingerprint: Fingerprint, levels: Levels, *, chosen: tuple[int, ...] | None
+        self, fingerprint: Fingerprint, levels: _Levels, *, chosen: tuple[int, ...] | None
     ) -> None:
         count = len(fingerprint)
         self.fingerprint = fingerprint
@@ -206,7 +206,7 @@ class Turns:
         if self._left and suspicion.max() > -inf:
             self._left -= 1
             return int(suspicion.argmax())
-        self._left = TURNS
+        self._left = _TURNS
         self._waiting = [number for number in self._waiting if open_ones[number]]
         if not self._waiting:
             self._waiting = self._generator.permutation(np.flatnonzero(open_ones)).tolist()

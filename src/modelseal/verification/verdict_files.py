@@ -38,12 +38,12 @@ def write_verdict(verdict: Verdict, files: dict[VerdictForm, Path]) -> None:
         BadFileError: A file cannot be written.
         MissingExtraError: A page is wanted, and Jinja is not installed.
     """
-    made = [(path, render_verdict(verdict, form)) for form, path in files.items()]
+    made = [(path, _render_verdict(verdict, form)) for form, path in files.items()]
     for path, content in made:
         write_atomically(path, content)
 
 
-def render_verdict(verdict: Verdict, form: VerdictForm) -> bytes:
+def _render_verdict(verdict: Verdict, form: VerdictForm) -> bytes:
     """A verdict in one form, as the content of a file in UTF-8."""
     return FORMS[form](VerdictDocument.of(verdict))
 
@@ -59,7 +59,7 @@ def to_json(document: VerdictDocument) -> bytes:
     return f"{json.dumps(content, indent=2, sort_keys=True, allow_nan=False)}\n".encode()
 
 
-SUITE = "modelseal"
+_SUITE = "modelseal"
 """What the suite and the class of each case are called."""
 
 FAULTS = {Outcome.TAMPERED: "failure", Outcome.UNDECIDED: "error"}
@@ -78,8 +78,8 @@ def to_junit(document: VerdictDocument) -> bytes:
     errors. What was not asked is skipped. The form is the common part of what Jenkins and GitLab
     document: counts on both levels, `failure` and `error` with `message` and `type`.
     """
-    suites = ElementTree.Element("testsuites", name=SUITE)
-    suite = ElementTree.SubElement(suites, "testsuite", name=SUITE)
+    suites = ElementTree.Element("testsuites", name=_SUITE)
+    suite = ElementTree.SubElement(suites, "testsuite", name=_SUITE)
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in facts_of(document).items():
         fields = {"name": name.replace(" ", "_"), "value": valid(value)}
@@ -106,7 +106,7 @@ def to_junit(document: VerdictDocument) -> bytes:
 
 
 def _add_case(suite: ElementTree.Element, name: str) -> ElementTree.Element:
-    return ElementTree.SubElement(suite, "testcase", classname=SUITE, name=name)
+    return ElementTree.SubElement(suite, "testcase", classname=_SUITE, name=name)
 
 
 def _add_fault(case: ElementTree.Element, outcome: Outcome, message: str) -> None:
@@ -119,7 +119,7 @@ def _describe_entry(entry: Evidence) -> str:
 
 
 SARIF = "2.1.0"
-SARIF_SCHEMA = (
+_SARIF_SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
 
@@ -179,7 +179,7 @@ def to_sarif(document: VerdictDocument) -> bytes:
         "columnKind": "unicodeCodePoints",
         "properties": {**facts_of(document), **counts},
     }
-    whole = {"$schema": SARIF_SCHEMA, "version": SARIF, "runs": [run]}
+    whole = {"$schema": _SARIF_SCHEMA, "version": SARIF, "runs": [run]}
     return f"{json.dumps(whole, indent=2, allow_nan=False)}\n".encode()
 
 

@@ -226,7 +226,7 @@ def _verify_sealed(
     wanted = range(len(fingerprint)) if chosen is None else chosen
     order = [int(number) for number in session.generator.permutation(wanted)]
     querier = session.querier(inputs, decoys=decoys)
-    findings = Findings(
+    findings = _Findings(
         depth=depth,
         patience=querier.patience,
         progress=lambda done: progress("verify", done, len(wanted)),
@@ -244,7 +244,7 @@ def _verify_sealed(
     return conclude(fingerprint, tuple(evidence), findings.stop, chosen=chosen)
 
 
-class Findings:
+class _Findings:
     """What was found by now, and whether it is enough."""
 
     def __init__(self, *, depth: Depth, patience: float, progress: Callable[[int], None]) -> None:

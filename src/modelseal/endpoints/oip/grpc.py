@@ -37,10 +37,10 @@ from modelseal.outputs.answers import Kind
 from modelseal.timeouts import TIMEOUT
 from modelseal.types import Array
 
-PACKAGE = "inference"
+_PACKAGE = "inference"
 """What the protocol calls its package, of which its service is a part."""
 
-SERVICE = f"{PACKAGE}.GRPCInferenceService"
+SERVICE = f"{_PACKAGE}.GRPCInferenceService"
 """What the protocol calls its service."""
 
 PASSING = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED"})
@@ -304,7 +304,7 @@ def _message_classes() -> dict[str, Any]:
     factory = import_extra("google.protobuf.message_factory", purpose=purpose, extra="grpc")
     pool = pools.DescriptorPool()
     pool.AddSerializedFile(_describe_file())
-    found = {name: pool.FindMessageTypeByName(f"{PACKAGE}.{name}") for name in _MESSAGES}
+    found = {name: pool.FindMessageTypeByName(f"{_PACKAGE}.{name}") for name in _MESSAGES}
     return {name: factory.GetMessageClass(kind) for name, kind in found.items()}
 
 
@@ -312,14 +312,14 @@ def _describe_file() -> bytes:
     """The messages as protobuf describes them."""
     words = import_module("google.protobuf.descriptor_pb2")
     types = words.FieldDescriptorProto
-    file = words.FileDescriptorProto(name="modelseal.proto", package=PACKAGE, syntax="proto3")
+    file = words.FileDescriptorProto(name="modelseal.proto", package=_PACKAGE, syntax="proto3")
     for title, entries in _MESSAGES.items():
         message = file.message_type.add(name=title)
         for number, name, kind, many in entries:
             label = types.LABEL_REPEATED if many else types.LABEL_OPTIONAL
             field = message.field.add(name=name, number=number, label=label)
             if kind in _MESSAGES:
-                field.type, field.type_name = types.TYPE_MESSAGE, f".{PACKAGE}.{kind}"
+                field.type, field.type_name = types.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
             else:
                 field.type = types.Type.Value(f"TYPE_{kind.upper()}")
     return bytes(file.SerializeToString())

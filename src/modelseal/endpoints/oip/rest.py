@@ -69,10 +69,6 @@ class OipEndpoint(BaseOipEndpoint[Connection]):
             are always labels.
         timeout: How many seconds to wait for each answer.
         credentials: What is sent with every request, and whom to trust.
-
-    Raises:
-        InvalidArgumentError: The URL is none of these, `shows` is labels, or the timeout is not
-            positive.
     """
 
     def __init__(

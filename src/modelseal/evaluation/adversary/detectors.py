@@ -282,7 +282,7 @@ def measure_auc(samples: Array, naturals: Array) -> tuple[float, float, float]:
     Where no pair is the wrong way round the variance says nothing: then the lower end is
     1 - 3 / min(m, n), by the rule of three for the scarcer kind, and the same below 0.5.
     """
-    above, below = placements(samples, naturals), 1 - placements(naturals, samples)
+    above, below = _placements(samples, naturals), 1 - _placements(naturals, samples)
     auc = float(above.mean())
     variance = above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below)
     if variance == 0 and auc in {0.0, 1.0}:
@@ -292,7 +292,7 @@ def measure_auc(samples: Array, naturals: Array) -> tuple[float, float, float]:
     return auc, max(0.0, auc - reach), min(1.0, auc + reach)
 
 
-def placements(scores: Array, others: Array) -> Array:
+def _placements(scores: Array, others: Array) -> Array:
     """For each score the share of others below it, ties counted half."""
     ordered = np.sort(others)
     smaller = np.searchsorted(ordered, scores, side="left")

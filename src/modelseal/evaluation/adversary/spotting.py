@@ -144,7 +144,7 @@ class Material:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Spotted:
+class _Spotted:
     """What came of telling samples from natural inputs, by detector.
 
     `tried` says which samples have scores: none of them, and no sample of the same natural
@@ -158,7 +158,7 @@ class Spotted:
 
 def spot(
     material: Material, *, generator: np.random.Generator, lessons: Lessons | None = None
-) -> Spotted:
+) -> _Spotted:
     """Lets every detector tell samples from natural inputs that it has not learned from.
 
     Natural inputs are split at random, and samples with the natural input that they were made of,
@@ -188,7 +188,7 @@ def spot(
     fresh = naturals[~halves]
     compared = _compare(material, samples[~learned], known=naturals[halves], sources=sources)
     scores |= {name: (rows, closeness(fresh, stock)) for name, (rows, stock) in compared.items()}
-    return Spotted(
+    return _Spotted(
         separations={name: separate(name, *pair) for name, pair in scores.items()},
         scores={name: mine for name, (mine, _) in scores.items()},
         tried=~learned,
