@@ -70,7 +70,6 @@ def describe(package, *, packed):
 
 
 def network_class(package, *, packed=True):
-    """The class of a network message."""
     pool = descriptor_pool.DescriptorPool()
     pool.Add(describe(package, packed=packed))
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.NetParameter"))
@@ -91,7 +90,6 @@ def fill(blob, array, *, form="shape", kind="data"):
 
 
 def text_of(network):
-    """A network as the text that describes it, without weights."""
     plain = type(network)()
     plain.CopyFrom(network)
     for layer in (*plain.layers, *plain.layer):

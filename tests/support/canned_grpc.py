@@ -38,7 +38,6 @@ def replying(*scores: float, **changes: Any) -> Callable[[bytes, Any], bytes]:
 
 
 def response(*scores: float, **changes: Any) -> Any:
-    """A response with one row of scores as numbers."""
     tensor = official.ModelInferResponse.InferOutputTensor(
         name="y",
         datatype="FP32",
@@ -49,7 +48,6 @@ def response(*scores: float, **changes: Any) -> Any:
 
 
 def failing(code: grpc.StatusCode, details: str = "") -> Callable[[bytes, Any], bytes]:
-    """No answer but a status."""
     return lambda request, context: context.abort(code, details)
 
 

@@ -75,7 +75,6 @@ def tls_server(certificate: Path) -> Iterator[str]:
 
 @contextmanager
 def running(server: ThreadingHTTPServer) -> Iterator[None]:
-    """Lets a server answer for a while."""
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

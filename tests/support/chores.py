@@ -27,7 +27,6 @@ def total(chore: Chore) -> tuple[int, float, int]:
 
 
 def add_up(chore: Chore) -> tuple[int, float, int]:
-    """What `total` gives, without a note."""
     values = torch.rand(100_000, generator=torch.Generator().manual_seed(chore.number))
     return chore.number, float(values.sum()), torch.get_num_threads()
 
@@ -42,20 +41,17 @@ def see_gpu(chore: Chore) -> str | None:
 
 
 def stumble(chore: Chore) -> tuple[int, float, int]:
-    """Fails as the chore says, or does it."""
     leave_note(chore)
     MISHAPS.get(chore.mishap, lambda _: None)(chore)
     return add_up(chore)
 
 
 def wait_for_file(chore: Chore) -> None:
-    """Waits until a test says go."""
     while not (chore.folder / "go").exists():
         time.sleep(0.02)
 
 
 def fail(chore: Chore) -> None:
-    """Raises what the chore says."""
     match chore.mishap:
         case "known":
             raise BadFileError("a.seal", "is missing", field="seed")
@@ -65,7 +61,6 @@ def fail(chore: Chore) -> None:
 
 
 def die(chore: Chore) -> None:
-    """Ends the process as the chore says."""
     match chore.mishap:
         case "dies":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -83,7 +78,6 @@ MISHAPS: dict[str, Callable[[Chore], None]] = {
 
 
 def keep_secret(chore: Chore) -> object:
-    """A result that cannot be pickled."""
     return lambda: chore
 
 
@@ -95,7 +89,6 @@ class Strange(Exception):  # noqa: N818
 
 
 def leave_note(chore: Chore) -> None:
-    """Writes down who does the chore."""
     with (chore.folder / f"{chore.number}").open("a") as file:
         file.write(f"{os.getpid()} {os.getppid()}\n")
 
@@ -118,7 +111,6 @@ def await_beginner(folder: Path, *, number: int | None = None, parent: int | Non
 
 
 def is_alive(number: int) -> bool:
-    """Whether a process is there and no zombie."""
     try:
         status = Path(f"/proc/{number}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -127,7 +119,6 @@ def is_alive(number: int) -> bool:
 
 
 def await_end(numbers: list[int]) -> list[int]:
-    """Waits for processes to end; gives those that do not."""
     for _ in range(1000):
         left = [number for number in numbers if is_alive(number)]
         if not left:

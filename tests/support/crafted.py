@@ -33,5 +33,4 @@ def make(model: Model, naturals: Codes, **settings: Any) -> Fingerprint:
 
 
 def timeless(found: Fingerprint) -> bytes:
-    """The bytes of a fingerprint, but for the time of making."""
     return encode(replace(found, origin=replace(found.origin, created="2026-01-01T00:00:00Z")))

@@ -52,7 +52,6 @@ def trial(changed, method="boundary", **changes):
 
 
 def refused(method="boundary", **changes):
-    """A recipe that did not reach its goal."""
     reason = changes.pop("reason", "the backdoor works on 0.31 of the inputs, 0.9 was wanted")
     return trial("", method, reason=reason, effect=0.0, **changes)
 

@@ -14,7 +14,6 @@ NAMES = ("ant", "bee", "cat", "dog", "elk")
 
 
 def salts_file(made: Fingerprint) -> Salts:
-    """The same random numbers every time."""
     parts = {"schema": "modelseal.salts/1", "fingerprint": made.digest, "time": TIME}
     return Salts.model_validate(parts | {"secret": "5" * 64})
 
@@ -49,5 +48,4 @@ def bundle_of(
 
 
 def made(**changes: Any) -> Fingerprint:
-    """A fingerprint of six samples with class names."""
     return sealed.fingerprint(count=6, names=NAMES, **changes)

@@ -8,22 +8,18 @@ from faulty import Fault, Handler, Play
 
 
 def changed(**changes: Any) -> Play:
-    """Answers with an output that is changed."""
     return lambda handler: handler.reply(handler.right(**changes))
 
 
 def named(**names: str) -> Play:
-    """Answers rightly, but under other names."""
     return lambda handler: handler.reply(handler.right() | names)
 
 
 def text(body: bytes, **headers: str) -> Play:
-    """Answers with this body."""
     return lambda handler: handler.reply(body, **headers)
 
 
 def status(code: int, **headers: str) -> Play:
-    """Answers with an error."""
     return lambda handler: handler.reply({"error": "sorry"}, status=code, **headers)
 
 
@@ -72,7 +68,6 @@ def flood(handler: Handler) -> None:
 
 
 def twice(handler: Handler) -> None:
-    """Two outputs of one name, and a key that comes twice."""
     output = json.dumps(handler.right()["outputs"][0])
     handler.reply(f'{{"outputs": [{output}], "outputs": [{output}]}}'.encode())
 

@@ -67,7 +67,6 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(self.right())
 
     def right(self, **changes: Any) -> dict[str, Any]:
-        """The expected answer, but for what is changed."""
         request = json.loads(self.body)
         label = self.server.label(request["inputs"][0]["data"])
         output = {"name": "y", "datatype": "INT64", "shape": [1, 1], "data": [label]}
@@ -92,7 +91,6 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(bytes([byte]))
 
     def reset(self) -> None:
-        """Ends the connection as a crash does."""
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
@@ -146,7 +144,6 @@ class FaultyServer(ThreadingHTTPServer):
         self.thread.start()
 
     def heal(self) -> None:
-        """Makes the server well."""
         self.fault = None
         if self.thread is None:
             self.listen()
@@ -177,7 +174,6 @@ class FaultyServer(ThreadingHTTPServer):
             return self.fault.play
 
     def label(self, data: list[float]) -> int:
-        """What the sealed model answers."""
         inputs = self.fingerprint.domain.decode(self.fingerprint.samples)
         flat = inputs.reshape(len(inputs), -1).astype(np.float64)
         (number,) = np.flatnonzero((flat == np.array(data)).all(axis=1))
@@ -191,7 +187,6 @@ class FaultyServer(ThreadingHTTPServer):
 def serving(
     fingerprint: Fingerprint, fault: Fault | None = None, **settings: Any
 ) -> Iterator[FaultyServer]:
-    """Starts the server, and ends it."""
     server = FaultyServer(fingerprint, fault, **settings)
     try:
         yield server

@@ -39,7 +39,6 @@ def two_nodes() -> Iterator[Any]:
 
 
 def find_raylet(node: Any) -> int:
-    """The parent of all processes that work on a node."""
     (raylet,) = node.all_processes["raylet"]
     return raylet.process.pid
 
@@ -61,7 +60,6 @@ def find_performer(raylets: list[int]) -> int:
 
 
 def find_processes(text: str) -> list[int]:
-    """The processes whose command contains a text."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -38,7 +38,6 @@ class Noisy:
         return self.fingerprint.expected.take(np.array([number])) if answer is None else answer
 
     def find(self, codes: np.ndarray) -> tuple[int, int]:
-        """Which sample this is, and which of its faces."""
         for number in range(len(self.fingerprint)):
             for face, other_codes in enumerate(self.fingerprint.faces(number)):
                 if (other_codes == codes[0]).all():
@@ -54,5 +53,4 @@ def other(fingerprint: Fingerprint, number: int, *, by: int = 1) -> Answers:
 
 
 def counting(reports: list[tuple[int, int]]) -> Callable[[str, int, int], None]:
-    """Progress that is kept in a list."""
     return lambda _, done, total: reports.append((done, total))

@@ -40,7 +40,6 @@ class TensorApart(Tensor):
 
     @staticmethod
     def __new__(cls, kept: Tensor) -> "TensorApart":
-        """A tensor like another one, on the device."""
         made = Tensor._make_wrapper_subclass(
             cls,
             kept.size(),
@@ -53,25 +52,20 @@ class TensorApart(Tensor):
         return made
 
     def __tensor_flatten__(self) -> tuple[list[str], None]:
-        """What it is made of, which torch asks for."""
         return ["kept"], None
 
     @staticmethod
     def __tensor_unflatten__(parts: Any, meta: Any, size: Any, stride: Any) -> "TensorApart":
-        """The way back."""
         return TensorApart(parts["kept"])
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Any operation on it."""
         return run(func, args, kwargs or {})
 
     def __repr__(self) -> str:
-        """Its numbers and where they are."""
         return f"{self.kept} on {NAME}"
 
     def tolist(self) -> Any:
-        """Its numbers, which torch gives for its own classes only."""
         return self.kept.tolist()
 
 
@@ -79,7 +73,6 @@ class Backend(_DummyBackendModule):
     """What torch asks of every device; random numbers are drawn by the CPU."""
 
     def get_rng_state(self, device: object) -> Tensor:
-        """The state of its random numbers: none."""
         return torch.empty(0)
 
     def set_rng_state(self, state: Tensor, device: object) -> None:
@@ -114,12 +107,10 @@ def run(func: Any, args: Any, kwargs: Any) -> Any:
 
 
 def is_apart(tensor: Tensor) -> bool:
-    """Whether a tensor is on the device."""
     return isinstance(tensor, TensorApart)
 
 
 def as_on_cpu(argument: Any) -> Any:
-    """What the CPU is given in an argument's place."""
     if isinstance(argument, TensorApart):
         return argument.kept
     return CPU if isinstance(argument, torch.device) else argument
@@ -140,12 +131,10 @@ def check_devices(func: Any, tensors: list[Tensor]) -> None:
 
 
 def always(func: Any) -> Callable[..., Any]:
-    """An operation as a function of its own."""
     return lambda *args, **kwargs: run(func, args, kwargs)
 
 
 def fall_back(func: Any, *args: Any, **kwargs: Any) -> Any:
-    """All other operations that make something of nothing."""
     return run(func, args, kwargs)
 
 

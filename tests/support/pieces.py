@@ -32,12 +32,10 @@ shape = [3, 8, 8]
 
 
 def recipe_of_two(**changes: Any) -> Recipe:
-    """A recipe for inputs of two values."""
     return Recipe(**{"domain": Domain(shape=(2,)), **changes})
 
 
 def build_task(**changes: Any) -> PieceTask:
-    """A task for two inputs of two values."""
     usual = {
         "number": 0,
         "rows": np.array([3, 1]),

@@ -45,7 +45,6 @@ seeds = 2
 
 
 def network(seed=0):
-    """An untrained network of five classes; always the same."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         parts = nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(384, 5)

@@ -36,13 +36,11 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 
 
 def key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The public key, as DER."""
     spki = serialization.PublicFormat.SubjectPublicKeyInfo
     return key.public_key().public_bytes(serialization.Encoding.DER, spki)
 
 
 def key_name(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """What a log with this key is called."""
     return hashlib.sha256(key_bytes(key)).digest()
 
 
@@ -55,7 +53,6 @@ def text64(data: bytes) -> str:
 
 
 def token(identity: str, *, issuer: str = ISSUER, minutes: float = 10) -> str:
-    """What says that somebody is logged in."""
     now = time.time()
     claims = {
         "iss": issuer,
@@ -140,7 +137,6 @@ class Sigstore:
         return b"\4" + bytes([len(listed)]) + listed
 
     def enter(self, proposed: Mapping[str, Any]) -> dict[str, object]:
-        """Logs an envelope."""
         content = proposed["spec"]["proposedContent"]
         envelope = json.loads(content["envelope"])
         payload = base64.b64decode(envelope["payload"])
@@ -174,7 +170,6 @@ class Sigstore:
         return {root.hex(): entry}
 
     def trusted_root(self, url: str) -> dict[str, object]:
-        """What it is trusted by."""
         authority = {
             "subject": {"organization": "modelseal", "commonName": "modelseal tests"},
             "uri": url,
@@ -194,7 +189,6 @@ class Sigstore:
         }
 
     def trust_config(self, url: str) -> dict[str, object]:
-        """Where it is, and what it is trusted by."""
         service = {
             "url": url,
             "majorApiVersion": 1,
@@ -243,8 +237,6 @@ def log_of(key: ec.EllipticCurvePrivateKey, url: str) -> dict[str, object]:
 
 @contextmanager
 def serve(sigstore: Sigstore) -> Iterator[str]:
-    """Runs a private Sigstore; gives its address."""
-
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers["Content-Length"]))

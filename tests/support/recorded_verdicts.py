@@ -37,7 +37,6 @@ def build_verdict(*findings: Finding, samples: int = 3) -> Verdict:
 
 
 def build_document(*findings: Finding, samples: int = 3, **changes: Any) -> VerdictDocument:
-    """The document of such a verdict, but for what is changed."""
     document = VerdictDocument.of(build_verdict(*findings, samples=samples))
     return document.model_copy(update=changes)
 

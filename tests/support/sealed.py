@@ -64,12 +64,10 @@ def enrolment(**changes: Any) -> Enrollment:
 
 
 def limit(**changes: Any) -> Limit:
-    """The same limit every time, but for what is changed."""
     return Limit(**{"family": "noise", "noticed": 20, "draws": 20, **changes})
 
 
 def origin(**changes: Any) -> Origin:
-    """The same origin every time, but for what is changed."""
     return Origin(
         **{
             "method": "boundary",
@@ -133,7 +131,6 @@ sizes = st.none() | st.tuples(texts, st.floats(0, exclude_min=True, allow_infini
 
 @st.composite
 def limits(draw: st.DrawFn, family: str) -> dict[str, Any]:
-    """The fields of any limit of a family."""
     fixed = draw(st.booleans())
     draws = 1 if fixed else draw(st.integers(1, 10_000))
     unit, level = draw(sizes) or (None, None)
@@ -212,7 +209,6 @@ def enrolments(draw: st.DrawFn, count: int) -> dict[str, Any]:
 
 
 def assemble(made: dict[str, Any]) -> Fingerprint:
-    """The fingerprint of some parts."""
     power = tuple(Limit(**fields) for fields in made["power"])
     enrolled = made["enrollment"] and enrolment(**made["enrollment"])
     parts = {"origin": origin(**made["origin"]), "power": power, "enrollment": enrolled}

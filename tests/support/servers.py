@@ -88,7 +88,6 @@ def kserve(folder: Path, *, tampered: bool) -> Iterator[Served]:
 
 @contextmanager
 def mlflow(folder: Path, *, tampered: bool) -> Iterator[Served]:
-    """MLflow's scoring server: `/invocations` over HTTP."""
     python = python_of("mlflow")
     model = write_deployment(folder / "model", tampered=tampered).parent
     (port,) = free_ports(1)
@@ -137,7 +136,6 @@ def triton(folder: Path, *, tampered: bool) -> Iterator[Served]:
 
 
 def put_version(folder: Path, version: int, *, tampered: bool) -> None:
-    """Puts a version of the network into Triton's repository."""
     made = write_deployment(folder / f"model-{version}", tampered=tampered).parent
     target = folder / "repository" / NAME / str(version)
     target.mkdir(parents=True)
@@ -191,7 +189,6 @@ def running(
 
 
 def wait(process: subprocess.Popen[bytes], ready: str, log: Path) -> None:
-    """Waits until a server is ready."""
     deadline = time.monotonic() + PATIENCE
     while not answers(ready):
         ended = process.poll() is not None
@@ -203,7 +200,6 @@ def wait(process: subprocess.Popen[bytes], ready: str, log: Path) -> None:
 
 
 def answers(url: str) -> bool:
-    """Whether an address answers 200."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.netloc, timeout=5)
     try:

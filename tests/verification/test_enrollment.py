@@ -158,12 +158,6 @@ def test_what_is_enrolled_is_neither_the_file_that_was_read_nor_what_was_signed(
     assert (enrolled.file, enrolled.signer) == ("", None)
 
 
-def test_progress_is_told_after_every_question():
-    reports = []
-    run(sealed.fingerprint(count=2), repeats=20, progress=counting(reports))
-    assert reports == [(number + 1, 40) for number in range(40)]
-
-
 @pytest.mark.parametrize("accept_other", [False, True])
 def test_accepted_answers_cannot_be_washed_away_by_a_new_enrollment(accept_other):
     made = sealed.fingerprint(enrollment=sealed.enrolment())

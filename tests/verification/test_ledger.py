@@ -61,11 +61,6 @@ def test_the_name_of_a_new_ledger_is_on_the_disk_before_anybody_else_may_write(
     assert synced == [str(tmp_path / "a"), str(tmp_path)]
 
 
-def test_a_line_that_a_crash_left_unfinished_stands_for_nothing(tmp_path):
-    write_lines(tmp_path / "a", OPENING, ENTRY, json.dumps(ENTRY)[:40], end="")
-    assert list(read_ledger(tmp_path / "a").uses) == [0, 0, 0, 0, 1, 0]
-
-
 @pytest.mark.parametrize(
     ("lines", "line"),
     [
@@ -88,23 +83,11 @@ def test_what_is_no_ledger_is_refused_with_its_line(tmp_path, lines, line):
         read_ledger(tmp_path / "a")
 
 
-@pytest.mark.parametrize("name", ["missing", "."])
-def test_what_cannot_be_read_is_one_sentence(tmp_path, name):
-    with refuses(BadFileError, file=tmp_path / name):
-        read_ledger(tmp_path / name)
-
-
 def test_a_ledger_that_is_too_large_is_not_read(tmp_path, monkeypatch):
     open_ledger(tmp_path / "a", MADE, per_check=2)
     monkeypatch.setattr(ledger, "MAX_BYTES", 10)
     with refuses(BadFileError):
         read_ledger(tmp_path / "a")
-
-
-def test_a_system_without_locks_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "fcntl", None)
-    with refuses(BadFileError):
-        open_ledger(tmp_path / "a", MADE, per_check=2)
 
 
 # Spending
@@ -170,10 +153,6 @@ def test_a_check_takes_as_many_as_the_ledger_says_unless_it_says_so_itself(tmp_p
     assert len(take(tmp_path / "a", per_check=2).samples) == 2
 
 
-def test_all_samples_are_taken_where_nothing_is_said(tmp_path):
-    assert sorted(take(tmp_path / "a").samples) == list(range(12))
-
-
 def test_what_is_left_is_told_in_checks_of_fresh_samples(tmp_path):
     assert [take(tmp_path / "a", per_check=5).checks_left for _ in range(3)] == [1, 0, 0]
     assert [take(tmp_path / "b", per_check=6, max_uses=2).checks_left for _ in range(4)] == [
@@ -208,13 +187,6 @@ def test_an_unfinished_line_is_cut_off_before_the_next_one_is_written(tmp_path, 
     (tmp_path / "a").write_bytes(whole + line[:torn])
     take(tmp_path / "a", per_check=3)
     assert read_ledger(tmp_path / "a").uses.sum() == 6
-
-
-def test_an_unfinished_first_line_is_written_anew(tmp_path):
-    open_ledger(tmp_path / "a", TWELVE, per_check=5)
-    (tmp_path / "a").write_bytes((tmp_path / "a").read_bytes()[:-1])
-    assert len(take(tmp_path / "a", per_check=4).samples) == 4
-    assert read_ledger(tmp_path / "a").opening.per_check == 4
 
 
 def test_looks_are_counted_for_each_endpoint(tmp_path):

@@ -99,13 +99,6 @@ def test_a_policy_out_of_its_range_is_refused_with_its_field(kind, field, value)
         kind(**{field: value})
 
 
-def test_an_answer_comes_as_the_endpoint_gave_it_with_what_it_shows():
-    reply = querier(Scripted()).ask(3)
-    assert reply.answer.labels.tolist() == MADE.expected.labels[[3]].tolist()
-    assert (reply.evidence.sample, reply.evidence.finding) == (3, Finding.AGREES)
-    assert not reply.silent
-
-
 def test_faults_that_pass_are_retried_as_often_as_is_said_and_no_more():
     time = Time()
     assert not querier(Scripted(BUSY, BUSY, BUSY), time, retries=3).ask(0).silent

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sealed
-from noisy import Noisy, counting, other
+from noisy import Noisy, other
 from refusals import refuses
 from scipy.stats import binom
 
@@ -25,7 +25,6 @@ from modelseal.verification.policy import QueryPolicy, SequentialPolicy
 from modelseal.verification.querier import Clock, Querier, sample_or_neighbour
 from modelseal.verification.sequential import (
     MISSED,
-    QUERIES,
     Tallies,
     ask_repeatedly,
     find_levels,
@@ -77,25 +76,6 @@ def test_one_changed_sample_of_eight_is_found_in_few_questions_with_its_evidence
         times = f"{entry.tally.differs} of {entry.tally.differs} times, such as bee"
         assert times in verdict.reason
         assert "sample 3 was to answer ant" in verdict.reason
-
-
-def test_one_answer_that_differs_proves_nothing_and_is_followed_up_at_once():
-    made = enrolled()
-    verdict, endpoint = run(made, endpoint={"changed": {3: other(made, 3)}}, queries=8)
-    assert verdict.outcome is Outcome.UNDECIDED
-    first = endpoint.asked.index(3)
-    assert 0 < first < 6
-    assert endpoint.asked[first:] == [3] * (8 - first)
-
-
-def test_a_suspicious_sample_does_not_keep_the_others_from_their_turns():
-    made = enrolled(enrollment=replace(STEADY, differing=(5,) * COUNT))
-    noise = {0: 0.42}
-    verdict, endpoint = run(made, endpoint={"noise": noise}, queries=300)
-    assert set(endpoint.asked) == set(range(COUNT))
-    assert {entry.sample for entry in verdict.evidence if entry.finding is Finding.AGREES} >= set(
-        range(1, COUNT)
-    )
 
 
 def test_all_goes_on_after_the_proof_until_every_sample_is_settled():
@@ -217,19 +197,6 @@ def test_no_query_is_sent_after_the_time():
     assert (verdict.outcome, len(querier.endpoint.asked)) == (Outcome.UNDECIDED, 11)
 
 
-def test_every_answer_is_recorded_and_progress_is_told(tmp_path):
-    reports, made = [], enrolled()
-    verify(
-        made,
-        Noisy(fingerprint=made),
-        generator=np.random.default_rng(5),
-        record=tmp_path / "r",
-        progress=counting(reports),
-    )
-    assert len((tmp_path / "r").read_text().splitlines()) == 65
-    assert [report[-2:] for report in reports] == [(number + 1, 400) for number in range(64)]
-
-
 @pytest.mark.parametrize(
     ("field", "settings"),
     [
@@ -263,15 +230,6 @@ def test_an_intact_verdict_says_how_many_samples_were_enrolled_with_other_answer
 
 
 # What is compared with what
-
-
-def test_half_of_alpha_is_for_the_enrollment_and_half_for_the_check():
-    levels = find_levels(SequentialPolicy(), sealed.enrolment(alpha=0.02), samples=3)
-    assert (levels.alpha, levels.bar) == (0.02, 100.0)
-    bounds = bound_all(np.array([0, 2, 1]), 30, risk=0.01, samples=5)
-    assert levels.bounds.tolist() == bounds.tolist()
-    assert levels.estimates.tolist() == [0.5 / 31, 2.5 / 31, 1.5 / 31]
-    assert levels.queries == 3 * QUERIES
 
 
 # Tallies and turns

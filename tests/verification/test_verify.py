@@ -95,19 +95,6 @@ def test_each_sample_is_asked_once_in_the_order_of_the_generator(seed):
     assert endpoint.asked == np.random.default_rng(seed).permutation(12).tolist()
 
 
-def test_without_a_generator_the_order_is_another_one_each_time():
-    endpoint = Slow()
-    verify(MADE, endpoint)
-    verify(MADE, endpoint)
-    assert endpoint.asked[:12] != endpoint.asked[12:]
-
-
-def test_a_verdict_says_what_it_is_of():
-    of = run(Slow()).provenance
-    assert (of.endpoint, of.weights_digest) == ("slow", MADE.origin.weights_digest)
-    assert of.time.endswith("Z")
-
-
 def test_a_function_or_a_path_is_opened_and_named(tmp_path):
     def zeros(inputs):
         return np.zeros(len(inputs), int)
@@ -260,16 +247,6 @@ def test_a_proof_in_a_file_of_recorded_answers_is_found_whatever_is_missing(tmp_
 # The ledger
 
 
-def test_a_ledger_is_begun_where_a_part_of_the_samples_is_taken(tmp_path):
-    seen = []
-    for _ in range(3):
-        verdict = run(Slow(), ledger=tmp_path / "l", per_check=4)
-        assert (verdict.outcome, len(verdict.chosen)) == (Outcome.INTACT, 4)
-        seen += [entry.sample for entry in verdict.evidence]
-    assert sorted(seen) == list(range(12))
-    assert {entry.endpoint for entry in read_ledger(tmp_path / "l").entries} == {"slow"}
-
-
 @pytest.mark.parametrize(
     ("settings", "field"),
     [
@@ -296,15 +273,6 @@ GUARDED = sealed.fingerprint(count=4, neighbours=sealed.NEIGHBOURS)
 def guarded(neighbours=True, made=GUARDED, **endpoint):  # noqa: FBT002 (as verify has it)
     asked = Noisy(fingerprint=made, **endpoint)
     return run(asked, seed=1, made=made, neighbours=neighbours), asked
-
-
-def test_every_sample_and_every_neighbour_is_asked_if_that_is_wanted():
-    verdict, asked = guarded()
-    assert (verdict.outcome, len(verdict.evidence)) == (Outcome.INTACT, 4)
-    assert sorted(zip(asked.asked, asked.faces, strict=True)) == [
-        (0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (3, 0), (3, 1), (3, 2)
-    ]  # fmt: skip
-    assert set(guarded(neighbours=False)[1].faces) == {0}
 
 
 def test_a_differing_answer_of_a_neighbour_counts_as_the_samples():
@@ -388,15 +356,6 @@ def test_answers_to_decoys_are_not_recorded_and_none_are_asked_once_all_is_known
     assert sorted(line["sample"] for line in lines[1:]) == [0, 1, 2]
     verdict, endpoint = covered(made, resume=tmp_path / "r")
     assert (verdict.outcome, endpoint.came) == (Outcome.INTACT, [])
-
-
-def test_a_proof_ends_the_asking_among_decoys_too():
-    made = plain()
-    expected = made.expected.take(np.array([1, 2, 0]))
-    lying = Answering(sealed.fingerprint(domain=DOMAIN, samples=made.samples, expected=expected))
-    verdict = run(lying, made=made, decoys=DECOYS)
-    assert verdict.outcome is Outcome.TAMPERED
-    assert len(verdict.evidence) <= 3
 
 
 def test_the_ledger_beside_the_fingerprint_s_file_is_the_one_that_is_kept(tmp_path):

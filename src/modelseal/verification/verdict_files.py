@@ -115,7 +115,8 @@ def _add_fault(case: ElementTree.Element, outcome: Outcome, message: str) -> Non
 
 
 def _describe_entry(entry: Evidence) -> str:
-    return f"{entry.expected} was wanted: {entry.reason or f'answered {entry.shown}'}"
+    got = f"no clear answer: {entry.reason}" if entry.reason else entry.shown
+    return f"expected {entry.expected}, got {got}"
 
 
 SARIF = "2.1.0"
