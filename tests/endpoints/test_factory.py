@@ -9,12 +9,7 @@ from torch import nn
 
 from modelseal.domain import Domain
 from modelseal.endpoints.endpoint import CallableEndpoint
-from modelseal.endpoints.factory import (
-    endpoint,
-    endpoint_files,
-    endpoint_name,
-    register_endpoint,
-)
+from modelseal.endpoints.factory import endpoint, endpoint_files, endpoint_name, register_endpoint
 from modelseal.endpoints.oip.grpc import OipGrpcEndpoint
 from modelseal.endpoints.oip.rest import OipEndpoint
 from modelseal.endpoints.recorded import RecordedEndpoint, record
@@ -32,20 +27,16 @@ HTTP = "http://host/v2/models/m"
 @pytest.mark.parametrize(
     ("spec", "kind"),
     [
-        (TopLabels(3), Kind.SCORES),
-        (RawScores(0.5), Kind.SCORES),
-        (Probabilities(3), Kind.PROBABILITIES),
-        (TopProbabilities(2, 3), Kind.PROBABILITIES),
+        *((TopLabels(3), Kind.SCORES), (RawScores(0.5), Kind.SCORES)),
+        *((Probabilities(3), Kind.PROBABILITIES), (TopProbabilities(2, 3), Kind.PROBABILITIES)),
     ],
     ids=str,
 )
 @pytest.mark.parametrize(
     ("address", "client"),
     [
-        (HTTP, OipEndpoint),
-        ("https://host:8000/v2/models/m", OipEndpoint),
-        ("grpc://host:8001/m", OipGrpcEndpoint),
-        ("grpcs://host:8001/m/3", OipGrpcEndpoint),
+        *((HTTP, OipEndpoint), ("https://host:8000/v2/models/m", OipEndpoint)),
+        *(("grpc://host:8001/m", OipGrpcEndpoint), ("grpcs://host:8001/m/3", OipGrpcEndpoint)),
     ],
 )
 def test_an_address_is_asked_by_its_client_for_what_the_fingerprint_expects(
@@ -126,13 +117,8 @@ def test_a_model_answers_with_its_scores_of_every_floating_type(model_endpoint, 
 @pytest.mark.parametrize(
     "result",
     [
-        TypeError("odd"),
-        IndexError("odd"),
-        AssertionError(),
-        EOFError("odd"),
-        SystemExit(0),
-        None,
-        torch.zeros(1, 5).to_sparse(),
+        *(TypeError("odd"), IndexError("odd"), AssertionError(), EOFError("odd"), SystemExit(0)),
+        *(None, torch.zeros(1, 5).to_sparse()),
     ],
     ids=repr,
 )
@@ -187,9 +173,3 @@ def test_a_user_s_own_scheme_and_suffix_are_opened_by_what_was_registered():
     assert endpoint_files("abacus:a") == ()
     with refuses(InvalidArgumentError):
         register_endpoint("http")
-
-
-@pytest.mark.parametrize("timeout", [0.0, -1.0, np.inf, np.nan])
-def test_a_timeout_is_positive_and_finite(timeout):
-    with refuses(InvalidArgumentError, field="timeout"):
-        endpoint(HTTP, MADE, timeout=timeout)

@@ -71,15 +71,6 @@ def test_the_sealed_network_is_intact_and_a_changed_one_tampered(
     assert outcome(fingerprint, endpoint_of(preset, tampered)) is Outcome.TAMPERED
 
 
-@pytest.mark.parametrize("preset", SERVERS)
-def test_a_batch_gets_the_scores_of_this_process_bit_for_bit(
-    preset, endpoint_of, fingerprint, tiny
-):
-    shown = endpoint_of(preset, tiny).ask(fingerprint.samples)
-    own = tiny(torch.from_numpy(DOMAIN.decode(fingerprint.samples))).numpy()
-    assert np.array_equal(shown.values.astype(np.float32), own)
-
-
 @pytest.mark.parametrize("path", ["/invocations", "/v1/models/tiny:predict"])
 def test_an_address_says_by_its_ending_how_it_is_asked(
     path, canned, reply, fingerprint, tiny, tampered

@@ -13,7 +13,6 @@ from modelseal.domain import Domain
 from modelseal.endpoints import factory
 from modelseal.endpoints.oip.rest import OipEndpoint
 from modelseal.enums import Depth
-from modelseal.errors import EndpointError
 from modelseal.models.loader import load_model
 from modelseal.outputs.answers import Kind
 from modelseal.outputs.specs import RawScores
@@ -106,12 +105,7 @@ def scores(folder):
 @pytest.fixture(scope="module")
 def fingerprint(scores):
     return sealed.fingerprint(
-        domain=DOMAIN,
-        classes=3,
-        count=4,
-        spec=SPEC,
-        samples=CODES,
-        expected=SPEC.reveal(scores[1]),
+        domain=DOMAIN, classes=3, count=4, spec=SPEC, samples=CODES, expected=SPEC.reveal(scores[1])
     )
 
 
@@ -127,19 +121,6 @@ def test_inputs_get_the_scores_of_this_process_bit_for_bit(urls, scores, datatyp
     inputs = endpoint.contract.inputs
     assert (inputs.name, inputs.datatype, inputs.batch) == ("input", datatype, 0)
     assert (endpoint.contract.output, endpoint.contract.binary) == ("scores", False)
-
-
-def test_what_the_server_refuses_is_said_in_its_own_words(urls):
-    url = urls["intact", "FP32"]
-    with pytest.raises(EndpointError, match=r"got \[-1, 3, 8, 8\]"):
-        OipEndpoint(url, Domain(shape=(1, 28, 28))).ask(np.zeros((1, 1, 28, 28), np.uint8))
-    with pytest.raises(EndpointError, match="status 404: Model nobody not found"):
-        OipEndpoint(url.replace("tiny", "nobody"), DOMAIN).ask(CODES)
-    endpoint = OipEndpoint(url, DOMAIN)
-    endpoint.ask(CODES)
-    endpoint.domain = Domain(shape=(3, 4, 4))
-    with pytest.raises(EndpointError, match="status 400"):
-        endpoint.ask(CODES[:1, :, :4, :4])
 
 
 @pytest.mark.parametrize("form", ["flat", "nested"])

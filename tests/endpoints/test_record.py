@@ -9,14 +9,7 @@ import pytest
 from refusals import refuses
 
 from modelseal.endpoints import recorded
-from modelseal.endpoints.recorded import (
-    Heading,
-    RecordedEndpoint,
-    Recorder,
-    check_record,
-    resume,
-    start,
-)
+from modelseal.endpoints.recorded import Heading, Recorder, check_record, resume, start
 from modelseal.errors import BadFileError, EndpointError
 from modelseal.outputs.answers import Answers, Kind
 
@@ -119,17 +112,6 @@ def test_an_answer_comes_back_as_it_was(path, answer):
     _, past = resume(path, HEADING)
     assert not past.cut
     assert {number: parts(each) for number, each in past.answers.items()} == {3: parts(answer)}
-
-
-def test_a_record_is_a_file_of_recorded_answers_too(path):
-    inputs = np.arange(12, dtype=np.uint8).reshape(4, 3)
-    recorder = start(path, HEADING)
-    recorder.note(1, EndpointError("status 503 came"))
-    recorder.note(1, LABEL)
-    endpoint = RecordedEndpoint(path, inputs)
-    assert endpoint.ask(inputs[1:2]).labels.tolist() == [[3]]
-    with pytest.raises(EndpointError, match="sample 2"):
-        endpoint.ask(inputs[2:3])
 
 
 def test_what_failed_counts_as_not_answered_and_new_answers_come_after_the_old(path):

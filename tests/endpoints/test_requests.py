@@ -143,19 +143,12 @@ def test_a_form_holds_one_file_that_a_stranger_can_read():
 @pytest.mark.parametrize(
     "settings",
     [
-        {"text": "{"},
-        {"text": '["$inputs", "\\ud800"]'},
-        {"text": '["$inputs", 99999999999999999999]'},
-        {"text": '["$inputs", 1e400]'},
-        {"text": 252 * "[" + '"$inputs"' + 252 * "]"},
-        {"text": '{"a": 1}'},
-        {"text": '["$input", "$input"]'},
-        {"text": '"x $input"'},
-        {"text": '"x $inputs"', "inputs": PNG},
-        {"carrier": Carrier.BODY},
-        {"carrier": Carrier.MULTIPART},
-        {"field": 'a"b'},
-        {"field": "a\r\nb"},
+        *({"text": "{"}, {"text": '["$inputs", "\\ud800"]'}),
+        *({"text": '["$inputs", 99999999999999999999]'}, {"text": '["$inputs", 1e400]'}),
+        *({"text": 252 * "[" + '"$inputs"' + 252 * "]"}, {"text": '{"a": 1}'}),
+        *({"text": '["$input", "$input"]'}, {"text": '"x $input"'}),
+        *({"text": '"x $inputs"', "inputs": PNG}, {"carrier": Carrier.BODY}),
+        *({"carrier": Carrier.MULTIPART}, {"field": 'a"b'}, {"field": "a\r\nb"}),
     ],
 )
 def test_a_template_that_could_not_be_sent_is_refused(settings):
@@ -169,12 +162,8 @@ TENSOR = Domain(shape=(3, 4, 5))
 @pytest.mark.parametrize(
     ("shape", "batch", "channels_last"),
     [
-        ([-1, 3, 4, 5], 0, False),
-        ([1, 3, 4, 5], 1, False),
-        ([8, 3, 4, 5], 8, False),
-        ([-1, 3, -1, -1], 0, False),
-        ([-1, -1, -1, -1], 0, False),
-        ([-1, 4, 5, 3], 0, True),
+        *(([-1, 3, 4, 5], 0, False), ([1, 3, 4, 5], 1, False), ([8, 3, 4, 5], 8, False)),
+        *(([-1, 3, -1, -1], 0, False), ([-1, -1, -1, -1], 0, False), ([-1, 4, 5, 3], 0, True)),
         ([2, -1, -1, 3], 2, True),
     ],
 )

@@ -37,10 +37,6 @@ def ask(endpoint, *, waits=(1.0, 2.0, 4.0), rest=None):
     return ask_with_retries(endpoint, CODES, waits=waits, rest=rest or note), rested
 
 
-def test_an_answer_is_taken_at_once():
-    assert ask(Scripted(ANSWER)) == (ANSWER, [])
-
-
 def test_faults_that_pass_are_waited_for_and_the_same_question_comes_again():
     endpoint = Scripted(PassingError("busy"), PassingError("busy"), ANSWER)
     assert ask(endpoint) == (ANSWER, [1.0, 2.0])
@@ -52,12 +48,6 @@ def test_a_fault_that_does_not_pass_is_the_last_after_so_many_waits():
     with pytest.raises(PassingError, match="busy 3"):
         ask(endpoint)
     assert len(endpoint.asked) == 4
-
-
-def test_without_waits_nothing_is_asked_again():
-    endpoint = Scripted(PassingError("busy"), ANSWER)
-    with pytest.raises(PassingError, match="busy"):
-        ask(endpoint, waits=())
 
 
 @pytest.mark.parametrize("fault", [EndpointError("malformed"), ZeroDivisionError("a bug")])

@@ -21,27 +21,18 @@ from modelseal.errors import EndpointError
 FLOAT32 = np.dtype(np.float32)
 
 
-def test_an_object_is_read_as_json_reads_it():
-    assert read_object(b'{"a": [1, 2.5, {"b": null}]}') == {"a": [1, 2.5, {"b": None}]}
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", r"got other text \(Expecting value at character 1\)"),
         ('{"a": [1, 2', "expected JSON"),
         ("<html><body>oh no</body></html>", "expected JSON"),
-        (b"\xff\xfe\xfd", "expected JSON"),
-        (b"\xc3(", "expected JSON"),
-        ("[" * 200_000, "expected JSON"),
-        ('{"a": ' + "1" * 5000 + "}", "expected JSON"),
-        ("[1]", "got a list"),
-        ("null", "got nothing"),
-        ('"text"', 'got "text"'),
+        *((b"\xff\xfe\xfd", "expected JSON"), (b"\xc3(", "expected JSON")),
+        *(("[" * 200_000, "expected JSON"), ('{"a": ' + "1" * 5000 + "}", "expected JSON")),
+        *(("[1]", "got a list"), ("null", "got nothing"), ('"text"', 'got "text"')),
         ('{"a": 1, "a": 1}', "a: .* twice"),
         ('{"b": {"a": 1, "c": 2, "a": 1}}', "a: .* twice"),
-        ('{"a": NaN}', "got NaN"),
-        ('{"a": [-Infinity]}', "got -Infinity"),
+        *(('{"a": NaN}', "got NaN"), ('{"a": [-Infinity]}', "got -Infinity")),
     ],
 )
 def test_what_is_no_strict_json_object_is_refused(text, message):
@@ -52,26 +43,16 @@ def test_what_is_no_strict_json_object_is_refused(text, message):
 @pytest.mark.parametrize(
     ("get", "value", "message"),
     [
-        (text_at, 3, "got 3"),
-        (text_at, None, "got nothing"),
-        (list_at, {"a": 1}, "got an object"),
-        (list_at, "abc", 'key: .*got "abc"'),
-        (objects_at, [{}, 1], r"key\[1\]: .*got 1"),
-        (sizes_at, [1, True], r"got true"),
-        (sizes_at, [-2], r"got -2"),
-        (sizes_at, [1.0], r"got 1.0"),
+        *((text_at, 3, "got 3"), (text_at, None, "got nothing")),
+        *((list_at, {"a": 1}, "got an object"), (list_at, "abc", 'key: .*got "abc"')),
+        *((objects_at, [{}, 1], r"key\[1\]: .*got 1"), (sizes_at, [1, True], r"got true")),
+        *((sizes_at, [-2], r"got -2"), (sizes_at, [1.0], r"got 1.0")),
         (sizes_at, [[]], r"got a list"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused_with_its_key(get, value, message):
     with pytest.raises(EndpointError, match=message):
         get({"key": value}, "key")
-
-
-@pytest.mark.parametrize("get", [text_at, list_at, objects_at, sizes_at])
-def test_a_missing_value_is_refused_with_its_key(get):
-    with pytest.raises(EndpointError, match=r"got nothing"):
-        get({}, "key")
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False)))
@@ -89,28 +70,17 @@ def test_every_int64_is_read_exactly(numbers):
 @pytest.mark.parametrize(
     ("items", "dtype", "message"),
     [
-        ([1.5, "2"], "float32", 'got "2"'),
-        ([None], "float32", "got nothing"),
-        ([True], "float64", "got true"),
-        ([[1.0]], "float64", "got a list"),
-        ([1, 2.0], "int64", "got 2.0"),
-        ([False], "int64", "got false"),
-        ([300], "uint8", "uint8"),
-        ([-1], "uint64", "uint64"),
-        ([2**63], "int64", "int64"),
-        ([10**400], "float32", "float32"),
-        ([1e39], "float32", "float32"),
-        ([1e5], "float16", "float16"),
-        ([math.inf], "float64", "float64"),
+        *(([1.5, "2"], "float32", 'got "2"'), ([None], "float32", "got nothing")),
+        *(([True], "float64", "got true"), ([[1.0]], "float64", "got a list")),
+        *(([1, 2.0], "int64", "got 2.0"), ([False], "int64", "got false")),
+        *(([300], "uint8", "uint8"), ([-1], "uint64", "uint64"), ([2**63], "int64", "int64")),
+        *(([10**400], "float32", "float32"), ([1e39], "float32", "float32")),
+        *(([1e5], "float16", "float16"), ([math.inf], "float64", "float64")),
     ],
 )
 def test_items_that_are_no_such_numbers_are_refused(items, dtype, message):
     with pytest.raises(EndpointError, match=message):
         to_array(items, np.dtype(dtype))
-
-
-def test_whole_json_numbers_are_fractions_too():
-    assert to_array([1, 2.5], FLOAT32).tolist() == [1.0, 2.5]
 
 
 @given(st.text(max_size=2000))

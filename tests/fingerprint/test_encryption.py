@@ -276,10 +276,7 @@ def test_a_plain_copy_never_touches_the_disk(place, monkeypatch):
     assert data.startswith(b"modelseal-encrypted 1.0\n")
 
 
-READERS = {
-    "k": (find_opening_key, read_recipient),
-    "s": (read_signing_key, read_signer_key),
-}
+READERS = {"k": (find_opening_key, read_recipient), "s": (read_signing_key, read_signer_key)}
 
 
 @pytest.mark.parametrize("name", READERS)
