@@ -1,12 +1,10 @@
 from itertools import combinations, product
 from math import comb, inf
 
-import numpy as np
 import pytest
 from evaluated import refused, samples, trial
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import hypergeom
 
 from modelseal.evaluation.curves import (
     bit_groups,
@@ -72,11 +70,6 @@ def test_the_smallest_change_is_what_looking_at_every_level_says(rows):
     assert curve.smallest == min(good, default=None)
 
 
-def test_numbers_of_bits_are_no_sizes_so_that_none_of_them_is_the_smallest():
-    (curve,) = graded_curves(graded({30.0: "1", 31.0: "1"}, "bit"), "manc", samples=8)
-    assert (curve.family, curve.smallest) == ("bit", None)
-
-
 def flips(*rows):
     trials = [
         trial([changed], name="bit", level=float(bit), seed=seed, effect=effect)
@@ -107,12 +100,6 @@ def test_flipped_bits_are_pooled_with_and_without_those_that_change_nothing():
     }
 
 
-def test_a_group_without_flips_has_no_share():
-    sign, *others = bit_groups(flips((31, False, 0.0)), "manc", samples=8)
-    assert (sign.sets.part, sign.sets.whole, sign.effective) == (0, 1, None)
-    assert [each.sets for each in others[:2]] == [None, None]
-
-
 @given(ANSWERS)
 def test_the_mean_over_random_sets_is_that_of_looking_at_all_of_them(rows):
     found = miss_by_size(responses(rows))
@@ -122,15 +109,6 @@ def test_the_mean_over_random_sets_is_that_of_looking_at_all_of_them(rows):
         assert found[number - 1] == pytest.approx(missed / len(rows) / comb(6, number))
 
 
-@given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))))
-def test_the_chance_of_a_miss_is_the_hypergeometric_one(sizes):
-    size, changed = sizes
-    row = [number < changed for number in range(size)]
-    found = miss_by_size(responses([row], bags=((0,),)))
-    numbers = np.arange(1, size + 1)
-    assert found == pytest.approx(hypergeom.pmf(0, size, changed, numbers), abs=1e-9)
-
-
 def test_as_many_natural_images_are_needed_as_first_miss_no_more_than_one_sample():
     ours = responses([[1, 1, 0, 0], [1, 1, 1, 1]], bags=())  # one sample misses every fourth time
     natural = responses([[1, 0, 0, 0], [1, 1, 0, 0]], "natural", bags=())
@@ -138,28 +116,26 @@ def test_as_many_natural_images_are_needed_as_first_miss_no_more_than_one_sample
     # One image misses 5/8, two miss (3/6 + 1/6)/2 = 1/3, three miss (1/4 + 0)/2 = 1/8.
     assert (found.missing, found.images, found.asked) == (0.25, 3, 4)
     assert compare_natural(natural, natural).images == 1
-
-
-def test_it_may_be_that_not_even_all_natural_images_do():
-    ours = responses([[1, 1], [1, 1]], bags=())
-    natural = responses([[0, 0, 0], [1, 0, 0]], "natural", bags=())
-    assert (compare_natural(ours, natural).images, compare_natural(ours, natural).asked) == (
-        None,
-        3,
+    # It may be that not even all natural images do.
+    found = compare_natural(
+        responses([[1, 1], [1, 1]], bags=()), responses([[0, 0, 0], [1, 0, 0]], "natural", bags=())
     )
+    assert (found.images, found.asked) == (None, 3)
 
 
-def test_only_networks_that_both_were_asked_of_are_compared():
-    ours = gather(samples(), [trial("1111"), trial("0000", seed=1), trial("0000", name="ftll")])
-    natural = gather(samples("natural"), [trial("1000", "natural"), refused("natural", seed=1)])
+def test_only_networks_without_levels_that_both_were_asked_of_are_compared():
+    noise = trial("1111", name="noise", level=0.5)
+    own = [trial("1111"), trial("0000", seed=1), trial("0000", name="ftll"), noise]
+    ours = gather(samples(), own)
+    natural = gather(
+        samples("natural"),
+        [
+            trial("1000", "natural"),
+            refused("natural", seed=1),
+            trial("1111", "natural", name="noise", level=0.5),
+        ],
+    )
     assert (compare_natural(ours, natural).missing, compare_natural(ours, natural).images) == (0, 4)
     assert compare_natural(ours, natural, "ftal").images == 4
     assert compare_natural(ours, natural, "ftll") is None
-
-
-def test_graded_families_say_nothing_of_natural_images():
-    noise = {"name": "noise", "level": 0.5}
-    ours = gather(samples(), [trial("1111", **noise)])
-    natural = gather(samples("natural"), [trial("1111", "natural", **noise)])
-    assert compare_natural(ours, natural) is None
     assert compare_natural(ours, natural, "noise") is None

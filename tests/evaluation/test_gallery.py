@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from evaluated import samples, subject
 
-from modelseal.errors import BadFileError
 from modelseal.evaluation.gallery import SHOWN, list_exhibits
 from modelseal.evaluation.results import arrays_file, dump_arrays
 
@@ -66,8 +65,3 @@ def test_grey_images_have_no_channels(tmp_path, put, shape):
 )
 def test_what_is_no_8_bit_image_is_not_shown(tmp_path, put, codes):
     assert list_exhibits(tmp_path, [put("natural", codes, [0])]) == {}
-
-
-def test_a_missing_file_of_samples_is_refused(tmp_path):
-    with pytest.raises(BadFileError, match="cannot be read"):
-        list_exhibits(tmp_path, [samples()])

@@ -26,20 +26,12 @@ def written(folder, text):
 
 def test_the_smallest_plan_gets_the_usual_values(tmp_path):
     plan = read_plan(written(tmp_path, SMALLEST))
-    samples = plan.samples
+    samples, (grid,) = plan.samples, plan.grids
     assert (samples.candidates, samples.bags, samples.bag) == (320, 50, 64)
-    assert (samples.count, samples.seed) == (8, 0)
+    assert (samples.count, samples.seed, samples.methods) == (8, 0, {})
     assert samples.rules == ["manc", "detection", "random"]
-    assert (samples.methods, plan.tampering.images, plan.harmless.variants) == ({}, 2560, None)
-    (grid,) = plan.grids
+    assert (plan.tampering.images, plan.harmless.variants) == (2560, None)
     assert (grid.seeds, grid.specs, grid.networks) == (5, ["top1"], None)
-
-
-def test_a_grid_that_names_no_networks_has_all_of_them(tmp_path):
-    plan = read_plan(written(tmp_path, TWO.replace('"a"', '"b"', 1)))
-    assert plan.networks_of(plan.grids[0]) == ("b", "a")
-    own = read_plan(written(tmp_path, SMALLEST + 'networks = ["a"]\n'))
-    assert own.networks_of(own.grids[0]) == ("a",)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +70,7 @@ def test_whatever_is_wrong_is_one_sentence_with_its_place(tmp_path, text, field)
         read_plan(written(tmp_path, text))
 
 
-def test_subjects_of_several_grids_come_once(tmp_path):
+def test_subjects_of_several_grids_come_once_and_of_all_networks_if_none_is_named(tmp_path):
     second = '\n[[grids]]\nmethods = ["natural"]\ntamperings = ["bit"]\nspecs = ["top1", "topk:2"]'
     plan = read_plan(planned.write_plan(tmp_path, ("seeds = 2", "seeds = 2" + second)))
     assert [(each.method, each.spec) for each in plan.subjects] == [
@@ -86,6 +78,10 @@ def test_subjects_of_several_grids_come_once(tmp_path):
         ("natural", "top1"),
         ("natural", "topk:2"),
     ]
+    plan = read_plan(
+        written(tmp_path, SMALLEST.replace('"a"', '"b"') + SMALLEST + 'networks = ["a"]\n')
+    )
+    assert [plan.networks_of(grid) for grid in plan.grids] == [("b", "a"), ("a",)]
 
 
 GRID = '\n[[grids]]\nmethods = ["legacy"]\ntamperings = ["bit"]\n'
@@ -123,48 +119,36 @@ def test_a_plan_that_only_adds_goes_on(frozen, tmp_path, change):
 
 
 @pytest.mark.parametrize(
-    ("change", "field"),
+    ("change", "digests", "field"),
     [
-        (("seeds = 2", "seeds = 1"), "grids"),
-        (('"natural"', '"legacy"'), "grids"),
-        (('name = "small"', 'name = "big"'), "grids"),
-        (("candidates = 8", "candidates = 9"), "samples.candidates"),
-        (("count = 2", "count = 3"), "samples.count"),
-        (("bag = 4", "bag = 5"), "samples.bag"),
-        (("count = 2", 'count = 2\nrules = ["manc"]'), "samples.rules"),
+        (("seeds = 2", "seeds = 1"), {}, "grids"),
+        (('"natural"', '"legacy"'), {}, "grids"),
+        (('name = "small"', 'name = "big"'), {}, "grids"),
+        (("candidates = 8", "candidates = 9"), {}, "samples.candidates"),
+        (("count = 2", "count = 3"), {}, "samples.count"),
+        (("bag = 4", "bag = 5"), {}, "samples.bag"),
+        (("count = 2", 'count = 2\nrules = ["manc"]'), {}, "samples.rules"),
         (
             ("count = 2", "count = 2\n[samples.methods.natural]\nbags = 1"),
+            {},
             "samples.methods.natural",
         ),
-        (("images = 24", "images = 25"), "tampering.images"),
-        (('"nnpack", ', ""), "harmless.variants"),
+        (("images = 24", "images = 25"), {}, "tampering.images"),
+        (('"nnpack", ', ""), {}, "harmless.variants"),
+        (("", ""), {"weights": "v"}, "networks.small.weights"),
+        (("", ""), {"structure": "r"}, "networks.small.structure"),
+        (("", ""), {"torch": "3"}, "packages.torch"),
     ],
 )
-def test_the_first_field_that_differs_is_named(frozen, tmp_path, change, field):
+def test_the_first_field_that_differs_is_named(frozen, tmp_path, change, digests, field):
     with refuses(BadFileError, field=field):
-        check_grown(frozen(), frozen(change), file=tmp_path)
+        check_grown(frozen(), frozen(change, **digests), file=tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"weights": "v"}, "networks.small.weights"),
-        ({"structure": "r"}, "networks.small.structure"),
-        ({"torch": "3"}, "packages.torch"),
-    ],
-)
-def test_other_weights_and_packages_are_another_plan(frozen, tmp_path, changes, field):
-    with refuses(BadFileError, field=field):
-        check_grown(frozen(), frozen(**changes), file=tmp_path)
-
-
-def test_a_network_that_is_gone_is_another_plan(frozen, tmp_path):
+def test_networks_and_spotting_that_were_measured_stay_as_they_were(frozen, tmp_path):
     lost = FrozenPlan(plan=frozen().plan, digests={}, packages={}, trials=6)
     with refuses(BadFileError, field="networks.small"):
         check_grown(frozen(), lost, file=tmp_path)
-
-
-def test_spotting_that_was_measured_stays_as_it_was(frozen, tmp_path):
     before, other = (
         frozen(("[tampering]", f"[spotting]\nnaturals = {count}\n[tampering]")) for count in (9, 8)
     )

@@ -6,12 +6,6 @@ from modelseal.errors import InvalidArgumentError
 from modelseal.evaluation.responses import gather, pair
 
 
-def test_only_applied_trials_are_gathered():
-    found = gather(samples(), [trial("1000"), refused(seed=1), trial("0011", seed=2)])
-    assert [each.seed for each in found.trials] == [0, 2]
-    assert found.changed.tolist() == [[True, False, False, False], [False, False, True, True]]
-
-
 def test_a_set_notices_if_any_of_its_first_picks_does():
     picks = {"manc": ((0, 1), (3, 2))}
     found = gather(samples(picks=picks), [trial("0100"), trial("0010", seed=1)])
@@ -35,20 +29,22 @@ def test_splitting_gives_every_trial_to_its_key_in_the_order_of_coming():
     assert np.array_equal(parts["a"].changed, [[False, True, False, False]])
 
 
-def test_a_trial_with_another_number_of_answers_is_refused():
-    with pytest.raises(InvalidArgumentError, match=r"got 2 of ftal\(None, 0\)"):
-        gather(samples(), [trial("10")])
-
-
-def test_each_set_gets_its_own_trials():
-    sets = [samples(), samples("natural")]
-    ours, natural = pair(sets, [trial("0001", "natural"), trial("1000")])
-    assert (ours.method, ours.changed.tolist()) == ("boundary", [[True, False, False, False]])
+def test_each_set_gets_its_own_applied_trials():
+    trials = [trial("0001", "natural"), trial("1000"), refused(seed=1), trial("0011", seed=2)]
+    ours, natural = pair([samples(), samples("natural")], trials)
+    assert ours.changed.tolist() == [[True, False, False, False], [False, False, True, True]]
+    assert [each.seed for each in ours.trials] == [0, 2]
     assert (natural.method, natural.changed.tolist()) == ("natural", [[False, False, False, True]])
 
 
-def test_trials_without_samples_and_two_sets_of_one_subject_are_refused():
-    with pytest.raises(InvalidArgumentError, match="natural for resnet20, top1"):
-        pair([samples()], [trial("1000", "natural")])
-    with pytest.raises(InvalidArgumentError, match="got two"):
-        pair([samples(), samples()], [])
+@pytest.mark.parametrize(
+    ("sets", "trials", "sentence"),
+    [
+        ([samples()], [trial("1000", "natural")], "natural for resnet20, top1"),
+        ([samples(), samples()], [], "got two"),
+        ([samples()], [trial("10")], r"got 2 of ftal\(None, 0\)"),
+    ],
+)
+def test_trials_that_do_not_fit_their_samples_are_refused(sets, trials, sentence):
+    with pytest.raises(InvalidArgumentError, match=sentence):
+        pair(sets, trials)

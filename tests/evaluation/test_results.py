@@ -114,6 +114,11 @@ def test_what_was_written_comes_back(results, tmp_path):
 
 
 def test_results_that_are_not_finished_have_no_alarms_and_fewer_trials(results):
+    # Two subjects of the plan have no samples, and so no answers in harmless ways.
+    assert read_results(results).missing == 2 + 2 + (4 - 1)
+    change(results / PLAN_FILE, trials=None)
+    assert read_results(results).wanted is None
+    assert read_results(results).missing == 2 + 2
     (results / alarms_file(SUBJECT)).unlink()
     place(results, trial()).unlink()
     (results / "trials" / ".left.json").write_text("half")
@@ -132,55 +137,34 @@ def change(file, **fields):
 
 
 @pytest.mark.parametrize(
-    ("fields", "wrong"),
+    ("part", "fields", "wrong"),
     [
-        ({"psnr": "nothing"}, "psnr"),
-        ({"psnr": [1.0, "2", 3.0]}, "psnr[1]"),
-        ({"psnr": [1.0, float("nan"), 3.0]}, "psnr[1]"),
-        ({"margins": [1.0]}, "margins"),
-        ({"moves": []}, "moves"),
-        ({"picks": {"manc": [[0], [3]]}}, "picks.manc[1]"),
-        ({"picks": {"manc": [[0], [-1]]}}, "picks.manc[1]"),
-        ({"picks": {"manc": [[1, 1]]}}, "picks.manc[0]"),
-        ({"time": 3}, "time"),
-        ({"subject": {"network": "a", "method": "b"}}, "subject.spec"),
-        ({"work": float("nan")}, "work"),
+        ("set", {"psnr": "nothing"}, "psnr"),
+        ("set", {"psnr": [1.0, "2", 3.0]}, "psnr[1]"),
+        ("set", {"psnr": [1.0, float("nan"), 3.0]}, "psnr[1]"),
+        ("set", {"margins": [1.0]}, "margins"),
+        ("set", {"moves": []}, "moves"),
+        ("set", {"picks": {"manc": [[0], [3]]}}, "picks.manc[1]"),
+        ("set", {"picks": {"manc": [[0], [-1]]}}, "picks.manc[1]"),
+        ("set", {"picks": {"manc": [[1, 1]]}}, "picks.manc[0]"),
+        ("set", {"time": 3}, "time"),
+        ("set", {"subject": {"network": "a", "method": "b"}}, "subject.spec"),
+        ("set", {"work": float("nan")}, "work"),
+        ("trial", {"changed": [True, 1]}, "changed[1]"),
+        ("trial", {"changed": []}, "reason"),
+        ("trial", {"reason": "it did not take"}, "reason"),
+        ("trial", {"seed": 1.5}, "seed"),
+        ("trial", {"level": "x"}, "level"),
+        ("suspicion", {"scores": [0.5]}, "scores"),
+        ("suspicion", {"tried": [1, 1]}, "tried"),
+        ("suspicion", {"tried": [-1, 1]}, "tried"),
+        ("suspicion", {"detector": "gone"}, "detector"),
     ],
 )
-def test_a_set_that_is_wrong_is_refused_with_the_field(results, fields, wrong):
-    change(results / set_file(SUBJECT), **fields)
-    with refuses(BadFileError, field=wrong):
-        read_results(results)
-
-
-@pytest.mark.parametrize(
-    ("fields", "wrong"),
-    [
-        ({"changed": [True, 1]}, "changed[1]"),
-        ({"changed": []}, "reason"),
-        ({"reason": "it did not take"}, "reason"),
-        ({"seed": 1.5}, "seed"),
-        ({"level": "x"}, "level"),
-    ],
-)
-def test_a_trial_that_is_wrong_is_refused_with_the_field(results, fields, wrong):
-    change(place(results, trial()), **fields)
-    with refuses(BadFileError, field=wrong):
-        read_results(results)
-
-
-@pytest.mark.parametrize(
-    ("fields", "wrong"),
-    [
-        ({"scores": [0.5]}, "scores"),
-        ({"tried": [1, 1]}, "tried"),
-        ({"tried": [-1, 1]}, "tried"),
-        ({"detector": "gone"}, "detector"),
-    ],
-)
-def test_what_detectors_found_fits_together(results, fields, wrong):
-    file = put(results / spotting_file(SUBJECT), dump(suspicion()))
-    change(file, **fields)
+def test_a_part_that_is_wrong_is_refused_with_the_field(results, part, fields, wrong):
+    put(results / spotting_file(SUBJECT), dump(suspicion()))
+    files = {"set": results / set_file(SUBJECT), "trial": place(results, trial())}
+    change(files.get(part, results / spotting_file(SUBJECT)), **fields)
     with refuses(BadFileError, field=wrong):
         read_results(results)
 
@@ -203,14 +187,3 @@ def test_samples_come_back_and_other_files_are_refused(tmp_path):
     for wrong in (put(file, b"nothing"), tmp_path / "b.safetensors"):
         with pytest.raises(BadFileError, match=wrong.name):
             read_arrays(wrong)
-
-
-def test_results_without_a_number_of_trials_say_nothing_of_missing_ones(results):
-    file = results / PLAN_FILE
-    document = json.loads(file.read_text())
-    del document["trials"]
-    # Two subjects of the plan have no samples, and so no answers in harmless ways.
-    assert read_results(results).missing == 2 + 2 + (4 - 1)
-    file.write_text(json.dumps(document))
-    assert read_results(results).wanted is None
-    assert read_results(results).missing == 2 + 2

@@ -47,7 +47,7 @@ def test_natural_samples_are_natural_inputs_and_cost_nothing(task):
     assert seconds > 0
 
 
-def test_margins_and_moves_are_those_of_calibration(task):
+def test_margins_and_moves_are_those_of_calibration_however_few_inputs_at_once(task, monkeypatch):
     given = task("two-class")
     found, arrays, _ = make_set(given)
     model = open_network(given.files).model
@@ -55,6 +55,8 @@ def test_margins_and_moves_are_those_of_calibration(task):
     variants = sealing_variants(model, given.variants)
     wanted = calibrate(model.network, samples, spec=TopLabels(), variants=variants)
     assert (found.margins, found.moves) == (tuple(wanted.margins), tuple(wanted.moves))
+    monkeypatch.setattr(sample_sets, "PIECE", 3)
+    assert np.array_equal(arrays["samples"], make_set(given)[1]["samples"])
 
 
 def test_boundary_samples_are_those_that_sealing_accepts_and_cost_something(task):
@@ -101,12 +103,6 @@ def test_the_same_task_gives_the_same_samples_and_another_seed_others(task):
     assert first[0].digest != other[0].digest
 
 
-def test_work_is_done_in_pieces_with_all_samples_in_order(task, monkeypatch):
-    whole = make_set(task("two-class"))
-    monkeypatch.setattr(sample_sets, "PIECE", 3)
-    assert np.array_equal(whole[1]["samples"], make_set(task("two-class"))[1]["samples"])
-
-
 def test_scores_that_are_not_finite_are_refused(task, monkeypatch):
     broken = np.full((8, 5), np.nan, np.float32)
     monkeypatch.setattr(sample_sets, "run_network", lambda network, inputs: broken)
@@ -118,12 +114,6 @@ def test_scores_that_are_not_finite_are_refused(task, monkeypatch):
 def opened(tmp_path):
     path = planned.write_plan(tmp_path)
     return open_network(list_networks(read_plan(path), tmp_path)["small"])
-
-
-@pytest.fixture
-def few(monkeypatch):
-    """One random change of each family."""
-    monkeypatch.setattr(sample_sets, "DRAWS", 1)
 
 
 def choose(opened, samples, rules, bags, bag, count):
@@ -144,8 +134,8 @@ def test_bags_are_random_draws_of_one_size_that_may_overlap():
         assert [sorted(bag.tolist()) for bag in fill(5, 3, size, seed=1)] == [[0, 1, 2, 3, 4]]
 
 
-@pytest.mark.usefixtures("few")
-def test_every_rule_chooses_different_samples_of_each_bag(opened):
+def test_every_rule_chooses_different_samples_of_each_bag(opened, monkeypatch):
+    monkeypatch.setattr(sample_sets, "DRAWS", 1)
     samples, rules = opened.data.test_inputs, ("manc", "detection", "random")
     picks = choose(opened, samples, rules, 3, 6, 4)
     bags = [set(bag.tolist()) for bag in fill(20, 3, 6, 5)]
@@ -154,14 +144,8 @@ def test_every_rule_chooses_different_samples_of_each_bag(opened):
         assert all(set(chosen) <= bag for chosen, bag in zip(picks[rule], bags, strict=True))
     assert picks["random"] != picks["manc"]
     assert picks == choose(opened, samples, rules, 3, 6, 4)
-
-
-def test_a_bag_smaller_than_a_set_gives_all_it_has(opened):
-    samples = opened.data.test_inputs[:5]
-    chosen = choose(opened, samples, ("random",), 2, 3, 4)["random"]
-    assert [len(each) for each in chosen] == [3, 3]
-    chosen = choose(opened, samples, ("random",), 2, 64, 8)["random"]
-    assert [sorted(each) for each in chosen] == [[0, 1, 2, 3, 4]]
+    few = choose(opened, samples[:5], ("random",), 2, 3, 4)["random"]
+    assert [len(each) for each in few] == [3, 3]
 
 
 def slow_choice(noticed, firing, margins, count):
@@ -181,9 +165,9 @@ def slow_choice(noticed, firing, margins, count):
     return order
 
 
-@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("rows", [20, 12])
-def test_detection_covers_the_seeded_changes_that_sealing_would_try_and_then_neurons(opened, rows):
+def test_detection_covers_the_changes_that_sealing_would_try(opened, rows, monkeypatch):
+    monkeypatch.setattr(sample_sets, "DRAWS", 1)
     starts, network = opened.data.test_inputs[:rows], opened.model.network
     samples = make_two_class(network, starts, recipe=Recipe(domain=opened.model.domain))
     before = run_network(network, samples)

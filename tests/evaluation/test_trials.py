@@ -17,7 +17,6 @@ from modelseal.evaluation.trials import (
     TrialTask,
     count_alarms,
     find_change,
-    largest_change,
     try_change,
 )
 from modelseal.runtime.inference import copy_network
@@ -126,16 +125,6 @@ def test_the_effect_is_the_largest_change_of_a_score_anywhere(given):
     broken = try_change(given("nan"))
     assert broken[0].effect == np.inf
     assert not any(broken[1].changed)
-
-
-def test_the_largest_change_is_exact_and_infinite_where_a_score_is_not_finite():
-    before = np.array([[3.0, 1.0], [0.0, 2.0]], np.float32)
-    after = before.copy()
-    assert largest_change(before, after) == 0
-    after[0] += [0.125, -0.25]
-    assert largest_change(before, after) == 0.25
-    after[1, 1] = np.nan
-    assert largest_change(before, after) == np.inf
 
 
 def test_a_recipe_that_was_not_applied_is_a_trial_with_a_reason(given):

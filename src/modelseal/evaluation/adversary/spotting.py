@@ -87,8 +87,8 @@ def suspect_samples(task: SpottingTask) -> Suspicion:
     drawn = generator.permutation(others)[: min(task.naturals, room)]
     if min(len(arrays["samples"]), len(drawn)) < FEWEST:
         reason = (
-            f"{FEWEST} samples and other natural inputs are needed, but there are "
-            f"{len(arrays['samples'])} and {len(drawn)}"
+            f"expected {FEWEST} samples and {FEWEST} other natural inputs, "
+            f"got {len(arrays['samples'])} and {len(drawn)}"
         )
         return Suspicion(
             subject=task.subject, separations=(), detector="", tried=(), scores=(), reason=reason
