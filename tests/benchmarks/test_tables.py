@@ -44,12 +44,17 @@ def test_every_table_is_in_a_document_and_every_place_has_its_table():
         assert text.count("<!-- table: ") == len(tables.PLACE.findall(text))
 
 
-def test_a_table_is_replaced_and_what_is_around_it_stays():
+def test_a_table_is_replaced_and_what_is_around_it_stays(tmp_path, monkeypatch):
     filled = tables.fill(DOCUMENT.format("cost"), FIGURES)
     assert filled.startswith("before\n<!-- table: cost -->\n| what |")
     assert filled.endswith("|\n<!-- end: cost -->\nafter\n")
     assert "old" not in filled
     assert tables.fill(filled, FIGURES) == filled
+    with pytest.raises(KeyError, match="speed"):
+        tables.fill(DOCUMENT.format("speed"), FIGURES)
+    monkeypatch.setattr(tables, "EVALUATIONS", tmp_path)
+    filled = tables.fill(DOCUMENT.format("resnet32/overview"), FIGURES)
+    assert "-->\nNot measured.\n<!--" in filled
 
 
 @pytest.mark.parametrize("name", tables.TABLES)
@@ -60,54 +65,28 @@ def test_what_was_not_measured_is_said_to_be_so(name, tmp_path, monkeypatch):
     assert {cell.removesuffix(" |") for cell in numbers} == {"not measured"}
 
 
-def test_a_figure_stands_in_its_row_and_the_column_of_its_network():
-    line = tables.evaluate_table(FIGURES).splitlines()[3]
-    assert line == "| the modification detected least | 88 % | not measured | 0 % |"
-
-
-def test_a_network_that_was_not_run_is_said_to_be_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "EVALUATIONS", tmp_path)
-    filled = tables.fill(DOCUMENT.format("resnet32/overview"), FIGURES)
-    assert "-->\nNot measured.\n<!--" in filled
-
-
-def test_figures_have_their_units():
+def test_figures_have_their_places_and_units():
     table = tables.evaluate_table(FIGURES)
+    line = table.splitlines()[3]
+    assert line == "| the modification detected least | 88 % | not measured | 0 % |"
     assert "| answers from harmless variants | not measured | not measured | 12,345 |" in table
     assert " | 2^-13 |" in table
     assert "| `modelseal verify --help` | 0.312 s |" in tables.cost_table(FIGURES)
 
 
-def test_a_place_for_an_unknown_table_is_an_error():
-    with pytest.raises(KeyError, match="speed"):
-        tables.fill(DOCUMENT.format("speed"), FIGURES)
-
-
-@pytest.fixture
-def documents(tmp_path, monkeypatch):
-    """A document with a stale table, and figures."""
+def test_writing_the_tables_makes_the_check_pass(tmp_path, monkeypatch, capsys):
     page, figures = tmp_path / "page.md", tmp_path / "figures.json"
     page.write_text(DOCUMENT.format("cost"))
-    figures.write_text('{"verify.start_s": 0.25}')
     monkeypatch.setattr(tables, "DOCUMENTS", (page,))
     monkeypatch.setattr(tables, "FIGURES", figures)
-    return page
-
-
-def test_checking_a_stale_table_changes_nothing_and_fails(documents, monkeypatch, capsys):
+    assert tables.read_figures(figures) == {}
+    figures.write_text('{"verify.start_s": 0.25}')
     monkeypatch.setattr(sys, "argv", ["tables.py", "--check"])
     assert tables.main() == 1
     assert "page.md: its tables are not what figures.json says" in capsys.readouterr().out
-    assert documents.read_text() == DOCUMENT.format("cost")
-
-
-def test_writing_the_tables_makes_the_check_pass(documents, monkeypatch):
+    assert page.read_text() == DOCUMENT.format("cost")
     monkeypatch.setattr(sys, "argv", ["tables.py"])
     assert tables.main() == 0
-    assert "| 0.25 s |" in documents.read_text()
+    assert "| 0.25 s |" in page.read_text()
     monkeypatch.setattr(sys, "argv", ["tables.py", "--check"])
     assert tables.main() == 0
-
-
-def test_without_figures_nothing_is_measured(tmp_path):
-    assert tables.read_figures(tmp_path / "figures.json") == {}

@@ -15,7 +15,7 @@ def test_the_figures_have_the_names_that_documents_and_other_benchmarks_rely_on(
     monkeypatch.setattr(trust, "CASES", 30)
     monkeypatch.setattr(trust, "ROUNDS", 2)
     monkeypatch.setattr(trust, "noise_figures", partial(noise_figures, deployments=2))
-    monkeypatch.setattr(trust, "write", lambda name, content: written.update({name: content}))
+    monkeypatch.setattr(trust, "write", written.__setitem__)
     trust.main()
     figures, details = written["trust"]["figures"], written["trust"]["details"]
     noise = {name for name in figures if name.startswith(NOISE)}
@@ -44,9 +44,6 @@ def test_a_part_that_is_measured_anew_leaves_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["trust.py", "overhead"])
     monkeypatch.setattr(trust, "RESULTS", tmp_path)
     monkeypatch.setattr(trust, "PARTS", {"overhead": lambda: ({"b": 3.0}, {"b": "y"})})
-    monkeypatch.setattr(trust, "write", lambda name, content: written.update({name: content}))
+    monkeypatch.setattr(trust, "write", written.__setitem__)
     trust.main()
-    assert written["trust"] == {
-        "figures": {"a": 1.0, "b": 3.0},
-        "details": {"a": "x", "b": "y"},
-    }
+    assert written == {"trust": {"figures": {"a": 1.0, "b": 3.0}, "details": {"a": "x", "b": "y"}}}
