@@ -14,7 +14,7 @@ from pages import ADDRESS, ROOT, blocks, fill, statements
 from server import free_ports, serve
 
 import modelseal.errors
-from modelseal.endpoints.jsonl import read_lines
+from modelseal.endpoints.recorded import read_lines
 from modelseal.models.loader import load_model
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]

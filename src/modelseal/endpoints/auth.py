@@ -12,8 +12,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
 
-HIDDEN = "***"
-"""What is shown in place of a secret."""
+HIDDEN = "***"  # what is shown in place of a secret
 
 # Shorter secrets are not looked for: they are parts of every text.
 _SHORTEST = 4
@@ -76,8 +75,7 @@ class Credentials:
         return body
 
 
-NO_CREDENTIALS = Credentials()
-"""For a server that everybody may ask."""
+NO_CREDENTIALS = Credentials()  # for a server that everybody may ask
 
 
 def _written_forms(secrets: frozenset[str]) -> list[str]:

@@ -72,14 +72,7 @@ class FingerprintLike(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndpointOptions:
-    """What is known when an endpoint is opened, besides its name.
-
-    Args:
-        fingerprint: What it will be asked.
-        shows: What its numbers with a fraction are: scores or probabilities.
-        timeout: How many seconds one answer may take, unless the endpoint's own file says.
-        time_limit: How many seconds all answers together may take.
-    """
+    """What is known when an endpoint is opened, besides its name."""
 
     fingerprint: FingerprintLike
     shows: Kind = Kind.SCORES
@@ -115,7 +108,6 @@ class BaseEndpoint(ABC):
             raise self.credentials.hide_in(error.at(self.place)) from None
 
     def _batch_size(self) -> int:
-        """How many inputs it takes at a time; 0 for any number."""
         return 0
 
     @abstractmethod
@@ -177,13 +169,6 @@ class ConnectedEndpoint(BaseEndpoint, Generic[Connected]):
 class CallableEndpoint:
     """Answers with the labels or scores that a function in this process returns.
 
-    Args:
-        function: From inputs within the domain's bounds, a float array (batch, *shape), to
-            labels, an int array (batch,), or to scores, a float array (batch, classes).
-        domain: What a valid input is.
-        shows: What numbers with a fraction are: scores or probabilities.
-        name: What it is called in verdicts; by default as the function.
-
     Examples:
         >>> domain = Domain(shape=(2,), bounds=(0.0, 1.0), levels=256)
         >>> endpoint = CallableEndpoint(lambda inputs: inputs * 2, domain)
@@ -231,11 +216,7 @@ def ask_in_batches(ask: Callable[[Codes], Answers], codes: Codes, *, size: int) 
 
 
 def ask_with_retries(
-    endpoint: Endpoint,
-    codes: Codes,
-    *,
-    waits: Iterable[float],
-    rest: Callable[[float], bool],
+    endpoint: Endpoint, codes: Codes, *, waits: Iterable[float], rest: Callable[[float], bool]
 ) -> object:
     """Asks an endpoint, and again after each fault that may pass, as often as there are waits.
 

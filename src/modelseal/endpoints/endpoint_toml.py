@@ -61,6 +61,7 @@ _INSTANCES = _Preset(template='{"instances": "$inputs"}', select="predictions")
 # MLflow's form, which is what its containers for SageMaker answer too.
 _INVOCATIONS = _Preset(template='{"inputs": "$inputs"}', select="predictions")
 
+# By name. Where the service's own code decides the form, this is that of its documentation.
 PRESETS = {
     "mlflow": _INVOCATIONS,
     "sagemaker-container": _INVOCATIONS,
@@ -72,7 +73,6 @@ PRESETS = {
     "litserve": _Preset(template='{"input": "$inputs"}', select="logits"),
     "ray-serve": _INSTANCES,
 }
-"""By name. Where the service's own code decides the form, this is that of its documentation."""
 
 
 def preset_of(path: str) -> str:
@@ -343,11 +343,7 @@ def _open(
 
 
 def _open_oip(
-    declaration: Declaration,
-    options: EndpointOptions,
-    *,
-    timeout: float,
-    credentials: Credentials,
+    declaration: Declaration, options: EndpointOptions, *, timeout: float, credentials: Credentials
 ) -> BaseEndpoint:
     url, domain = cast(str, declaration.endpoint.url), options.fingerprint.domain
     numbers = declaration.answer.numbers

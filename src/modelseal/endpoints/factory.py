@@ -40,8 +40,8 @@ _EXPECTED = (
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):")
 
 
+# Opens an endpoint by its address or path; nothing is asked yet.
 _Opener: TypeAlias = Callable[[str, EndpointOptions], Endpoint]
-"""Opens an endpoint by its address or path; nothing is asked yet."""
 
 _ENDPOINTS: Registry[_Opener] = Registry("an endpoint")
 
@@ -142,7 +142,6 @@ def endpoint_name(target: str) -> str:
 
 
 def _expected_kind(fingerprint: FingerprintLike) -> Kind:
-    """What an endpoint's numbers are if nothing else is said."""
     probable = isinstance(fingerprint.spec, Probabilities | TopProbabilities)
     return Kind.PROBABILITIES if probable else Kind.SCORES
 

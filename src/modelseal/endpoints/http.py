@@ -26,14 +26,9 @@ from modelseal.outputs.answers import Answers
 from modelseal.timeouts import TIMEOUT
 from modelseal.types import Codes
 
-LONGEST_WAIT = 60.0
-"""Nobody is waited for longer than this many seconds, whatever a server says."""
-
-LARGEST = 64 * 2**20
-"""The largest body that is read, in bytes."""
-
-BUSY = {429, 502, 503, 504}
-"""The statuses that may be another one in a moment."""
+LONGEST_WAIT = 60.0  # nobody is waited for longer than this many seconds, whatever a server says
+LARGEST = 64 * 2**20  # the largest body that is read, in bytes
+BUSY = {429, 502, 503, 504}  # the statuses that may be another one in a moment
 
 # What may go as it came, unless a certificate is to blame.
 _PASSING = (httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ProxyError)

@@ -15,14 +15,12 @@ from modelseal.endpoints.strict_json import read_value
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.types import Array, Codes
 
-Item: TypeAlias = list[object] | bytes
-"""One input on its way: a list, which is JSON, or bytes."""
+Item: TypeAlias = list[object] | bytes  # one input on its way: a list, which is JSON, or bytes
 
 ONE, MANY = "$input", "$inputs"
 """What stands in a template for one input, and for a list of all that are asked."""
 
-ANY = -1
-"""The size of an axis that a model leaves open."""
+ANY = -1  # the size of an axis that a model leaves open
 
 
 class Form(Enum):
@@ -193,7 +191,6 @@ def _check_sendable(content: object, *, depth: int) -> None:
 
 
 def _placeholders(node: object) -> list[str]:
-    """All strings of a template that hold a placeholder."""
     match node:
         case str():
             return [node] if ONE in node else []

@@ -205,7 +205,6 @@ class AnswerFormat:
         raise EndpointError(f"expected labels or scores, got {name_of(entry)}")
 
     def _scores(self, values: Array) -> Answers:
-        """The answer of a number for every class."""
         classes = self.labels.classes
         if len(values) != classes:
             raise EndpointError(f"expected {classes} scores, got {len(values)}")
@@ -232,7 +231,6 @@ class AnswerFormat:
         return Answers(kind=Kind.LABELS, labels=indices[order][None], values=shown)
 
     def _indices(self, labels: Sequence[object]) -> Array:
-        """The classes of labels, at least one and all different."""
         classes = self.labels.classes
         if not 1 <= len(labels) <= classes:
             raise EndpointError(f"expected 1 to {classes} labels, got {len(labels)}")

@@ -9,8 +9,7 @@ import numpy as np
 from modelseal.errors import EndpointError
 from modelseal.types import Array
 
-JsonObject: TypeAlias = dict[str, object]
-"""A JSON object whose values are still to be checked."""
+JsonObject: TypeAlias = dict[str, object]  # a JSON object whose values are still to be checked
 
 _SHORT = 200
 

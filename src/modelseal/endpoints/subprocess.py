@@ -24,8 +24,7 @@ from modelseal.outputs.answers import Answers
 from modelseal.timeouts import TIMEOUT
 from modelseal.types import Codes
 
-LARGEST = 64 * 2**20
-"""The longest line that is read, in bytes."""
+LARGEST = 64 * 2**20  # the longest line that is read, in bytes
 
 _CHUNK = 2**16
 _PIPE = 2**20
@@ -127,7 +126,6 @@ class Child:
             raise EndpointError(f"expected a line of at most {LARGEST} bytes, got more")
 
     def _read_complaint(self, size: int) -> bytes:
-        """Reads a complaint, which is no answer, and keeps its end."""
         part = os.read(self._stderr.fileno(), size)
         self.complaint = (self.complaint + part)[-_KEPT:]
         return part

@@ -12,11 +12,11 @@ from modelseal.outputs.answers import Answers
 from modelseal.outputs.specs import OutputSpec
 from modelseal.types import Array
 
+# More scores than any classifier shows; a bound keeps a hostile file from asking for memory.
 MAX_CLASSES = 1_000_000
-"""More scores than any classifier shows; a bound keeps a hostile file from asking for memory."""
 
+# The whole numbers of a header: what every language reads back exactly as 64 bits.
 WHOLE_NUMBERS = range(-(2**63), 2**63)
-"""The whole numbers of a header: what every language reads back exactly as 64 bits."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)

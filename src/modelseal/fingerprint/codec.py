@@ -28,17 +28,10 @@ from modelseal.types import Array
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-MAX_BYTES = 2**31
-"""The largest file that is written or read."""
-
-MAX_HEADER_BYTES = 2**20
-"""The largest header of a file that is written or read."""
-
-KEY = "modelseal"
-"""The one key of the safetensors metadata."""
-
-ENCRYPTED = b"modelseal-encrypted "
-"""What an encrypted fingerprint begins with, before the version."""
+MAX_BYTES = 2**31  # the largest file that is written or read
+MAX_HEADER_BYTES = 2**20  # the largest header of a file that is written or read
+KEY = "modelseal"  # the one key of the safetensors metadata
+ENCRYPTED = b"modelseal-encrypted "  # what an encrypted fingerprint begins with, before the version
 
 
 class Header(Section):
@@ -68,10 +61,10 @@ class _EnrolledHeader(Header):
     neighbours: Annotated[int, Field(ge=0, lt=2**31)]
 
 
+# The header of every format that was ever released, oldest first; a newer one is refused.
 _FORMATS: Mapping[str, type[Header]] = MappingProxyType(
     {"1.0": Header, "1.1": _PowerHeader, "1.2": _EnrolledHeader}
 )
-"""The header of every format that was ever released, oldest first; a newer one is refused."""
 
 
 class _Version(BaseModel):
@@ -277,12 +270,11 @@ def _assemble(header: Header, arrays: dict[str, Array], *, file: str) -> Fingerp
     )
 
 
+# The tensors with one number for each sample, and their type.
 _COLUMNS = {"margins": np.float64, "moves": np.float64, "psnr": np.float64, "sources": np.int64}
-"""The tensors with one number for each sample, and their type."""
 
 
 def _types(domain: Domain) -> dict[str, type[np.generic]]:
-    """The type of every tensor that a fingerprint may have."""
     return {
         "samples": np.uint8 if domain.levels else np.float32,
         "expected_labels": np.int64,

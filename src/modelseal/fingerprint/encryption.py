@@ -42,29 +42,24 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("Encrypting or signing a fingerprint", "crypto") from error
 
+# The environment variable that names the private key which opens encrypted fingerprints.
 KEY_FILE = "MODELSEAL_KEY_FILE"
-"""The environment variable that names the private key which opens encrypted fingerprints."""
 
+# The environment variable that holds the passphrase of encrypted fingerprints.
 PASSPHRASE = "MODELSEAL_PASSPHRASE"  # noqa: S105 (the name of a variable, not a passphrase)
-"""The environment variable that holds the passphrase of encrypted fingerprints."""
 
+# The environment variable that holds the passphrase of private keys.
 KEY_PASSPHRASE = "MODELSEAL_KEY_PASSPHRASE"  # noqa: S105 (the name of a variable, too)
-"""The environment variable that holds the passphrase of private keys."""
 
+# The largest content, in bytes: a header and a tag beside it stay within what the cipher takes.
 MAX_CONTENT = 2**31 - 2**13
-"""The largest content, in bytes: a header and a tag beside it stay within what the cipher takes."""
 
-MAX_BYTES = 2**31 - 2**12
-"""The largest file that is read."""
+MAX_BYTES = 2**31 - 2**12  # the largest file that is read
+MAX_LINE = 1024  # the longest header line, in bytes: those that are written have a third of it
+COST = 17  # the power of two of scrypt's n: every guess takes 128 MiB of memory
 
-MAX_LINE = 1024
-"""The longest header line, in bytes: those that are written have a third of it."""
-
-COST = 17
-"""The power of two of scrypt's n: every guess takes 128 MiB of memory."""
-
+# One sentence for both: which of them it is would help only whoever tries keys.
 LOCKED = "cannot be opened: the key is wrong or the file was changed"
-"""One sentence for both: which of them it is would help only whoever tries keys."""
 
 _VERSION = "1.0"
 _COSTS = range(14, 19)  # below, guessing is cheap; 2^18 takes 256 MiB

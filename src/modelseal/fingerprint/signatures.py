@@ -29,8 +29,8 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("A signature", "crypto") from error
 
+# The largest signature file that is read: room for forty thousand files of a model.
 MAX_BYTES = 2**23
-"""The largest signature file that is read: room for forty thousand files of a model."""
 
 _SCHEMA = "modelseal.signature/1"
 # Stands before the signed statement: no other text that a key signs can be taken for it.
@@ -191,7 +191,6 @@ def signature_files(fingerprint: Path, signer: Path | None) -> list[Path]:
 
 
 def _signature_file(fingerprint: Path, *, by_identity: bool) -> Path:
-    """Where the signature of a fingerprint is."""
     return beside(fingerprint, ".sigstore.json" if by_identity else ".sig")
 
 
@@ -201,15 +200,7 @@ def signer_files(signer: Path) -> tuple[Path, ...]:
 
 
 class IdentityFile(Section):
-    """A `.toml` file that says who shall have signed.
-
-    Args:
-        identity: The name in the certificate: an e-mail address, or the URI of a workflow.
-        issuer: The URL of whoever vouches for the identity.
-        instance: The file that says where Sigstore is and what it is trusted by, as JSON: a client
-            trust configuration, or, to verify without a network, a trusted root. Relative to the
-            file that names it. By default the public service, which is asked for its own.
-    """
+    """A `.toml` file that says who shall have signed."""
 
     identity: Name
     issuer: Name
@@ -224,7 +215,6 @@ class IdentityFile(Section):
 
 
 def _identity_files(path: Path) -> tuple[Path, ...]:
-    """The file of an identity, and the one that it names."""
     if not _names_identity(path):
         raise BadFileError(path, "expected a file of an identity that ends with .toml, got another")
     instance = read_settings(path, IdentityFile).instance
@@ -314,7 +304,6 @@ def _utf8(name: str) -> str:
 
 
 def _hash_file(path: Path) -> str:
-    """SHA-256 of a file, however large it is."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

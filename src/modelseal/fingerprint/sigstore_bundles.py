@@ -38,14 +38,12 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("A signature by an identity", "sigstore") from error
 
+# The environment variable that Sigstore's own client takes a token from, too.
 TOKEN = "SIGSTORE_IDENTITY_TOKEN"  # noqa: S105 (the name of a variable, not a token)
-"""The environment variable that Sigstore's own client takes a token from, too."""
+TIMEOUT = 60.0  # how many seconds Sigstore is waited for
 
-TIMEOUT = 60.0
-"""How many seconds Sigstore is waited for."""
-
+# The largest statement that is signed: room for twenty thousand files of a model.
 MAX_STATEMENT = 2**22
-"""The largest statement that is signed: room for twenty thousand files of a model."""
 
 _MAX_TOKEN_BYTES = 2**16
 _LONGEST = 300

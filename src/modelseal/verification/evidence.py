@@ -17,8 +17,15 @@ from pydantic import Field
 
 from modelseal.domain import Domain
 from modelseal.endpoints.factory import endpoint_name
-from modelseal.endpoints.jsonl import LARGEST, Line, read_lines, to_object
-from modelseal.endpoints.recorded import check_digest, says_neighbours, settle
+from modelseal.endpoints.recorded import (
+    LARGEST,
+    Line,
+    check_digest,
+    read_lines,
+    says_neighbours,
+    settle,
+    to_object,
+)
 from modelseal.endpoints.strict_json import JsonObject, read_object
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
 from modelseal.files import now, read_bytes, write_atomically

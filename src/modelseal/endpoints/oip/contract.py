@@ -27,6 +27,7 @@ from modelseal.errors import EndpointError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.types import Array, Codes
 
+# The protocol's types of numbers. BYTES and BOOL hold no answer that can be judged.
 DTYPES: dict[str, np.dtype[np.generic]] = {
     "FP16": np.dtype("<f2"),
     "FP32": np.dtype("<f4"),
@@ -34,10 +35,8 @@ DTYPES: dict[str, np.dtype[np.generic]] = {
     **{f"INT{bits}": np.dtype(f"<i{bits // 8}") for bits in (8, 16, 32, 64)},
     **{f"UINT{bits}": np.dtype(f"<u{bits // 8}") for bits in (8, 16, 32, 64)},
 }
-"""The protocol's types of numbers. BYTES and BOOL hold no answer that can be judged."""
 
-BINARY = "binary_tensor_data"
-"""The extension for tensors as bytes behind the JSON."""
+BINARY = "binary_tensor_data"  # the extension for tensors as bytes behind the JSON
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -37,14 +37,11 @@ from modelseal.outputs.answers import Kind
 from modelseal.timeouts import TIMEOUT
 from modelseal.types import Array
 
-_PACKAGE = "inference"
-"""What the protocol calls its package, of which its service is a part."""
+_PACKAGE = "inference"  # what the protocol calls its package, of which its service is a part
+SERVICE = f"{_PACKAGE}.GRPCInferenceService"  # what the protocol calls its service
 
-SERVICE = f"{_PACKAGE}.GRPCInferenceService"
-"""What the protocol calls its service."""
-
+# The status codes of faults that may pass.
 PASSING = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED"})
-"""The status codes of faults that may pass."""
 
 # How a channel behaves, in gRPC's own words.
 _OPTIONS = (

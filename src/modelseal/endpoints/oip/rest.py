@@ -24,13 +24,7 @@ from modelseal.endpoints.oip.contract import (
     read_contract,
     read_tensor,
 )
-from modelseal.endpoints.strict_json import (
-    JsonObject,
-    name_of,
-    objects_at,
-    read_object,
-    shorten,
-)
+from modelseal.endpoints.strict_json import JsonObject, name_of, objects_at, read_object, shorten
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.outputs.answers import Kind
 from modelseal.timeouts import TIMEOUT
@@ -43,8 +37,8 @@ _ADDRESS = re.compile(
     r"/models/(?P<name>[^/?#\s]+)(/versions/(?P<version>[^/?#\s]+))?"
 )
 
+# The header that says where the JSON ends and the bytes begin.
 JSON_LENGTH = "Inference-Header-Content-Length"
-"""The header that says where the JSON ends and the bytes begin."""
 
 # The most digits that a length is read with: no body is longer than 64 bits can count.
 _MOST_DIGITS = 19
@@ -60,15 +54,6 @@ class OipEndpoint(BaseOipEndpoint[Connection]):
     bytes where the metadata list the extension `binary_tensor_data`.
 
     What answers for another model, or for another version than the address names, is no answer.
-
-    Args:
-        url: `http(s)://host/v2/models/NAME` or the same with `/versions/VERSION`; a prefix before
-            `/v2` is allowed. User and password in it are sent and never shown.
-        domain: What a valid input is.
-        shows: What outputs of numbers with a fraction are: scores or probabilities. Whole numbers
-            are always labels.
-        timeout: How many seconds to wait for each answer.
-        credentials: What is sent with every request, and whom to trust.
     """
 
     def __init__(
@@ -127,8 +112,7 @@ class OipEndpoint(BaseOipEndpoint[Connection]):
         )
 
 
-Message: TypeAlias = tuple[bytes, dict[str, str]]
-"""A request's body and headers."""
+Message: TypeAlias = tuple[bytes, dict[str, str]]  # a request's body and headers
 
 
 def encode_json(inputs: Array, *, name: str, datatype: str, request: str) -> Message:
@@ -169,7 +153,6 @@ def decode(body: bytes, *, length: str, target: Target, request: str, output: st
 
 
 def _split(body: bytes, length: str) -> tuple[bytes, bytes]:
-    """The JSON and the bytes behind it."""
     if not length:
         return body, b""
     readable = length.isascii() and length.isdigit() and len(length) <= _MOST_DIGITS
