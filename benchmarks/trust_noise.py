@@ -18,7 +18,7 @@ from modelseal.outputs.specs import TopLabels
 from modelseal.types import Array, Codes
 from modelseal.verdict import Outcome, Verdict
 from modelseal.verification.enrollment import ALPHA, enroll
-from modelseal.verification.policy import QueryPolicy
+from modelseal.verification.querier import QueryPolicy
 from modelseal.verification.verify import verify
 
 DEPLOYMENTS = 2000

@@ -59,8 +59,8 @@ from .verification.evidence import reveal as reveal
 from .verification.ledger import ledger_file as ledger_file
 from .verification.ledger import open_ledger as open_ledger
 from .verification.naturals import Naturals as Naturals
-from .verification.policy import QueryPolicy as QueryPolicy
-from .verification.policy import SequentialPolicy as SequentialPolicy
+from .verification.querier import QueryPolicy as QueryPolicy
+from .verification.sequential import SequentialPolicy as SequentialPolicy
 from .verification.verdict_files import require_pages as require_pages
 from .verification.verdict_files import write_verdict as write_verdict
 from .verification.verify import verify as verify

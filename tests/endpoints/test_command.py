@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from programs import ANSWER, CODES, DOMAIN, gone, left
+from chores import await_end, is_alive
+from programs import ANSWER, CODES, DOMAIN
 from refusals import refuses
 from safetensors.torch import save_file
 
@@ -29,7 +30,7 @@ def test_a_program_answers_one_line_for_each_input_and_is_kept(command):
     assert np.array_equal(endpoint.ask(CODES[::-1]).values.astype(np.float32), wanted[::-1])
     assert endpoint._connection.process.pid == pid
     endpoint.close()
-    assert gone(pid, within=0)
+    assert not is_alive(pid)
 
 
 def test_threads_that_ask_at_once_share_one_program_and_get_their_own_answers(command):
@@ -62,10 +63,10 @@ def test_a_program_that_is_forgotten_ends_with_its_endpoint(command):
     )
     endpoint.ask(CODES)
     pid = endpoint._connection.process.pid
-    assert left(pid)
+    assert is_alive(pid)
     assert is_running(pid)
     del endpoint
-    assert gone(pid)
+    assert not await_end([pid])
     assert not is_running(pid)
 
 
@@ -133,7 +134,7 @@ def test_the_end_of_a_process_that_asked_ends_the_program(tmp_path):
     telling = ANSWER.replace("for line", "open('pid', 'w').write(str(os.getpid()))\nfor line")
     (tmp_path / "program.py").write_text(telling)
     subprocess.run([sys.executable, "-c", ASKING], check=True, timeout=60, cwd=tmp_path)
-    assert gone(int((tmp_path / "pid").read_text()))
+    assert not await_end([int((tmp_path / "pid").read_text())])
 
 
 DEAF = "import time\ntime.sleep(60)\n"
@@ -189,7 +190,7 @@ def test_a_program_that_hangs_is_given_up_in_time_with_all_that_it_started(comma
         endpoint.ask(CODES)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     assert len(pids) == 2
-    assert all(gone(pid) for pid in pids)
+    assert not await_end(pids)
 
 
 def test_a_line_beyond_the_limit_is_refused_while_it_comes(command, monkeypatch):

@@ -23,22 +23,23 @@ def status(code: int, **headers: str) -> Play:
     return lambda handler: handler.reply({"error": "sorry"}, status=code, **headers)
 
 
-def reset_in_the_middle(handler: Handler) -> None:
-    handler.send_response(200)
-    handler.send_header("Content-Length", "1000")
-    handler.end_headers()
-    handler.wfile.write(b'{"outputs": [')
-    handler.wfile.flush()
-    time.sleep(0.05)
-    handler.reset()
+def begin_and(then: Play) -> Play:
+    """Begins an answer, and does something in the middle of it."""
+
+    def play(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b'{"outputs": [')
+        handler.wfile.flush()
+        time.sleep(0.05)
+        then(handler)
+
+    return play
 
 
-def cut_in_the_middle(handler: Handler) -> None:
+def cut_off(handler: Handler) -> None:
     handler.close_connection = True
-    handler.send_response(200)
-    handler.send_header("Content-Length", "1000")
-    handler.end_headers()
-    handler.wfile.write(b'{"outputs": [')
 
 
 def drip_the_body(handler: Handler) -> None:
@@ -78,10 +79,10 @@ NONE_IN_TIME = r"got none within [\d.]+ seconds"
 FAULTS = {
     "refused": Fault(refused=True, passing=True, reason="got none: .*refused"),
     "reset in mid-answer": Fault(
-        play=reset_in_the_middle, passing=True, reason="got none: .*reset"
+        play=begin_and(Handler.reset), passing=True, reason="got none: .*reset"
     ),
     "cut in mid-answer": Fault(
-        play=cut_in_the_middle, passing=True, reason="got none: .*without sending complete"
+        play=begin_and(cut_off), passing=True, reason="got none: .*without sending complete"
     ),
     "slow drip of the body": Fault(play=drip_the_body, passing=True, reason=NONE_IN_TIME),
     "slow drip of the headers": Fault(play=drip_the_headers, passing=True, reason=NONE_IN_TIME),

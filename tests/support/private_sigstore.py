@@ -54,13 +54,8 @@ def text64(data: bytes) -> str:
 
 def token(identity: str, *, issuer: str = ISSUER, minutes: float = 10) -> str:
     now = time.time()
-    claims = {
-        "iss": issuer,
-        "sub": identity,
-        "aud": "sigstore",
-        "iat": int(now),
-        "exp": int(now + 60 * minutes),
-    }
+    claims = {"iss": issuer, "sub": identity, "aud": "sigstore", "iat": int(now)}
+    claims["exp"] = int(now + 60 * minutes)
     return jwt.encode(claims, "k" * 32, algorithm="HS256")
 
 
@@ -170,14 +165,11 @@ class Sigstore:
         return {root.hex(): entry}
 
     def trusted_root(self, url: str) -> dict[str, object]:
+        root = {"rawBytes": text64(self.root.public_bytes(serialization.Encoding.DER))}
         authority = {
             "subject": {"organization": "modelseal", "commonName": "modelseal tests"},
             "uri": url,
-            "certChain": {
-                "certificates": [
-                    {"rawBytes": text64(self.root.public_bytes(serialization.Encoding.DER))}
-                ]
-            },
+            "certChain": {"certificates": [root]},
             "validFor": {"start": START},
         }
         return {
@@ -189,12 +181,8 @@ class Sigstore:
         }
 
     def trust_config(self, url: str) -> dict[str, object]:
-        service = {
-            "url": url,
-            "majorApiVersion": 1,
-            "validFor": {"start": START},
-            "operator": "modelseal tests",
-        }
+        service = {"url": url, "majorApiVersion": 1, "validFor": {"start": START}}
+        service["operator"] = "modelseal tests"
         return {
             "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
             "trustedRoot": self.trusted_root(url),

@@ -21,20 +21,12 @@ DOMAINS = [
     Domain(shape=(1, 2, 2), bounds=(-2.5, 3.0), levels=0),
 ]
 SPECS: list[OutputSpec] = [
-    TopLabels(),
-    TopLabels(3),
-    TopProbabilities(2, 3),
-    Probabilities(4),
-    RawScores(0.25),
+    *(TopLabels(), TopLabels(3), TopProbabilities(2, 3), Probabilities(4), RawScores(0.25))
 ]
 
 LIMITS = (
     Limit(
-        family="Gaussian noise",
-        unit="of each layer's spread",
-        level=2.0**-14,
-        noticed=20,
-        draws=20,
+        family="Gaussian noise", unit="of each layer's spread", level=2.0**-14, noticed=20, draws=20
     ),
     Limit(family="a flipped sign bit", noticed=17, draws=20),
     Limit(family="pruning", unit="of all weights", level=0.5, noticed=0, draws=1, fixed=True),
@@ -131,23 +123,16 @@ sizes = st.none() | st.tuples(texts, st.floats(0, exclude_min=True, allow_infini
 
 @st.composite
 def limits(draw: st.DrawFn, family: str) -> dict[str, Any]:
+    """The fields of any limit of a family."""
     fixed = draw(st.booleans())
     draws = 1 if fixed else draw(st.integers(1, 10_000))
     unit, level = draw(sizes) or (None, None)
-    noticed = draw(st.integers(0, draws))
-    return {
-        "family": family,
-        "unit": unit,
-        "level": level,
-        "noticed": noticed,
-        "draws": draws,
-        "fixed": fixed,
-    }
+    found = {"family": family, "unit": unit, "level": level, "draws": draws, "fixed": fixed}
+    return found | {"noticed": draw(st.integers(0, draws))}
 
 
 @st.composite
 def powers(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """The fields of the limits of a few families, for `assemble`."""
     return [draw(limits(family)) for family in draw(st.lists(texts, max_size=3, unique=True))]
 
 

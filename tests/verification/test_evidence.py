@@ -60,17 +60,17 @@ def test_every_hash_is_what_the_page_on_the_format_says(spec, domain):
         assert found == hashlib.sha256(text).hexdigest()
 
 
-def test_a_commitment_is_saved_for_everybody_and_read_back_as_it_was_written(tmp_path):
-    commitment = make_commitment(FOUR, salts_file(FOUR))
-    commitment.save(tmp_path / "c.json")
-    assert load_commitment(tmp_path / "c.json") == commitment
-    assert (tmp_path / "c.json").stat().st_mode & 0o777 == 0o644
-
-
-def test_nothing_is_committed_to_of_an_enrolled_fingerprint(tmp_path):
+def test_a_commitment_is_for_everybody_and_its_salts_are_drawn_once_for_their_owner(tmp_path):
+    first, second = (commit(FOUR, salts=tmp_path / "s") for _ in range(2))
+    assert first == second
+    first.save(tmp_path / "c")
+    assert load_commitment(tmp_path / "c") == first
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in "cs"] == [0o644, 0o600]
+    with refuses(BadFileError, file=tmp_path / "s", field="fingerprint"):
+        load_salts(tmp_path / "s", sealed.fingerprint(count=3))
     with refuses(InvalidArgumentError, field="fingerprint"):
-        commit(sealed.fingerprint(enrollment=sealed.enrolment()), salts=tmp_path / "s")
-    assert not (tmp_path / "s").exists()
+        commit(sealed.fingerprint(enrollment=sealed.enrolment()), salts=tmp_path / "t")
+    assert not (tmp_path / "t").exists()
 
 
 def test_the_key_of_bundles_comes_of_the_salts_alone():
@@ -78,6 +78,7 @@ def test_the_key_of_bundles_comes_of_the_salts_alone():
     seed = hmac.new(bytes.fromhex("5" * 64), message, hashlib.sha256).digest()
     public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw().hex()
     assert make_commitment(FOUR, salts_file(FOUR)).key == public
+    assert "5555" not in repr(salts_file(FOUR))
 
 
 def test_whoever_guesses_the_whole_file_learns_nothing_from_the_commitment():
@@ -91,12 +92,13 @@ def test_whoever_guesses_the_whole_file_learns_nothing_from_the_commitment():
 def test_what_is_no_commitment_no_salts_and_no_bundle_is_refused(tmp_path, text):
     path = tmp_path / "c.json"
     path.write_bytes(text)
-    with refuses(BadFileError, file=path):
-        load_commitment(path)
-    with refuses(BadFileError, file=path):
-        load_salts(path, FOUR)
-    with refuses(BadFileError, file=path):
-        recheck(path)
+    for read in (load_commitment, lambda path: load_salts(path, FOUR), recheck):
+        with refuses(BadFileError, file=path):
+            read(path)
+
+
+def written(bundle):
+    return json.loads(write_part(bundle))
 
 
 # Revealing
@@ -163,10 +165,8 @@ def test_files_lead_from_a_commitment_to_a_verdict(tmp_path):
     commit(MADE, salts=salts).save(public)
     reveal(MADE, record, salts=salts).save(bundle)
     found = recheck(bundle, commitment=public)
-    assert (found.verdict.outcome, found.verdict.provenance.endpoint) == (
-        Outcome.INTACT,
-        "http://a",
-    )
+    assert found.verdict.outcome is Outcome.INTACT
+    assert found.verdict.provenance.endpoint == "http://a"
     document = found.to_json()
     assert document["schema"] == "modelseal.recheck/1"
     assert (document["bundle"], document["commitment"]) == (str(bundle), str(public))
@@ -186,7 +186,7 @@ PUBLIC = make_commitment(MADE, evidence.salts_file(MADE))
 RIGHT = int(MADE.expected.labels[3, 0])
 WRONG = evidence.lines_of(MADE, numbers=[3], labels=[(RIGHT + 1) % 5])
 LINES = [*evidence.lines_of(MADE, numbers=[0, 2, 5]), *WRONG]
-DOCUMENT = json.loads(write_part(evidence.bundle_of(MADE, LINES)))
+DOCUMENT = written(evidence.bundle_of(MADE, LINES))
 
 
 def check(document, *, public=PUBLIC):
@@ -196,16 +196,9 @@ def check(document, *, public=PUBLIC):
 
 def signed(document, salts=salts_file(MADE)):  # noqa: B008 (always the same)
     """The same bundle, signed again by its maker, who is not honest."""
-    again = copy.deepcopy(document)
-    parts = {key: part for key, part in again.items() if key != "signature"}
+    parts = {key: part for key, part in document.items() if key != "signature"}
     signature = salts.key.sign(SIGNED + canonical(parts).encode())
-    return again | {"signature": base64.b64encode(signature).decode()}
-
-
-def changed(change, document=DOCUMENT):
-    again = copy.deepcopy(document)
-    change(again)
-    return again
+    return parts | {"signature": base64.b64encode(signature).decode()}
 
 
 def mutations(value, path=()):
@@ -267,13 +260,15 @@ def test_any_edit_is_found_when_the_commitment_is_given(place):
     ],
 )
 def test_its_maker_cannot_show_anything_but_what_was_committed_to(field, change):
+    document = copy.deepcopy(DOCUMENT)
+    change(document)
     with refuses(BadFileError, field=field):
-        check(signed(changed(change)))
+        check(signed(document))
 
 
 def test_a_bundle_with_a_commitment_of_its_own_is_found_out_only_by_the_public_one():
     other = evidence.made(margins=MADE.margins * 2)
-    document = json.loads(write_part(evidence.bundle_of(other, evidence.lines_of(other))))
+    document = written(evidence.bundle_of(other, evidence.lines_of(other)))
     assert check(document, public=None).outcome is Outcome.INTACT
     with refuses(BadFileError, field="commitment"):
         check(document)
@@ -295,7 +290,7 @@ def test_a_bundle_with_a_commitment_of_its_own_is_found_out_only_by_the_public_o
 )
 def test_an_answer_that_is_missing_or_malformed_is_never_intact(answer):
     lines = evidence.lines_of(MADE, numbers=[1, 4])
-    verdict = check(json.loads(write_part(evidence.bundle_of(MADE, lines, odd={2: answer}))))
+    verdict = check(written(evidence.bundle_of(MADE, lines, odd={2: answer})))
     assert verdict.outcome is Outcome.UNDECIDED
     assert verdict.reason == "1 of 3 revealed samples, of 6 sealed ones, gave no clear answer"
 
@@ -310,7 +305,7 @@ def test_several_lines_about_one_sample_say_what_they_say_to_verify(tmp_path):
         ([failed, *WRONG, failed], Outcome.TAMPERED),
         ([*WRONG, *right], Outcome.UNDECIDED),
     ):
-        document = json.loads(write_part(evidence.bundle_of(MADE, lines)))
+        document = written(evidence.bundle_of(MADE, lines))
         assert check(document).outcome is outcome
         path = tmp_path / "r.jsonl"
         path.write_text("".join(f"{json.dumps(line)}\n" for line in [*others, *lines]))
@@ -330,19 +325,19 @@ def test_answers_are_judged_by_every_spec_as_verifying_does(spec, domain):
             line["labels"] = made.expected.labels[row].tolist()
         if made.expected.values is not None:
             line[key] = made.expected.values[row].tolist()
-    document = json.loads(write_part(evidence.bundle_of(made, lines)))
+    document = written(evidence.bundle_of(made, lines))
     assert check(document, public=None).outcome is Outcome.INTACT
     for key in ("labels", "probabilities", "scores"):
         if key in lines[1]:
             lines[1][key] = lines[1][key][::-1] if len(lines[1][key]) > 1 else [4]
-    document = json.loads(write_part(evidence.bundle_of(made, lines)))
+    document = written(evidence.bundle_of(made, lines))
     assert check(document, public=None).outcome is Outcome.TAMPERED
 
 
 def test_expected_values_that_the_spec_does_not_show_are_refused():
     made = sealed.fingerprint(count=3, spec=TopProbabilities(2, 3))
     lines = [{"sample": 0, "labels": [0, 1], "probabilities": [0.5, 0.5]}]
-    document = json.loads(write_part(evidence.bundle_of(made, lines)))
+    document = written(evidence.bundle_of(made, lines))
     document["commitment"]["spec"] = "top1"
     with refuses(BadFileError):
         check(signed(document, salts_file(made)), public=None)

@@ -31,19 +31,14 @@ def write_lines(path, *lines, end="\n"):
     path.write_text("\n".join(text) + end)
 
 
-def test_a_new_ledger_says_what_it_is_of_and_is_for_its_owner_alone(tmp_path):
+def test_a_new_ledger_says_what_it_is_of_is_for_its_owner_alone_and_is_begun_once(tmp_path):
     path = tmp_path / "a.ledger"
     open_ledger(path, MADE, per_check=2)
     assert json.loads(path.read_text()) == OPENING
     assert path.stat().st_mode & 0o777 == 0o600
-    assert read_ledger(path).entries == ()
-
-
-def test_a_ledger_is_never_begun_twice(tmp_path):
-    open_ledger(tmp_path / "a", MADE, per_check=2)
     with refuses(BadFileError):
-        open_ledger(tmp_path / "a", MADE, per_check=3)
-    assert read_ledger(tmp_path / "a").opening.per_check == 2
+        open_ledger(path, MADE, per_check=3)
+    assert (read_ledger(path).entries, read_ledger(path).opening.per_check) == ((), 2)
 
 
 def test_the_name_of_a_new_ledger_is_on_the_disk_before_anybody_else_may_write(
@@ -133,49 +128,32 @@ def test_however_many_are_taken_no_sample_is_spent_twice_before_all_were_spent_o
             assert uses.max() - uses.min() <= 1
 
 
-def test_nobody_can_tell_which_of_the_fresh_samples_come_first(tmp_path):
+def test_a_check_takes_fresh_samples_by_chance_as_the_ledger_says_and_enters_them(tmp_path):
     taken = {tuple(take(tmp_path / str(seed), per_check=3, seed=seed).samples) for seed in range(9)}
     assert len(taken) > 5
-
-
-def test_every_entry_says_what_went_where_and_when_in_which_check(tmp_path):
-    spent = take(tmp_path / "a", per_check=3)
-    line = json.loads((tmp_path / "a").read_text().splitlines()[1])
-    assert line["samples"] == list(spent.samples)
-    assert line["endpoint"] == "http://a"
-    assert line["time"].endswith("Z")
-    assert len(line["check"]) == 16
-
-
-def test_a_check_takes_as_many_as_the_ledger_says_unless_it_says_so_itself(tmp_path):
     open_ledger(tmp_path / "a", TWELVE, per_check=5)
-    assert len(take(tmp_path / "a").samples) == 5
+    spent = take(tmp_path / "a")
+    assert len(spent.samples) == 5
+    line = json.loads((tmp_path / "a").read_text().splitlines()[1])
+    assert (line["samples"], line["endpoint"]) == (list(spent.samples), "http://a")
+    assert (line["time"][-1], len(line["check"])) == ("Z", 16)
     assert len(take(tmp_path / "a", per_check=2).samples) == 2
 
 
 def test_what_is_left_is_told_in_checks_of_fresh_samples(tmp_path):
     assert [take(tmp_path / "a", per_check=5).checks_left for _ in range(3)] == [1, 0, 0]
-    assert [take(tmp_path / "b", per_check=6, max_uses=2).checks_left for _ in range(4)] == [
-        3,
-        2,
-        1,
-        0,
-    ]
+    left = [take(tmp_path / "b", per_check=6, max_uses=2).checks_left for _ in range(4)]
+    assert left == [3, 2, 1, 0]
 
 
-def test_too_few_samples_are_refused_and_nothing_is_entered(tmp_path):
+def test_too_few_samples_and_another_fingerprint_are_refused_and_nothing_is_entered(tmp_path):
     for _ in range(2):
         take(tmp_path / "a", per_check=5, max_uses=1)
     before = (tmp_path / "a").read_bytes()
-    with refuses(BadFileError):
-        take(tmp_path / "a", per_check=5, max_uses=1)
+    for more in ({"max_uses": 1}, {"made": sealed.fingerprint(count=11)}):
+        with refuses(BadFileError):
+            take(tmp_path / "a", per_check=5, **more)
     assert (tmp_path / "a").read_bytes() == before
-
-
-def test_the_ledger_of_another_fingerprint_is_refused(tmp_path):
-    take(tmp_path / "a")
-    with refuses(BadFileError):
-        take(tmp_path / "a", made=sealed.fingerprint(count=11))
 
 
 @pytest.mark.parametrize("torn", [0, 1, 30, -1])

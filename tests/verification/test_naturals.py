@@ -21,8 +21,7 @@ from modelseal.verification.naturals import (
     load_decoys,
     mix_decoys,
 )
-from modelseal.verification.policy import QueryPolicy
-from modelseal.verification.querier import Clock, Querier
+from modelseal.verification.querier import Clock, Querier, QueryPolicy
 
 CODES = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
 LABELS = np.array([0, 1, 2, 3])

@@ -11,14 +11,15 @@ from refusals import refuses
 from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.verdict import Finding
-from modelseal.verification.policy import QueryPolicy, SequentialPolicy
 from modelseal.verification.querier import (
     Clock,
     Querier,
+    QueryPolicy,
     Reply,
     Unasked,
     sample_and_neighbours,
 )
+from modelseal.verification.sequential import SequentialPolicy
 
 MADE = sealed.fingerprint(count=8)
 GUARDED = sealed.fingerprint(count=4, neighbours=sealed.NEIGHBOURS)
@@ -116,10 +117,8 @@ def test_a_wait_that_would_end_after_the_time_limit_is_not_begun():
 def test_after_the_time_limit_nothing_is_asked():
     time = Time()
     one = querier(endpoint := Scripted(time=time, lasts=6.0), time, time_limit=10.0)
-    assert [type(one.ask(number)) for number in range(3)] == [Reply, Reply, Unasked]
-    assert one.ask(3) is Unasked.TIME_OVER
-    assert one.asked == [0, 1]
-    assert len(endpoint.moments) == 2
+    assert [type(one.ask(number)) for number in range(4)] == [Reply, Reply, Unasked, Unasked]
+    assert (one.asked, len(endpoint.moments)) == ([0, 1], 2)
 
 
 def test_queries_are_paused_between_by_chance_with_the_mean_that_is_said():

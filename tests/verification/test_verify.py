@@ -19,7 +19,8 @@ from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, 
 from modelseal.fingerprint.codec import load
 from modelseal.verdict import Finding, Outcome
 from modelseal.verification.ledger import read_ledger
-from modelseal.verification.policy import QueryPolicy, SequentialPolicy
+from modelseal.verification.querier import QueryPolicy
+from modelseal.verification.sequential import SequentialPolicy
 from modelseal.verification.verify import verify
 
 MADE = sealed.fingerprint(count=12)
@@ -27,17 +28,17 @@ ORDER = np.random.default_rng(5).permutation(12).tolist()
 
 
 class Slow:
-    """Answers as expected after a moment, but for what a script says; counts who asks at once."""
+    """Answers as expected after a moment, but for what a script says; counts who asks at once.
+
+    With `together`, nobody but the first is answered before so many are there at once.
+    """
 
     name = "slow"
 
-    def __init__(self, script=(), *, seconds=0.0):
-        self.script = dict(script)
-        self.seconds = seconds
-        self.lock = threading.Lock()
-        self.inside = 0
-        self.most = []
-        self.asked = []
+    def __init__(self, script=(), *, seconds=0.0, together=0):
+        self.script, self.seconds, self.together = dict(script), seconds, together
+        self.lock, self.full = threading.Lock(), threading.Event()
+        self.inside, self.most, self.asked = 0, [], []
 
     def ask(self, codes):
         number = [row.tobytes() for row in MADE.samples].index(codes[0].tobytes())
@@ -45,6 +46,10 @@ class Slow:
             self.inside += 1
             self.most.append(self.inside)
             self.asked.append(number)
+        if self.inside >= self.together:
+            self.full.set()
+        if self.together and len(self.asked) > 1:
+            assert self.full.wait(20)
         time.sleep(self.seconds)
         with self.lock:
             self.inside -= 1
@@ -52,26 +57,6 @@ class Slow:
         if isinstance(step, Exception):
             raise step
         return right(number) if step is None else step
-
-
-class Full(Slow):
-    """Lets nobody but the first go before so many are there at once."""
-
-    def __init__(self, wanted):
-        super().__init__()
-        self.wanted = wanted
-        self.full = threading.Event()
-
-    def ask(self, codes):
-        if len(self.asked):
-            with self.lock:
-                self.inside += 1
-                if self.inside >= self.wanted:
-                    self.full.set()
-            assert self.full.wait(20)
-            with self.lock:
-                self.inside -= 1
-        return super().ask(codes)
 
 
 def right(number):
@@ -126,7 +111,7 @@ def test_an_endpoint_that_was_opened_before_is_asked_its_declared_natural_images
 
 @pytest.mark.parametrize("concurrency", [1, 2, 5, 40])
 def test_as_many_are_asked_at_once_as_is_said_and_the_first_is_asked_alone(concurrency):
-    endpoint = Full(min(concurrency, 11))
+    endpoint = Slow(together=min(concurrency, 11))
     assert run(endpoint, policy={"concurrency": concurrency}).outcome is Outcome.INTACT
     assert sorted(endpoint.asked) == list(range(12))
     endpoint = Slow(seconds=0.01)
@@ -282,13 +267,15 @@ def test_a_differing_answer_of_a_neighbour_counts_as_the_samples():
     assert guarded(neighbours=False, beside=changed)[0].outcome is Outcome.INTACT
 
 
-def test_the_order_of_a_sample_and_its_neighbours_is_random():
+def test_every_sample_and_its_neighbours_are_asked_in_random_order_if_that_is_wanted():
     orders = set()
     for seed in range(9):
         asked = Noisy(fingerprint=GUARDED)
-        run(asked, seed=seed, made=GUARDED, neighbours=True)
+        verdict = run(asked, seed=seed, made=GUARDED, neighbours=True)
+        assert (verdict.outcome, len(verdict.evidence), len(asked.asked)) == (Outcome.INTACT, 4, 11)
         orders.add(tuple(zip(asked.asked, asked.faces, strict=True)))
     assert len(orders) == 9
+    assert len({frozenset(order) for order in orders}) == 1
 
 
 # Decoys

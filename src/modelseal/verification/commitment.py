@@ -38,25 +38,13 @@ Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class _DomainPart(Section):
-    """What a valid input is."""
-
     shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=32)]
     bounds: tuple[float, float]
     levels: int
 
 
 class Commitment(Section):
-    """What is made public.
-
-    Args:
-        time: When its maker's clock says that it was made; whoever receives it knows when it came.
-        weights_digest: The digest of the sealed weights.
-        domain: What a valid input is.
-        spec: What the endpoint shows of its scores.
-        classes: How many scores the network has.
-        key: The public Ed25519 key of evidence bundles.
-        samples: The salted hash of each sample, in the order of the fingerprint.
-    """
+    """What is made public."""
 
     schema_: Annotated[Literal["modelseal.commitment/1"], Field(alias="schema")]
     time: str

@@ -47,7 +47,6 @@ def describe_meaning(document: VerdictDocument, outcome: Outcome) -> str:
 
 
 def _describe_counts(verdict: Verdict) -> str:
-    """How many samples were asked, and how many led to which finding."""
     counts = ", ".join(f"{verdict.count(finding)} {word}" for finding, word in _COUNTED.items())
     return f"{len(verdict.evidence)} of {verdict.samples} samples asked: {counts}"
 

@@ -17,9 +17,8 @@ from modelseal.verification.e_process import HALF, Counts, bound_all
 from modelseal.verification.judge import describe_answer, read_answer
 from modelseal.verification.ledger import Budget, find_ledger
 from modelseal.verification.naturals import Naturals
-from modelseal.verification.policy import QueryPolicy, SequentialPolicy
-from modelseal.verification.querier import Querier, Unasked, sample_or_neighbour
-from modelseal.verification.sequential import check_fresh
+from modelseal.verification.querier import Querier, QueryPolicy, Unasked, sample_or_neighbour
+from modelseal.verification.sequential import SequentialPolicy, check_fresh
 from modelseal.verification.session import Session, Target
 
 REPEATS = 30
@@ -42,8 +41,6 @@ at random, chance would have chosen the rest."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Demands:
-    """What is asked of a deployment, as `enroll` says it."""
-
     repeats: int
     alpha: float
     most_unstable: float
@@ -185,7 +182,6 @@ def _check_before(fingerprint: Fingerprint, demands: _Demands) -> None:
 def _ask_all(
     querier: Querier, repeats: int, *, generator: np.random.Generator, progress: Progress
 ) -> list[Answers]:
-    """What was shown for each sample, in the form of the spec."""
     count = len(querier.fingerprint)
     shown: list[list[Answers]] = [[] for _ in range(count)]
     for done in range(repeats):
@@ -242,7 +238,6 @@ def _find_steady(differing: Counts, demands: _Demands) -> Mask:
 def _put_together(
     fingerprint: Fingerprint, rows: list[_Chosen], demands: _Demands, *, name: str
 ) -> Fingerprint:
-    """The fingerprint of the samples that are kept."""
     others = [row for row in rows if row.otherwise]
     if others and not demands.accept_other:
         raise SealingError(_describe_others(fingerprint, others, of=len(rows)))

@@ -60,11 +60,7 @@ _LabelRow = Annotated[tuple[int, ...], Field(min_length=1)]
 
 
 class Sample(Section):
-    """A sample as it was sealed.
-
-    `codes` is its bytes in base64: one a number, or float32 in little-endian order where inputs
-    have no levels.
-    """
+    """A sample as it was sealed."""
 
     codes: str
     labels: _LabelRow | None
@@ -97,16 +93,7 @@ class Asked(Section):
 
 
 class Bundle(Section):
-    """Signed evidence of what was asked and what came.
-
-    Args:
-        time: When its maker's clock says that it was made.
-        endpoint: What was asked, as its maker says.
-        names: The name of every class; empty if they have none.
-        commitment: The commitment as it was made public.
-        asked: The samples that were asked, by number.
-        signature: That of all else, by the commitment's key, in base64.
-    """
+    """Signed evidence of what was asked and what came."""
 
     schema_: Annotated[Literal["modelseal.evidence/1"], Field(alias="schema")]
     time: str
@@ -213,7 +200,6 @@ def _shown(line: Line) -> Shown:
 
 
 def _check_source(heading: JsonObject, fingerprint: Fingerprint, *, name: str) -> None:
-    """Makes sure that the answers below a heading are to the samples of a fingerprint."""
     check_digest(name, heading.get("fingerprint"), fingerprint.digest)
     if says_neighbours(heading):
         raise BadFileError(
@@ -234,19 +220,6 @@ def _endpoint_of(text: bytes) -> str:
 
 
 class _Recheck(Judged):
-    """What a bundle proves, as the document `modelseal.recheck/1` says it.
-
-    Args:
-        verdict: Tampered if a sample was answered otherwise; intact if all that are in the bundle
-            were answered as expected; undecided if an answer is missing or malformed and none
-            differs.
-        bundle: The bundle's file.
-        commitment: The commitment's file; None if the bundle was checked against itself alone,
-            which anybody can bring about.
-        committed: When the commitment says that it was made.
-        revealed: When the bundle says that it was made.
-    """
-
     schema_: Annotated[Literal["modelseal.recheck/1"], Field(alias="schema")]
     verdict: Annotated[Verdict, Field(exclude=True)]
     bundle: str
@@ -314,7 +287,6 @@ def _check_signature(bundle: Bundle, *, name: str) -> None:
 
 
 def _check_proofs(bundle: Bundle, *, name: str) -> None:
-    """Makes sure that every sample was committed to, and comes once."""
     hashes = bundle.commitment.samples
     numbers = [asked.number for asked in bundle.asked]
     if len(set(numbers)) < len(numbers) or not set(numbers) <= set(range(len(hashes))):
@@ -354,7 +326,6 @@ def _understand(bundle: Bundle) -> Revealed:
 
 
 def _check_codes(text: str, size: int, *, field: str) -> None:
-    """Makes sure that a sample has as many bytes as an input."""
     try:
         got = len(base64.b64decode(text, validate=True))
     except binascii.Error as error:
@@ -393,7 +364,6 @@ def _find(revealed: Revealed, place: int, asked: Asked) -> Evidence:
 
 
 def _answer_of(shown: Shown) -> Answers:
-    """A raw answer as an endpoint gives it."""
     parts = {
         Kind.LABELS: shown.labels,
         Kind.SCORES: shown.scores,

@@ -255,7 +255,6 @@ def _begin(file: int, opening: _Opening, path: Path) -> None:
 
 
 def _append(file: int, line: Section) -> None:
-    """Writes a line, which is on the disk when this is over."""
     text = canonical(line.model_dump(mode="json", by_alias=True)).encode() + b"\n"
     while text:
         text = text[os.write(file, text) :]
@@ -279,7 +278,6 @@ def _read_all(file: int, path: Path) -> bytes:
 
 
 def _parse(data: bytes, path: Path) -> Ledger | None:
-    """What a file says; None if it has no whole line."""
     lines = data.split(b"\n")[:-1]
     if not lines:
         return None

@@ -174,7 +174,6 @@ def load_decoys(
 def _draw_decoys(
     naturals: Codes, fingerprint: Fingerprint, *, count: int, generator: np.random.Generator
 ) -> tuple[Array, ...]:
-    """Draws decoys among natural inputs."""
     fingerprint.domain.check(naturals)
     fitting = np.flatnonzero(are_apart(naturals, fingerprint))
     if not 0 <= count <= len(fitting):

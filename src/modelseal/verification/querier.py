@@ -14,13 +14,57 @@ import numpy as np
 
 from modelseal.endpoints.endpoint import Endpoint, ask_with_retries, back_off
 from modelseal.endpoints.recorded import RecordedEndpoint
-from modelseal.errors import EndpointError
+from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.outputs.answers import Answers
 from modelseal.types import Array, Codes
 from modelseal.verdict import Evidence, Finding
 from modelseal.verification.judge import NO_ANSWERS, examine
-from modelseal.verification.policy import QueryPolicy
+
+_MOST_RETRIES = 100
+"""At the longest mean wait that is three quarters of an hour for one query."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueryPolicy:
+    """How an endpoint is queried.
+
+    Args:
+        retries: How often a query is sent again after a fault that may pass; from 0 to 100.
+        timeout: How many seconds each answer may take, unless an endpoint.toml says otherwise;
+            above 0. It counts where `verify` or `enroll` opens the endpoint.
+        pace: The mean pause between queries in seconds, drawn anew each time; from 0.
+        time_limit: For how many seconds queries are sent in all, natural images included; above
+            0. The query that is under way then is still waited for.
+        concurrency: How many queries are under way at once; from 1. With more than one the
+            endpoint is asked from several threads.
+
+    Raises:
+        InvalidArgumentError: A number is out of its range; `field` names it.
+
+    Examples:
+        >>> QueryPolicy(retries=5, concurrency=4).retries
+        5
+    """
+
+    retries: int = 3
+    timeout: float = 30.0
+    pace: float = 0.0
+    time_limit: float = inf
+    concurrency: int = 1
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "retries": (0 <= self.retries <= _MOST_RETRIES, f"a number from 0 to {_MOST_RETRIES}"),
+            "timeout": (0 < self.timeout < inf, "seconds above 0"),
+            "pace": (0 <= self.pace < inf, "seconds from 0"),
+            "time_limit": (self.time_limit > 0, "seconds above 0"),
+            "concurrency": (self.concurrency >= 1, "a number from 1"),
+        }
+        for name, (fits, expected) in ranges.items():
+            if not fits:
+                got = getattr(self, name)
+                raise InvalidArgumentError(f"expected {expected}, got {got:g}", field=name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,11 +238,7 @@ def ask_all(
     *,
     concurrency: int,
 ) -> None:
-    """Asks samples and decoys until what came is enough; what is under way then is still taken.
-
-    The first is asked alone: an endpoint that opens its connection or reads about its model with
-    the first query does so once, and one that is not there is not met by many queries.
-    """
+    """Asks samples and decoys until what came is enough; what is under way then is still taken."""
     if concurrency == 1:
         any(is_enough(querier.ask(number)) for number in numbers)
         return

@@ -23,8 +23,7 @@ from modelseal.verification.e_process import (
     weigh_trust,
 )
 from modelseal.verification.judge import Stop
-from modelseal.verification.policy import QueryPolicy, SequentialPolicy
-from modelseal.verification.querier import Querier, Unasked
+from modelseal.verification.querier import Querier, QueryPolicy, Unasked
 
 MISSED = 0.01
 """The highest probability that a sample whose most frequent answer has changed passes.
@@ -44,6 +43,36 @@ _TURNS = 8
 
 About as many prove that a sample which never differed at enrollment has changed.
 """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SequentialPolicy:
+    """How an enrolled fingerprint, whose answers vary, is judged.
+
+    Args:
+        alpha: The highest rate of false alarms, above 0 and below 1. Half of it is for an
+            enrollment that misleads. By default that of the enrollment.
+        queries: The most queries, from 1; by default 50 for each sample.
+        look: The number of this check in a schedule of many, from 1: all of them together then
+            raise a false alarm with a probability of at most alpha. By default what a ledger
+            counts; without one the check stands alone.
+
+    Raises:
+        InvalidArgumentError: A number is out of its range; `field` names it.
+    """
+
+    alpha: float | None = None
+    queries: int | None = None
+    look: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.alpha is not None and not 0 < self.alpha < 1:
+            raise InvalidArgumentError(
+                f"expected a number above 0 and below 1, got {self.alpha!r}", field="alpha"
+            )
+        for field, number in (("queries", self.queries), ("look", self.look)):
+            if number is not None and number < 1:
+                raise InvalidArgumentError(f"expected a number from 1, got {number}", field=field)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -19,8 +19,7 @@ from modelseal.outputs.answers import Answers, Kind
 from modelseal.types import Array, Inputs, Labels, Scores
 from modelseal.verification.ledger import Budget
 from modelseal.verification.naturals import Naturals, check_mapping, find_naturals
-from modelseal.verification.policy import QueryPolicy
-from modelseal.verification.querier import Note, PickInputs, Querier, sample_alone
+from modelseal.verification.querier import Note, PickInputs, Querier, QueryPolicy, sample_alone
 
 Target: TypeAlias = Endpoint | str | Path | Callable[[Inputs], Labels | Scores]
 """What is asked: an endpoint, or what `modelseal.endpoint` makes one of."""
@@ -39,10 +38,7 @@ def name_of(target: Target) -> str:
 
 @dataclass(kw_only=True, eq=False)
 class Session:
-    """Asks one endpoint the samples of a fingerprint, under an account and with a record.
-
-    Use it with `with`: at the end others may write to the record again.
-    """
+    """Asks one endpoint the samples of a fingerprint, under an account and with a record."""
 
     fingerprint: Fingerprint
     target: Target

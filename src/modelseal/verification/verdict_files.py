@@ -44,7 +44,6 @@ def write_verdict(verdict: Verdict, files: dict[VerdictForm, Path]) -> None:
 
 
 def _render_verdict(verdict: Verdict, form: VerdictForm) -> bytes:
-    """A verdict in one form, as the content of a file in UTF-8."""
     return FORMS[form](VerdictDocument.of(verdict))
 
 
@@ -211,12 +210,6 @@ def _sarif_result(document: VerdictDocument) -> dict[str, object]:
 
 
 def _sarif_text(text: str) -> str:
-    r"""Escapes what is a link or a placeholder in a message (sections 3.11.5 and 3.11.6).
-
-    Examples:
-        >>> print(_sarif_text("outputs[0]: {} came"))
-        outputs\[0\]: {{}} came
-    """
     escaped = re.sub(r"([\\\[\]])", r"\\\1", text)
     return escaped.replace("{", "{{").replace("}", "}}")
 
@@ -231,12 +224,6 @@ def _digest(*parts: str) -> str:
 
 
 def _address(file: str) -> str:
-    """A file's path as a reference: relative as it was given, or an address if it is absolute.
-
-    Examples:
-        >>> _address("my seals/out.seal"), _address("/srv/out.seal")
-        ('my%20seals/out.seal', 'file:///srv/out.seal')
-    """
     path = PurePath(file)
     return path.as_uri() if path.is_absolute() else quote(path.as_posix(), errors="surrogatepass")
 

@@ -17,9 +17,9 @@ from modelseal.verdict import Evidence, Finding, Outcome, Provenance, Verdict
 from modelseal.verification.judge import Stop, conclude, examine
 from modelseal.verification.ledger import Budget, check_count, find_ledger
 from modelseal.verification.naturals import Decoys, Naturals, load_decoys, mix_decoys
-from modelseal.verification.policy import QueryPolicy, SequentialPolicy
 from modelseal.verification.querier import (
     PickInputs,
+    QueryPolicy,
     Reply,
     Unasked,
     ask_all,
@@ -28,6 +28,7 @@ from modelseal.verification.querier import (
     sample_or_neighbour,
 )
 from modelseal.verification.sequential import (
+    SequentialPolicy,
     Tallies,
     ask_repeatedly,
     check_sequential,
