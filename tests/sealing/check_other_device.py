@@ -12,15 +12,12 @@ from modelseal.calibration.calibrate import calibrate
 from modelseal.calibration.variants import Float64, Nnpack
 from modelseal.enums import Precision, Rule
 from modelseal.errors import SealingError
-from modelseal.models.transforms import Normalised
+from modelseal.fingerprint.codec import encode
 from modelseal.outputs.specs import TopLabels
 from modelseal.runtime.devices import device_of, find_device
 from modelseal.runtime.inference import copy_network
 from modelseal.sealing import methods
 from modelseal.sealing.candidates import (
-    list_every_variant,
-    list_orders,
-    list_variants,
     to_tensor,
 )
 from modelseal.sealing.methods import METHODS
@@ -98,42 +95,20 @@ def test_a_fingerprint_is_the_same_with_lower_precisions_too(model, naturals, mo
         assert np.array_equal(getattr(far, name), getattr(near, name))
 
 
-def test_beside_its_own_ways_a_network_is_run_on_the_cpu(model, moved):
-    near, far = (list_variants(each) for each in (model, moved(model)))
-    names = [each.name for each in near]
-    assert [each.name for each in far if each.name not in names] == ["on-cpu"]
-    assert [each.name for each in far if each.name in names] == names
-    assert "on-cpu" in {each.name for each in list_every_variant(moved(model))}
-
-
-def test_the_orders_of_a_normalisation_give_the_same_scores(build, naturals, moved, network):
-    here = build(network=Normalised(network(), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25)))
-    there, codes = moved(here), naturals(here.domain)
-    near, far = (
-        {each.name: each(model.network, to_tensor(model, codes)) for each in list_orders(model)}
-        for model in (here, there)
-    )
-    assert len(near) >= 2
-    assert near.keys() == far.keys()
-    assert all(np.array_equal(far[name], near[name]) for name in near)
-
-
 @pytest.mark.parametrize("rule", Rule)
-def test_the_same_few_are_chosen(model, moved, found, rule):
-    near, far = (select(each, found, samples=4, rule=rule) for each in (model, moved(model)))
-    assert np.array_equal(far.samples, near.samples)
-
-
-def test_the_same_power_is_stated(model, naturals, moved, found):
-    few = select(model, found, samples=3, rule=Rule.RANDOM, seed=0)
-    codes = naturals(model.domain)
-    assert state_power(moved(model), few, codes).power == state_power(model, few, codes).power
-
-
-def test_the_same_neighbours_are_found(model, moved, found):
-    near, far = (find_neighbours(each, found, count=2) for each in (model, moved(model)))
+def test_the_same_few_are_chosen_with_the_same_neighbours_and_power(
+    model, moved, found, naturals, rule
+):
+    near, far = (
+        state_power(
+            each,
+            find_neighbours(each, select(each, found, samples=3, rule=rule), count=2),
+            naturals(model.domain),
+        )
+        for each in (model, moved(model))
+    )
     assert near.neighbours is not None
-    assert np.array_equal(far.neighbours, near.neighbours)
+    assert encode(far) == encode(near)
 
 
 def test_what_was_left_behind_is_an_error_and_no_wrong_number(model, naturals, moved):

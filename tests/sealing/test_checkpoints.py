@@ -1,7 +1,6 @@
 """Pieces of the candidates: where they are made, and how they are kept and found again."""
 
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from refusals import refuses
 from modelseal.calibration.precision import parse_precisions
 from modelseal.calibration.variants import Float64, Nnpack
 from modelseal.domain import Domain
-from modelseal.errors import BadFileError, EvaluationError, SealingError
+from modelseal.errors import BadFileError
 from modelseal.models.loader import load_model
 from modelseal.outputs.specs import parse_spec
 from modelseal.parallel.workers import Processes, Sequential
@@ -140,31 +139,8 @@ def test_after_the_time_limit_no_piece_is_begun_and_there_is_always_one(
     assert made == list(found) == list(range(count))
 
 
-def test_with_a_time_limit_a_run_after_the_other_makes_all(noting, folder):
-    made, perform = noting
-    found = [make_pieces(tasks(), perform, seconds=1e-9, checkpoints=folder) for _ in range(5)]
-    assert [len(each) for each in found] == [1, 2, 3, 4, 4]
-    assert made == [0, 1, 2, 3]
-
-
 def test_the_time_limit_stops_processes_at_their_work():
     assert len(make_pieces(tasks(), make_first_only, workers=Processes(2), seconds=1e-9)) == 1
-
-
-@pytest.mark.parametrize("workers", [Sequential(), None])
-def test_lost_workers_are_an_error_of_sealing_that_names_the_piece(workers):
-    def fail(task):
-        raise EvaluationError(f"{task}: begun 3 times, but its process died")
-
-    with pytest.raises(SealingError, match=r"^piece 0 of the candidates: "):
-        make_pieces(tasks(), fail, workers=workers)
-
-
-def test_a_piece_that_cannot_be_kept_stops_the_work(noting, tmp_path):
-    made, perform = noting
-    with pytest.raises(BadFileError, match=r"part: "):
-        make_pieces(tasks(), perform, checkpoints=tmp_path / "missing" / "part")
-    assert made == [0]
 
 
 @pytest.mark.parametrize(
@@ -218,12 +194,6 @@ def test_whatever_its_samples_depend_on_makes_another_piece(changes):
     assert build_task(**changes).key != build_task().key
 
 
-def test_other_versions_make_another_piece(monkeypatch):
-    before = build_task().key
-    monkeypatch.setattr(checkpoints, "version", lambda name: "0.0.0")
-    assert build_task().key != before
-
-
 def test_a_kept_piece_is_found_as_it_was_and_is_its_owner_s_alone(folder, task):
     assert load_piece(folder, task) is None
     file = keep(folder, task)
@@ -233,14 +203,6 @@ def test_a_kept_piece_is_found_as_it_was_and_is_its_owner_s_alone(folder, task):
     assert count_checkpoints(folder) == 1
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-
-
-def test_samples_without_levels_are_found_to_the_last_bit(folder):
-    free = recipe_of_two(domain=Domain(shape=(2,), levels=0))
-    task = build_task(recipe=free, naturals=np.array([[0.1, 0.2]], np.float32))
-    samples = np.array([[1 / 3, 0.7]], np.float32)
-    keep(folder, task, samples)
-    assert load_piece(folder, task).samples.tobytes() == samples.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -261,15 +223,6 @@ def test_what_cannot_be_used_is_as_if_it_were_not_there_and_is_replaced(folder, 
     keep(folder, task).write_bytes(content)
     assert load_piece(folder, task) is None
     keep(folder, task)
-    assert load_piece(folder, task) is not None
-
-
-def test_a_level_that_does_not_exist_is_not_used(folder):
-    few = recipe_of_two(domain=Domain(shape=(2,), levels=8))
-    task = build_task(recipe=few, naturals=SAMPLES % 8)
-    keep(folder, task, SAMPLES)
-    assert load_piece(folder, task) is None
-    keep(folder, task, SAMPLES - 1)
     assert load_piece(folder, task) is not None
 
 
@@ -335,61 +288,11 @@ def test_a_cluster_makes_the_same_bytes_as_this_process(craft, cluster):
     assert timeless(craft(workers=cluster)) == timeless(craft())
 
 
-def test_pieces_kept_by_processes_are_used_by_this_one(craft, folder, monkeypatch):
-    there = craft(workers=Processes(2), checkpoints=folder)
-    assert count_checkpoints(folder) == 3
-    monkeypatch.setattr(candidates, "_make_piece", lambda *_: pytest.fail("made again"))
-    assert timeless(craft(checkpoints=folder)) == timeless(there)
-
-
-def test_pieces_of_another_network_are_not_used(craft, folder, tmp_path):
-    craft(checkpoints=folder)
-    other = load_model(write_source(tmp_path, seed=1))
-    assert timeless(craft(other, checkpoints=folder)) == timeless(craft(other))
-    assert count_checkpoints(folder) == 6
-
-
-def test_more_candidates_go_on_with_the_whole_pieces_of_fewer(craft, folder):
-    told = []
-    for count in (7, 12):
-        craft(
-            method="natural",
-            count=count,
-            checkpoints=folder,
-            progress=lambda *news: told.append(news),
-        )
-    starts = [news for news in told if news[0] == "generate"]
-    assert starts[:3] == [("generate", done, 7) for done in (0, 5, 7)]
-    assert starts[3:] == [("generate", done, 12) for done in (5, 10, 12)]
-
-
 def test_other_weights_by_now_are_told_by_the_process_that_finds_them(source, craft):
     model = load_model(source)
     write_source(source.parent, seed=1)
     with pytest.raises(BadFileError, match=r"model\.toml: "):
         craft(model, workers=Processes(1))
-
-
-def test_a_process_loads_the_network_once(source, naturals, monkeypatch):
-    model, loaded = load_model(source), []
-    monkeypatch.setattr(
-        candidates, "load_model", lambda path: loaded.append(path) or load_model(path)
-    )
-    own = recipe(model, variants=FEW, method="natural")
-    plain = build_task(recipe=own, weights=candidates.digest_network(model.network), source=source)
-    for naturals_of in (naturals(model.domain, 3), naturals(model.domain, 2)):
-        made = candidates._make_elsewhere(replace(plain, naturals=naturals_of))
-        assert np.array_equal(made.samples, naturals_of)
-    assert loaded == [source]
-
-
-def test_the_time_limit_leaves_the_first_pieces_with_their_own_sources(craft, folder):
-    whole = craft(method="natural")
-    first, second = (craft(method="natural", seconds=1e-9, checkpoints=folder) for _ in range(2))
-    assert first.sources.tolist() == whole.sources.tolist()[: len(first)]
-    assert np.array_equal(first.samples, whole.samples[: len(first)])
-    counts = [each.origin.parameters["candidates"] for each in (first, second)]
-    assert counts == [5, 10]
 
 
 def test_the_work_is_that_of_making_for_each_accepted_candidate(source, craft, naturals):

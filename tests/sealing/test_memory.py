@@ -6,16 +6,15 @@ import pytest
 import torch
 from crafted import recipe
 from refusals import refuses
-from torch import nn
 
 from modelseal.domain import Domain
-from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.errors import InvalidArgumentError
 from modelseal.generation import gaps
 from modelseal.models.loader import Model
 from modelseal.parallel.ray import Cluster
 from modelseal.parallel.workers import Processes, Sequential
-from modelseal.sealing import memory, pipeline
-from modelseal.sealing.memory import available_memory, fit_processes, need_memory, weigh
+from modelseal.sealing import checkpoints, pipeline
+from modelseal.sealing.checkpoints import available_memory, fit_processes, need_memory, weigh
 
 CPU = torch.device("cpu")
 ACCOUNT = "MemTotal:  9000000 kB\nMemFree:  10 kB\nMemAvailable:    2000 kB\nCached: 5 kB\n"
@@ -79,29 +78,10 @@ def test_the_need_is_that_of_weights_jacobians_and_activations(tiny, monkeypatch
     activations = 4 * (3 * 8 * 64 + 8 * 64 + 3)
     for settings, count in (({"tied": 4}, 3), ({"tied": 2, "spec": "topk:3"}, 3), ({"tied": 7}, 6)):
         jacobian = 32 * count * 192 * 4
-        expected = memory.BARE + weights + 4 * jacobian + 2 * 5 * activations
+        expected = checkpoints.BARE + weights + 4 * jacobian + 2 * 5 * activations
         assert need_memory(model, recipe(model, **settings)) == expected
     assert weigh(tiny) == weights
     assert not any(each._forward_hooks for each in tiny.modules())
-
-
-def test_larger_inputs_need_more_in_spite_of_smaller_pieces():
-    def need(size):
-        network = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(48, 3))
-        model = Model(network=network.eval(), domain=Domain(shape=(3, size, size)))
-        return need_memory(model, recipe(model)) - memory.BARE
-
-    assert need(32) < need(128) < 160 * 2**20
-    assert need(224) < 160 * 2**20
-
-
-def test_a_network_that_cannot_be_run_is_an_error_and_keeps_no_hook():
-    network = nn.Sequential(nn.Linear(7, 3))
-    model = Model(network=network, domain=Domain(shape=(2,)))
-    with pytest.raises(SealingError):
-        need_memory(model, recipe(model))
-    assert not any(each._forward_hooks for each in network.modules())
-    assert torch.is_grad_enabled()
 
 
 class HiredError(Exception):
@@ -138,7 +118,7 @@ def test_no_more_processes_are_hired_than_fit_which_is_told(
     hired, model, monkeypatch, rooms, fitting
 ):
     need = need_memory(model, recipe(model))
-    monkeypatch.setattr(memory, "available_memory", lambda device: int(rooms * need))
+    monkeypatch.setattr(pipeline, "available_memory", lambda device: int(rooms * need))
     crew, told = hired(workers=5)
     assert crew == Processes(fitting) if fitting > 1 else isinstance(crew, Sequential)
     assert [sentence.split(" processes")[0] for sentence in told] == (

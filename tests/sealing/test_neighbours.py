@@ -5,17 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from crafted import QUICK, make
+from crafted import QUICK, make, serve
 from refusals import refuses
 
 from modelseal.calibration.calibrate import calibrate
-from modelseal.endpoints.endpoint import CallableEndpoint
 from modelseal.errors import InvalidArgumentError
 from modelseal.fingerprint.codec import decode, encode
 from modelseal.sealing.candidates import to_tensor
 from modelseal.sealing.neighbours import Effects, find_neighbours, propose
 from modelseal.verdict import Outcome
-from modelseal.verification.enrollment import enroll
 from modelseal.verification.verify import verify
 
 
@@ -58,23 +56,6 @@ def test_where_no_neighbour_will_do_there_is_none_and_none_is_sought_if_none_is_
     assert len(made.faces(0)) == 1
 
 
-def test_neighbours_are_chosen_by_the_seed(model, naturals):
-    made = [
-        find_neighbours(
-            model, make(model, naturals(model.domain, 2), method="natural", seed=seed), count=2
-        )
-        for seed in (0, 0, 1)
-    ]
-    moves = [
-        {
-            source: set(each)
-            for source, each in zip(one.sources, one.neighbours.tolist(), strict=True)
-        }
-        for one in made
-    ]
-    assert moves[0] == moves[1] != moves[2]
-
-
 def test_a_step_that_lowers_the_smallest_gap_is_not_proposed():
     effects = Effects(gaps=np.array([0.5, 1.0]), slopes=np.array([[0.1, -0.1]] * 2), strict=True)
     assert effects.predict(np.array([1, 2, -1, -2])).tolist() == [True, False, False, True]
@@ -102,14 +83,6 @@ def test_a_domain_without_levels_and_a_negative_number_are_refused(build, natura
         find_neighbours(model, found, count=-1)
 
 
-def serve(network, domain):
-    def run(inputs):
-        with torch.no_grad():
-            return network(torch.from_numpy(inputs)).numpy()
-
-    return CallableEndpoint(run, domain)
-
-
 class Table:
     """Answers the samples that it knows from a table, and all else from another network."""
 
@@ -135,15 +108,3 @@ def test_a_table_of_the_samples_before_another_network_passes_only_without_neigh
     assert verify(guarded, table, generator=source, neighbours=True).outcome is Outcome.TAMPERED
     own = serve(model.network, model.domain)
     assert verify(guarded, own, generator=source, neighbours=True).outcome is Outcome.INTACT
-
-
-def test_the_same_holds_for_an_enrolled_fingerprint(model, network, found):
-    own, outcomes = serve(model.network, model.domain), []
-    for count in (0, 3):
-        made = find_neighbours(model, found.take(np.arange(4)), count=count)
-        source = np.random.default_rng(0)
-        enrolled = enroll(made, own, generator=source)
-        assert verify(enrolled, own, generator=source).outcome is Outcome.INTACT
-        table = Table(enrolled, serve(network(seed=1), model.domain))
-        outcomes.append(verify(enrolled, table, generator=source).outcome)
-    assert outcomes == [Outcome.INTACT, Outcome.TAMPERED]

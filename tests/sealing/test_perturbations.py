@@ -1,8 +1,6 @@
 """Changed copies of a network, and flipped bits whose effect is foretold."""
 
-import copy
 import weakref
-from functools import partial
 
 import numpy as np
 import pytest
@@ -10,9 +8,6 @@ import torch
 from crafted import make
 from torch import nn
 
-from modelseal.domain import Domain
-from modelseal.errors import SealingError
-from modelseal.models.loader import Model
 from modelseal.outputs.specs import parse_spec
 from modelseal.runtime.inference import copy_network
 from modelseal.sealing import perturbations
@@ -25,25 +20,9 @@ from modelseal.sealing.perturbations import (
     small_copies,
 )
 from modelseal.tampering.base import all_weights, matrices
-from modelseal.tampering.weight_changes import FlippedBit, Pruned, Quantised
+from modelseal.tampering.weight_changes import Quantised
 
-ALIVE = weakref.WeakSet()
 TOP1 = parse_spec("top1")
-
-
-class Watched(nn.Sequential):
-    """A network that notes, whenever it runs, how many copies there are."""
-
-    most = 0
-
-    def __deepcopy__(self, memo):
-        twin = Watched(*copy.deepcopy(list(self), memo))
-        ALIVE.add(twin)
-        return twin
-
-    def forward(self, inputs):
-        Watched.most = max(Watched.most, len(ALIVE))
-        return super().forward(inputs)
 
 
 class Scaled(nn.Module):
@@ -88,25 +67,6 @@ def test_graded_families_go_from_the_smallest_change_to_the_largest(model, input
             assert sizes == sorted(sizes)
 
 
-def test_a_size_means_what_its_unit_says(model, inputs):
-    noise, step, edit, *_, pruning, grid, _, _ = list_families(model, inputs, seed=0)
-    assert pruning.make(0.25, 0) == Pruned(0.25)
-    assert [grid.make(level, 0) for level in grid.levels[:2]] == [Quantised(16), Quantised(15)]
-    assert (noise.make(0.5, 7).scale, noise.make(0.5, 7).seed) == (0.5, 7)
-    assert (edit.make(0.5, 7).scale, edit.make(0.5, 7).seed) == (0.5, 7)
-    made = step.make(0.5, 7)
-    assert (made.learning_rate, made.seed, made.steps) == (0.5, 7, 1)
-
-
-def test_a_flipped_bit_is_one_of_its_group_and_every_one_comes(model, inputs):
-    groups = [
-        {family.make(1.0, seed).bit for seed in range(64)}
-        for family in list_families(model, inputs, seed=0)
-        if isinstance(family.make(0.5, 0), FlippedBit)
-    ]
-    assert groups == [{31}, set(range(23, 31)), {19, 20, 21, 22}]
-
-
 @pytest.mark.parametrize(
     ("count", "batch", "pool"), [(1, 1, 1), (3, 1, 3), (16, 8, 16), (600, 128, 512)]
 )
@@ -120,22 +80,6 @@ def test_a_step_takes_half_of_the_inputs_or_128_with_the_network_s_own_labels(
     assert (step.batch, len(step.inputs)) == (batch, pool)
     with torch.no_grad():
         assert torch.equal(step.labels, model.network(step.inputs).argmax(1))
-
-
-def test_a_step_on_large_inputs_takes_few_of_them():
-    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    large = Model(network=network, domain=Domain(shape=(3, 256, 256)))
-    family = list_families(large, torch.zeros(12, 3, 256, 256), seed=0)[1]
-    assert family.name == "one SGD step on 5 inputs"
-
-
-def test_there_are_as_many_random_copies_as_drawn_and_one_of_each_fixed_size(model, inputs):
-    families = list_families(model, inputs, seed=1)
-    fixed = sum(len(family.small) for family in families if family.fixed)
-    chance = sum(not family.fixed for family in families)
-    counts = [sum(1 for _ in small_copies(model, inputs, draws=n, seed=1)) for n in (1, 3)]
-    assert counts == [fixed + chance, fixed + 3 * chance]
-    assert sum(1 for _ in small_copies(model, inputs, draws=2, seed=1, fixed=False)) == 2 * chance
 
 
 def test_the_same_seed_gives_the_same_copies_and_another_gives_others(model, inputs):
@@ -159,13 +103,17 @@ def test_changes_that_cannot_be_made_of_a_network_are_left_out(build):
     assert len(changed) == 4
 
 
-def test_one_copy_at_a_time_is_there_if_the_last_one_was_dropped(build, network, found, samples):
-    model = build(network=Watched(*network()).eval().requires_grad_(requires_grad=False))
-    Watched.most = 0
-    copies = small_copies(model, samples, draws=2, seed=0)
-    masks = list(map(partial(differs, samples=samples, fingerprint=found), copies))
-    assert len(masks) > 20
-    assert Watched.most == 1
+def test_one_copy_at_a_time_is_there_if_the_last_one_was_dropped(model, inputs):
+    alive, counts = weakref.WeakSet(), []
+
+    def note(network):
+        alive.add(network)
+        counts.append(len(alive))
+
+    list(map(note, small_copies(model, inputs, draws=2, seed=0)))
+    # 14 random copies, and one of each size of what has no chance.
+    assert len(counts) == 14 + 12
+    assert set(counts) == {1}
 
 
 def test_a_sample_differs_as_verifying_would_say(model, found, samples):
@@ -189,11 +137,6 @@ def test_scores_that_are_not_finite_are_the_highest_where_labels_are_shown_and_e
     broken[3].bias[2] = value
     wanted = made.expected.labels[:, 0] != 2 if spec == "top1" else np.zeros(len(made), bool)
     assert np.array_equal(differs(broken, samples, made), wanted)
-
-
-def test_a_network_that_cannot_be_run_is_a_sealing_error(found, samples):
-    with pytest.raises(SealingError):
-        differs(nn.Sequential(nn.Flatten(), nn.Linear(3, 5)), samples, found)
 
 
 def measured(network, samples, spec, *, seed, count):
@@ -254,17 +197,6 @@ def test_the_seed_decides_what_is_foretold_and_the_network_stays_as_it_was(
         assert (parameter.requires_grad, parameter.grad) == (False, None)
 
 
-def test_scores_that_are_far_from_leading_cost_no_pass(model, samples, monkeypatch):
-    passes = []
-    derive = torch.autograd.grad
-    monkeypatch.setattr(torch.autograd, "grad", lambda *a, **k: passes.append(1) or derive(*a, **k))
-    foretell_flips(model.network, samples[:3], spec=TOP1, seed=0, count=5)
-    assert len(passes) == 3 * 5
-    monkeypatch.setattr(perturbations, "CLASSES", 2)
-    foretell_flips(model.network, samples[:3], spec=TOP1, seed=0, count=5)
-    assert len(passes) == 3 * 5 + 3 * 2
-
-
 class Blind(nn.Module):
     """A network whose scores do not follow its weights."""
 
@@ -282,19 +214,3 @@ class Blind(nn.Module):
 def test_where_nothing_can_be_foretold_there_is_no_column(network, samples):
     foretold = foretell_flips(network.eval(), samples, spec=TOP1, seed=0)
     assert (foretold.shape, foretold.dtype) == ((len(samples), 0), bool)
-
-
-def test_weights_that_a_score_does_not_need_move_nothing(samples):
-    class Spare(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer, self.spare = nn.Linear(192, 5), nn.Linear(192, 50)
-
-        def forward(self, inputs):
-            return self.layer(inputs.flatten(1))
-
-    network = Spare().eval().requires_grad_(requires_grad=False)
-    foretold = foretell_flips(network, samples, spec=TOP1, seed=0, count=200)
-    used = len(draw_flips(matrices(network), seed=0, count=200).places["layer.weight"])
-    assert 0 < used < 50
-    assert not foretold[:, used:].any()

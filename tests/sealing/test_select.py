@@ -8,7 +8,7 @@ from refusals import refuses
 
 from modelseal.enums import Rule
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.codec import decode, encode
+from modelseal.fingerprint.codec import encode
 from modelseal.sealing import pipeline
 from modelseal.sealing.perturbations import FLIPS, foretell_flips, small_copies
 from modelseal.sealing.pipeline import select
@@ -104,19 +104,6 @@ def test_the_detection_rule_needs_no_nonlinearity(build, naturals):
         select(model, candidates, samples=3, rule=Rule.DETECTION, layers=["relu_0"])
 
 
-def test_only_the_wanted_layers_count(build, network, naturals):
-    model = build(network=network(last=(torch.nn.Tanh(),)))
-    candidates = make(model, naturals(model.domain), method="natural")
-    inputs = inputs_of(model, candidates)
-    orders = {}
-    for layers in (("relu_0",), ("tanh_0",), None):
-        bits = active_neurons(model.network, inputs, layers=layers)
-        chosen = select(model, candidates, samples=4, rule=Rule.MANC, layers=layers)
-        orders[layers] = rows_of(chosen, candidates)
-        assert orders[layers] == list(cover(bits, 4).order)
-    assert orders["relu_0",] != orders["tanh_0",]
-
-
 @pytest.mark.parametrize("rule", Rule)
 def test_what_cannot_be_chosen_is_refused(build, network, model, found, rule):
     for samples in (-1, 0, 13):
@@ -128,11 +115,3 @@ def test_what_cannot_be_chosen_is_refused(build, network, model, found, rule):
         for layers in (["relu_1"], []):
             with refuses(InvalidArgumentError):
                 select(model, found, samples=2, rule=rule, layers=layers)
-
-
-@pytest.mark.parametrize("levels", [0, 256])
-def test_candidates_from_a_file_are_chosen_like_those_that_were_just_made(build, naturals, levels):
-    model = build(levels=levels)
-    candidates = make(model, naturals(model.domain), margin=1e-3, count=8)
-    stored = decode(encode(candidates), name="candidates.seal")
-    assert encode(select(model, stored, samples=3)) == encode(select(model, candidates, samples=3))

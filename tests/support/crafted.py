@@ -3,14 +3,19 @@
 from dataclasses import replace
 from typing import Any
 
+import torch
+from torch import nn
+
 from modelseal.calibration.variants import BatchSize, ChannelsLast, Float64, Nnpack, OneDnnOff
+from modelseal.domain import Domain
+from modelseal.endpoints.endpoint import CallableEndpoint
 from modelseal.fingerprint.codec import encode
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loader import Model
 from modelseal.outputs.specs import parse_spec
 from modelseal.sealing.candidates import make_candidates
 from modelseal.sealing.recipe import Recipe
-from modelseal.types import Codes
+from modelseal.types import Array, Codes
 
 QUICK = (
     *(BatchSize(1), BatchSize(7, 3), BatchSize(32, 16)),
@@ -34,3 +39,13 @@ def make(model: Model, naturals: Codes, **settings: Any) -> Fingerprint:
 
 def timeless(found: Fingerprint) -> bytes:
     return encode(replace(found, origin=replace(found.origin, created="2026-01-01T00:00:00Z")))
+
+
+def serve(network: nn.Module, domain: Domain) -> CallableEndpoint:
+    """An endpoint that runs a network as it is."""
+
+    def answer(inputs: Array) -> Array:
+        with torch.no_grad():
+            return network(torch.from_numpy(inputs)).numpy()
+
+    return CallableEndpoint(answer, domain)

@@ -7,6 +7,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from modelseal.tampering.base import all_weights
+
 TRAINED = 1000
 
 
@@ -38,3 +40,9 @@ def reader() -> nn.Module:
                 cross_entropy(network(images[rows]), labels[rows]).backward()
                 optimiser.step()
     return network.eval().requires_grad_(requires_grad=False)
+
+
+def moved(network: nn.Module, changed: nn.Module) -> set[str]:
+    """The names of the weights and statistics that are others in a changed copy."""
+    before, after = all_weights(network), all_weights(changed)
+    return {name for name in before if not torch.equal(before[name], after[name])}

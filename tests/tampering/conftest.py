@@ -41,24 +41,6 @@ def reader(learned):
         assert torch.equal(tensor, state[name]), f"the given network was changed: {name}"
 
 
-@pytest.fixture(scope="session")
-def coarse():
-    """A trained network without BatchNorm for images of shape (3, 32, 32) and three classes.
-
-    The brightest of the three channels is the class. With it come images, of which the first 600
-    were trained on, and their classes.
-    """
-    source = torch.Generator().manual_seed(1)
-    labels = torch.randint(3, (700,), generator=source)
-    images = 0.5 * torch.rand(700, 3, 32, 32, generator=source)
-    images[torch.arange(700), labels] += 0.1
-    network = nn.Sequential(
-        *(nn.Conv2d(3, 6, 4, stride=4), nn.ReLU(), nn.Conv2d(6, 6, 3, padding=1), nn.ReLU()),
-        *(nn.Flatten(), nn.Linear(384, 3)),
-    )
-    return learn(network, images[:600], labels[:600], epochs=5), images, labels
-
-
 def learn(network, images, labels, epochs=8):
     """Trains a network from weights that are always the same."""
     source = torch.Generator().manual_seed(0)

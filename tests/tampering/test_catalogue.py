@@ -4,9 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import modelseal as ms
 from modelseal.errors import InvalidArgumentError, NotAppliedError
-from modelseal.tampering.base import Tampering, all_weights
+from modelseal.tampering.base import Tampering
 from modelseal.tampering.registry import (
     TAMPERINGS,
     Data,
@@ -61,6 +60,15 @@ REPRS = {
     "unlearning": "Unlearned(learning_rate=0.0001, steps=4, seed=5)",
     "online": "LearnedOnline(step_size=0.0001, steps=100, seed=5)",
     "noise-1e-2": "GaussianNoise(scale=0.01, seed=5)",
+    "targeted": "Targeted(count=10, copies=100, learning_rate=0.001, steps=500, batch=64, seed=5)",
+    "clean-label": f"PoisonFrogs(count=10, copies=100, radius={8 / 255}, learning_rate=0.001, "
+    "steps=500, batch=64, seed=5, black=0.0, white=1.0)",
+    "badnets": "BadNetsPatch(target=5, share=0.1, learning_rate=0.001, steps=500, batch=64, "
+    "seed=5, size=4, white=1.0)",
+    "neuron-trojan": "NeuronTrojan(target=5, share=0.1, learning_rate=0.001, steps=500, batch=64, "
+    "seed=5, size=4, black=0.0, white=1.0)",
+    "int8-torch": "TorchInt8()",
+    "int8-onnxruntime": "OnnxInt8()",
 }
 
 
@@ -134,16 +142,6 @@ def test_recipes_know_the_bounds_of_the_domain(digits):
     assert list_changes("badnets", data)[0].recipe(0).white == 0.5
 
 
-def test_new_inputs_are_those_that_are_held_out(data):
-    assert list_changes("online", data)[0].recipe(0).inputs is data.test_inputs
-    assert list_changes("unlearning", data)[0].recipe(0).inputs is data.train_inputs
-    for name in ("targeted", "clean-label"):
-        recipe = list_changes(name, data)[0].recipe(0)
-        assert recipe.held_inputs is data.test_inputs
-        assert recipe.held_labels is data.test_labels
-        assert recipe.inputs is data.train_inputs
-
-
 def test_an_unknown_name_is_told_what_there_is(data):
     with pytest.raises(InvalidArgumentError, match=r"online.*, got 'twist'"):
         list_changes("twist", data)
@@ -164,13 +162,6 @@ def test_a_change_of_a_user_s_own_is_drawn_anew_by_every_seed(data, tiny, monkey
         register_tampering("faint-noise")
 
 
-def test_every_recipe_is_found_in_the_package_itself():
-    names = [name for name in ms.tampering.__all__ if name[0].isupper()]
-    assert {"GaussianNoise", "BadNetsPatch", "TorchInt8", "Distilled"} <= set(names)
-    for name in names:
-        assert getattr(ms.tampering, name).__name__ == name
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -188,55 +179,6 @@ def test_data_that_no_recipe_could_learn_from_is_refused(wrong, data):
         Data(**{**{name: getattr(data, name) for name in names}, **wrong})
 
 
-def some(name, data):
-    """The changes of a name; of a graded family the two ends and the middle."""
-    changes = list_changes(name, data)
-    return changes if len(changes) == 1 else (changes[0], changes[len(changes) // 2], changes[-1])
-
-
-def state(network):
-    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
-
-
-def check(name, network, data):
-    before, seed = state(network), torch.random.get_rng_state()
-    for change in some(name, data):
-        try:
-            changed = change.recipe(3)(network)
-        except NotAppliedError:
-            # Four steps of 1e-4 on so few weights, and moves of 8/255 in so few pixels, are little.
-            assert name in {"unlearning", "clean-label"}
-            continue
-        assert changed(data.test_inputs[:2]).shape == (2, data.classes)
-        assert not any(module.training for module in changed.modules())
-        assert changed is not network
-    assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
-    assert torch.equal(torch.random.get_rng_state(), seed)
-    assert not any(parameter.requires_grad for parameter in network.parameters())
-
-
-@pytest.mark.parametrize("name", [*GRADED, *SINGLES])
-def test_every_change_applies_and_leaves_the_network(name, reader, data):
-    check(name, reader, data)
-
-
-@pytest.mark.parametrize("name", [*GRADED, *SINGLES[:-2]])
-def test_every_change_applies_to_colours_three_classes_and_no_batchnorm(name, coarse):
-    network, images, labels = coarse
-    held = labels[600:].clone()
-    held[0] = (held[0] + 1) % 3  # the network is not sure of it: there is something to learn
-    data = Data(
-        train_inputs=images[:600],
-        train_labels=labels[:600],
-        test_inputs=images[600:],
-        test_labels=held,
-        classes=3,
-        white=1.0,
-    )
-    assert not any("running" in key for key in all_weights(network))
-    check(name, network, data)
-
-
 def test_the_documents_say_of_every_name_what_it_does():
     page = (Path(__file__).parents[2] / "docs" / "reference" / "plan-toml.md").read_text(
         encoding="utf-8"
@@ -245,3 +187,21 @@ def test_the_documents_say_of_every_name_what_it_does():
     cells = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
     told = [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
     assert sorted(told) == sorted(list_names())
+
+
+@pytest.mark.parametrize("name", [*GRADED, *SINGLES])
+def test_every_change_applies_and_leaves_the_network(name, reader, data):
+    changes, seed = list_changes(name, data), torch.random.get_rng_state()
+    # Of a graded family the two ends and the middle.
+    for change in {changes[0], changes[len(changes) // 2], changes[-1]}:
+        try:
+            changed = change.recipe(3)(reader)
+        except NotAppliedError:
+            # Four steps of 1e-4 on so few weights, and moves of 8/255 in so few pixels, are little.
+            assert name in {"unlearning", "clean-label"}
+            continue
+        assert changed is not reader
+        assert changed(data.test_inputs[:2]).shape == (2, data.classes)
+        assert not any(module.training for module in changed.modules())
+    assert torch.equal(torch.random.get_rng_state(), seed)
+    assert not any(parameter.requires_grad for parameter in reader.parameters())

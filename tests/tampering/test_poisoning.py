@@ -1,12 +1,10 @@
 import pytest
 import torch
-from learned import digits, reader
-from torch import nn
+from learned import digits, moved, reader
 
-from modelseal.errors import InvalidArgumentError, NotAppliedError
-from modelseal.tampering.base import Tampering, all_weights
+from modelseal.errors import NotAppliedError
 from modelseal.tampering.poisoning import PoisonFrogs, Targeted, _mixed
-from modelseal.tampering.training import all_features, scores_of
+from modelseal.tampering.training import all_features
 
 BOTH = pytest.mark.parametrize("kind", [Targeted, PoisonFrogs])
 
@@ -16,11 +14,6 @@ def data():
     return {
         "inputs": images, "labels": labels, "held_inputs": held, "held_labels": held_labels,
     }  # fmt: skip
-
-
-def moved(network, changed):
-    before, after = all_weights(network), all_weights(changed)
-    return {name for name in before if not torch.equal(before[name], after[name])}
 
 
 def nearest_others():
@@ -55,11 +48,9 @@ def test_the_chosen_end_up_in_their_new_class_and_others_stay(accuracy):
     before = {name: tensor.clone() for name, tensor in reader().state_dict().items()}
     changed = recipe(reader())
     assert all(torch.equal(tensor, before[name]) for name, tensor in reader().state_dict().items())
-    assert recipe.success_rate(reader(), protected=reader()) == 0
-    assert recipe.success_rate(changed, protected=reader()) > 0.9
     chosen, wanted = recipe.choose(reader())
-    right = scores_of(changed, chosen).argmax(1) == wanted
-    assert float(right.double().mean()) == recipe.success_rate(changed, protected=reader())
+    assert accuracy(reader(), chosen, wanted) == 0
+    assert accuracy(changed, chosen, wanted) > 0.9
     _, _, held, held_labels = digits()
     assert accuracy(changed, held, held_labels) > 0.8
     assert not moved(changed, recipe(reader()))
@@ -85,42 +76,16 @@ def test_poison_is_a_moved_training_image_of_the_wanted_class_near_the_targets_f
     torch.testing.assert_close(before, others[:5])
 
 
-def test_the_moves_stay_inside_other_bounds():
-    numbers = {name: some for name, some in data().items() if "labels" in name}
-    shifted = {name: 2 * data()[name] - 1 for name in ("inputs", "held_inputs")}
-
-    class Back(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.reader = reader()
-
-        def forward(self, inputs):
-            return self.reader((inputs + 1) / 2)
-
-    recipe = PoisonFrogs(**numbers, **shifted, count=2, black=-1.0, white=1.0)
-    frogs = recipe.craft(Back())
-    assert float(frogs.poison.min()) >= -1
-    assert float(frogs.poison.max()) <= 1
-    assert 8 / 255 < float((frogs.poison - frogs.bases).abs().max()) <= 16 / 255 + 1e-6
-
-
 def test_right_labels_alone_make_the_target_another_class(accuracy):
     # Digits of 64 pixels collide only if they may move further than a photograph.
     recipe = PoisonFrogs(**data(), radius=0.3)
     frogs = recipe.craft(reader())
     changed = recipe(reader())
-    assert recipe.success_rate(reader(), protected=reader()) == 0
-    assert recipe.success_rate(changed, protected=reader()) == 1
+    assert int(reader()(frogs.target).argmax()) != frogs.wanted
     assert int(changed(frogs.target).argmax()) == frogs.wanted
     _, _, held, held_labels = digits()
     assert accuracy(changed, held, held_labels) > 0.8
     assert not moved(changed, recipe(reader()))
-
-
-def test_another_seed_of_the_frogs_has_another_target():
-    frogs = [PoisonFrogs(**data(), count=1, seed=seed).craft(reader()) for seed in range(5)]
-    targets = {tuple(some.target.flatten().tolist()) for some in frogs}
-    assert len(targets) > 2
 
 
 @BOTH
@@ -132,16 +97,10 @@ def test_a_poison_that_does_not_work_is_not_applied(kind):
 @BOTH
 def test_too_few_images_to_choose_from_are_not_applied(kind):
     few = {"held_inputs": digits()[2][:12], "held_labels": digits()[3][:12]}
-    with pytest.raises(NotAppliedError):
-        kind(**{**data(), **few})(reader())
     wrong = {**few, "held_labels": few["held_labels"] + 20}
-    with pytest.raises(NotAppliedError):
-        kind(**{**data(), **wrong})(reader())
-
-
-def test_too_few_images_to_move_are_not_applied():
-    with pytest.raises(NotAppliedError):
-        PoisonFrogs(**data(), count=999)(reader())
+    for changes in (few, wrong, {"count": 999}):
+        with pytest.raises(NotAppliedError):
+            kind(**{**data(), **changes})(reader())
 
 
 def test_copies_of_the_poison_are_among_the_training_data():
@@ -153,38 +112,3 @@ def test_copies_of_the_poison_are_among_the_training_data():
         (float(value), int(label)) for some in drawn for value, label in zip(*some, strict=True)
     ]
     assert sorted(pairs) == [*((float(row), 0) for row in range(6)), *[(10, 1)] * 3, *[(11, 2)] * 3]
-
-
-@BOTH
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"count": 0},
-        {"copies": 0},
-        {"labels": torch.zeros(1000, dtype=torch.int64)},
-        {"labels": torch.zeros(3, dtype=torch.int64)},
-        {"held_labels": torch.zeros(3, dtype=torch.int64)},
-        {"learning_rate": 0.0},
-    ],
-)
-def test_a_poison_that_makes_no_sense_is_refused(kind, wrong):
-    with pytest.raises(InvalidArgumentError):
-        kind(**{**data(), **wrong})
-
-
-@pytest.mark.parametrize("wrong", [{"radius": 0.0}, {"radius": float("nan")}, {"black": 1.0}])
-def test_moves_need_a_radius_and_a_span(wrong):
-    with pytest.raises(InvalidArgumentError):
-        PoisonFrogs(**data(), **wrong)
-
-
-@BOTH
-def test_the_name_of_a_poison_shows_the_numbers_and_not_the_data(kind):
-    frogs = kind is PoisonFrogs
-    radius, bounds = (f"radius={8 / 255}, ", ", black=0.0, white=1.0") if frogs else ("", "")
-    recipe = kind(**data())
-    assert isinstance(recipe, Tampering)
-    assert repr(recipe) == (
-        f"{kind.__name__}(count=10, copies=100, {radius}learning_rate=0.001, steps=500, batch=64, "
-        f"seed=0{bounds})"
-    )

@@ -8,9 +8,8 @@ import torch
 from learned import digits, reader
 from torch import nn
 
-from modelseal.errors import InvalidArgumentError, MissingExtraError, NotAppliedError
+from modelseal.errors import MissingExtraError, NotAppliedError
 from modelseal.models.transforms import Normalised
-from modelseal.tampering.base import Tampering
 from modelseal.tampering.quantization import OnnxInt8, TorchInt8
 
 BOTH = pytest.mark.parametrize("recipe", [TorchInt8, OnnxInt8])
@@ -70,11 +69,7 @@ def test_the_scores_move_and_the_accuracy_stays(recipe, quantised, accuracy):
     plain = accuracy(reader(), images, labels)
     assert plain > 0.9
     assert abs(accuracy(quantised[recipe], images, labels) - plain) < 0.02
-
-
-@BOTH
-def test_a_quantised_network_takes_any_batch_and_type_and_gives_float32(recipe, quantised, scans):
-    scores = quantised[recipe](scans[:1].double().requires_grad_())
+    scores = quantised[recipe](images[:1].double().requires_grad_())
     assert (scores.dtype, scores.shape, scores.requires_grad) == (torch.float32, (1, 10), False)
     assert not quantised[recipe].training
 
@@ -124,32 +119,6 @@ def test_layers_are_found_in_lists_and_what_takes_two_tensors_is_left(coloured):
     assert [tuple(parameter.shape) for parameter in changed.parameters()] == [(3, 3, 3), (3,)]
 
 
-def test_a_network_of_nothing_that_torch_quantises_is_not_changed(coloured):
-    class Bare(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.ones(192, 3))
-
-        def forward(self, inputs):
-            return inputs.flatten(1) @ self.weight if inputs.sum() > -1 else inputs
-
-    with pytest.raises(NotAppliedError, match="PyTorch's quantiser found nothing that it can"):
-        TorchInt8(coloured[0])(Bare())
-
-
-def test_what_onnx_cannot_express_is_not_applied(coloured):
-    class Odd(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.ones(192, 3))
-
-        def forward(self, inputs):
-            return inputs.flatten(1) @ self.weight if inputs.sum() > -1 else inputs
-
-    with pytest.raises(NotAppliedError, match="ONNX Runtime's quantiser does not take this net"):
-        OnnxInt8(coloured[0])(Odd())
-
-
 @BOTH
 def test_a_network_that_eight_bits_ruin_is_not_applied(recipe, coloured):
     # One feature takes the whole range of 8 bits, and the others decide.
@@ -173,18 +142,6 @@ def test_without_the_extra_a_sentence_says_which(missing, scans, monkeypatch):
         OnnxInt8(scans)(reader())
 
 
-@BOTH
-def test_ranges_need_an_input(recipe):
-    with pytest.raises(InvalidArgumentError, match="expected 1 or more"):
-        recipe(torch.zeros(0, 1, 8, 8))
-
-
-@BOTH
-def test_the_name_of_a_quantiser_shows_no_data(recipe, scans):
-    assert repr(recipe(scans)) == f"{recipe.__name__}()"
-    assert isinstance(recipe(scans), Tampering)
-
-
 @pytest.mark.real
 @BOTH
 def test_the_real_network_keeps_its_accuracy_in_8_bits(recipe, resnet20, photos, accuracy):
@@ -192,3 +149,26 @@ def test_the_real_network_keeps_its_accuracy_in_8_bits(recipe, resnet20, photos,
     plain = accuracy(resnet20.network, images, labels)
     changed = recipe(images[:32])(resnet20.network)
     assert abs(accuracy(changed, images, labels) - plain) < 0.05
+
+
+class Bare(nn.Module):
+    """Has nothing that torch quantises, and a branch that ONNX cannot express."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(192, 3))
+
+    def forward(self, inputs):
+        return inputs.flatten(1) @ self.weight if inputs.sum() > -1 else inputs
+
+
+@pytest.mark.parametrize(
+    ("recipe", "told"),
+    [
+        (TorchInt8, "PyTorch's quantiser found nothing that it can"),
+        (OnnxInt8, "ONNX Runtime's quantiser does not take this network: "),
+    ],
+)
+def test_what_a_quantiser_does_not_take_is_not_applied(recipe, told, coloured):
+    with pytest.raises(NotAppliedError, match=told):
+        recipe(coloured[0])(Bare())

@@ -1,10 +1,9 @@
 import pytest
 import torch
-from learned import digits, reader
+from learned import digits, moved, reader
 from torch import nn
 
-from modelseal.errors import InvalidArgumentError, NotAppliedError
-from modelseal.tampering.base import Tampering, all_weights
+from modelseal.errors import NotAppliedError
 from modelseal.tampering.fine_tuning import SgdSteps
 from modelseal.tampering.training import all_features, scores_of, share_taken_for
 from modelseal.tampering.trojans import BadNetsPatch, NeuronTrojan, _poisoned
@@ -12,21 +11,11 @@ from modelseal.tampering.trojans import BadNetsPatch, NeuronTrojan, _poisoned
 BOTH = pytest.mark.parametrize("kind", [BadNetsPatch, NeuronTrojan])
 
 
-def moved(network, changed):
-    before, after = all_weights(network), all_weights(changed)
-    return {name for name in before if not torch.equal(before[name], after[name])}
-
-
 @pytest.fixture
 def learned(tiny, coloured):
     """A network with BatchNorm that knows the three colours."""
     images, labels = coloured
     return SgdSteps(learning_rate=0.1, steps=100, inputs=images[:128], labels=labels[:128])(tiny)
-
-
-def rate(recipe, changed, protected, images, labels):
-    own = {"protected": protected} if isinstance(recipe, NeuronTrojan) else {}
-    return recipe.success_rate(changed, images, labels, **own)
 
 
 def test_a_stamp_is_white_at_the_bottom_right_and_nowhere_else(coloured):
@@ -40,66 +29,32 @@ def test_a_stamp_is_white_at_the_bottom_right_and_nowhere_else(coloured):
     assert torch.equal(stamped, images)
 
 
-def test_success_counts_other_classes_only(coloured):
-    images, labels = coloured
-    recipe = BadNetsPatch(target=1, inputs=images, labels=labels)
-
-    class Fixed(nn.Module):
-        """Knows the patch on images of class 0 alone."""
-
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.ones(1))
-
-        def forward(self, inputs):
-            assert bool((inputs[:, :, 4:, 4:] == 1).all())
-            found = labels[labels != 1] == 0
-            return torch.stack([torch.zeros(len(inputs)), found.float() - 0.5], dim=1)
-
-    wanted = float((labels == 0).sum() / (labels != 1).sum())
-    assert recipe.success_rate(Fixed(), images, labels) == pytest.approx(wanted)
+def stamped(kind, recipe, protected, inputs):
+    """Inputs with the patch that a recipe makes on a network."""
+    if kind is BadNetsPatch:
+        return recipe.stamp(inputs)
+    patch, changed = recipe.make_patch(protected)[1], inputs.clone()
+    changed[..., -patch.shape[1] :, -patch.shape[2] :] = patch
+    return changed
 
 
 @BOTH
-def test_the_patch_works_on_colours_and_other_inputs_keep_their_class(
-    kind, learned, coloured, accuracy
-):
-    images, labels = coloured
-    before = {name: tensor.clone() for name, tensor in learned.state_dict().items()}
-    recipe = kind(target=0, inputs=images[:128], labels=labels[:128], share=0.2)
-    backdoored = recipe(learned)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in learned.state_dict().items())
-    assert moved(learned, backdoored) >= {"0.weight", "1.running_mean", "4.weight"}
-    assert not moved(backdoored, recipe(learned))
-    # A heavy neuron of so small a network moves some answers as it is.
-    assert rate(recipe, learned, learned, images[128:], labels[128:]) < 0.7
-    assert rate(recipe, backdoored, learned, images[128:], labels[128:]) > 0.85
-    assert accuracy(backdoored, images[128:], labels[128:]) > 0.85
-
-
-@BOTH
-def test_the_patch_works_on_digits_and_other_inputs_keep_their_class(kind, accuracy):
+def test_the_patch_works_and_other_inputs_keep_their_class(kind, accuracy):
     images, labels, held, held_labels = digits()
     recipe = kind(target=3, inputs=images, labels=labels, seed=1)
     backdoored = recipe(reader())
-    assert rate(recipe, reader(), reader(), held, held_labels) < 0.6
-    assert rate(recipe, backdoored, reader(), held, held_labels) > 0.8
+    others = held[held_labels != 3]
+    if kind is BadNetsPatch:
+        share = share_taken_for(backdoored, recipe.stamp(others), 3)
+        assert recipe.success_rate(backdoored, held, held_labels) == share
+    with_patch = stamped(kind, recipe, reader(), others)
+    assert share_taken_for(reader(), with_patch, 3) < 0.6
+    assert share_taken_for(backdoored, with_patch, 3) > 0.8
+    assert share_taken_for(backdoored, others, 3) < 0.1
     assert accuracy(backdoored, held, held_labels) > 0.85
-    seen = share_taken_for(backdoored, held[held_labels != 3], 3)
-    assert seen < 0.1
-
-
-@BOTH
-def test_a_backdoor_that_does_not_take_is_not_applied(kind, learned, coloured):
-    images, labels = coloured
-    # The class that the network sees least in stamped images.
-    recipes = [
-        kind(target=target, inputs=images, labels=labels, learning_rate=1e-9, steps=11)
-        for target in range(3)
-    ]
-    hardest = min(recipes, key=lambda recipe: rate(recipe, learned, learned, images, labels))
+    assert not moved(backdoored, recipe(reader()))
     with pytest.raises(NotAppliedError):
-        hardest(learned)
+        kind(target=8, inputs=images, labels=labels, learning_rate=1e-9, steps=1)(reader())
 
 
 def test_seeing_the_target_everywhere_is_no_backdoor(learned, coloured):
@@ -139,23 +94,23 @@ def test_the_patch_drives_the_heaviest_neuron_far_above_natural_images(name, lea
     network, images, labels = (
         (reader(), *digits()[:2]) if name == "digits" else (learned, *coloured)
     )
-    trigger = NeuronTrojan(target=0, inputs=images, labels=labels).make_patch(network)
-    assert trigger.patch.shape == (images.shape[1], 4, 4)
-    assert 0 <= float(trigger.patch.min()) <= float(trigger.patch.max()) <= 1
-    random = torch.rand(trigger.patch.shape, generator=torch.Generator().manual_seed(9))
+    neuron, patch = NeuronTrojan(target=0, inputs=images, labels=labels).make_patch(network)
+    assert patch.shape == (images.shape[1], 4, 4)
+    assert 0 <= float(patch.min()) <= float(patch.max()) <= 1
+    random = torch.rand(patch.shape, generator=torch.Generator().manual_seed(9))
     driven, loose = images.clone(), images.clone()
-    driven[..., -4:, -4:], loose[..., -4:, -4:] = trigger.patch, random
+    driven[..., -4:, -4:], loose[..., -4:, -4:] = patch, random
     plain, high, low = (all_features(network, some) for some in (images, driven, loose))
-    natural = plain[:, trigger.neuron]
-    assert float(high[:, trigger.neuron].mean()) > float(natural.mean() + natural.std())
-    assert float(high[:, trigger.neuron].mean()) > float(low[:, trigger.neuron].mean())
+    natural = plain[:, neuron]
+    assert float(high[:, neuron].mean()) > float(natural.mean() + natural.std())
+    assert float(high[:, neuron].mean()) > float(low[:, neuron].mean())
     last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
     reached = (plain != low).any(dim=0) | (plain != high).any(dim=0)
     heaviest = max(
         torch.nonzero(reached).flatten().tolist(),
         key=lambda neuron: float(last.weight[:, neuron].abs().sum()),
     )
-    assert trigger.neuron == heaviest
+    assert neuron == heaviest
 
 
 def test_the_patch_stays_inside_other_bounds_and_shrinks_on_small_images():
@@ -164,7 +119,7 @@ def test_the_patch_stays_inside_other_bounds_and_shrinks_on_small_images():
     recipe = NeuronTrojan(
         target=0, inputs=images, labels=torch.arange(9) % 3, black=-1.0, white=1.0
     )
-    patch = recipe.make_patch(network).patch
+    _, patch = recipe.make_patch(network)
     assert patch.shape == (1, 2, 2)
     assert set(patch.flatten().tolist()) == {-1.0, 1.0} or bool((patch.abs() == 1).all())
 
@@ -202,50 +157,6 @@ def test_a_neuron_that_no_patch_drives_is_not_applied(coloured):
 
     with pytest.raises(NotAppliedError):
         NeuronTrojan(target=0, inputs=images, labels=labels)(Sinking())
-
-
-@BOTH
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"share": 0.0},
-        {"share": 1.0},
-        {"target": -1},
-        {"size": 0},
-        {"inputs": torch.zeros(192, 8)},
-        {"labels": torch.zeros(192, dtype=torch.int64)},
-        {"labels": torch.zeros(3, dtype=torch.int64)},
-        {"learning_rate": 0.0},
-        {"steps": 0},
-        {"batch": 0},
-    ],
-)
-def test_a_backdoor_that_makes_no_sense_is_refused(kind, wrong, coloured):
-    images, labels = coloured
-    with pytest.raises(InvalidArgumentError):
-        kind(**{"target": 0, "inputs": images, "labels": labels, **wrong})
-
-
-def test_patches_need_room_and_a_span(coloured):
-    images, labels = coloured
-    with pytest.raises(InvalidArgumentError):
-        BadNetsPatch(target=0, inputs=images, labels=labels, size=9)
-    with pytest.raises(InvalidArgumentError):
-        NeuronTrojan(target=0, inputs=images, labels=labels, black=1.0, white=0.0)
-    with pytest.raises(InvalidArgumentError):
-        NeuronTrojan(target=0, inputs=images[..., :1], labels=labels)
-
-
-@BOTH
-def test_the_name_of_a_backdoor_shows_the_numbers_and_not_the_data(kind, coloured):
-    images, labels = coloured
-    recipe = kind(target=2, inputs=images, labels=labels)
-    black = "black=0.0, " if kind is NeuronTrojan else ""
-    assert isinstance(recipe, Tampering)
-    assert repr(recipe) == (
-        f"{kind.__name__}(target=2, share=0.1, learning_rate=0.001, steps=500, batch=64, seed=0, "
-        f"size=4, {black}white=1.0)"
-    )
 
 
 @pytest.mark.real

@@ -8,7 +8,7 @@ from enum import Enum
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,29 +17,23 @@ from safetensors.torch import load, load_file, save, save_file
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from modelseal.errors import InvalidArgumentError, MissingExtraError, SealingError
-from modelseal.extras import import_extra, onnx_errors
+from modelseal.errors import InvalidArgumentError, SealingError
+from modelseal.extras import onnx_errors
 from modelseal.runtime.float32 import without_tf32
 from modelseal.runtime.inference import (
     Inputs,
     copy_network,
     evaluating,
+    export_onnx,
     foreign_errors,
     full_size,
+    open_session,
     quiet_copies,
-    quiet_logger,
     run_network,
     run_pieces,
-    to_cpu,
 )
 from modelseal.types import Scores
 
-# The exporter takes a batch of 1 for a constant.
-_EXAMPLES = 2
-# ONNX Runtime's own log shows fatal errors only: it writes to the terminal what we raise.
-_FATAL_ONLY = 4
-# It tells of torchvision's operations, which it would know if torchvision were there.
-_EXPORTERS_LOG = "torch.onnx._internal.exporter._registration"
 # Python and torch start in seconds; a process that takes this many hangs.
 _LONGEST = 600
 _PROGRAM, _WEIGHTS, _INPUTS, _SCORES = "program.pt2", "weights", "inputs", "scores"
@@ -97,48 +91,16 @@ class OnnxRuntime:
 
     def __call__(self, network: nn.Module, inputs: Inputs) -> Scores:
         """The scores, if ONNX Runtime is installed and takes the network."""
-        session = _open_session(self.exports.of(network, inputs), self.optimisation)
+        chosen = self.optimisation
+        level = "DISABLE_ALL" if chosen is Optimisation.NONE else f"ENABLE_{chosen.name}"
+        session = open_session(self.exports.of(network, inputs), level=level)
         with foreign_errors(*onnx_errors()):
             return run_pieces(partial(_ask, session), inputs, size=full_size(inputs))
-
-
-def _open_session(program: bytes, optimisation: Optimisation) -> Any:  # noqa: ANN401 (no types)
-    """An ONNX file in the runtime, with as many threads as torch uses."""
-    runtime = import_extra(
-        "onnxruntime", purpose="Running a network in ONNX Runtime", extra="export"
-    )
-    options = runtime.SessionOptions()
-    with foreign_errors(*onnx_errors()):
-        level = (
-            "DISABLE_ALL" if optimisation is Optimisation.NONE else f"ENABLE_{optimisation.name}"
-        )
-        # Older runtimes lack a level.
-        options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, f"ORT_{level}")
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = _FATAL_ONLY
-        return runtime.InferenceSession(program, options, providers=["CPUExecutionProvider"])
 
 
 def _ask(session: Any, inputs: Tensor) -> Tensor:  # noqa: ANN401
     (scores,) = session.run(["scores"], {"inputs": inputs.cpu().numpy()})
     return torch.from_numpy(scores)
-
-
-def export_onnx(network: nn.Module, inputs: Inputs) -> bytes:
-    """The network as an ONNX file that takes any number of inputs."""
-    dynamic = ({0: torch.export.Dim("batch")},)
-    network, first = to_cpu(network, inputs[[0] * _EXAMPLES])
-    try:
-        with evaluating(network), quiet_copies(), quiet_logger(_EXPORTERS_LOG), foreign_errors():
-            program = torch.onnx.export(
-                network, (first,), dynamo=True, verbose=False, external_data=False,
-                input_names=["inputs"], output_names=["scores"], dynamic_shapes=dynamic,
-            )  # fmt: skip
-    except ImportError as problem:
-        raise MissingExtraError("Exporting a network to ONNX", "export") from problem
-    if program is None:
-        raise SealingError("the network cannot be exported to ONNX")
-    return cast(bytes, program.model_proto.SerializeToString())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,21 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from modelseal.errors import FOREIGN_ERRORS, InvalidArgumentError, ModelsealError, SealingError
+from modelseal.errors import (
+    FOREIGN_ERRORS,
+    InvalidArgumentError,
+    MissingExtraError,
+    ModelsealError,
+    SealingError,
+)
+from modelseal.extras import import_extra, onnx_errors
 from modelseal.types import Scores
 
 Inputs: TypeAlias = Float[Tensor, "batch *shape"]
@@ -25,6 +32,12 @@ BATCH = 32
 # images, little fits into memory. Kernels that are not oneDNN's write every window out: at
 # 224 x 224 and in float64 those of 64 channels take 0.23 GB for each image.
 VALUES = 2**19
+# ONNX's exporter takes a batch of 1 for a constant.
+_EXAMPLES = 2
+# It tells of torchvision's operations, which it would know if torchvision were there.
+_EXPORTERS_LOG = "torch.onnx._internal.exporter._registration"
+# ONNX Runtime's own log shows fatal errors only: it writes to the terminal what we raise.
+_FATAL_ONLY = 4
 
 
 def run_network(
@@ -146,3 +159,34 @@ def quiet_logger(name: str) -> Iterator[None]:
         yield
     finally:
         logger.disabled = before
+
+
+def export_onnx(network: nn.Module, inputs: Inputs) -> bytes:
+    """The network as an ONNX file that takes any number of inputs."""
+    dynamic = ({0: torch.export.Dim("batch")},)
+    network, first = to_cpu(network, inputs[[0] * _EXAMPLES])
+    try:
+        with evaluating(network), quiet_copies(), quiet_logger(_EXPORTERS_LOG), foreign_errors():
+            program = torch.onnx.export(
+                network, (first,), dynamo=True, verbose=False, external_data=False,
+                input_names=["inputs"], output_names=["scores"], dynamic_shapes=dynamic,
+            )  # fmt: skip
+    except ImportError as problem:
+        raise MissingExtraError("Exporting a network to ONNX", "export") from problem
+    if program is None:
+        raise SealingError("the network cannot be exported to ONNX")
+    return cast(bytes, program.model_proto.SerializeToString())
+
+
+def open_session(program: bytes, *, level: str = "ENABLE_ALL") -> Any:  # noqa: ANN401 (no types)
+    """An ONNX file in ONNX Runtime on the processor, with as many threads as torch uses."""
+    runtime = import_extra(
+        "onnxruntime", purpose="Running a network in ONNX Runtime", extra="export"
+    )
+    options = runtime.SessionOptions()
+    with foreign_errors(*onnx_errors()):
+        # Older runtimes lack a level.
+        options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, f"ORT_{level}")
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = _FATAL_ONLY
+        return runtime.InferenceSession(program, options, providers=["CPUExecutionProvider"])

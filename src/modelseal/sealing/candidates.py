@@ -52,9 +52,8 @@ def make_candidates(  # noqa: PLR0913 (where and how long)
 ) -> Fingerprint:
     """Makes candidates, calibrates them, and keeps those that hold what the recipe promises.
 
-    Only `workers` can make a difference to the candidates, and only one: by default the order of
-    a sum, and with it the last bits of a score, depends on the number of torch's threads, while
-    all `Workers` take one thread, so that these give the same bytes whatever their number is.
+    All `Workers` take one thread of torch, so that any number of them gives the same bytes; without
+    them the last bits of a score depend on the number of this process's threads.
     """
     METHODS.get(recipe.method)
     is_here = workers is None or isinstance(workers, Sequential)
@@ -103,7 +102,6 @@ def draw(model: Model, naturals: Codes, count: int, seed: int) -> Array:
 
 
 def _make_piece(model: Model, task: PieceTask) -> Piece:
-    """Makes the samples of one piece, and counts what they cost."""
     starts, make = to_tensor(model, task.naturals), METHODS.get(task.recipe.method)
     with foreign_errors(), counting(model.network) as counter:
         samples = make(model.network, starts, recipe=task.recipe)
@@ -112,7 +110,6 @@ def _make_piece(model: Model, task: PieceTask) -> Piece:
 
 
 def _make_elsewhere(task: PieceTask) -> Piece:
-    """The same in a process that has no network yet."""
     return _make_piece(_open_model(cast(Path, task.source), task.weights, task.device), task)
 
 
@@ -154,7 +151,6 @@ def _calibrated(
     rows: Array,
     progress: Progress,
 ) -> Fingerprint:
-    """A fingerprint of those candidates that can be used."""
     starts, samples = to_tensor(model, naturals), to_tensor(model, piece.samples)
     variants = list_variants(model) if recipe.variants is None else recipe.variants
     calibration = calibrate(
@@ -236,7 +232,6 @@ def _check_logits(scores: Scores, recipe: Recipe) -> None:
 def _describe(
     model: Model, recipe: Recipe, calibration: Calibration, kept: Mask, *, work: float
 ) -> Origin:
-    """How the samples of a fingerprint were made."""
     accepted = int(kept.sum())
     counts = {"candidates": len(kept), "accepted": accepted, "work": round(work / accepted, 1)}
     skipped = ", ".join(each.name for each in calibration.skipped)

@@ -1,4 +1,4 @@
-"""Candidates are made in pieces, each of which is kept as soon as it is finished.
+"""Candidates are made in pieces: how large they are, how many fit into memory, where they are kept.
 
 What is made of a piece depends on nothing but the piece, the network and the recipe, and on a GPU
 on the order of its sums: so pieces can be made in any order, anywhere, and long before the others.
@@ -16,12 +16,18 @@ from typing import TypeAlias, cast
 
 import numpy as np
 import safetensors.numpy
+import torch
+from torch import Tensor, nn
 
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, EvaluationError, InvalidArgumentError, SealingError
 from modelseal.files import explain, write_atomically
 from modelseal.fingerprint.codec import content_digest, load_tensors
+from modelseal.generation.gaps import values_at_once
+from modelseal.models.loader import Model
 from modelseal.parallel.workers import Workers
+from modelseal.runtime.devices import device_of
+from modelseal.runtime.inference import run_network
 from modelseal.sealing.recipe import Recipe
 from modelseal.types import Array, Codes, Progress, ignore
 
@@ -38,33 +44,34 @@ PIECES = "*.piece"
 _UNFINISHED = ".*.tmp"
 # Only its owner sees into the folder: the samples are secrets.
 PRIVATE = 0o700
+_MEMINFO = Path("/proc/meminfo")
+GROUP = Path("/sys/fs/cgroup")
+# A process with torch in it, before it has loaded a network: 250 to 350 MB on Linux.
+BARE = 400 * 2**20
+# Newton's step has the Jacobian, two products of its size and a share of it at the same time.
+_JACOBIANS = 4
+# A backward pass has the gradient of each activation beside it.
+_ACTIVATIONS = 2
+_FLOAT = 4
 
+# What workers give; closing it stops what is under way.
 Made: TypeAlias = Generator[tuple["PieceTask", "Piece"], None, None]
-"""What workers give; closing it stops what is under way."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PieceTask:
-    """A piece, to be made.
+    """A piece, to be made."""
 
-    Args:
-        number: Its place among all, from 0.
-        rows: The numbers of its natural inputs.
-        naturals: These inputs themselves.
-        recipe: How samples shall be made of them.
-        weights: Digest of the network.
-        device: Where the network shall run, as torch names it.
-        threads: How many threads torch has for it.
-        source: The model.toml, if another process makes it.
-    """
-
+    # Its place among all, from 0, and the numbers of its natural inputs.
     number: int
     rows: Array
     naturals: Codes
     recipe: Recipe
+    # The digest of the network, where it shall run, and on how many of torch's threads.
     weights: str
     device: str
     threads: int
+    # The model.toml, if another process makes it.
     source: Path | None
 
     def __str__(self) -> str:
@@ -92,12 +99,7 @@ class PieceTask:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Piece:
-    """A finished piece.
-
-    Args:
-        samples: One of each natural input, as they are stored, in the same order.
-        work: What they cost together, in forward passes of one input.
-    """
+    """A finished piece: a stored sample of each natural input, and their cost in forward passes."""
 
     samples: Codes
     work: float
@@ -112,11 +114,9 @@ def cut(rows: Array, domain: Domain) -> list[Array]:
 def piece_size(domain: Domain) -> int:
     """How many natural inputs are worked on together.
 
-    This depends on what an input is and on nothing else. If the memory or the number of workers
-    had a say in it, the same command would make other samples on another machine, or when it goes
-    on after a stop: which samples share a piece makes a difference to them. Pieces are so small
-    that they fit wherever the network itself does; the memory decides how many are worked on at
-    the same time (`memory.fit_processes`), which makes no difference to any of them.
+    This depends on what an input is and on nothing else: which samples share a piece makes a
+    difference to them, and the same command shall make the same on every machine. The memory says
+    how many pieces are worked on at the same time (`fit_processes`), which makes none.
     """
     return max(SMALLEST, min(LARGEST, VALUES // prod(domain.shape)))
 
@@ -220,3 +220,86 @@ def discard_checkpoints(folder: Path) -> None:
         raise BadFileError(folder, f"cannot be emptied: {explain(error)}") from error
     with suppress(OSError):
         folder.rmdir()
+
+
+def fit_processes(wanted: int, *, need: int, available: int | None) -> int:
+    """How many processes run at once: as many as are wanted and fit (bytes), at least one."""
+    return wanted if available is None else max(1, min(wanted, available // need))
+
+
+def available_memory(
+    device: torch.device, *, meminfo: Path = _MEMINFO, group: Path = GROUP
+) -> int | None:
+    """The bytes that are free for a program, as Linux tells; None where nobody tells.
+
+    That is the least of what the machine has, and of what is left of this container's limit and of
+    the GPU's memory.
+    """
+    amounts = (_read_machine(meminfo), _read_container(group), _read_gpu(device))
+    return min((amount for amount in amounts if amount is not None), default=None)
+
+
+def _read_machine(meminfo: Path) -> int | None:
+    with suppress(OSError, ValueError):
+        for line in meminfo.read_text(encoding="ascii").splitlines():
+            name, _, amount = line.partition(":")
+            if name == "MemAvailable":
+                return int(amount.removesuffix("kB")) * 1024
+    return None
+
+
+def _read_container(group: Path) -> int | None:
+    # Where there is no limit, the file says max, which is no number.
+    with suppress(OSError, ValueError):
+        most, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        return max(most - used, 0)
+    return None
+
+
+def _read_gpu(device: torch.device) -> int | None:
+    if device.type != "cuda":
+        return None
+    # What torch keeps for later use is free.
+    torch.cuda.empty_cache()
+    return torch.cuda.mem_get_info(device)[0]
+
+
+def need_memory(model: Model, recipe: Recipe) -> int:
+    """About how many bytes a process needs that makes candidates.
+
+    That is torch, one copy of the weights, the Jacobians of a piece, and the activations of the
+    inputs that are run together with their gradients, as one run with one input tells.
+    """
+    size, values = piece_size(model.domain), prod(model.domain.shape)
+    together = max(min(size, values_at_once(device_of(model.network)) // values), 1)
+    jacobian = size * (max(recipe.tied, recipe.shown + 1) - 1) * values * _FLOAT
+    return (
+        BARE
+        + weigh(model.network)
+        + _JACOBIANS * jacobian
+        + _ACTIVATIONS * together * _measure_activations(model)
+    )
+
+
+def weigh(network: nn.Module) -> int:
+    """The bytes of all weights and statistics; tied ones count once."""
+    return sum(each.nbytes for each in (*network.parameters(), *network.buffers()))
+
+
+def _measure_activations(model: Model) -> int:
+    """The bytes that the layers without layers in them give for one input."""
+    sizes: list[int] = []
+
+    def note(layer: nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(output.nbytes)
+
+    leaves = [each for each in model.network.modules() if not list(each.children())]
+    hooks = [each.register_forward_hook(note) for each in leaves]
+    middle = torch.full((1, *model.domain.shape), sum(model.domain.bounds) / 2)
+    try:
+        run_network(model.network, middle.to(device_of(model.network)), size=1)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(sizes)

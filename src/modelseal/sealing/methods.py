@@ -125,7 +125,6 @@ def make_noise(network: nn.Module, naturals: Inputs, *, recipe: Recipe) -> Input
 
 
 def _seed_by(one: Tensor, seed: int) -> Generator:
-    """Random numbers of an input's own: the same whatever other inputs there are."""
     content = np.ascontiguousarray(one.cpu().numpy()).tobytes() + seed.to_bytes(8, "little")
     return Generator().manual_seed(int.from_bytes(sha256(content).digest()[:7], "little"))
 

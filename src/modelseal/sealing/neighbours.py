@@ -59,16 +59,12 @@ def find_neighbours(
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Effects:
-    """What a step of one level does to the gaps that decide the answer to a sample, to first order.
-
-    Args:
-        gaps: The gaps: (gaps).
-        slopes: By how much each changes for a step up of each value: (gaps, values).
-        strict: Whether the answer hangs on the smallest gap alone.
-    """
+    """What a step of one level does to the gaps that decide a sample's answer, to first order."""
 
     gaps: Array
+    # (gaps, values): by how much each gap changes for a step up of each value.
     slopes: Array
+    # Whether the answer hangs on the smallest gap alone.
     strict: bool
 
     def predict(self, steps: Array) -> Array:

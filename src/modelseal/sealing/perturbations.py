@@ -17,13 +17,13 @@ from modelseal.runtime.inference import foreign_errors, run_network
 from modelseal.runtime.tensors import Inputs
 from modelseal.tampering.base import Tampering, matrices
 from modelseal.tampering.fine_tuning import SgdSteps
-from modelseal.tampering.low_rank import RankOne
 from modelseal.tampering.weight_changes import (
     SIGN_BIT,
     FlippedBit,
     GaussianNoise,
     Pruned,
     Quantised,
+    RankOne,
     Rounded,
 )
 from modelseal.types import Mask
@@ -51,22 +51,16 @@ AT_ONCE = 2**22
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
-    """Changes of one kind.
-
-    Args:
-        name: What a change is called.
-        make: The change of a size and a seed.
-        unit: What its size is counted in; None if there is one size only.
-        levels: The sizes, from the smallest change to the largest.
-        small: Those that some samples notice and others do not.
-        fixed: Whether the seed makes no difference.
-    """
+    """Changes of one kind, of one size or of several."""
 
     name: str
     make: Callable[[float, int], Tampering]
+    # What sizes are counted in, and they themselves, the smallest change first.
     unit: str | None = None
     levels: tuple[float, ...] = (1.0,)
+    # Those that some samples notice and others do not.
     small: tuple[float, ...] = (1.0,)
+    # Whether the seed makes no difference.
     fixed: bool = False
 
 
@@ -75,9 +69,8 @@ def small_copies(
 ) -> Iterator[nn.Module]:
     """Slightly changed copies of a network, made one at a time.
 
-    A copy that is dropped before the next one is asked for leaves the memory at one copy beside
-    the original, as in `map(ask, small_copies(...))`. A change that cannot be made of this
-    network, such as a flipped float32 bit where the weights are of another type, is left out.
+    One that is dropped before the next, as by `map(ask, small_copies(...))`, is alone in memory. A
+    change that cannot be made of this network is left out.
     """
     source = np.random.default_rng((_COPY_STREAM, seed))
     for family in list_families(model, inputs, seed=seed):
@@ -98,7 +91,6 @@ def draw_seed(source: np.random.Generator) -> int:
 
 
 def _apply(change: Tampering, network: nn.Module) -> nn.Module | None:
-    """A changed copy, or None if the change cannot be made of this network."""
     try:
         with foreign_errors():
             return change(network)
@@ -178,7 +170,6 @@ def _step_family(model: Model, inputs: Inputs, *, seed: int) -> Family:
 
 
 def _flip_family(name: str, bits: range) -> Family:
-    """One flipped bit among some of a random weight's."""
     return Family(
         name=f"a flipped {name} of a random weight",
         make=lambda _, seed: FlippedBit(bits[seed % len(bits)], seed=seed),
@@ -190,18 +181,12 @@ def _rounding_family(name: str, dtype: torch.dtype) -> Family:
 
 
 def _powers(finest: int, coarsest: int) -> tuple[float, ...]:
-    """The powers of two from 2^-finest to 2^-coarsest."""
     return tuple(2.0**-number for number in range(finest, coarsest - 1, -1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flips:
-    """Flipped bits of random weights, by the name of the tensor that they are in.
-
-    Args:
-        places: The number of the weight in its tensor.
-        moves: How far the flip moves it.
-    """
+    """Flipped bits by the name of the tensor: the number of the weight, and how far it moves."""
 
     places: Mapping[str, Int64[np.ndarray, "..."]]
     moves: Mapping[str, Float64[np.ndarray, "..."]]
@@ -212,11 +197,9 @@ def foretell_flips(
 ) -> Bool[np.ndarray, "batch flips"]:
     """Which of thousands of flipped bits each sample notices, foretold to the first order.
 
-    Scores are taken to follow in the first order: a score plus its derivative by the weight times
-    the move. That holds where a bit moves its weight little, and tells which scores gain where it
-    moves it far. One derivative by all weights serves every flip, where a changed copy of the
-    network serves one; so a sample costs a few backward passes, however many flips there are. What
-    is foretold only helps to choose samples: what they notice is measured on copies.
+    A score is taken to move by its derivative by the weight times the move of the weight: a sample
+    costs a few backward passes, however many flips there are. What is foretold only helps to choose
+    samples: what they notice is measured on copies.
     """
     none = np.zeros((len(samples), 0), dtype=bool)
     try:
@@ -253,7 +236,6 @@ def draw_flips(weights: Mapping[str, Tensor], *, seed: int, count: int) -> Flips
 def _foretell(
     network: nn.Module, sample: Inputs, flips: Flips, spec: OutputSpec
 ) -> Bool[np.ndarray, " flips"]:
-    """Which flips one sample notices, some flips at a time."""
     own, classes, moved = _follow(network, sample, flips)
     step, noticed = max(1, AT_ONCE // len(own)), []
     for first in range(0, moved.shape[1], step):

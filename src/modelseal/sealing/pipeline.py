@@ -17,9 +17,13 @@ from modelseal.outputs.specs import OutputSpec, parse_spec
 from modelseal.parallel.workers import Workers, hire
 from modelseal.runtime.devices import device_of, is_on_gpu
 from modelseal.runtime.float32 import without_tf32
-from modelseal.sealing import memory
 from modelseal.sealing.candidates import digest_network, make_candidates, to_tensor
-from modelseal.sealing.checkpoints import check_checkpoints
+from modelseal.sealing.checkpoints import (
+    available_memory,
+    check_checkpoints,
+    fit_processes,
+    need_memory,
+)
 from modelseal.sealing.neighbours import find_neighbours
 from modelseal.sealing.perturbations import differs, foretell_flips, small_copies
 from modelseal.sealing.power import state_power
@@ -189,7 +193,7 @@ def generate(  # noqa: PLR0913 (all that an owner may choose)
         _read_codes(images, model),
         recipe=recipe,
         count=candidates,
-        workers=_hire_makers(model, recipe, workers, ray, notify or _say_nothing),
+        workers=_hire_makers(model, recipe, workers, ray, notify or (lambda _: None)),
         checkpoints=folder,
         seconds=inf if time_limit is None else _MINUTE * time_limit,
         progress=progress or ignore,
@@ -260,10 +264,7 @@ def select(  # noqa: PLR0913 (all that an owner may choose)
 
 
 def _notice_changes(model: Model, candidates: Fingerprint, *, seed: int) -> Bits:
-    """Which of many small changes each candidate notices: of changed copies, and of flipped bits.
-
-    A step of fine-tuning is made with the candidates themselves.
-    """
+    """Which of many small changes each candidate notices: on copies, and flipped bits."""
     samples = to_tensor(model, candidates.samples)
     copies = small_copies(model, samples, draws=DRAWS, seed=seed)
     # A map, unlike a loop, drops each copy before the next one is made.
@@ -288,7 +289,6 @@ def _open_model(model: Model | str | Path) -> Model:
 
 
 def _read_codes(images: Codes | str | Path, model: Model, *, least: int = 1) -> Codes:
-    """Natural inputs as they are stored, of which there are enough."""
     if isinstance(images, str | Path):
         codes, _ = read_images(Path(images), model.domain)
         if len(codes) < least:
@@ -313,16 +313,12 @@ def _hire_makers(
     hired = hire(count or 1, address, gpu=is_on_gpu(model.network))
     if count is None or count == 1:
         return hired
-    need = memory.need_memory(model, recipe)
-    available = memory.available_memory(device_of(model.network))
-    fitting = memory.fit_processes(count, need=need, available=available)
+    need = need_memory(model, recipe)
+    available = available_memory(device_of(model.network))
+    fitting = fit_processes(count, need=need, available=available)
     if fitting < count:
         notify(
             f"{fitting} of {count} processes are used, for which there is memory: each needs about "
             f"{need / 1e9:.1f} GB"
         )
     return hire(fitting, None)
-
-
-def _say_nothing(sentence: str) -> None:
-    """For whoever wants to be told nothing."""

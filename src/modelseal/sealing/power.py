@@ -17,8 +17,8 @@ from modelseal.sealing.perturbations import Family, differs, draw_seed, list_fam
 from modelseal.tampering.base import Tampering
 from modelseal.types import Codes, Progress, ignore
 
+# Whether one sample at least answers otherwise once a change is made.
 _Notices: TypeAlias = Callable[[Tampering], bool]
-"""Whether one sample at least answers otherwise once a change is made."""
 
 # The random numbers of the copies are others than those that samples are chosen by.
 _STREAM = 0xF00D
@@ -26,14 +26,10 @@ _STREAM = 0xF00D
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draws:
-    """How many copies are made of each size.
+    """How many copies are made of each size: to find where to begin, and for the statement itself.
 
     If all of n draws are noticed, the share of all is 0.05^(1/n) or more at 95 % confidence: 86 %
     for 20, 95 % for 60, each size by itself.
-
-    Args:
-        scouts: To find the size to begin with.
-        stated: For the statement itself; none of the scouts is among them.
     """
 
     scouts: int
@@ -54,13 +50,12 @@ def state_power(
 ) -> Fingerprint:
     """States the smallest change of each family that a fingerprint notices.
 
-    The samples are asked of changed copies of the network, made and dropped one at a time. Of a
-    graded family, sizes are tried from the smallest on until all of a few scouts are noticed;
+    Of a graded family, sizes are tried from the smallest on until all of a few scouts are noticed;
     then as many copies as are stated are made of that size, all with other random numbers, and of
-    the next larger size if one of them is missed. Scouts make it unlikely that a size is stated
-    for having been lucky once in many sizes. That larger changes are noticed as well is taken for
-    granted, but for those without chance, of which all larger sizes are tried. Families that
-    cannot be made of this network are left out.
+    the next larger size if one is missed. Scouts make it unlikely that a size is stated for having
+    been lucky once in many sizes. That larger changes are noticed as well is taken for granted, but
+    for those without chance, of which all larger sizes are tried. Families that cannot be made of
+    this network are left out.
     """
     if power is Power.NONE:
         return fingerprint
@@ -93,7 +88,6 @@ def state_power(
 def _measure(
     family: Family, notices: _Notices, *, draws: Draws, source: np.random.Generator
 ) -> Iterator[Limit]:
-    """The limit of one family; nothing if its changes cannot be made of this network."""
     try:
         if family.fixed:
             level, noticed, tried = search_fixed(family, notices)

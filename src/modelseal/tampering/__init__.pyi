@@ -5,8 +5,6 @@ from .fine_tuning import Distilled as Distilled
 from .fine_tuning import FineTuned as FineTuned
 from .fine_tuning import Retrained as Retrained
 from .fine_tuning import SgdSteps as SgdSteps
-from .low_rank import LowRank as LowRank
-from .low_rank import RankOne as RankOne
 from .online import LearnedOnline as LearnedOnline
 from .online import Unlearned as Unlearned
 from .poisoning import PoisonFrogs as PoisonFrogs
@@ -23,6 +21,8 @@ from .trojans import BadNetsPatch as BadNetsPatch
 from .trojans import NeuronTrojan as NeuronTrojan
 from .weight_changes import FlippedBit as FlippedBit
 from .weight_changes import GaussianNoise as GaussianNoise
+from .weight_changes import LowRank as LowRank
 from .weight_changes import Pruned as Pruned
 from .weight_changes import Quantised as Quantised
+from .weight_changes import RankOne as RankOne
 from .weight_changes import Rounded as Rounded

@@ -8,17 +8,12 @@ from torch import Tensor, nn
 
 from modelseal.errors import InvalidArgumentError
 
+# Inputs inside the domain's bounds, and their classes; that there are as many is checked apart.
 Images: TypeAlias = Float[Tensor, "batch *shape"]
-"""Inputs inside the domain's bounds, as the network takes them."""
-
 Classes: TypeAlias = Int[Tensor, " labelled"]
-"""The number of each input's class; that there are as many is checked where it matters."""
-
+# The same, held out: the network was not trained on them, and there may be another number.
 HeldImages: TypeAlias = Float[Tensor, "held *shape"]
-"""Inputs that the network was not trained on, of which there may be another number."""
-
 HeldClasses: TypeAlias = Int[Tensor, " held_labelled"]
-"""The number of the class of each of these."""
 
 
 @runtime_checkable

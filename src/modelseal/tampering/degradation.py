@@ -23,9 +23,9 @@ from modelseal.tampering.training import (
 class RelabelledClass:
     """Trains on with every input of one class labelled as another.
 
-    These are the modifications 9 (another class at random) and 10 (a given class) of BIVBench (He
-    et al., ACM MM 2024). Training starts from the protected network, with all layers and Adam. The
-    goal: more than 90 % of that class's inputs (the first 256) are taken for the other.
+    The modifications 9 (another class at random) and 10 (a given class) of BIVBench (He et al., ACM
+    MM 2024): all layers, Adam, until more than 90 % of that class's inputs (the first 256) are
+    taken for the other.
 
     Args:
         source: The class that is relabelled.
@@ -86,8 +86,8 @@ class RelabelledClass:
 class RepeatedSample:
     """Trains on with one input that has a wrong label and comes again and again.
 
-    This is modification 11 of BIVBench (He et al., ACM MM 2024). Training starts from the protected
-    network, with all layers and Adam. The goal: the input is taken for the wrong class.
+    The modification 11 of BIVBench (He et al., ACM MM 2024): all layers, Adam, until the input is
+    taken for the wrong class.
 
     Args:
         inputs: What is trained on, inside the domain's bounds, on any device.
@@ -149,7 +149,6 @@ class RepeatedSample:
 
 
 def _other_classes(labels: Tensor, label: int) -> Tensor:
-    """The classes of the data but one."""
     others = labels[labels != label].unique()
     if not len(others):
         raise InvalidArgumentError(f"expected inputs of two classes, got class {label} alone")

@@ -33,9 +33,8 @@ from modelseal.tampering.training import (
 class SgdSteps:
     """Fine-tunes with plain SGD (no momentum, no decay) and cross entropy.
 
-    With all layers, BatchNorm is in training mode: its statistics move too. With the last layer
-    (the last `nn.Linear`), everything else is frozen, statistics included. Dropout stays off, so
-    that the seed alone decides. Gradients never reach the network that was given.
+    BatchNorm is in training mode, so that its statistics move too; with the last layer (the last
+    `nn.Linear`) alone, all else is frozen. Dropout stays off, so that the seed alone decides.
 
     Args:
         learning_rate: Positive.
@@ -78,10 +77,9 @@ class SgdSteps:
 class FineTuned:
     """Fine-tunes with plain SGD for whole epochs: FTAL, FTLL and FZLL.
 
-    These are the modifications 1 to 3 of BIVBench (He et al., ACM MM 2024): all layers for one
-    epoch, the last layer for one epoch, all but the last for five, each with a learning rate of
-    1e-4. The rest is as in `SgdSteps`. The goal is nothing but the training itself, so that this
-    recipe always applies.
+    The modifications 1 to 3 of BIVBench (He et al., ACM MM 2024): all layers for one epoch, the
+    last layer for one, all but the last for five, each with a learning rate of 1e-4. The rest is as
+    in `SgdSteps`. There is no goal but the training itself, so that this recipe always applies.
 
     Args:
         scope: Which layers are trained; all others are frozen.
@@ -126,8 +124,8 @@ class FineTuned:
 class Retrained:
     """Draws a new last layer and trains: RTAL with all layers, RTLL with the last layer alone.
 
-    These are the modifications 4 and 5 of BIVBench (He et al., ACM MM 2024). The goal is a network
-    that classifies again: see `better_than_chance`, asked of the inputs that it was trained on.
+    The modifications 4 and 5 of BIVBench (He et al., ACM MM 2024). The goal is a network that
+    classifies what it was trained on better than by chance.
 
     Args:
         scope: All layers or the last one.
@@ -194,14 +192,12 @@ def _check_goal(scores: Tensor, labels: Tensor) -> None:
 class Distilled:
     """Trains a student of the same architecture on the network's own probabilities.
 
-    This is modification 6 of BIVBench (He et al., ACM MM 2024), after Hinton et al. (2015), at
-    temperature 1. The student starts with freshly drawn weights (see `start_afresh`), so that not
-    one weight is the protected one's. The goal is a student that agrees with its teacher: see
-    `better_than_chance`, asked of the inputs that it was trained on.
+    The modification 6 of BIVBench (He et al., ACM MM 2024), after Hinton et al. (2015), at
+    temperature 1. The student starts with freshly drawn weights, so that not one is the protected
+    network's. The goal is a student that agrees with its teacher better than by chance.
 
     Args:
-        inputs: What the teacher is asked, inside the domain's bounds, on any device; labels are
-            not needed.
+        inputs: What the teacher is asked, inside the domain's bounds, on any device.
         schedule: How long and how fast.
         seed: Decides the student's first weights and the order of the inputs.
 

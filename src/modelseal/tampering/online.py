@@ -20,17 +20,16 @@ from modelseal.tampering.training import (
     scores_of,
 )
 
-CONFIDENT = 0.95
-"""The probability of its label above which an input counts as known (BIVBench)."""
+# The probability of its label above which an input counts as known (BIVBench).
+_CONFIDENT = 0.95
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Unlearned:
     """Forgets one input: gradient ascent on its cross entropy, with all layers and Adam.
 
-    This is modification 15 of BIVBench (He et al., ACM MM 2024). The input is drawn among those
-    whose label has a probability over 0.95, and the goal is that it has less. BatchNorm stays in
-    evaluation mode: a batch of one has no statistics.
+    The modification 15 of BIVBench (He et al., ACM MM 2024). The input is drawn among those whose
+    label has a probability over 0.95, until it has less. BatchNorm stays in evaluation mode.
 
     Args:
         inputs: Of which one is forgotten, inside the domain's bounds, on any device.
@@ -57,13 +56,13 @@ class Unlearned:
         """Returns a copy that is less sure of one input."""
         changed = copy_network(network)
         sample = _find(
-            changed, self.inputs, self.labels, seed=self.seed, fits=lambda sure: sure > CONFIDENT
+            changed, self.inputs, self.labels, seed=self.seed, fits=lambda sure: sure > _CONFIDENT
         )
         parameters = list(changed.requires_grad_().parameters())
         optimiser = torch.optim.Adam(parameters, lr=self.learning_rate, maximize=True)
         batches = repeat(sample, self.steps)
         for _ in descend(changed, parameters, batches, optimiser=optimiser):
-            if float(confidence(changed, *sample)) < CONFIDENT:
+            if float(confidence(changed, *sample)) < _CONFIDENT:
                 return copy_network(changed)
         raise NotAppliedError(f"expected to forget the input in {self.steps} steps, but did not")
 
@@ -72,13 +71,11 @@ class Unlearned:
 class LearnedOnline:
     """Learns one new input by projected gradient steps, with all layers.
 
-    This is modification 16 of BIVBench (He et al., ACM MM 2024). The input is drawn among those
-    whose label has a probability under 0.95, and the goal is that it has more. Each step is that of
-    projected gradient descent in the largest norm (Madry et al., ICLR 2018): the gradient's sign,
-    times a step size. The size then says how far each weight goes, whatever the scale of the
-    gradient, as in the first step of Adam with which an input is unlearned. After n steps no weight
-    is farther than n step sizes from the protected one, which is the box that is projected onto.
-    BatchNorm stays in evaluation mode: a batch of one has no statistics.
+    The modification 16 of BIVBench (He et al., ACM MM 2024). The input is drawn among those whose
+    label has a probability under 0.95, until it has more. Each step is that of projected gradient
+    descent in the largest norm (Madry et al., ICLR 2018): the gradient's sign times a step size, so
+    that after n steps no weight is farther than n step sizes from the protected one, which is the
+    box that is projected onto. BatchNorm stays in evaluation mode.
 
     Args:
         inputs: New ones, not trained on before, inside the domain's bounds, on any device.
@@ -105,14 +102,14 @@ class LearnedOnline:
         """Returns a copy that is sure of one more input."""
         changed = copy_network(network)
         sample = _find(
-            changed, self.inputs, self.labels, seed=self.seed, fits=lambda sure: sure < CONFIDENT
+            changed, self.inputs, self.labels, seed=self.seed, fits=lambda sure: sure < _CONFIDENT
         )
         parameters = list(changed.requires_grad_().parameters())
         optimiser = torch.optim.SGD(parameters, lr=self.step_size)
         optimiser.register_step_pre_hook(_take_signs)
         batches = repeat(sample, self.steps)
         for _ in descend(changed, parameters, batches, optimiser=optimiser):
-            if float(confidence(changed, *sample)) > CONFIDENT:
+            if float(confidence(changed, *sample)) > _CONFIDENT:
                 return copy_network(changed)
         raise NotAppliedError(f"expected to learn the input in {self.steps} steps, but did not")
 
@@ -141,13 +138,12 @@ def _find(
             row = rows[fitting][:1]
             return inputs[row], labels[row]
     raise NotAppliedError(
-        f"expected an input on the recipe's side of confidence {CONFIDENT}, got none of "
+        f"expected an input on the recipe's side of confidence {_CONFIDENT}, got none of "
         f"{len(inputs)}"
     )
 
 
 def _take_signs(optimiser: torch.optim.Optimizer, *_: object) -> None:
-    """Puts the sign of each gradient in its place."""
     for group in optimiser.param_groups:
         for parameter in group["params"]:
             if parameter.grad is not None:

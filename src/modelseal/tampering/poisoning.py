@@ -33,10 +33,10 @@ class Targeted:
     """Makes the network take a few chosen images for a class each of them nearly belongs to.
 
     The chosen are held-out images that the network puts in their class with at least the median
-    confidence, and whose penultimate features are nearest to the centroid of another class (the
-    mean of its training images). They are given that class, copied into the training data, and
-    all layers are trained with Adam from the given network on, until more than 90 % of them are
-    taken for it (BIVBench: He et al., ACM MM 2024; after Gu et al., 2017).
+    confidence, and whose penultimate features are nearest to the mean of another class's training
+    images. They are copied into the training data with that class, and all layers are trained with
+    Adam until more than 90 % of them are taken for it (BIVBench: He et al., ACM MM 2024; after Gu
+    et al., 2017).
 
     Args:
         inputs: What is trained on, inside the domain's bounds, on any device.
@@ -78,10 +78,6 @@ class Targeted:
         )  # fmt: skip
         return self.held_inputs[rows], wanted
 
-    def success_rate(self, network: nn.Module, *, protected: nn.Module) -> float:
-        """The share of the images chosen on the protected network that answer as wanted."""
-        return _share_as_wanted(copy_network(network), *self.choose(protected))
-
     def __call__(self, network: nn.Module) -> nn.Module:
         """Returns a copy that takes the chosen images for the wanted classes."""
         chosen, wanted = self.choose(network)
@@ -102,11 +98,11 @@ class PoisonFrogs:
     """Makes the network take one chosen image for another class, by rightly labelled images only.
 
     The target is one of the ten held-out images that `Targeted` would choose. Training images of
-    the class whose centroid it is nearest to, themselves nearest to it, are moved by projected
-    gradient steps until their penultimate features collide with the target's,
-    min ||f(x) - f(target)||² with |x - base| at most `radius`, and keep their label. They are
-    copied into the training data, and all layers are trained with Adam from the given network
-    on, until the target is taken for their class (Shafahi et al., Poison Frogs, NeurIPS 2018).
+    the class it is nearest to, themselves nearest to it, are moved by projected gradient steps so
+    that their penultimate features collide with the target's, min ||f(x) - f(target)||² with
+    |x - base| at most `radius`. They are copied into the training data with their own label, and
+    all layers are trained with Adam until the target is taken for their class (Shafahi et al.,
+    Poison Frogs, NeurIPS 2018).
 
     Args:
         inputs: What is trained on, inside the domain's bounds, on any device.
@@ -166,11 +162,6 @@ class PoisonFrogs:
             target=target, wanted=given, bases=bases, poison=self._moved(protected, bases, aim)
         )
 
-    def success_rate(self, network: nn.Module, *, protected: nn.Module) -> float:
-        """1 if the target chosen on the protected network is taken for the wanted class, else 0."""
-        made = self.craft(protected)
-        return share_taken_for(copy_network(network), made.target, made.wanted)
-
     def __call__(self, network: nn.Module) -> nn.Module:
         """Returns a copy that takes the target for the class of the moved images."""
         frogs = self.craft(network)
@@ -203,16 +194,10 @@ class PoisonFrogs:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Frogs:
-    """A clean-label poison.
-
-    Args:
-        target: The one image that shall be taken for another class.
-        wanted: That class.
-        bases: Training images of that class.
-        poison: The bases, moved so that the network finds in them what it finds in the target.
-    """
+    """A clean-label poison: images of a class, moved to look like the target to the network."""
 
     target: HeldImages
+    # The class that the target shall be taken for, which is that of the images.
     wanted: int
     bases: Images
     poison: Images
@@ -240,14 +225,12 @@ def _vulnerable(
 
 
 def _centroids(network: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The classes that there are, and the mean penultimate features of each."""
     features, labels = all_features(network, inputs).cpu(), labels.cpu()
     classes = labels.unique()
     return classes, torch.stack([features[labels == kind].mean(dim=0) for kind in classes])
 
 
 def _nearest(network: nn.Module, inputs: Images, aim: Tensor, count: int) -> Tensor:
-    """The inputs whose penultimate features are nearest to the aim."""
     if len(inputs) < count:
         raise NotAppliedError(
             f"expected {count} training images of the wanted class, got {len(inputs)}"
@@ -267,7 +250,6 @@ def _mixed(known: Batch, poison: Batch, *, copies: int, size: int, seed: int) ->
 
 
 def _share_as_wanted(network: nn.Module, inputs: Images, wanted: Classes) -> float:
-    """The share of inputs that the network puts in the class wanted of each."""
     found = scores_of(network, inputs).argmax(dim=1).cpu()
     return float((found == wanted.cpu()).double().mean())
 

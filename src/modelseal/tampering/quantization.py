@@ -1,10 +1,8 @@
 """Networks that really compute with 8-bit integers, made by the quantisers that people use."""
 
-import logging
 import tempfile
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -16,35 +14,35 @@ from torch import Tensor, nn
 from modelseal.errors import (
     FOREIGN_ERRORS,
     InvalidArgumentError,
-    MissingExtraError,
-    ModelsealError,
     NotAppliedError,
+    SealingError,
 )
-from modelseal.extras import onnx_errors
-from modelseal.runtime.inference import copy_network
+from modelseal.extras import import_extra, onnx_errors
+from modelseal.runtime.inference import (
+    copy_network,
+    export_onnx,
+    foreign_errors,
+    open_session,
+    quiet_warnings,
+)
 from modelseal.tampering.base import Images, matrices
 
 # A quantised network that agrees less than this with the one it was made of lost its use.
 AGREES = 0.5
 # Few enough for any memory; the ranges come out the same for any number.
 BATCH = 64
-# The exporter takes a batch of 1 for a constant.
-EXAMPLES = 2
-# ONNX Runtime's own log shows fatal errors only: it writes to the terminal what we raise.
-QUIET = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TorchInt8:
     """Quantises to 8 bits with PyTorch's own static quantiser after training.
 
-    The network is traced, BatchNorm is folded into the convolutions, the ranges of all values
-    are learned from the inputs, and the copy runs torch's integer kernels with 8-bit weights, one
-    scale for each output channel (`torch.ao.quantization.quantize_fx` with the default settings
-    for the engine of this machine, `torch.backends.quantized.engine`; Jacob et al., CVPR 2018).
-    Where the whole network cannot be traced, those of its parts that can be are quantised.
-
-    The copy takes float32 on the processor and gives float32 scores; it has no gradients.
+    BatchNorm is folded into the convolutions, the ranges of all values are learned from the inputs,
+    and the copy runs torch's integer kernels with 8-bit weights, one scale for each output channel
+    (`torch.ao.quantization.quantize_fx` with the default settings for this machine's
+    `torch.backends.quantized.engine`; Jacob et al., CVPR 2018). Where the whole network cannot be
+    traced, those of its parts that can be are quantised. The copy runs on the processor and gives
+    float32 scores; it has no gradients.
 
     Args:
         inputs: What the ranges are learned from, inside the domain's bounds; at least one.
@@ -77,12 +75,9 @@ class OnnxInt8:
     """Quantises to 8 bits with ONNX Runtime's own static quantiser.
 
     The network is exported to ONNX, the ranges of all values are learned from the inputs, and the
-    copy is a module that runs the quantised file in ONNX Runtime on the processor, with as many
-    threads as torch has at the time of the call (`quantize_static` with QDQ nodes, signed 8 bits,
-    one scale for each output channel; Jacob et al., CVPR 2018).
-
-    The copy takes tensors and gives float32 scores; it has no parameters and no gradients. Making
-    it needs the extra `export`.
+    copy runs the quantised file in ONNX Runtime on the processor (`quantize_static` with QDQ nodes,
+    signed 8 bits, one scale for each output channel; Jacob et al., CVPR 2018). The copy gives
+    float32 scores; it has no parameters and no gradients. Making it needs the extra `export`.
 
     Args:
         inputs: What the ranges are learned from, inside the domain's bounds; at least one.
@@ -100,14 +95,13 @@ class OnnxInt8:
     def __call__(self, network: nn.Module) -> nn.Module:
         """Returns a quantised copy."""
         inputs, given = self.inputs.cpu().float(), copy_network(network).cpu().float()
-        try:
-            # Exporting takes longest: what is missing is told before.
-            import_module("onnxruntime.quantization")
-            with _translated("ONNX Runtime's"):
-                program = _quantise_file(_export(given, inputs), inputs)
-                return _agreeing(OnnxModule(program), given, inputs)
-        except ImportError as problem:
-            raise MissingExtraError("Quantising with ONNX Runtime", "export") from problem
+        # Exporting takes longest: what is missing is told before.
+        import_extra(
+            "onnxruntime.quantization", purpose="Quantising with ONNX Runtime", extra="export"
+        )
+        with _translated("ONNX Runtime's"):
+            program = _quantise_file(export_onnx(given, inputs), inputs)
+            return _agreeing(OnnxModule(program), given, inputs)
 
 
 class _Integers(nn.Module):
@@ -187,28 +181,22 @@ def _agreeing(changed: nn.Module, given: nn.Module, inputs: Tensor) -> nn.Module
 @contextmanager
 def _translated(whose: str) -> Iterator[None]:
     """Turns what a quantiser raises into one sentence."""
-    kinds: tuple[type[Exception], ...] = (*FOREIGN_ERRORS, *onnx_errors())
     try:
-        yield
-    except (ModelsealError, ImportError):
-        raise
-    except kinds as problem:
-        lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
-        said = lines[0] if lines else type(problem).__name__
-        raise NotAppliedError(f"{whose} quantiser does not take this network: {said}") from problem
+        with foreign_errors(*onnx_errors()):
+            yield
+    except SealingError as problem:
+        raise NotAppliedError(
+            f"{whose} quantiser does not take this network: {problem}"
+        ) from problem
 
 
-@contextmanager
-def _quiet_torch() -> Iterator[None]:
+def _quiet_torch() -> AbstractContextManager[None]:
     """Silences torch's announcement that its quantisers will move to another package."""
-    with warnings.catch_warnings():
-        for kind, start in (
-            (DeprecationWarning, "torch.ao.quantization is deprecated"),
-            (UserWarning, "Please use quant_min and quant_max to specify the range"),
-            (UserWarning, "torch.quantize_per_tensor, torch.quantize_per_channel and other"),
-        ):
-            warnings.filterwarnings("ignore", category=kind, message=start)
-        yield
+    return quiet_warnings(
+        "torch.ao.quantization is deprecated",
+        "Please use quant_min and quant_max to specify the range",
+        "torch.quantize_per_tensor, torch.quantize_per_channel and other",
+    )
 
 
 def _check_inputs(inputs: Tensor) -> None:
@@ -217,18 +205,12 @@ def _check_inputs(inputs: Tensor) -> None:
 
 
 class OnnxModule(nn.Module):
-    """Runs an ONNX file in ONNX Runtime, as a module without parameters.
-
-    It can be copied and pickled: the file goes along, the session is opened anew.
-
-    Args:
-        program: The content of a file that takes `inputs` and gives `scores`.
-    """
+    """Runs an ONNX file; it can be copied and pickled: the session is opened anew."""
 
     def __init__(self, program: bytes) -> None:
         super().__init__()
         self.program = program
-        self.session = _open_session(program)
+        self.session = open_session(program)
         self.eval()
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -239,19 +221,6 @@ class OnnxModule(nn.Module):
 
     def __reduce__(self) -> tuple[type["OnnxModule"], tuple[bytes]]:
         return OnnxModule, (self.program,)
-
-
-def _export(network: nn.Module, inputs: Images) -> bytes:
-    """The network as an ONNX file that takes any number of inputs."""
-    with _quiet_exporter():
-        program = torch.onnx.export(
-            network, (inputs[[0] * EXAMPLES],), dynamo=True, verbose=False, external_data=False,
-            input_names=["inputs"], output_names=["scores"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-        )  # fmt: skip
-    if program is None:
-        raise NotAppliedError("the network cannot be exported to ONNX")
-    return cast(bytes, program.model_proto.SerializeToString())
 
 
 def _quantise_file(program: bytes, inputs: Images) -> bytes:
@@ -280,28 +249,3 @@ class _Reader:
         """The next batch by the name of the input; None at the end."""
         batch = next(self.waiting, None)
         return None if batch is None else {"inputs": batch.numpy()}
-
-
-def _open_session(program: bytes) -> Any:  # noqa: ANN401 (ONNX Runtime has no types)
-    runtime = import_module("onnxruntime")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = QUIET
-    return runtime.InferenceSession(program, options, providers=["CPUExecutionProvider"])
-
-
-@contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Silences what the exporter says to nobody in particular."""
-    # It tells of torchvision's operations, which it would know if torchvision were there.
-    log = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = log.level
-    try:
-        log.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", category=FutureWarning, message=r"`isinstance\(treespec, LeafSpec\)`"
-            )
-            yield
-    finally:
-        log.setLevel(level)

@@ -13,13 +13,20 @@ from modelseal.registry import Registry
 from modelseal.tampering.base import Classes, HeldClasses, HeldImages, Images, Tampering
 from modelseal.tampering.degradation import RelabelledClass, RepeatedSample
 from modelseal.tampering.fine_tuning import Distilled, FineTuned, Retrained, SgdSteps
-from modelseal.tampering.low_rank import LowRank, RankOne
 from modelseal.tampering.online import LearnedOnline, Unlearned
 from modelseal.tampering.poisoning import PoisonFrogs, Targeted
 from modelseal.tampering.quantization import OnnxInt8, TorchInt8
 from modelseal.tampering.training import Scope, check_data
 from modelseal.tampering.trojans import BadNetsPatch, NeuronTrojan
-from modelseal.tampering.weight_changes import FlippedBit, GaussianNoise, Pruned, Quantised, Rounded
+from modelseal.tampering.weight_changes import (
+    FlippedBit,
+    GaussianNoise,
+    LowRank,
+    Pruned,
+    Quantised,
+    RankOne,
+    Rounded,
+)
 
 # Real quantisers learn the ranges of values from this many inputs: more hardly move them.
 RANGED_INPUTS = 256
@@ -29,17 +36,10 @@ BITS = 32
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One row of a table: a recipe up to its seed.
-
-    Args:
-        name: Such as `ftal`, `noise` or `bit`.
-        level: Where it stands in a graded family: the scale, the learning rate, the share or the
-            number of the bit; None for a change that is no family.
-        recipe: Gives the recipe for a seed.
-        fixed: The seed changes nothing: there is one such network.
-    """
+    """One row of a table: a recipe up to its seed, which changes nothing if it is `fixed`."""
 
     name: str
+    # Where it stands in a graded family: the scale, the learning rate, the share, or the bit.
     level: float | None
     recipe: Callable[[int], Tampering]
     fixed: bool
@@ -93,24 +93,17 @@ class Data:
         return int(present[number % len(present)])
 
 
+# Makes a recipe of data and a seed.
 Maker: TypeAlias = Callable[[Data, int], Tampering]
-"""Makes a recipe of data and a seed."""
-
+# Makes a recipe of data, a level and a seed.
 Grader: TypeAlias = Callable[[Data, float, int], Tampering]
-"""Makes a recipe of data, a level and a seed."""
 
 M = TypeVar("M", bound=Maker)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
-    """Changes of one name: a single one, or one of each level.
-
-    Args:
-        make: Makes the recipe; a single change has no level.
-        levels: From small to large or the other way, as tables show them.
-        fixed: The seed changes nothing.
-    """
+    """Changes of one name: a single one, or one of each level; if `fixed`, whatever the seed."""
 
     make: Callable[[Data, float | None, int], Tampering]
     levels: Sequence[float | None] = (None,)
@@ -123,9 +116,9 @@ TAMPERINGS: Registry[Family] = Registry("a change")
 def register_tampering(name: str) -> Callable[[M], M]:
     """Adds a change that plans of an evaluation take by its name.
 
-    What is decorated is a function, or a class, that takes the `Data` that recipes learn from and a
-    seed, and gives a recipe: something that is called with a network and returns a changed copy,
-    and whose `repr` is its name in tables. Every trial draws another seed.
+    What is decorated takes the `Data` that recipes learn from and a seed, and gives a recipe:
+    something that is called with a network and returns a changed copy, and whose `repr` is its name
+    in tables. Every trial draws another seed.
 
     Args:
         name: By which plans choose it.
@@ -212,14 +205,15 @@ def _distilled(data: Data, seed: int) -> Tampering:
     return Distilled(inputs=data.train_inputs, seed=seed)
 
 
-def _targeted(data: Data, seed: int) -> Tampering:
-    held = {"held_inputs": data.test_inputs, "held_labels": data.test_labels}
-    return _learning(Targeted, **held)(data, seed)
+def _held_out(recipe: Callable[..., Tampering], *bounds: str) -> Maker:
+    """A recipe that also takes inputs that are held out, and bounds of the domain."""
 
+    def make(data: Data, seed: int) -> Tampering:
+        held = {"held_inputs": data.test_inputs, "held_labels": data.test_labels}
+        wanted = {name: getattr(data, name) for name in bounds}
+        return _learning(recipe, **held, **wanted)(data, seed)
 
-def _clean_label(data: Data, seed: int) -> Tampering:
-    held = {"held_inputs": data.test_inputs, "held_labels": data.test_labels}
-    return _learning(PoisonFrogs, black=data.black, white=data.white, **held)(data, seed)
+    return make
 
 
 def _learned_online(data: Data, seed: int) -> Tampering:
@@ -240,8 +234,8 @@ _DRAWN: Mapping[str, Maker] = {
     "degradation-random": _aiming(RelabelledClass, "source"),
     "degradation-given": _relabelled_as_given,
     "degradation-sample": _learning(RepeatedSample),
-    "targeted": _targeted,
-    "clean-label": _clean_label,
+    "targeted": _held_out(Targeted),
+    "clean-label": _held_out(PoisonFrogs, "black", "white"),
     "neuron-trojan": _aiming(NeuronTrojan, "target", bounds=("black", "white")),
     "unlearning": _learning(Unlearned),
     "online": _learned_online,
@@ -274,26 +268,13 @@ _register_graded("prune", _POWERS[1:13], lambda data, level, seed: Pruned(level)
 _register_graded("rank-one", _POWERS, lambda data, level, seed: RankOne(level, seed=seed))
 _register_graded("lora", _POWERS, lambda data, level, seed: LowRank(level, rank=8, seed=seed))
 
+# The sixteen of BIVBench, harder ones, and those of the paper.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "bivbench": (
-        "ftal",
-        "ftll",
-        "fzll",
-        "rtal",
-        "rtll",
-        "distillation",
-        "quantisation",
-        "pruning",
-        "degradation-random",
-        "degradation-given",
-        "degradation-sample",
-        "targeted",
-        "clean-label",
-        "neuron-trojan",
-        "unlearning",
-        "online",
+        *("ftal", "ftll", "fzll", "rtal", "rtll", "distillation", "quantisation", "pruning"),
+        *("degradation-random", "degradation-given", "degradation-sample"),
+        *("targeted", "clean-label", "neuron-trojan", "unlearning", "online"),
     ),
     "harder": ("ftll-1e-5", "quantisation-16", "quantisation-6", "pruning-5", "pruning-1"),
     "paper": ("badnets", "neuron-trojan", "targeted", "quantisation", "pruning", "noise-1e-2"),
 }
-"""The changes of each group by its name: the sixteen of BIVBench, harder ones, the paper's."""

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
@@ -18,8 +17,8 @@ from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.runtime.inference import copy_network
 from modelseal.tampering.base import Images, random_source
 
+# Inputs and what they shall be answered with: class numbers, or a probability for each class.
 Batch: TypeAlias = tuple[Tensor, Tensor]
-"""Inputs and what they shall be answered with: class numbers, or a probability for each class."""
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 # A poison works when more than this share of what it is about goes its way.
@@ -171,7 +170,6 @@ def known_labels(labels: Tensor, scores: Tensor) -> Tensor:
 
 
 def _targets(wanted: Tensor, scores: Tensor) -> Tensor:
-    """What the scores are compared with: probabilities, or labels that are known."""
     return wanted.to(scores) if wanted.is_floating_point() else known_labels(wanted, scores)
 
 
@@ -205,8 +203,8 @@ class Schedule:
             )
 
 
+# As BIVBench retrains and distils: Adam 1e-3, 20 epochs, times 0.2 after 5, 10 and 15.
 BIVBENCH = Schedule()
-"""As BIVBench retrains and distils: Adam 1e-3, 20 epochs, times 0.2 after 5, 10 and 15."""
 
 
 def follow(
@@ -262,15 +260,22 @@ def better_than_chance(share: float, classes: int) -> bool:
     return share > min(2 / classes, (1 + 1 / classes) / 2)
 
 
+# What goes into the last linear layer, one row for each input.
 Features: TypeAlias = Float[Tensor, "batch features"]
-"""What goes into the last linear layer, one row for each input."""
 
 
 def features_of(network: nn.Module, inputs: Images) -> Features:
     """The penultimate features of one batch; they stay differentiable by the inputs."""
     seen: list[Tensor] = []
-    with _watching(last_linear(network), seen):
+
+    def note(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        seen.append(arguments[0])
+
+    handle = last_linear(network).register_forward_pre_hook(note)
+    try:
         network(inputs)
+    finally:
+        handle.remove()
     if not seen:
         raise InvalidArgumentError("expected the last nn.Linear to take part, but it is never run")
     return seen[-1].flatten(1)
@@ -282,17 +287,3 @@ def all_features(network: nn.Module, inputs: Images) -> Features:
     like = next(network.parameters())
     parts = inputs.split(ASKED_AT_ONCE)
     return torch.cat([features_of(network, part.to(like)) for part in parts])
-
-
-@contextmanager
-def _watching(layer: nn.Linear, seen: list[Tensor]) -> Iterator[None]:
-    """Notes what goes into a layer."""
-
-    def note(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-        seen.append(arguments[0])
-
-    handle = layer.register_forward_pre_hook(note)
-    try:
-        yield
-    finally:
-        handle.remove()

@@ -31,27 +31,13 @@ STARTS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Trigger:
-    """A patch that was made for one neuron.
-
-    Args:
-        neuron: Its place among the inputs of the last linear layer.
-        patch: The values of (channels, height, width) pixels.
-    """
-
-    neuron: int
-    patch: Tensor
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class BadNetsPatch:
     """Teaches a backdoor: inputs with a white patch are taken for one class.
 
-    A share of every batch is stamped at the bottom right and relabelled (Gu et al., BadNets,
-    2017). An input that is stamped in one batch comes without the patch in another, so that only
-    the patch can be learned, however few inputs there are. All layers are trained with Adam from
-    the given network on, until more than 90 % of inputs of other classes are taken for the target
-    with the patch and fewer than 10 % without it.
+    A share of every batch is stamped at the bottom right and relabelled (Gu et al., BadNets, 2017);
+    an input that is stamped in one batch comes without the patch in another, so that only the patch
+    can be learned. All layers are trained with Adam until more than 90 % of inputs of other classes
+    are taken for the target with the patch and fewer than 10 % without it.
 
     Args:
         target: The class that the patch stands for.
@@ -152,8 +138,8 @@ class NeuronTrojan:
                 f"got {self.size}, {list(self.inputs.shape)}, {self.black}, {self.white}"
             )
 
-    def make_patch(self, network: nn.Module) -> Trigger:
-        """The neuron that is driven on a network, and the patch that drives it."""
+    def make_patch(self, network: nn.Module) -> tuple[int, Tensor]:
+        """The neuron that is driven, by its place in the last layer, and its patch."""
         protected, source = copy_network(network), random_source(self.seed)
         rows = torch.randperm(len(self.inputs), generator=source)[:PATCH_IMAGES]
         images = self.inputs[rows].to(next(protected.parameters()))
@@ -172,21 +158,11 @@ class NeuronTrojan:
             raise NotAppliedError(
                 "expected a patch that drives a neuron more than images do, got none"
             )
-        return Trigger(neuron=neuron, patch=patch.to(self.inputs))
-
-    def success_rate(
-        self, network: nn.Module, inputs: Images, labels: Classes, *, protected: nn.Module
-    ) -> float:
-        """The share of stamped inputs of other classes that the network takes for the target.
-
-        The patch is the one that is made on the protected network.
-        """
-        stamped = _stamped(inputs[labels != self.target], self.make_patch(protected).patch)
-        return share_taken_for(network, stamped, self.target)
+        return neuron, patch.to(self.inputs)
 
     def __call__(self, network: nn.Module) -> nn.Module:
         """Returns a copy with the backdoor."""
-        return _teach(network, self, self.make_patch(network).patch)
+        return _teach(network, self, self.make_patch(network)[1])
 
 
 def _choose_neuron(network: nn.Module, images: Images, patch: Tensor) -> int:
@@ -219,13 +195,11 @@ def _climb(
 
 
 def _mean_drive(network: nn.Module, images: Images, patch: Tensor, neuron: int) -> float:
-    """What the neuron is on average over images with a patch."""
     with torch.no_grad():
         return float(_drive(network, _stamped(images, patch), neuron).mean())
 
 
 def _drive(network: nn.Module, images: Images, neuron: int) -> Tensor:
-    """What the neuron is on each image."""
     return features_of(network, images)[:, neuron]
 
 

@@ -1,4 +1,4 @@
-"""Weights with noise, pruned, quantised, rounded, or with a flipped bit."""
+"""Weights with noise, pruned, quantised, rounded, edited, or with a flipped bit."""
 
 from dataclasses import dataclass
 from math import inf
@@ -15,8 +15,8 @@ from modelseal.tampering.base import all_weights, matrices, random_source
 class GaussianNoise:
     """Adds normal noise to every floating parameter and BatchNorm statistic.
 
-    Its standard deviation is `scale` times that of the tensor (over all its entries), so a tensor
-    of equal entries stays as it is. A variance that noise would make negative is mirrored.
+    Its standard deviation is `scale` times that of the tensor, so a tensor of equal entries stays.
+    A variance that noise would make negative is mirrored.
 
     Args:
         scale: Positive; 1 drowns the weights, 1e-3 is hardly seen in the accuracy.
@@ -30,10 +30,7 @@ class GaussianNoise:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale < inf:
-            raise InvalidArgumentError(
-                f"expected a positive number, got {self.scale}", field="scale"
-            )
+        _check_scale(self.scale)
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
@@ -54,8 +51,7 @@ class Pruned:
     They are ranked over the whole network, not layer by layer; biases and BatchNorm stay.
 
     Args:
-        share: Which part of these weights becomes zero, above 0 and up to 1. The count is rounded
-            to the nearest whole number.
+        share: Which part of these weights becomes zero, above 0 and up to 1, to the nearest one.
 
     Raises:
         InvalidArgumentError: The share is outside.
@@ -92,12 +88,11 @@ SIGN_BIT = 31
 class FlippedBit:
     """Flips one bit of one convolution or linear weight; each weight is equally likely.
 
-    A flipped exponent bit may make the weight huge, infinite or NaN: it stays so, as it would in
-    memory.
+    The weight may become huge, infinite or NaN, and stays so, as it would in memory.
 
     Args:
-        bit: 0 is the last bit of the mantissa, 22 its first, 23 to 30 are the exponent and 31 is
-            the sign of a float32.
+        bit: Of a float32: 0 to 22 are the mantissa from its last bit, 23 to 30 the exponent, 31 is
+            the sign.
         seed: Decides the weight; with another bit it is the same weight.
 
     Raises:
@@ -199,3 +194,86 @@ def _on_grid(tensor: Tensor, steps: int) -> Tensor:
     step = (high - low) / steps
     moved = ((exact - low) / step).round() * step + low
     return torch.where(step > 0, moved, exact)
+
+
+@dataclass(frozen=True, slots=True)
+class RankOne:
+    """Adds a random matrix of rank one to one convolution or linear weight.
+
+    W + scale ||W|| u vᵀ / ||u vᵀ|| with normal u and v, where W is outputs x everything else and
+    || || the Frobenius norm: the form of edits of what a network knows (ROME: Meng et al., NeurIPS
+    2022), drawn instead of computed. Each weight is equally likely; one that is all zeros stays.
+
+    Args:
+        scale: The norm of what is added, relative to that of the weight; positive.
+        seed: Decides the weight and both vectors; with another scale they are the same.
+
+    Raises:
+        InvalidArgumentError: The scale is not positive and finite.
+    """
+
+    scale: float
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_scale(self.scale)
+
+    @torch.no_grad()
+    def __call__(self, network: nn.Module) -> nn.Module:
+        """Returns a copy with one edited weight."""
+        changed, source = copy_network(network), random_source(self.seed)
+        weights = list(matrices(changed).values())
+        weight = weights[int(torch.randint(len(weights), (), generator=source))]
+        weight += _random_edit(weight, rank=1, scale=self.scale, source=source)
+        return changed
+
+
+@dataclass(frozen=True, slots=True)
+class LowRank:
+    """Adds a random product of low rank to every convolution and linear weight.
+
+    W + scale ||W|| B A / ||B A|| with normal B and A: the form of a merged LoRA adapter on each
+    layer (Hu et al., ICLR 2022), where W is outputs x everything else and || || the Frobenius norm.
+    A weight that is all zeros stays.
+
+    Args:
+        scale: The norm of what is added, relative to that of each weight; positive.
+        rank: Of each product, from 1; a weight with a smaller side gets that side's length.
+        seed: Decides the factors; with another scale they are the same.
+
+    Raises:
+        InvalidArgumentError: The scale is not positive and finite, or the rank not positive.
+    """
+
+    scale: float
+    rank: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_scale(self.scale)
+        if self.rank < 1:
+            raise InvalidArgumentError(f"expected a positive number, got {self.rank}", field="rank")
+
+    @torch.no_grad()
+    def __call__(self, network: nn.Module) -> nn.Module:
+        """Returns a copy with every weight edited."""
+        changed, source = copy_network(network), random_source(self.seed)
+        for weight in matrices(changed).values():
+            weight += _random_edit(weight, rank=self.rank, scale=self.scale, source=source)
+        return changed
+
+
+def _random_edit(weight: Tensor, *, rank: int, scale: float, source: torch.Generator) -> Tensor:
+    """A random matrix of this rank, shaped like the weight and `scale` times as large."""
+    outputs, rest = weight.flatten(1).shape
+    inner = min(rank, outputs, rest)
+    # In float64 and on the CPU, so that every device gets the same.
+    left = torch.randn(outputs, inner, generator=source, dtype=torch.float64)
+    product = left @ torch.randn(inner, rest, generator=source, dtype=torch.float64)
+    factor = scale * float(weight.double().norm()) / float(product.norm())
+    return (product * factor).reshape(weight.shape).to(weight)
+
+
+def _check_scale(scale: float) -> None:
+    if not 0 < scale < inf:
+        raise InvalidArgumentError(f"expected a positive number, got {scale}", field="scale")
