@@ -16,13 +16,13 @@ from cifar import declare, images, resnet
 from cost import measure_legacy
 from detection import choose_sets, detect, miss, notice, spread
 from modelseal.calibration.calibrate import calibrate
-from modelseal.calibration.exports import export_onnx
 from modelseal.endpoints.endpoint import Endpoint
 from modelseal.endpoints.oip.rest import OipEndpoint
 from modelseal.endpoints.onnx import OnnxEndpoint
 from modelseal.enums import Depth
 from modelseal.fingerprint.record import Fingerprint
 from modelseal.models.loader import Model
+from modelseal.runtime.inference import export_onnx
 from modelseal.sealing.candidates import list_variants, make_candidates, to_tensor
 from modelseal.sealing.methods import make_ascent
 from modelseal.sealing.recipe import Recipe
