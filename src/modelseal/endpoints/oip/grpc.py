@@ -12,7 +12,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from ssl import get_default_verify_paths
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 from weakref import finalize
 
@@ -231,53 +231,20 @@ def call_error(code: str, details: str, *, pushback: str | None = None) -> Endpo
     return PassingError(reason, wait=wait)
 
 
-class _Field(NamedTuple):
-    """One field of a message: its number on the wire, its name and type, and whether it repeats."""
-
-    number: int
-    name: str
-    kind: str
-    many: bool = False
-
-
-# Every message by its name. The types of its fields are scalars, or messages of this table.
-# A tensor is one of a request, of a response, or, without contents, of a model's metadata.
+# Every message: the number, name and type of each field, with a star if it repeats. A type is a
+# scalar, or a message of this table. A tensor is one of a request, of a response, or, without
+# contents, of a model's metadata.
 _MESSAGES = {
-    "Contents": (
-        _Field(2, "int_contents", "int32", many=True),
-        _Field(3, "int64_contents", "int64", many=True),
-        _Field(4, "uint_contents", "uint32", many=True),
-        _Field(5, "uint64_contents", "uint64", many=True),
-        _Field(6, "fp32_contents", "float", many=True),
-        _Field(7, "fp64_contents", "double", many=True),
-    ),
-    "Tensor": (
-        _Field(1, "name", "string"),
-        _Field(2, "datatype", "string"),
-        _Field(3, "shape", "int64", many=True),
-        _Field(5, "contents", "Contents"),
-    ),
-    "ModelMetadataRequest": (_Field(1, "name", "string"), _Field(2, "version", "string")),
-    "ModelMetadataResponse": (
-        _Field(1, "name", "string"),
-        _Field(2, "versions", "string", many=True),
-        _Field(4, "inputs", "Tensor", many=True),
-        _Field(5, "outputs", "Tensor", many=True),
-    ),
-    "ModelInferRequest": (
-        _Field(1, "model_name", "string"),
-        _Field(2, "model_version", "string"),
-        _Field(3, "id", "string"),
-        _Field(5, "inputs", "Tensor", many=True),
-        _Field(7, "raw_input_contents", "bytes", many=True),
-    ),
-    "ModelInferResponse": (
-        _Field(1, "model_name", "string"),
-        _Field(2, "model_version", "string"),
-        _Field(3, "id", "string"),
-        _Field(5, "outputs", "Tensor", many=True),
-        _Field(6, "raw_output_contents", "bytes", many=True),
-    ),
+    "Contents": "2 int_contents int32*, 3 int64_contents int64*, 4 uint_contents uint32*, "
+    "5 uint64_contents uint64*, 6 fp32_contents float*, 7 fp64_contents double*",
+    "Tensor": "1 name string, 2 datatype string, 3 shape int64*, 5 contents Contents",
+    "ModelMetadataRequest": "1 name string, 2 version string",
+    "ModelMetadataResponse": "1 name string, 2 versions string*, 4 inputs Tensor*, "
+    "5 outputs Tensor*",
+    "ModelInferRequest": "1 model_name string, 2 model_version string, 3 id string, "
+    "5 inputs Tensor*, 7 raw_input_contents bytes*",
+    "ModelInferResponse": "1 model_name string, 2 model_version string, 3 id string, "
+    "5 outputs Tensor*, 6 raw_output_contents bytes*",
 }
 
 # Where the numbers of each type stand, if they are not sent as bytes. FP16 has no such place.
@@ -312,9 +279,11 @@ def _describe_file() -> bytes:
     file = words.FileDescriptorProto(name="modelseal.proto", package=_PACKAGE, syntax="proto3")
     for title, entries in _MESSAGES.items():
         message = file.message_type.add(name=title)
-        for number, name, kind, many in entries:
-            label = types.LABEL_REPEATED if many else types.LABEL_OPTIONAL
-            field = message.field.add(name=name, number=number, label=label)
+        for entry in entries.split(", "):
+            number, name, shown = entry.split()
+            kind = shown.removesuffix("*")
+            label = types.LABEL_OPTIONAL if kind == shown else types.LABEL_REPEATED
+            field = message.field.add(name=name, number=int(number), label=label)
             if kind in _MESSAGES:
                 field.type, field.type_name = types.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
             else:
