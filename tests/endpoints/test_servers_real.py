@@ -51,13 +51,35 @@ def over_invocations(served, domain):
     return short(f"{served.http}/invocations", domain)
 
 
+def over_template(served, domain):
+    """By a template of the user's own, one input at a time."""
+    path = served.folder / "endpoint.toml"
+    shape = [1, *domain.shape]
+    path.write_text(
+        f'''
+        endpoint = {{kind = "http", url = "{served.http}/v2/models/{servers.NAME}/infer"}}
+        answer = {{select = "outputs[0].data"}}
+        [request]
+        form = "flat"
+        template = """
+        {{"inputs": [{{"name": "input", "shape": {shape}, "datatype": "FP32", "data": "$input"}}]}}
+        """
+        '''
+    )
+    return short(path, domain)
+
+
 def short(address, domain):
     """What the address alone says of the endpoint."""
     return factory.endpoint(address, sealed.fingerprint(domain=domain, classes=10))
 
 
 ROWS = [
-    *((servers.mlserver, over_http), (servers.mlserver, over_grpc)),
+    *(
+        (servers.mlserver, over_http),
+        (servers.mlserver, over_grpc),
+        (servers.mlserver, over_template),
+    ),
     *((servers.kserve, over_predict), (servers.kserve, over_http)),
     *((servers.kserve, over_grpc), (servers.triton, over_json), (servers.triton, over_http)),
     *((servers.triton, over_grpc), (servers.mlflow, over_invocations)),
