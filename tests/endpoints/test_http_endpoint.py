@@ -47,6 +47,7 @@ def test_a_batch_is_asked_in_one_request(endpoint, canned, reply):
     assert (method, path) == ("POST", "/predict")
     assert json.loads(body) == {"instances": DOMAIN.decode(CODES).tolist()}
     assert (headers["Content-Type"], headers["Accept"]) == ("application/json", "application/json")
+    assert headers["Accept-Encoding"] == "identity"
 
 
 def test_one_input_is_asked_at_a_time_where_the_template_takes_one(endpoint, canned, reply):

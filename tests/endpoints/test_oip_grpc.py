@@ -308,6 +308,13 @@ def test_credentials_go_along_with_every_call(server):
     assert seen == ["secret-word"]
 
 
+def test_a_server_without_tls_is_not_asked_where_tls_is_wanted(server):
+    with pytest.raises(EndpointError, match="UNAVAILABLE") as caught:
+        call(server, b"a", secure=True)
+    assert not isinstance(caught.value, PassingError)
+    assert server.asked == []
+
+
 def test_certificates_that_cannot_be_read_are_said(tmp_path, monkeypatch):
     class Nowhere:
         cafile = str(tmp_path)
