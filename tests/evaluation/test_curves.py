@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from modelseal.evaluation.curves import (
     bit_groups,
     compare_natural,
+    gather,
     graded_curves,
     miss_by_size,
     missing_curve,
 )
-from modelseal.evaluation.responses import gather
 
 ANSWERS = st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=8)
 BAGS = ((0, 3, 5), (1, 2, 4))

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from evaluated import samples, subject
 
-from modelseal.evaluation.gallery import SHOWN, list_exhibits
-from modelseal.evaluation.results import arrays_file, dump_arrays
+from modelseal.evaluation.results import SHOWN, arrays_file, dump_arrays, list_exhibits
 
 
 @pytest.fixture

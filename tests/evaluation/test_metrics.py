@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelseal.errors import InvalidArgumentError
+from modelseal.evaluation.curves import gather
 from modelseal.evaluation.metrics import (
     compare,
     count_alarms,
@@ -17,7 +18,6 @@ from modelseal.evaluation.metrics import (
     single_row,
     summarise,
 )
-from modelseal.evaluation.responses import gather
 from modelseal.intervals import BoundRule
 
 PICKS = {"manc": ((0, 1), (2, 3))}

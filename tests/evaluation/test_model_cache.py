@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from modelseal.errors import NotAppliedError
-from modelseal.evaluation.model_cache import ModelCache
+from modelseal.evaluation.trials import ModelCache
 from modelseal.runtime.inference import copy_network
 
 MADE = []

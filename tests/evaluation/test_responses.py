@@ -3,7 +3,7 @@ import pytest
 from evaluated import refused, samples, trial
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.evaluation.responses import gather, pair
+from modelseal.evaluation.curves import gather, pair
 
 
 def test_a_set_notices_if_any_of_its_first_picks_does():

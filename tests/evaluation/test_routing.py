@@ -16,8 +16,8 @@ from modelseal.evaluation.adversary.routing import (
     power_of_routing,
     power_of_sharing,
 )
+from modelseal.evaluation.curves import gather
 from modelseal.evaluation.metrics import summarise
-from modelseal.evaluation.responses import gather
 from modelseal.evaluation.results import Suspicion
 
 NOTICED = np.array([[1, 1, 0, 0, 1], [0, 0, 0, 0, 0], [1, 0, 1, 1, 1]], dtype=bool)

@@ -14,13 +14,7 @@ from modelseal.errors import BadFileError, SealingError
 from modelseal.evaluation import runner, trials
 from modelseal.evaluation.inputs import NetworkFiles, list_networks, open_network
 from modelseal.evaluation.plan import Subject, read_plan
-from modelseal.evaluation.results import (
-    Failure,
-    alarms_file,
-    read_results,
-    set_file,
-    trial_file,
-)
+from modelseal.evaluation.results import Failure, alarms_file, read_results, set_file, trial_file
 from modelseal.evaluation.runner import (
     evaluate,
     list_missing,

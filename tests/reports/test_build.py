@@ -11,7 +11,7 @@ from refusals import refuses
 
 from modelseal.display import Table
 from modelseal.errors import BadFileError
-from modelseal.evaluation.gallery import Exhibit
+from modelseal.evaluation.results import Exhibit
 from modelseal.reports.build import (
     assemble,
     check_folder,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Text
 from PIL import Image
 
-from modelseal.evaluation.gallery import Exhibit
+from modelseal.evaluation.results import Exhibit
 from modelseal.reports.plots import (
     AMPLIFIED,
     SKETCHES,

@@ -266,10 +266,7 @@ def test_a_pooling_rounds_up_but_begins_no_window_in_the_padding(own, wanted):
 def test_without_sizes_a_layer_s_own_numbers_are_known(before):
     pool = 'layer { name: "p" type: "Pooling" bottom: "c" top: "c" pooling_param { } } '
     found = declare(before + FIRST % "kernel_size: 3" + pool + LAST % "bias_term: false")
-    assert found == {
-        "c": {"weight": (4, None, 3, 3), "bias": (4,)},
-        "f": {"weight": (2, None)},
-    }
+    assert found == {"c": {"weight": (4, None, 3, 3), "bias": (4,)}, "f": {"weight": (2, None)}}
 
 
 @pytest.mark.parametrize(

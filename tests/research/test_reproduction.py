@@ -49,10 +49,7 @@ def made_up():
             success=Success(bag=1, trials=9, distinct=2, manc=(0.0,), random=(0.0,)),
         ),
         Outcome(
-            method="legacy:float",
-            made=make(),
-            noticed=np.array([True, False]),
-            success=success,
+            method="legacy:float", made=make(), noticed=np.array([True, False]), success=success
         ),
         Outcome(
             method="boundary",

@@ -115,7 +115,6 @@ def digest_structure(network: nn.Module) -> str:
 
 
 def _read_labelled(path: Path, model: Model, classes: int) -> tuple[Codes, Numbers]:
-    """The `images` of an `.npz` file as they are stored, and their `labels`."""
     images, _ = read_images(path, model.domain)
     labels = _read_labels(path)
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":

@@ -20,14 +20,16 @@ from modelseal.evaluation.curves import (
     Equivalent,
     GradedCurve,
     MissingCurve,
+    Responses,
     bit_groups,
     compare_natural,
     count_missed,
     graded_curves,
+    identify,
     missing_curve,
+    pair,
 )
 from modelseal.evaluation.plan import Subject
-from modelseal.evaluation.responses import Responses, identify, pair
 from modelseal.evaluation.results import SampleSet, Suspicion, Trial
 from modelseal.intervals import Bound, Share, bound_above, measure
 
@@ -35,10 +37,8 @@ OURS = "boundary"
 """The method that is compared with all others."""
 
 _NATURAL = "natural"
-"""The method whose samples are the natural images themselves."""
 
 _RULES = ("detection", "manc", "random")
-"""The rules of choosing that are known, in the order of being told."""
 
 Row: TypeAlias = tuple[str, float | None]
 """A change and its level; no level for a family of one, or for all levels together."""
@@ -211,7 +211,6 @@ def _summarise_one(
     suspicions: Mapping[Subject, Suspicion],
     samples: int,
 ) -> Summary:
-    """Counts what was asked of one network behind one kind of endpoint."""
     found = [(each, suspicions.get(each.samples.subject)) for each in members]
     suspected = [(each, suspicion) for each, suspicion in found if suspicion is not None]
     detections = _flat(detect(each) for each in members)
@@ -254,7 +253,6 @@ def _summarise_one(
 
 
 def _whole_row(trial: Trial) -> Row:
-    """The row of a trial, with all levels of a family as one."""
     return trial.name, None
 
 
@@ -353,12 +351,7 @@ def _contrast(where: Row, ours: Responses, theirs: Responses) -> _Comparison | N
 
 
 def _form(method: str) -> str:
-    """What kind of input the samples are: `float`, or nothing for those on the levels.
-
-    Examples:
-        >>> form("ibsf:float"), form("ibsf")
-        ('float', '')
-    """
+    """What kind of input the samples are: `float`, or nothing for those on the levels."""
     return method.partition(":")[2]
 
 
@@ -427,7 +420,6 @@ def describe(samples: SampleSet) -> _Quality | None:
 
 
 def _match_natural(members: Sequence[Responses]) -> tuple[Equivalent, ...]:
-    """How many natural images match one sample of each other method; nothing without any."""
     natural = [each for each in members if each.method == _NATURAL]
     others = [each for each in members if each.method != _NATURAL]
     return _present(

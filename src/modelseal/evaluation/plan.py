@@ -120,10 +120,7 @@ class _HarmlessSection(Section):
 
 
 class _SpottingSection(Section):
-    """How well a provider tells samples from `naturals` other natural inputs.
-
-    Measured only where a plan has this section; of the named methods, or of all.
-    """
+    """How well a provider tells samples from `naturals` other natural inputs."""
 
     naturals: Annotated[int, Field(ge=FEWEST)] = 3000
     methods: Names | None = None
@@ -322,7 +319,6 @@ def _shown(section: Section) -> object:
 
 
 def _count_seeds(plan: Plan) -> dict[tuple[str, ...], int]:
-    """How many seeds a plan has for each network, method, change and spec."""
     cells: dict[tuple[str, ...], int] = {}
     for grid in plan.grids:
         for network in plan.networks_of(grid):

@@ -1,7 +1,7 @@
-"""The files of an evaluation's results, each a model that reads and writes itself."""
+"""The files of an evaluation's results, and some of its samples to look at."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -10,12 +10,7 @@ from typing import Annotated, TypeAlias, TypeVar
 import numpy as np
 import safetensors
 import safetensors.numpy
-from pydantic import (
-    Field,
-    PlainSerializer,
-    WrapValidator,
-    model_validator,
-)
+from pydantic import Field, PlainSerializer, WrapValidator, model_validator
 
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.evaluation.adversary.detectors import Separation
@@ -286,7 +281,6 @@ _Told = TypeVar("_Told", SampleSet, Trial, Suspicion)
 
 
 def _read_all(folder: Path, kind: type[_Told]) -> list[_Told]:
-    """The JSON files in a folder and the folders in it, in the order of their subjects."""
     files = [file for file in folder.rglob("*.json") if not file.name.startswith(".")]
     return sorted((read_part(file, kind) for file in files), key=lambda each: each.subject.order)
 
@@ -302,3 +296,64 @@ def _with_alarms(found: SampleSet, folder: Path) -> SampleSet:
 def _order_trials(trial: Trial) -> tuple[tuple[str, str, str], str, float, int]:
     level = -inf if trial.level is None else trial.level
     return trial.subject.order, trial.name, level, trial.seed
+
+
+SHOWN = 4
+"""How many samples of a method are shown."""
+
+_THEMSELVES = ("natural", "misclassified")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Exhibit:
+    """One sample and its natural image, if that is known, as (height, width) or with a 3 behind."""
+
+    sample: Array
+    natural: Array | None
+
+
+def list_exhibits(
+    folder: Path, sets: Sequence[SampleSet]
+) -> Mapping[tuple[str, str], Mapping[str, tuple[Exhibit, ...]]]:
+    """The first few samples of each method, by network and spec, then by method."""
+    shown: dict[tuple[str, str], dict[str, tuple[Exhibit, ...]]] = {}
+    arrays = {each.subject: read_arrays(folder / arrays_file(each.subject)) for each in sets}
+    for subject, found in arrays.items():
+        if _is_picture(found["samples"]):
+            place = shown.setdefault((subject.network, subject.spec), {})
+            place[subject.method] = _choose(found, _list_naturals(subject.network, arrays))
+    return shown
+
+
+def _is_picture(samples: Array) -> bool:
+    channels = samples.shape[1] if samples.ndim == 4 else 1
+    return samples.dtype == np.uint8 and samples.ndim in {3, 4} and channels in {1, 3}
+
+
+def _list_naturals(
+    network: str, arrays: Mapping[Subject, Mapping[str, Array]]
+) -> Mapping[int, Array]:
+    return {
+        int(source): sample
+        for subject, found in arrays.items()
+        if subject.network == network and subject.method in _THEMSELVES
+        for source, sample in zip(found["sources"], found["samples"], strict=True)
+    }
+
+
+def _choose(found: Mapping[str, Array], naturals: Mapping[int, Array]) -> tuple[Exhibit, ...]:
+    numbered = list(enumerate(map(int, found["sources"])))
+    known = sorted(numbered, key=lambda pair: pair[1] not in naturals)
+    return tuple(
+        Exhibit(
+            sample=_upright(found["samples"][row]),
+            natural=_upright(naturals[source]) if source in naturals else None,
+        )
+        for row, source in known[:SHOWN]
+    )
+
+
+def _upright(image: Array) -> Array:
+    if image.ndim == 2:
+        return image
+    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)

@@ -125,7 +125,6 @@ def perform(task: _Task) -> Files | Failure:
 def _perform_all(
     tasks: Sequence[_Task], folder: Path, workers: Workers, progress: Progress
 ) -> tuple[Failure, ...]:
-    """Performs tasks, of one stage or several, and writes their files; gives what failed."""
     failures = []
     totals, done = Counter(task.stage for task in tasks), Counter[str]()
     for stage, total in totals.items():
@@ -241,7 +240,6 @@ def _rank(name: str, slow: tuple[str, ...]) -> int:
 
 
 def _check_variants(plan: Plan, opened: Mapping[str, Opened], *, file: Path) -> None:
-    """Makes sure that every harmless variant that is named exists for every network."""
     for each in opened.values():
         try:
             every_variant(each.model, plan.variants)
@@ -250,7 +248,6 @@ def _check_variants(plan: Plan, opened: Mapping[str, Opened], *, file: Path) -> 
 
 
 def _check_spotting(plan: Plan, opened: Mapping[str, Opened], *, file: Path) -> None:
-    """Makes sure that every network takes images with channels, if detectors look at them."""
     for name in dict.fromkeys(each.network for each in plan.spotted_subjects):
         shape = opened[name].model.domain.shape
         if len(shape) != 3 or min(shape[-2:]) < SMALLEST:
@@ -272,7 +269,6 @@ def _freeze(plan: Plan, opened: Mapping[str, Opened], *, trials: int) -> FrozenP
 
 
 def _begin(frozen: FrozenPlan, folder: Path) -> None:
-    """Makes the folder of results, or makes sure that those in it are of the same plan."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:

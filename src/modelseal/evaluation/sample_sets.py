@@ -128,11 +128,7 @@ def make_set(task: SampleTask) -> tuple[SampleSet, dict[str, Array], float]:
     seconds = time.perf_counter() - begin
     arrays = {"samples": made.codes, "scores": made.scores, "sources": pool[made.sources]}
     picks = pick(
-        opened,
-        to_tensor(model, made.codes),
-        spec=recipe.spec,
-        samples=task.samples,
-        seed=task.seed,
+        opened, to_tensor(model, made.codes), spec=recipe.spec, samples=task.samples, seed=task.seed
     )
     found = SampleSet(
         subject=task.subject,
@@ -159,7 +155,6 @@ def choose_pool(opened: Opened, method: str) -> Numbers:
 
 
 def _make_accepted(model: Model, naturals: Codes, recipe: Recipe, candidates: int) -> _Made:
-    """Our own samples: those that sealing accepts."""
     with ExitStack() as stack:
         counter = stack.enter_context(counting(model.network))
 
@@ -181,7 +176,6 @@ def _make_accepted(model: Model, naturals: Codes, recipe: Recipe, candidates: in
 
 
 def _make_all(model: Model, naturals: Codes, recipe: Recipe, candidates: int) -> _Made:
-    """A rival's samples: all of them, whatever harmless variants do to them."""
     rows = draw(model, naturals, candidates, recipe.seed)
     starts = to_tensor(model, naturals[rows])
     with counting(model.network) as counter:
@@ -205,7 +199,6 @@ def _make_all(model: Model, naturals: Codes, recipe: Recipe, candidates: int) ->
 
 
 def _make_pieces(model: Model, starts: Tensor, recipe: Recipe) -> Codes:
-    """Samples as they are stored, made piece by piece with a seed for each."""
     make, parts = METHODS.get(recipe.method), []
     for number, (first, last) in enumerate(pairwise([*range(0, len(starts), PIECE), len(starts)])):
         own = replace(recipe, seed=recipe.seed + number)
@@ -238,11 +231,7 @@ def pick(
 
 
 def fill(samples: int, bags: int, size: int, seed: int) -> list[Array]:
-    """The numbers of samples in each bag, drawn at random; one bag of all if there are no more.
-
-    No sample is twice in a bag, but two bags may share some, as if an owner had made candidates
-    of one set of images and others had drawn theirs from it.
-    """
+    """The numbers of samples in each bag, drawn at random; one bag of all if there are no more."""
     source = np.random.default_rng(derive_seed("bags", seed))
     if samples <= size:
         return [source.permutation(samples)]
@@ -250,13 +239,11 @@ def fill(samples: int, bags: int, size: int, seed: int) -> list[Array]:
 
 
 def _by_neurons(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> _Rule:
-    """Maximum active-neuron cover."""
     active = active_neurons(opened.model.network, samples)
     return lambda bag, count, _: cover(active[bag], count).order
 
 
 def _by_detection(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> _Rule:
-    """The cover over detected small changes, as sealing chooses but for those without a seed."""
     active = active_neurons(opened.model.network, samples)
     detected = detect_small(opened, samples, spec, seed)
     margins = np.asarray(spec.margin(run_network(opened.model.network, samples)), np.float64)
@@ -266,7 +253,6 @@ def _by_detection(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) 
 
 
 def _by_chance(opened: Opened, samples: Tensor, spec: OutputSpec, seed: int) -> _Rule:
-    """At random."""
     return lambda bag, count, place: random_picks(
         len(bag), count, np.random.default_rng(derive_seed("random", seed, place))
     )

@@ -1,17 +1,22 @@
-"""Asks changed networks, and harmless variants of the sealed one, the samples of subjects."""
+"""Asks changed networks, which are kept, and harmless variants the samples of subjects."""
 
+import hashlib
+import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import safetensors.torch
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from modelseal.errors import BadFileError, InvalidArgumentError, ModelsealError, NotAppliedError
 from modelseal.evaluation.inputs import NetworkFiles, Opened, every_variant, open_network, view
-from modelseal.evaluation.model_cache import ModelCache
 from modelseal.evaluation.plan import Subject
 from modelseal.evaluation.results import (
     TAMPERED,
@@ -24,14 +29,96 @@ from modelseal.evaluation.results import (
     read_arrays,
     trial_file,
 )
+from modelseal.files import write_atomically
 from modelseal.generation.baselines import uniform_noise
+from modelseal.models.loader import read_weights
 from modelseal.outputs.answers import Answers
 from modelseal.outputs.specs import changed_answers, parse_spec
-from modelseal.runtime.inference import run_network
+from modelseal.runtime.inference import copy_network, run_network
 from modelseal.sealing.candidates import to_tensor
-from modelseal.tampering.base import random_source
+from modelseal.settings import Section
+from modelseal.tampering.base import Tampering, random_source
 from modelseal.tampering.registry import Change, Data, list_changes
 from modelseal.types import Scores
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelCache:
+    """A folder of changed copies of networks.
+
+    A copy is kept as its weights if the network's own structure holds them and it took `worth`
+    seconds to make: one that is made sooner takes more of the disk than of the time. Of a recipe
+    that did not reach its goal the reason is kept. Nothing depends on whether a copy was kept.
+    """
+
+    folder: Path
+    worth: float = 0.5
+    clock: Callable[[], float] = time.perf_counter
+
+    def make(self, recipe: Tampering, network: nn.Module, *, known: str) -> nn.Module:
+        """A changed copy of a network, kept or made."""
+        name = hashlib.sha256(f"{recipe!r} {known}".encode()).hexdigest()
+        weights, refusal = (self.folder / f"{name}{end}" for end in (".safetensors", ".json"))
+        reason = _read_reason(refusal)
+        if reason is not None:
+            raise NotAppliedError(reason)
+        kept = _read_copy(weights, network)
+        return kept or self._make(recipe, network, weights=weights, refusal=refusal)
+
+    def _make(
+        self, recipe: Tampering, network: nn.Module, *, weights: Path, refusal: Path
+    ) -> nn.Module:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        begin = self.clock()
+        try:
+            changed = recipe(network)
+        except NotAppliedError as error:
+            document = {"recipe": repr(recipe), "reason": str(error)}
+            write_atomically(refusal, f"{json.dumps(document)}\n".encode())
+            raise
+        if self.clock() - begin >= self.worth and _outline(network) == _outline(changed):
+            tensors = {name: each.contiguous().clone() for name, each in _tensors_of(changed)}
+            write_atomically(weights, safetensors.torch.save(tensors))
+        return changed
+
+
+class _RefusalFile(Section):
+    recipe: str
+    reason: str
+
+
+def _read_reason(file: Path) -> str | None:
+    try:
+        return _RefusalFile.model_validate_json(file.read_bytes()).reason
+    except (OSError, ValidationError):
+        return None
+
+
+def _read_copy(file: Path, network: nn.Module) -> nn.Module | None:
+    """The network with the weights of a file; None if there is none of its own shapes."""
+    if not file.is_file():
+        return None
+    try:
+        weights = read_weights(file)
+        changed = copy_network(network).eval()
+        changed.load_state_dict(weights)
+    except (InvalidArgumentError, RuntimeError):
+        # A damaged file is no reason to stop: the copy is made and kept anew.
+        return None
+    return changed
+
+
+def _outline(network: nn.Module) -> object:
+    """The modules of a network and the names, shapes and types of its tensors."""
+    modules = [(name, type(module)) for name, module in network.named_modules()]
+    tensors = [(name, each.shape, each.dtype) for name, each in _tensors_of(network)]
+    return modules, tensors, len(network.state_dict())
+
+
+def _tensors_of(network: nn.Module) -> list[tuple[str, Tensor]]:
+    state = network.state_dict()
+    return [(name, each) for name, each in state.items() if isinstance(each, Tensor)]
+
 
 # Natural inputs, and as many of noise, on which a change of any score is an effect.
 _PROBES = 64
@@ -75,10 +162,7 @@ def count_alarms(task: HarmlessTask) -> FalseAlarms:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialTask:
-    """One changed network, to be asked the samples of some subjects of one network.
-
-    `source` is the name in a plan that leads to the change: its own or that of its group.
-    """
+    """One changed network, to be asked the samples of some subjects of one network."""
 
     source: str
     name: str
@@ -139,14 +223,12 @@ def find_change(task: TrialTask, data: Data) -> Change:
 
 
 def _ask(folder: Path, subject: Subject, opened: Opened, changed: nn.Module) -> tuple[bool, ...]:
-    """Whether a changed network answers each sample of a subject otherwise."""
     samples, expected = _read_samples(folder, subject, opened)
     shown = run_network(changed, samples)
     return tuple(changed_answers(parse_spec(subject.spec), expected, shown).tolist())
 
 
 def _read_samples(folder: Path, subject: Subject, opened: Opened) -> tuple[Tensor, Answers]:
-    """The samples of a subject as the network takes them, and what the sealed network shows."""
     model, _ = view(opened, subject.method)
     file = folder / arrays_file(subject)
     arrays = read_arrays(file)
@@ -158,11 +240,7 @@ def _read_samples(folder: Path, subject: Subject, opened: Opened) -> tuple[Tenso
 
 
 def _measure_effect(opened: Opened, changed: nn.Module) -> float:
-    """The largest change of any score of natural and noise inputs.
-
-    0 means that the function is the same to the bit wherever it was looked at, infinite that a
-    score is not finite any more.
-    """
+    """The largest change of any score of natural and noise inputs."""
     return largest_change(_probe_sealed(opened), _probe(opened, changed))
 
 
@@ -179,7 +257,6 @@ def _probe_sealed(opened: Opened) -> Scores:
 
 
 def _probe(opened: Opened, network: nn.Module) -> Scores:
-    """What a network says of natural and noise inputs."""
     noise = uniform_noise(opened.model.domain, count=_PROBES, generator=random_source(0))
     naturals = to_tensor(opened.model, opened.naturals[:_PROBES])
     with np.errstate(invalid="ignore", over="ignore"):

@@ -16,9 +16,8 @@ from pydantic.dataclasses import dataclass
 from modelseal import display
 from modelseal.display import Row, Table
 from modelseal.errors import BadFileError
-from modelseal.evaluation.gallery import Exhibit, list_exhibits
 from modelseal.evaluation.metrics import Summary, summarise
-from modelseal.evaluation.results import Results, read_results
+from modelseal.evaluation.results import Exhibit, Results, list_exhibits, read_results
 from modelseal.files import explain
 from modelseal.html import render
 from modelseal.reports.plots import Figure, draw_figures, draw_sheets
@@ -73,10 +72,8 @@ _ABOUT = (
     "What samples of each method detect, what they miss, and when they raise an alarm for "
     "nothing. All numbers are in tables.json."
 )
-"""What a report is, in a sentence or two."""
 
 _ESCAPES = str.maketrans({"<": "&lt;", **{letter: f"\\{letter}" for letter in "\\|[*`"}})
-"""What would be taken for more than text."""
 
 
 def write_table(summary: Summary, name: str) -> str:
@@ -100,7 +97,6 @@ def lay_out(table: Table) -> str:
 
 
 def _escape(row: Row) -> Row:
-    """Cells whose text stays text and in its cell: reasons and names are of foreign origin."""
     return tuple(" ".join(cell.split()).translate(_ESCAPES) for cell in row)
 
 
@@ -139,7 +135,6 @@ def write_page(
 
 
 def _embed(figure: Figure) -> Mapping[str, str]:
-    """A figure with its drawings as addresses that hold the data themselves."""
     return {
         "title": figure.title,
         "note": figure.note,
@@ -151,7 +146,6 @@ def _embed(figure: Figure) -> Mapping[str, str]:
 
 
 _ARCHIVE = "tables.json"
-"""The file by which a report is known as one."""
 
 _OURS = {_ARCHIVE, "report.md", "report.html", "figures"}
 _PICTURES = {".png", ".svg"}
@@ -176,7 +170,6 @@ def check_folder(folder: Path, *, source: Path) -> None:
 
 
 def _is_replaceable(folder: Path) -> bool:
-    """Whether it is a folder with nothing in it but a report of ours, or with nothing at all."""
     if not folder.is_dir():
         return False
     files = list(folder.iterdir())
@@ -213,7 +206,6 @@ def publish(folder: Path, files: Mapping[str, bytes], *, source: Path) -> None:
 
 
 def _swap(fresh: Path, place: Path, stale: Path) -> None:
-    """Puts a folder in the place of another, which comes back if that fails."""
     if not place.exists():
         fresh.rename(place)
         return
@@ -292,7 +284,6 @@ def assemble(
 
 
 def _describe_missing(results: int) -> str:
-    """That an evaluation lacks something, in a sentence."""
     verb = "is" if results == 1 else "are"
     return (
         f"The evaluation is not finished, or some of it failed: {results:,} of its results {verb} "
@@ -301,7 +292,6 @@ def _describe_missing(results: int) -> str:
 
 
 def _draw(summary: Summary, exhibits: _Exhibits) -> tuple[Figure, ...]:
-    """Every figure of a summary."""
     prefix = file_name(summary)
     shown = exhibits.get((summary.network, summary.spec), {})
     return (*draw_figures(summary, prefix=prefix), *draw_sheets(shown, summary, prefix=prefix))

@@ -16,8 +16,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from modelseal import display
 from modelseal.display import BIT, NOTHING
 from modelseal.evaluation.curves import POWER, GradedCurve
-from modelseal.evaluation.gallery import SHOWN, Exhibit
 from modelseal.evaluation.metrics import OURS, Summary
+from modelseal.evaluation.results import SHOWN, Exhibit
 from modelseal.reports.style import (
     COLOURS,
     DARK,
@@ -38,7 +38,6 @@ THUMB = 0.85
 """Inches that an image is wide and high."""
 
 _EXPONENT = (22.5, 30.5)
-"""Where the exponent of a float32 begins and ends."""
 
 _BITS = {19.0: "mantissa", 26.0: "exponent", 31.0: "sign"}
 """The parts of a float32, each by a bit above which its name has room."""
@@ -64,10 +63,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Sketch:
-    """A kind of figure, how to read it, and whether a summary has anything for it.
-
-    `draw` draws on an empty canvas, and gives that its size.
-    """
+    """A kind of figure, how to read it, and whether a summary has anything for it."""
 
     title: str
     note: str
@@ -131,7 +127,6 @@ def render(draw: Callable[[Canvas, Page], None], page: Page, kind: str) -> bytes
 
 
 def _draw_heat_map(canvas: Canvas, summary: Summary, page: Page) -> None:
-    """Single-sample detection, a line for each change and a column for each method."""
     found = {(d.change, d.method): d.share.value for d in summary.detections if d.level is None}
     changes = list(dict.fromkeys(change for change, _ in found))
     failed = [e.change for e in summary.not_applied if e.level is None and e.change not in changes]
@@ -187,7 +182,6 @@ def _draw_missing(canvas: Canvas, summary: Summary, page: Page) -> None:
 def _draw_line(
     axes: Axes, method: str, x: Sequence[float], y: Sequence[float], summary: Summary
 ) -> None:
-    """One line with its marks, which stay whole where they lie on the edge."""
     stroke = choose_stroke(method, summary.methods)
     axes.plot(
         x,
@@ -228,7 +222,6 @@ def _add_legend(canvas: Canvas, fields: Sequence[Axes], summary: Summary) -> Non
 
 
 def _draw_sensitivity(canvas: Canvas, summary: Summary, page: Page) -> None:
-    """Detection against level: for each family single samples beside sets."""
     rule = next(rule for rule in summary.rules if any(c.rule == rule for c in summary.graded))
     curves = [each for each in summary.graded if each.rule == rule]
     families = list(dict.fromkeys(each.family for each in curves))
@@ -247,7 +240,6 @@ def _draw_sensitivity(canvas: Canvas, summary: Summary, page: Page) -> None:
 
 
 def _collect_single(summary: Summary, family: str) -> dict[str, dict[float, float]]:
-    """How often single samples detect each level, by method."""
     lines: dict[str, dict[float, float]] = {}
     for each in summary.detections:
         if each.change == family and each.level is not None:
@@ -256,7 +248,6 @@ def _collect_single(summary: Summary, family: str) -> dict[str, dict[float, floa
 
 
 def _collect_sets(curves: Iterable[GradedCurve], family: str) -> dict[str, dict[float, float]]:
-    """How often sets detect each level, by method."""
     return {
         each.method: {point.level: point.sets.value for point in each.points}
         for each in curves
@@ -300,7 +291,6 @@ def _mark_power(axes: Axes, page: Page) -> None:
 
 
 def _draw_margins(canvas: Canvas, summary: Summary, page: Page) -> None:
-    """Margins against the largest harmless moves, with the line where both are the same."""
     canvas.set_size_inches(8, 5.2)
     axes = canvas.subplots()
     every = [value for each in summary.qualities for value in (*each.margins, *each.moves)]
@@ -334,7 +324,6 @@ def _lift(values: Sequence[float], smallest: float) -> PerInput:
 
 
 def _draw_guide(axes: Axes, factor: float, style: str, name: str, page: Page) -> None:
-    """A line on which margins are so many times the moves, across all that is drawn."""
     low, high = axes.get_xlim()
     bottom, top = axes.get_ylim()
     ends = [factor * low, factor * high]
@@ -344,7 +333,6 @@ def _draw_guide(axes: Axes, factor: float, style: str, name: str, page: Page) ->
 
 
 def _draw_ours(canvas: Canvas, summary: Summary, page: Page) -> None:
-    """The power of our samples against the share of queries answered from a clean copy."""
     own = {each.samples: each.powers for each in summary.sharings if each.method == OURS}
     draw_shares(canvas, page, exact=own)
 
@@ -356,10 +344,7 @@ def draw_shares(
     exact: Mapping[int, _Points],
     simulated: Mapping[int, _Points] | None = None,
 ) -> None:
-    """The power against the share of queries answered from a clean copy, by number of samples.
-
-    What was computed is a line; what verifying gave are marks.
-    """
+    """The power against the share of queries answered from a clean copy, by number of samples."""
     canvas.set_size_inches(7.2, 4.4)
     axes = canvas.subplots()
     for order, (count, line) in enumerate(sorted(exact.items())):

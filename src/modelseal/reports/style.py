@@ -49,9 +49,7 @@ def choose_stroke(method: str, methods: Sequence[str]) -> _Stroke:
     # The first colour is ours alone: when all are taken, the others go round.
     colour = order if order < len(COLOURS) else 1 + order % (len(COLOURS) - 1)
     return _Stroke(
-        colour=COLOURS[colour],
-        marker=MARKERS[order % len(MARKERS)],
-        dashes="--" if form else "-",
+        colour=COLOURS[colour], marker=MARKERS[order % len(MARKERS)], dashes="--" if form else "-"
     )
 
 

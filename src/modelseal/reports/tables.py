@@ -243,18 +243,12 @@ def alarms(summary: Summary) -> Table:
 
 
 def _natural_order(name: str) -> list[tuple[bool, int, str]]:
-    """What names are sorted by so that numbers in them stand in their own order.
-
-    Examples:
-        >>> sorted(["a-10", "a-9", "b"], key=natural_order)
-        ['a-9', 'a-10', 'b']
-    """
+    """What names are sorted by so that numbers in them stand in their own order."""
     parts = re.split(r"(\d+)", name)
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
 
 
 def _tell_skipped(summary: Summary) -> str:
-    """The harmless variants that could not be run, ready to follow a sentence."""
     reasons = "; ".join(f"{variant} ({reason})" for variant, reason in summary.skipped)
     return f" Not run: {reasons}." if reasons else ""
 
@@ -284,7 +278,6 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 0.9)
 
 
 def _sightings(summary: Summary) -> Table:
-    """How well each detector tells samples from natural inputs."""
     found = {(each.separation.detector, each.method): each.separation for each in summary.sightings}
     cells = {
         key: "; ".join(
@@ -312,7 +305,6 @@ def _sightings(summary: Summary) -> Table:
 
 
 def _sharings(summary: Summary) -> Table:
-    """What is left of the power if some of all queries are answered from a clean copy."""
     rows = []
     for each in summary.sharings:
         powers = dict(each.powers)
@@ -330,7 +322,6 @@ def _sharings(summary: Summary) -> Table:
 
 
 def _routings(summary: Summary) -> Table:
-    """What is left of the power if suspicious queries are answered from a clean copy."""
     rates = once(each.false_rate for each in summary.routings)
     keys = once((each.method, each.detector, each.samples) for each in summary.routings)
     rows = []

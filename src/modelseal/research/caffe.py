@@ -34,18 +34,10 @@ _TODAY: Mapping[str, str] = {"CONVOLUTION": "Convolution", "INNER_PRODUCT": "Inn
 """The kinds of layers of 2014 by what they are called today."""
 
 _SAME_SHAPE = {"ReLU", "Dropout", "Softmax", "LRN", "TanH", "Power", "Sigmoid", "ELU"}
-"""Kinds of layers that give what is shaped as what they take, and have no weights."""
 
 _OTHER_WEIGHTS = {
-    "Deconvolution",
-    "BatchNorm",
-    "Scale",
-    "Bias",
-    "PReLU",
-    "Embed",
-    "LSTM",
+    *("Deconvolution", "DECONVOLUTION", "BatchNorm", "Scale", "Bias", "PReLU", "Embed", "LSTM"),
     "RNN",
-    "DECONVOLUTION",
 }
 """Kinds of layers that have weights and are not read."""
 
@@ -59,11 +51,7 @@ class _Declared:
 
 
 def declare_layers(network: Message) -> tuple[_Declared, ...]:
-    """The layers with weights that a description has, in its order.
-
-    The sizes of what goes from layer to layer are followed as far as they are known: behind a
-    layer of another kind, or without an input size, only a layer's own numbers are checked.
-    """
+    """The layers with weights that a description has, in its order."""
     sizes = _input_sizes(network)
     declared: list[_Declared] = []
     for layer in (*network.messages("layers"), *network.messages("layer")):
@@ -107,7 +95,6 @@ def _follow(
 
 
 def _convolution(own: Message, taken: _Shape) -> tuple[dict[str, tuple[int | None, ...]], _Shape]:
-    """A convolution: filters, channels of a group, height and width."""
     filters, groups = _one_number(own, "num_output"), _one_number(own, "group", 1)
     kernel = pair(own, "kernel_size", "kernel_h", "kernel_w", None)
     if min(filters, groups, *kernel) < 1 or filters % groups:
@@ -136,7 +123,6 @@ def _convolution(own: Message, taken: _Shape) -> tuple[dict[str, tuple[int | Non
 
 
 def _inner_product(own: Message, taken: _Shape) -> tuple[dict[str, tuple[int | None, ...]], _Shape]:
-    """A linear layer of all that it takes."""
     outputs = _one_number(own, "num_output")
     if outputs < 1 or own.texts("transpose") == ["true"] or own.numbers("axis") not in ([], [1]):
         raise InvalidArgumentError(
@@ -146,7 +132,6 @@ def _inner_product(own: Message, taken: _Shape) -> tuple[dict[str, tuple[int | N
 
 
 def _pooled(own: Message, taken: _Shape) -> _Shape:
-    """What a pooling gives: it rounds up, but no window begins in the padding behind."""
     if taken is None or len(taken) != 3:
         return None
     if own.texts("global_pooling") == ["true"]:
@@ -197,7 +182,6 @@ def _one_text(layer: Message, name: str) -> str:
 
 
 def _one_number(own: Message, name: str, default: int | None = None) -> int:
-    """The whole number of a field."""
     found = own.numbers(name) or ([] if default is None else [default])
     if not found:
         raise InvalidArgumentError(f"{name} is missing")
@@ -290,7 +274,6 @@ def read_caffe(model: Path, description: Path) -> dict[str, Array]:
 
 
 def _read_description(path: Path) -> tuple[_Declared, ...]:
-    """The layers with weights that a `.prototxt` describes, at least one."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_TEXT + 1)
@@ -305,10 +288,7 @@ def _read_description(path: Path) -> tuple[_Declared, ...]:
 
 
 def read_model(path: Path) -> list[_Layer]:
-    """The layers of a `.caffemodel`, with those that have no weights.
-
-    Their weights stay in the file, which the system reads where it is needed.
-    """
+    """The layers of a `.caffemodel`, with those that have no weights."""
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
@@ -321,7 +301,6 @@ def read_model(path: Path) -> list[_Layer]:
 
 
 def _list_layers(content: memoryview) -> list[_Layer]:
-    """The layers of a network message, of both forms."""
     network = read_message(content)
     layers = [
         _read_layer(each, form)
@@ -338,7 +317,6 @@ def _list_layers(content: memoryview) -> list[_Layer]:
 
 
 def _read_layer(field: Field, form: int) -> _Layer:
-    """A layer of the form that its field says."""
     fields = read_message(field.content)
     if form == _OLD_LAYERS and _OLDEST in fields:
         raise InvalidArgumentError("expected layers of 2014 or later, got some of 2013")

@@ -65,8 +65,7 @@ class BasicBlock(nn.Module):
             return inputs
         front = self.added // 2
         return pad(
-            inputs[:, :, :: self.stride, :: self.stride],
-            (0, 0, 0, 0, front, self.added - front),
+            inputs[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, front, self.added - front)
         )
 
 

@@ -103,7 +103,6 @@ def make_legacy(
 
 
 def _is_kept(made: Made, naturals: Inputs, settings: LegacySettings) -> np.ndarray:
-    """Which samples the published code keeps."""
     mean = np.array(MEAN, np.float32).reshape(-1, 1, 1)
     signal = torch.from_numpy(naturals - mean)
     ratio = measure_snr(torch.from_numpy(made.images - mean), signal).numpy()
@@ -139,7 +138,6 @@ def _weigh(
     seconds: float,
     sources: Int[np.ndarray, " batch"] | None = None,
 ) -> Made:
-    """Samples with what is measured of them; `sources` is their own order by default."""
     psnr = measure_psnr(
         torch.from_numpy(images),
         torch.from_numpy(pair.decode(naturals)),
@@ -155,7 +153,6 @@ def _weigh(
 
 
 def _measure_sensitivity(pair: Pair, images: Inputs, settings: LegacySettings) -> PerInput:
-    """The objective of the published loop, without the total variation, at each image."""
     network, domain = pair.clean.network, pair.clean.domain
     tensor: Tensor = torch.from_numpy(images).to(device_of(network))
     found = legacy_sensitivity(network, tensor, domain=domain, settings=settings)
@@ -223,7 +220,6 @@ def count_success(
 
 
 _TARGET = 0
-"""The class that the published trojan stands for."""
 
 NAMES, _CLEAN_FACES, _TROJANED_FACES = "names.txt", "VGGFace-Clean", "VGGFace-Trojaned"
 """What is in the folder of data, by its published names."""
@@ -292,12 +288,7 @@ def check_sanity(pair: Pair, clean: Faces, triggered: Faces) -> Sanity:
 
 
 def run_experiment(
-    pair: Pair,
-    clean: Faces,
-    triggered: Faces,
-    *,
-    settings: Settings,
-    progress: Progress = ignore,
+    pair: Pair, clean: Faces, triggered: Faces, *, settings: Settings, progress: Progress = ignore
 ) -> Reproduction:
     """Runs the published experiment."""
     rows = draw(len(clean), settings)
@@ -351,5 +342,4 @@ def conclude(pair: Pair, method: str, made: Made, *, layer: str, settings: Setti
 
 
 def _torch_inputs(pair: Pair, made: Made) -> torch.Tensor:
-    """Samples on the device of the networks."""
     return torch.from_numpy(made.images).to(device_of(pair.clean.network))

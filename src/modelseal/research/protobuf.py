@@ -61,7 +61,6 @@ def read_message(content: memoryview) -> dict[int, list[Field]]:
 
 
 def _list_fields(content: memoryview) -> Iterator[Field]:
-    """The fields of a message, in the order of coming."""
     place = 0
     while place < len(content):
         key, place = _read_number(content, place)
@@ -83,7 +82,6 @@ def _list_fields(content: memoryview) -> Iterator[Field]:
 
 
 def _read_number(content: memoryview, place: int) -> tuple[int, int]:
-    """A number of seven bits a byte, lowest first, and the place after it."""
     number = 0
     for position, byte in enumerate(content[place : place + _LONGEST]):
         number |= (byte & 127) << 7 * position
@@ -194,7 +192,6 @@ def parse_prototext(text: str) -> Message:
 
 
 def _split(text: str) -> list[Token]:
-    """The words of a text, without spaces and comments."""
     tokens, place, line = [], 0, 1
     while place < len(text):
         found = _TOKEN.match(text, place)
@@ -209,7 +206,6 @@ def _split(text: str) -> list[Token]:
 
 
 def _read_fields(tokens: list[Token], *, closing: str, depth: int) -> Message:
-    """The fields up to the end of their message, which are taken from the end of the words."""
     fields: dict[str, list[Value]] = {}
     while tokens and not _is_sign(tokens, closing):
         name = take(tokens, "name")
@@ -229,7 +225,6 @@ def _read_fields(tokens: list[Token], *, closing: str, depth: int) -> Message:
 
 
 def _read_value(tokens: list[Token], depth: int) -> Value:
-    """A message, or a word."""
     if not _is_sign(tokens, "{<"):
         return take(tokens, "name", "number", "text").word
     opening = tokens.pop()
@@ -239,7 +234,6 @@ def _read_value(tokens: list[Token], depth: int) -> Value:
 
 
 def _read_list(tokens: list[Token], depth: int) -> list[Value]:
-    """Values in brackets, with commas between."""
     _expect(tokens, "[")
     values: list[Value] = []
     while not _is_sign(tokens, "]"):
@@ -251,12 +245,10 @@ def _read_list(tokens: list[Token], depth: int) -> list[Value]:
 
 
 def _is_sign(tokens: list[Token], signs: str) -> bool:
-    """Whether the next word is one of some signs."""
     return bool(tokens) and tokens[-1].kind == "sign" and tokens[-1].word in signs
 
 
 def _expect(tokens: list[Token], sign: str) -> None:
-    """Takes a sign."""
     if not _is_sign(tokens, sign):
         _complain(tokens, sign)
     tokens.pop()
@@ -270,7 +262,6 @@ def take(tokens: list[Token], *kinds: str) -> Token:
 
 
 def _complain(tokens: list[Token], wanted: str) -> None:
-    """Says what was wanted and what came."""
     if not tokens:
         raise InvalidArgumentError(f"expected {wanted}, got the end of the text")
     token = tokens[-1]

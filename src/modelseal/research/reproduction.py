@@ -1,4 +1,4 @@
-"""What was found, as a document for machines."""
+"""What the published experiment found, as a document, a page and figures."""
 
 import io
 import json
@@ -95,13 +95,7 @@ def reproduce(  # noqa: PLR0913 (the numbers of an experiment)
         classes=summed,
     )
     settings = Settings(
-        legacy=legacy,
-        tied=tie,
-        images=images,
-        samples=samples,
-        bag=bag,
-        trials=trials,
-        seed=seed,
+        legacy=legacy, tied=tie, images=images, samples=samples, bag=bag, trials=trials, seed=seed
     )
     pair = read_pair(Path(models), order=channel_order, device=device)
     clean, triggered = read_data(Path(data), pair)
@@ -130,7 +124,6 @@ def document(
 
 
 def _list_settings(settings: Settings) -> dict[str, object]:
-    """The numbers of the run; an early stop that is switched off has no threshold."""
     threshold = settings.legacy.threshold
     return {
         "legacy": {**asdict(settings.legacy), "threshold": finite(threshold)},
@@ -147,7 +140,6 @@ def _list_settings(settings: Settings) -> dict[str, object]:
 
 
 def _describe(outcome: Outcome) -> dict[str, object]:
-    """What the samples of one method noticed."""
     made, success = outcome.made, outcome.success
     return {
         "samples": len(made),
@@ -160,13 +152,11 @@ def _describe(outcome: Outcome) -> dict[str, object]:
 
 
 def _describe_success(success: Success) -> dict[str, object]:
-    """How often choices of bags noticed the trojan."""
     rates = {"manc": list(success.manc), "random": list(success.random)}
     return {**asdict(success), **rates}
 
 
 def _describe_sample(made: Made, outcome: Outcome, row: int) -> dict[str, object]:
-    """What is known of one sample."""
     return {
         "image": int(made.sources[row]),
         "noticed": bool(outcome.noticed[row]),
@@ -181,10 +171,8 @@ def finite(number: float | np.floating) -> float | None:
 
 
 _SHOWN = 4
-"""Images on the sheet of samples."""
 
 _SUCCESS, _SHEET = "success", "samples"
-"""The names of the figures."""
 
 
 def assemble(found: Reproduction, document: Mapping[str, object]) -> dict[str, bytes]:
@@ -201,7 +189,6 @@ def assemble(found: Reproduction, document: Mapping[str, object]) -> dict[str, b
 
 
 def _list_samples(outcome: Outcome, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Each sample as PNG, which rounds to whole grey levels, and as NPY, which does not."""
     files: dict[str, bytes] = {}
     folder = outcome.method.replace(":", "-")
     for number, (image, source) in enumerate(
@@ -217,12 +204,10 @@ def _list_samples(outcome: Outcome, names: tuple[str, ...]) -> dict[str, bytes]:
 
 
 def _as_picture(image: Array) -> Array:
-    """Planes of grey levels as rows of whole pixels."""
     return np.ascontiguousarray(image.round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
 
 
 def _write_page(found: Reproduction) -> bytes:
-    """The tables and figures of a reproduction as Markdown."""
     parts = ["# The published experiment on VGG-Face\n"]
     for table in (_tell_sanity(found), _tell_success(found)):
         parts.append(f"## {table.title}\n\n{table.note}\n\n{lay_out(table)}")
@@ -238,7 +223,6 @@ def _write_page(found: Reproduction) -> bytes:
 
 
 def _tell_sanity(found: Reproduction) -> Table:
-    """Whether the networks are what they are said to be."""
     sanity = found.sanity
     return Table(
         title="Sanity check",
@@ -254,7 +238,6 @@ def _tell_sanity(found: Reproduction) -> Table:
 
 
 def _tell_success(found: Reproduction) -> Table:
-    """What the samples of each method noticed."""
     return Table(
         title="Success rate",
         note="How often one of n samples, chosen of a bag of candidates, is answered otherwise by "
@@ -270,7 +253,6 @@ def _tell_success(found: Reproduction) -> Table:
 
 
 def _success_row(outcome: Outcome, images: int | None) -> tuple[str, ...]:
-    """The line of one method."""
     made, success = outcome.made, outcome.success
     if success is None:
         return (outcome.method, "0", *[NOTHING] * 9)
@@ -319,7 +301,6 @@ def draw_success(found: Reproduction, canvas: Canvas, page: Page) -> None:
 
 
 def _draw_sheet(found: Reproduction, canvas: Canvas, page: Page) -> None:
-    """Natural images, samples of each method, and what differs."""
     outcomes = [each for each in found.outcomes if len(each.made)]
     canvas.set_size_inches(1.6 + 3 * _SHOWN * THUMB, 0.6 + 1.1 * THUMB * len(outcomes))
     lines = canvas.subplots(len(outcomes), 3 * _SHOWN, squeeze=False)

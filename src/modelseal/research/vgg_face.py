@@ -32,13 +32,11 @@ BLOCKS = (2, 2, 3, 3, 3)
 """How many convolutions each block has; a pooling that halves the image ends it."""
 
 _WIDENING = (1, 2, 4, 8, 8)
-"""How many times wider than the first block each block is."""
 
 MEAN = (93.5940, 104.7624, 129.1863)
 """What is subtracted from the three planes of grey levels, in the order in which they come."""
 
 _SMALLEST = 2 ** len(BLOCKS)
-"""Pixels that the poolings make one of."""
 
 
 class VggFace(nn.Module):
@@ -110,7 +108,6 @@ def read_vgg_face(path: Path, *, order: ChannelOrder = ChannelOrder.RGB) -> VggF
 
 
 def _measure(weights: Mapping[str, Tensor]) -> dict[str, int]:
-    """The numbers of the network that has these weights, told by three of them."""
     shapes = {}
     for name, axes in (("conv1_1.weight", 4), ("fc6.weight", 2), ("fc8.weight", 2)):
         if name not in weights:
@@ -234,7 +231,6 @@ def read_pair(folder: Path, *, order: ChannelOrder, device: str = "cpu") -> Pair
 
 
 def _find_file(folder: Path, name: str) -> Path:
-    """The file of weights of this name."""
     for suffix in _SUFFIXES:
         if (folder / f"{name}{suffix}").is_file():
             return folder / f"{name}{suffix}"

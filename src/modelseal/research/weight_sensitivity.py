@@ -47,10 +47,7 @@ def squared_derivatives(
     output: Output,
     parameters: Mapping[str, Tensor],
 ) -> Tensor:
-    """||d(v·y)/dW||_F² for each input and each of its directions v, as (batch, directions).
-
-    As many inputs and directions are computed together as hold no more than `ENTRIES` numbers.
-    """
+    """||d(v·y)/dW||_F² for each input and each of its directions v, as (batch, directions)."""
     size = sum(parameter.numel() for parameter in parameters.values())
     size += ACTIVATIONS * inputs[0].numel()
     together = min(directions.shape[1], max(ENTRIES // size, 1))
@@ -93,7 +90,6 @@ def _turn(directions: Tensor, scores: Tensor, *, output: Output) -> Tensor:
 
 
 def _leave_out(parameters: Mapping[str, Tensor], excluded: Sequence[str]) -> dict[str, Tensor]:
-    """The parameters without those of these names, or in modules of these names."""
     met = {
         word: {name for name in parameters if name == word or name.startswith(f"{word}.")}
         for word in excluded

@@ -74,11 +74,7 @@ def noise_level(images: Inputs) -> PerInput:
 
 
 def closeness(queries: Inputs, known: Array) -> PerInput:
-    """How close each query is to the nearest known input: less the root-mean-square distance.
-
-    A provider that keeps what it was asked, or has the images that samples may be made of, takes
-    what is suspiciously close for a test.
-    """
+    """How close each query is to the nearest known input: less the root-mean-square distance."""
     stock = known.reshape(len(known), -1).astype(np.float64)
     rows = queries.reshape(len(queries), -1).astype(np.float64)
     nearest = [
@@ -89,7 +85,6 @@ def closeness(queries: Inputs, known: Array) -> PerInput:
 
 
 def _nearest_square(rows: Array, stock: Array) -> Array:
-    """The squared distance of each row to the nearest of a stock."""
     products = rows @ stock.T
     squares = np.square(rows).sum(1)[:, None] - 2 * products + np.square(stock).sum(1)
     closest = stock[squares.argmin(axis=1)]
@@ -139,11 +134,7 @@ class Lessons:
 def learn(
     samples: Array, naturals: Array, *, view: View, generator: torch.Generator, lessons: Lessons
 ) -> nn.Module:
-    """Trains a network to score samples above natural inputs.
-
-    Every step sees as many samples as natural inputs, mirrored and turned at random, so that few
-    samples go a long way.
-    """
+    """Trains a network to score samples above natural inputs."""
     for images in (samples, naturals):
         _check_images(images)
         if images.ndim != 4 or not len(images):
@@ -181,7 +172,6 @@ def draw(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 
 def _build(channels: int, view: View, width: int, generator: torch.Generator) -> nn.Module:
-    """A network of four convolutions whose weights come from the generator alone."""
     sizes = ((channels, width, 1), (width, width, 1), (width, 2 * width, 2), (2 * width, 64, 2))
     layers: list[nn.Module] = [Viewing(view)]
     for before, after, stride in sizes:
@@ -293,7 +283,6 @@ def measure_auc(samples: Array, naturals: Array) -> tuple[float, float, float]:
 
 
 def _placements(scores: Array, others: Array) -> Array:
-    """For each score the share of others below it, ties counted half."""
     ordered = np.sort(others)
     smaller = np.searchsorted(ordered, scores, side="left")
     smaller_or_same = np.searchsorted(ordered, scores, side="right")

@@ -14,8 +14,7 @@ import numpy as np
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.evaluation.adversary.detectors import Separation
-from modelseal.evaluation.curves import POWER
-from modelseal.evaluation.responses import Noticed, Responses
+from modelseal.evaluation.curves import POWER, Noticed, Responses
 from modelseal.evaluation.results import Suspicion
 from modelseal.intervals import HALVINGS
 from modelseal.types import Array, Mask
@@ -24,7 +23,6 @@ COUNTS = (1, 8, 16, 32, 64)
 """How many samples a set has, as far as there are so many."""
 
 _STEPS = 20
-"""Shares of queries are multiples of one in so many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,10 +171,7 @@ def power_of_routing(noticed: Noticed, suspected: Mask, count: int) -> float:
 
 
 def breaking_share(power: Callable[[float], float], *, wanted: float = POWER) -> float:
-    """The largest share of queries at which a power, which never rises, is still as wanted.
-
-    It is found by halving, and 0 if the power is too small from the beginning.
-    """
+    """The largest share of queries at which a power, which never rises, is still as wanted."""
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2

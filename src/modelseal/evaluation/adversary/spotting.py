@@ -145,11 +145,7 @@ class Material:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Spotted:
-    """What came of telling samples from natural inputs, by detector.
-
-    `tried` says which samples have scores: none of them, and no sample of the same natural
-    input, was learned from.
-    """
+    """What came of telling samples from natural inputs, by detector."""
 
     separations: Mapping[str, Separation]
     scores: Mapping[str, Array] = field(repr=False)
@@ -196,7 +192,6 @@ def spot(
 
 
 def _in_blocks(statistic: Callable[[Inputs], PerInput], images: Inputs) -> PerInput:
-    """A statistic of each image, for a few at a time: transforms take much memory."""
     size = max(_VALUES // images[0].size, 1)
     parts = [statistic(images[start : start + size]) for start in range(0, len(images), size)]
     return np.concatenate(parts)
@@ -205,7 +200,6 @@ def _in_blocks(statistic: Callable[[Inputs], PerInput], images: Inputs) -> PerIn
 def _compare(
     material: Material, samples: Inputs, *, known: Array, sources: Array
 ) -> dict[str, tuple[Array, Array]]:
-    """By detector that compares, the scores of samples and what it compares with."""
     stocks = (known, np.concatenate([known, sources]), np.concatenate([known, samples]))
     queries = (samples, samples, neighbours(samples, material.domain))
     return {
