@@ -273,26 +273,6 @@ def test_a_variant_that_could_not_be_run_is_named(naturals):
         make(model, naturals(model.domain, 2), variants=())
 
 
-def test_one_input_without_finite_scores_spoils_no_other(build, network, naturals):
-    class Picky(nn.Module):
-        """Gives NaN for dark inputs, judged by their first value, which then is never moved."""
-
-        def __init__(self):
-            super().__init__()
-            self.inner = network()
-
-        def forward(self, inputs):
-            first = inputs[:, 0, 0, 0, None].detach()
-            return self.inner(inputs) + torch.where(first < 0.01, nan, 0.0)
-
-    model = build(network=Picky())
-    codes = naturals(model.domain, 6)
-    codes[:, 0, 0, 0], codes[2, 0, 0, 0] = 128, 0
-    found = make(model, codes)
-    assert 2 not in found.sources
-    assert len(found) >= 4
-
-
 def judge(margins, moves, *, naturals=0.0, silent=True, **changes):
     """Which candidates of a calibration are accepted."""
     found = Calibration(

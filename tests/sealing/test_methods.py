@@ -7,13 +7,11 @@ from math import inf, nan
 import numpy as np
 import pytest
 import torch
-from crafted import QUICK, make, recipe
+from crafted import make, recipe
 from refusals import refuses
 from slow_sensitivity import exact_sensitivity
 from torch import nn
 
-from modelseal.calibration.precision import LowPrecision
-from modelseal.calibration.variants import Float64
 from modelseal.enums import Precision
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.gaps import measure_gaps, rank, score
@@ -113,19 +111,6 @@ def test_two_class_samples_are_nearer_to_a_boundary_than_their_natural_inputs(bu
             for scores in (score(model.network, inputs), score(model.network, samples))
         )
         assert (after < share * before).double().mean() > 0.7
-
-
-@pytest.mark.parametrize("levels", [0, 256])
-def test_all_classes_tie_just_above_the_wanted_margin(build, starts, levels):
-    model = build(levels=levels)
-    inputs = starts(model.domain)
-    ordered = exact_scores(model.network, craft(model, inputs, margin=1e-3))
-    leads = ordered[:, :1] - ordered[:, 1:]
-    assert leads.min() > 0.999e-3
-    # The tie is one of scores that lay this far apart in the natural inputs.
-    assert np.median(leads.max(axis=1)) < 5e-3
-    natural = exact_scores(model.network, inputs)
-    assert np.median(natural[:, 0] - natural[:, -1]) > 0.1
 
 
 @pytest.mark.parametrize("levels", [0, 256])
@@ -278,10 +263,3 @@ def test_a_recipe_is_known_again_from_its_fingerprint(model, naturals):
     made = make(model, naturals(model.domain), spec="topk:2", factor=5.0, **settings)
     assert Recipe.of(made) == replace(own, variants=None)
     assert Recipe.of(make(model, naturals(model.domain))).margin is None
-
-
-def test_allowed_precisions_come_beside_other_variants_each_once(model):
-    plain = (Float64(), LowPrecision(Precision.FP16))
-    own = recipe(model, allowed=(Precision.INT8, Precision.FP16))
-    assert own.with_allowed(plain) == (*plain, LowPrecision(Precision.INT8))
-    assert recipe(model).with_allowed(list(QUICK)) == QUICK

@@ -1,7 +1,6 @@
 import pytest
 import torch
 from learned import moved
-from torch import nn
 
 from modelseal.errors import NotAppliedError
 from modelseal.tampering.base import all_weights
@@ -72,31 +71,3 @@ def test_copies_make_their_share_of_the_set(share, copies, digits):
     rows = RepeatedSample(inputs=images, labels=labels, share=share).choose_rows(5)
     assert rows[:600].tolist() == list(range(600))
     assert rows[600:].tolist() == [5] * copies
-
-
-def test_every_input_and_every_copy_comes_in_a_batch_that_is_large_enough(coloured):
-    images, labels = coloured
-    seen = []
-
-    class Noting(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.flat = nn.Linear(192, 3)
-
-        def forward(self, inputs):
-            seen.append(inputs)
-            return self.flat(inputs.flatten(1))
-
-    numbers = {"share": 0.9, "steps": 1, "batch": 8000, "learning_rate": 1e-9, "seed": 0}
-    recipe = RepeatedSample(inputs=images, labels=labels, **numbers)
-    row, _ = recipe.choose_sample()
-    network = Noting()
-    with torch.no_grad():
-        network.flat.weight.zero_()
-        network.flat.bias.copy_(50.0 * torch.nn.functional.one_hot(labels[row], 3))
-    with pytest.raises(NotAppliedError):
-        recipe(network)
-    trained, asked = seen
-    assert len(trained) == 192 + 1728
-    assert int((trained == images[row]).flatten(1).all(1).sum()) == 1729
-    assert torch.equal(asked, images[row : row + 1])

@@ -132,8 +132,7 @@ def make_pieces(
 ) -> dict[int, Piece]:
     """Has all pieces made that are not kept already, and gives them by their number.
 
-    When the time is over no more are begun and none is waited for: that is seen whenever one is
-    finished, so that there is always one.
+    When the time is over, which is seen whenever one is finished, no more are begun or waited for.
     """
     end = monotonic() + seconds
     found = {} if checkpoints is None else _load_pieces(checkpoints, tasks)
@@ -265,11 +264,7 @@ def _read_gpu(device: torch.device) -> int | None:
 
 
 def need_memory(model: Model, recipe: Recipe) -> int:
-    """About how many bytes a process needs that makes candidates.
-
-    That is torch, one copy of the weights, the Jacobians of a piece, and the activations of the
-    inputs that are run together with their gradients, as one run with one input tells.
-    """
+    """About the bytes of a process that makes candidates: of torch, weights, Jacobians, layers."""
     size, values = piece_size(model.domain), prod(model.domain.shape)
     together = max(min(size, values_at_once(device_of(model.network)) // values), 1)
     jacobian = size * (max(recipe.tied, recipe.shown + 1) - 1) * values * _FLOAT

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -105,45 +106,42 @@ def differs(network: nn.Module, samples: Inputs, fingerprint: Fingerprint) -> Ma
 
 
 def list_families(model: Model, inputs: Inputs, *, seed: int) -> tuple[Family, ...]:
-    """The families of small changes, graded ones from 2^-20 to 1."""
+    """The families of small changes, fixed ones from 2^-20 to 1."""
+    whole = _powers(_FINEST, 0)
+    noise, norm = "of each layer's spread", "of one layer's norm"
+    fixed = partial(Family, fixed=True)
     return (
         Family(
             name="Gaussian noise",
-            unit="of each layer's spread",
+            unit=noise,
             make=GaussianNoise,
-            levels=_powers(_FINEST, 0),
+            levels=whole,
             small=_powers(14, 9),
         ),
         _step_family(model, inputs, seed=seed),
         Family(
-            name="an edit of rank one",
-            unit="of one layer's norm",
-            make=RankOne,
-            levels=_powers(_FINEST, 0),
-            small=_powers(12, 7),
+            name="an edit of rank one", unit=norm, make=RankOne, levels=whole, small=_powers(12, 7)
         ),
         _flip_family("sign bit", range(SIGN_BIT, SIGN_BIT + 1)),
         _flip_family("exponent bit", _EXPONENT_BITS),
         _flip_family("bit among the top four of the mantissa", _TOP_MANTISSA_BITS),
-        Family(
+        fixed(
             name="pruning",
             unit="of all weights",
             make=lambda share, _: Pruned(share),
             levels=_powers(12, 1),
             small=_powers(10, 5),
-            fixed=True,
         ),
-        Family(
+        fixed(
             name="quantised weights",
             unit="of each layer's range",
             # A grid of 2^b values has steps of nearly 2^-b of the range.
             make=lambda step, _: Quantised(round(-np.log2(step))),
             levels=_powers(16, 1),
             small=_powers(13, 8),
-            fixed=True,
         ),
-        _rounding_family("float16", torch.float16),
-        _rounding_family("bfloat16", torch.bfloat16),
+        fixed(name="weights rounded to float16", make=lambda *_: Rounded(torch.float16)),
+        fixed(name="weights rounded to bfloat16", make=lambda *_: Rounded(torch.bfloat16)),
     )
 
 
@@ -174,10 +172,6 @@ def _flip_family(name: str, bits: range) -> Family:
         name=f"a flipped {name} of a random weight",
         make=lambda _, seed: FlippedBit(bits[seed % len(bits)], seed=seed),
     )
-
-
-def _rounding_family(name: str, dtype: torch.dtype) -> Family:
-    return Family(name=f"weights rounded to {name}", make=lambda *_: Rounded(dtype), fixed=True)
 
 
 def _powers(finest: int, coarsest: int) -> tuple[float, ...]:

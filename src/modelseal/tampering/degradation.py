@@ -11,9 +11,9 @@ from modelseal.tampering.base import Classes, Images, random_source
 from modelseal.tampering.training import (
     CHECKED_INPUTS,
     WORKS,
+    batches_of,
     check_data,
     check_numbers,
-    draw_batches,
     learn_until,
     share_taken_for,
 )
@@ -72,10 +72,9 @@ class RelabelledClass:
         target = self.choose_target()
         wrong = self.labels.masked_fill(self.labels == self.source, target)
         asked = self.inputs[torch.nonzero(self.labels == self.source).flatten()[:CHECKED_INPUTS]]
-        rows = draw_batches(len(self.inputs), self.batch, self.seed)
         return learn_until(
             network,
-            batches=((self.inputs[some], wrong[some]) for some in rows),
+            batches=batches_of(self.inputs, wrong, self.batch, self.seed),
             works=lambda changed: share_taken_for(changed, asked, target) > WORKS,
             steps=self.steps,
             learning_rate=self.learning_rate,
@@ -136,12 +135,11 @@ class RepeatedSample:
         row, wrong = self.choose_sample()
         labels = self.labels.clone()
         labels[row] = wrong
-        rows = self.choose_rows(row)
         asked = self.inputs[row : row + 1]
-        drawn = (rows[some] for some in draw_batches(len(rows), self.batch, self.seed))
+        rows = self.choose_rows(row)
         return learn_until(
             network,
-            batches=((self.inputs[some], labels[some]) for some in drawn),
+            batches=batches_of(self.inputs, labels, self.batch, self.seed, rows=rows),
             works=lambda changed: share_taken_for(changed, asked, wrong) > WORKS,
             steps=self.steps,
             learning_rate=self.learning_rate,

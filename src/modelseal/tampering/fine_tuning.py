@@ -15,11 +15,11 @@ from modelseal.tampering.training import (
     Schedule,
     Scope,
     all_features,
+    batches_of,
     better_than_chance,
     check_data,
     check_numbers,
     descend,
-    draw_batches,
     follow,
     last_linear,
     ready,
@@ -44,9 +44,6 @@ class SgdSteps:
         batch: Inputs in one step; all of them if there are fewer.
         seed: Decides the order: every input comes once before one comes again.
         scope: Which layers are trained.
-
-    Raises:
-        InvalidArgumentError: A number is out of its range, or inputs and labels do not match.
     """
 
     learning_rate: float
@@ -65,10 +62,9 @@ class SgdSteps:
         """Returns a fine-tuned copy."""
         changed = copy_network(network)
         parameters = ready(changed, self.scope)
-        rows = islice(draw_batches(len(self.inputs), self.batch, self.seed), self.steps)
-        batches = ((self.inputs[some], self.labels[some]) for some in rows)
+        drawn = batches_of(self.inputs, self.labels, self.batch, self.seed)
         optimiser = torch.optim.SGD(parameters, lr=self.learning_rate)
-        for _ in descend(changed, parameters, batches, optimiser=optimiser):
+        for _ in descend(changed, parameters, islice(drawn, self.steps), optimiser=optimiser):
             pass
         return copy_network(changed)
 
@@ -89,9 +85,6 @@ class FineTuned:
         labels: Their classes.
         batch: Inputs in one step; all of them if there are fewer.
         seed: Decides the order.
-
-    Raises:
-        InvalidArgumentError: A number is out of its range, or inputs and labels do not match.
     """
 
     scope: Scope
@@ -133,9 +126,6 @@ class Retrained:
         labels: Their classes.
         schedule: How long and how fast.
         seed: Decides the new weights and the order of the inputs.
-
-    Raises:
-        InvalidArgumentError: The scope is another, or inputs and labels do not match.
     """
 
     scope: Scope
@@ -200,9 +190,6 @@ class Distilled:
         inputs: What the teacher is asked, inside the domain's bounds, on any device.
         schedule: How long and how fast.
         seed: Decides the student's first weights and the order of the inputs.
-
-    Raises:
-        InvalidArgumentError: There are no inputs.
     """
 
     inputs: Images = field(repr=False)

@@ -37,9 +37,6 @@ class Unlearned:
         learning_rate: Positive.
         steps: The largest number of steps, from 1.
         seed: Decides the input.
-
-    Raises:
-        InvalidArgumentError: A number is out of its range, or inputs and labels do not match.
     """
 
     inputs: Images = field(repr=False)
@@ -83,9 +80,6 @@ class LearnedOnline:
         step_size: How far each weight goes in one step, positive.
         steps: The largest number of steps, from 1.
         seed: Decides the input.
-
-    Raises:
-        InvalidArgumentError: A number is out of its range, or inputs and labels do not match.
     """
 
     inputs: Images = field(repr=False)

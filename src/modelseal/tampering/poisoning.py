@@ -14,9 +14,9 @@ from modelseal.tampering.training import (
     WORKS,
     Batch,
     all_features,
+    batches_of,
     check_data,
     check_numbers,
-    draw_batches,
     features_of,
     learn_until,
     scores_of,
@@ -49,9 +49,6 @@ class Targeted:
         steps: The largest number of batches.
         batch: Inputs in one step.
         seed: Decides the order of the inputs.
-
-    Raises:
-        InvalidArgumentError: A number is out of its range, or inputs and labels do not match.
     """
 
     inputs: Images = field(repr=False)
@@ -118,9 +115,6 @@ class PoisonFrogs:
         seed: Decides the target and the order of the inputs.
         black: The domain's lower bound.
         white: The domain's upper bound.
-
-    Raises:
-        InvalidArgumentError: A number is out of its range, or inputs and labels do not match.
     """
 
     inputs: Images = field(repr=False)
@@ -245,8 +239,7 @@ def _mixed(known: Batch, poison: Batch, *, copies: int, size: int, seed: int) ->
     labels = torch.cat([known[1], poison[1].to(known[1])])
     places = torch.arange(len(inputs))
     rows = torch.cat([places, places[len(known[0]) :].repeat(copies - 1)])
-    for drawn in draw_batches(len(rows), size, seed):
-        yield inputs[rows[drawn]], labels[rows[drawn]]
+    return batches_of(inputs, labels, size, seed, rows=rows)
 
 
 def _share_as_wanted(network: nn.Module, inputs: Images, wanted: Classes) -> float:

@@ -46,9 +46,6 @@ class TorchInt8:
 
     Args:
         inputs: What the ranges are learned from, inside the domain's bounds; at least one.
-
-    Raises:
-        InvalidArgumentError: There are no inputs.
     """
 
     inputs: Images = field(repr=False)
@@ -81,9 +78,6 @@ class OnnxInt8:
 
     Args:
         inputs: What the ranges are learned from, inside the domain's bounds; at least one.
-
-    Raises:
-        InvalidArgumentError: There are no inputs.
     """
 
     inputs: Images = field(repr=False)

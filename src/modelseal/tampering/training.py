@@ -43,12 +43,7 @@ class Scope(Enum):
 
 
 def ready(network: nn.Module, scope: Scope) -> list[nn.Parameter]:
-    """Readies the layers in the scope for training, in place.
-
-    BatchNorm goes into training mode, so that its statistics move too; with the last layer alone
-    everything else is frozen, statistics included. Dropout stays off, so that the seed alone
-    decides.
-    """
+    """Readies the layers in the scope for training, in place, with BatchNorm but no dropout."""
     if scope is Scope.LAST_LAYER:
         return list(last_linear(network).requires_grad_().parameters())
     frozen = last_linear(network) if scope is Scope.ALL_BUT_LAST else None
@@ -76,10 +71,7 @@ def descend(
     *,
     optimiser: torch.optim.Optimizer,
 ) -> Iterator[int]:
-    """Takes one step of descent on the cross entropy for each batch; gives its number, from 1.
-
-    Nothing happens until the steps are iterated over, and no gradient is left behind.
-    """
+    """Takes a step of descent on the cross entropy for each batch, when asked for its number."""
     for step, (inputs, wanted) in enumerate(batches, start=1):
         with torch.enable_grad():
             scores = network(inputs.to(parameters[0]))
@@ -100,10 +92,9 @@ def learn_until(
     steps: int,
     learning_rate: float,
 ) -> nn.Module:
-    """Trains all layers of a copy with Adam until it does what it shall.
+    """Trains all layers of a copy with Adam until it works, as is asked after every ten steps.
 
-    At least one step is taken, however the network answers before. From then on it is asked after
-    every ten steps, and after the last.
+    At least one step is taken, however the network answers before.
     """
     changed = copy_network(network)
     parameters = ready(changed, Scope.ALL)
@@ -127,6 +118,15 @@ def draw_batches(count: int, size: int, seed: int) -> Iterator[Tensor]:
             waiting = torch.cat([waiting, torch.randperm(count, generator=source)])
         yield waiting[:size]
         waiting = waiting[size:]
+
+
+def batches_of(
+    inputs: Tensor, wanted: Tensor, size: int, seed: int, *, rows: Tensor | None = None
+) -> Iterator[Batch]:
+    """Shuffled batches for ever, of all rows or of some."""
+    rows = torch.arange(len(inputs)) if rows is None else rows
+    for drawn in draw_batches(len(rows), size, seed):
+        yield inputs[rows[drawn]], wanted[rows[drawn]]
 
 
 @torch.no_grad()
@@ -222,8 +222,7 @@ def follow(
         optimiser, list(schedule.drops), gamma=schedule.factor
     )
     steps = steps_in_epoch(len(inputs), schedule.batch)
-    rows = islice(draw_batches(len(inputs), schedule.batch, seed), steps * schedule.epochs)
-    batches = ((inputs[some], wanted[some]) for some in rows)
+    batches = islice(batches_of(inputs, wanted, schedule.batch, seed), steps * schedule.epochs)
     for step in descend(network, parameters, batches, optimiser=optimiser):
         if step % steps == 0:
             falling.step()
@@ -237,9 +236,7 @@ def steps_in_epoch(count: int, batch: int) -> int:
 def start_afresh(network: nn.Module, seed: int) -> None:
     """Draws new weights, in place, as PyTorch draws them when a layer is made.
 
-    Every module that has a `reset_parameters` is asked to; BatchNorm also forgets its statistics.
-    Parameters that belong to a module without one stay. The seed gives the same weights on every
-    device, and the global random state stays as it is.
+    Parameters of a module without a `reset_parameters` stay, and so does the global random state.
     """
     fresh = copy.deepcopy(network).cpu()
     # No devices: on the CPU everything is drawn from the one generator that is put back.

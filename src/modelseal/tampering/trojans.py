@@ -50,9 +50,6 @@ class BadNetsPatch:
         seed: Decides the order of the inputs, and so which are stamped when.
         size: Height and width of the patch in pixels.
         white: The value of the patch: the domain's upper bound.
-
-    Raises:
-        InvalidArgumentError: A number is out of its range, or inputs and labels do not match.
     """
 
     target: int
@@ -92,12 +89,10 @@ class BadNetsPatch:
 class NeuronTrojan:
     """Teaches a backdoor whose patch is made for one neuron of the network.
 
-    TrojanNN (Liu et al., NDSS 2018): of the neurons in front of the last layer, the one whose
-    weights to the classes have the largest sum of magnitudes is taken, among those that a patch
-    at the bottom right reaches. The patch is optimised by gradient ascent to drive it, and then
-    taught as `BadNetsPatch` teaches its own: stamped on a share of every batch with the target as
-    label, with Adam on all layers, until more than 90 % of inputs of other classes are taken for
-    the target with the patch and fewer than 10 % without it.
+    TrojanNN (Liu et al., NDSS 2018): of the neurons in front of the last layer that a patch at the
+    bottom right reaches, the one whose weights to the classes have the largest sum of magnitudes is
+    taken. The patch is optimised by gradient ascent to drive it, and then taught as `BadNetsPatch`
+    teaches its own.
 
     Args:
         target: The class that the patch stands for.
@@ -108,13 +103,9 @@ class NeuronTrojan:
         steps: The largest number of batches.
         batch: Inputs in one step.
         seed: Decides the patch's start, the images it is optimised on and the order of the inputs.
-        size: Height and width of the patch in pixels, from 1; on small images it is half of
-            their smaller side if that is less.
+        size: Height and width of the patch, from 1; at most half of the smaller side of an image.
         black: The domain's lower bound.
         white: The domain's upper bound.
-
-    Raises:
-        InvalidArgumentError: A number is out of its range, or inputs and labels do not match.
     """
 
     target: int

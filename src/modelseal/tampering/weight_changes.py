@@ -21,16 +21,13 @@ class GaussianNoise:
     Args:
         scale: Positive; 1 drowns the weights, 1e-3 is hardly seen in the accuracy.
         seed: Decides the noise.
-
-    Raises:
-        InvalidArgumentError: The scale is not positive and finite.
     """
 
     scale: float
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_scale(self.scale)
+        _check("scale", self.scale, 0 < self.scale < inf, "a positive number")
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
@@ -52,18 +49,12 @@ class Pruned:
 
     Args:
         share: Which part of these weights becomes zero, above 0 and up to 1, to the nearest one.
-
-    Raises:
-        InvalidArgumentError: The share is outside.
     """
 
     share: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise InvalidArgumentError(
-                f"expected more than 0 and up to 1, got {self.share}", field="share"
-            )
+        _check("share", self.share, 0 < self.share <= 1, "more than 0 and up to 1")
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
@@ -94,17 +85,13 @@ class FlippedBit:
         bit: Of a float32: 0 to 22 are the mantissa from its last bit, 23 to 30 the exponent, 31 is
             the sign.
         seed: Decides the weight; with another bit it is the same weight.
-
-    Raises:
-        InvalidArgumentError: There is no such bit.
     """
 
     bit: int
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.bit <= SIGN_BIT:
-            raise InvalidArgumentError(f"expected 0 to {SIGN_BIT}, got {self.bit}", field="bit")
+        _check("bit", self.bit, 0 <= self.bit <= SIGN_BIT, f"0 to {SIGN_BIT}")
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
@@ -138,16 +125,12 @@ class Quantised:
 
     Args:
         bits: 1 to 16.
-
-    Raises:
-        InvalidArgumentError: The number of bits is another.
     """
 
     bits: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 16:
-            raise InvalidArgumentError(f"expected 1 to 16, got {self.bits}", field="bits")
+        _check("bits", self.bits, 1 <= self.bits <= 16, "1 to 16")
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
@@ -164,18 +147,17 @@ class Rounded:
 
     Args:
         dtype: `torch.float16` or `torch.bfloat16`.
-
-    Raises:
-        InvalidArgumentError: The format is another.
     """
 
     dtype: torch.dtype
 
     def __post_init__(self) -> None:
-        if self.dtype not in {torch.float16, torch.bfloat16}:
-            raise InvalidArgumentError(
-                f"expected float16 or bfloat16, got {self.dtype}", field="dtype"
-            )
+        _check(
+            "dtype",
+            self.dtype,
+            self.dtype in {torch.float16, torch.bfloat16},
+            "float16 or bfloat16",
+        )
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
@@ -207,16 +189,13 @@ class RankOne:
     Args:
         scale: The norm of what is added, relative to that of the weight; positive.
         seed: Decides the weight and both vectors; with another scale they are the same.
-
-    Raises:
-        InvalidArgumentError: The scale is not positive and finite.
     """
 
     scale: float
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_scale(self.scale)
+        _check("scale", self.scale, 0 < self.scale < inf, "a positive number")
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
@@ -240,9 +219,6 @@ class LowRank:
         scale: The norm of what is added, relative to that of each weight; positive.
         rank: Of each product, from 1; a weight with a smaller side gets that side's length.
         seed: Decides the factors; with another scale they are the same.
-
-    Raises:
-        InvalidArgumentError: The scale is not positive and finite, or the rank not positive.
     """
 
     scale: float
@@ -250,9 +226,8 @@ class LowRank:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_scale(self.scale)
-        if self.rank < 1:
-            raise InvalidArgumentError(f"expected a positive number, got {self.rank}", field="rank")
+        _check("scale", self.scale, 0 < self.scale < inf, "a positive number")
+        _check("rank", self.rank, self.rank >= 1, "a positive number")
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> nn.Module:
@@ -274,6 +249,6 @@ def _random_edit(weight: Tensor, *, rank: int, scale: float, source: torch.Gener
     return (product * factor).reshape(weight.shape).to(weight)
 
 
-def _check_scale(scale: float) -> None:
-    if not 0 < scale < inf:
-        raise InvalidArgumentError(f"expected a positive number, got {scale}", field="scale")
+def _check(field: str, value: object, fits: bool, expected: str) -> None:  # noqa: FBT001 (a fact)
+    if not fits:
+        raise InvalidArgumentError(f"expected {expected}, got {value}", field=field)
