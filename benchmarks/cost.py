@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from modelseal.generation.baselines.legacy import OFFSET, PUBLISHED, legacy
 from modelseal.models.loader import Model
-from modelseal.runtime.cost import Counter, counting
+from modelseal.runtime.inference import Counter, counting
 from modelseal.sealing.methods import make_boundary
 from modelseal.sealing.recipe import Recipe
 

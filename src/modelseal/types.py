@@ -2,7 +2,7 @@
 
 The axes: `batch` counts inputs, `classes` counts scores, `shown` counts the labels that an
 endpoint shows, and `*shape` is the domain's own shape. Shapes of tensors are named in
-`modelseal.runtime.tensors`, so that this module needs no torch.
+`modelseal.generation.gaps`, so that this module needs no torch.
 """
 
 from collections.abc import Callable

@@ -101,13 +101,6 @@ def test_a_margin_of_one_unit_in_the_last_place_is_never_accepted_for_want_of_no
     assert result.accepted(2.0).tolist() == [False, True]
 
 
-def test_ties_are_never_accepted():
-    inputs = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
-    result = calibrate(nn.Identity(), inputs, spec=TopLabels(), variants=[BatchSize(1)])
-    assert result.margins.tolist() == [0, 0]
-    assert not result.accepted(1.0).any()
-
-
 @pytest.mark.parametrize("text", SPECS)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_scores_that_are_not_finite_are_never_accepted(text, value):
@@ -151,18 +144,6 @@ def test_a_replaced_network_of_other_classes_is_refused():
 def test_a_network_that_cannot_run_at_all_is_an_error_and_not_skipped():
     with refuses(SealingError):
         calibrate(nn.Linear(7, 2), SCORES, spec=TopLabels(), variants=[Threads(1)])
-
-
-def test_progress_is_told_after_every_variant():
-    told = []
-    calibrate(
-        nn.Identity(),
-        SCORES,
-        spec=TopLabels(),
-        variants=[Threads(1), ChannelsLast(), BatchSize(2)],
-        progress=lambda _, done, total: told.append((done, total)),
-    )
-    assert told == [(1, 3), (2, 3), (3, 3)]
 
 
 @pytest.mark.real

@@ -99,7 +99,7 @@ def model_endpoint(tmp_path, monkeypatch):
 
     def build(result, made=MADE):
         (tmp_path / "model.toml").touch()
-        model = Model(network=Odd(result), domain=IMAGES)
+        model = Model(network=Odd(result).eval(), domain=IMAGES)
         monkeypatch.setattr(loader, "load_model", lambda path: model)
         return endpoint(tmp_path / "model.toml", made)
 

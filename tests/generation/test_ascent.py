@@ -6,11 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from refusals import refuses
-from torch import nn
 
-from modelseal.errors import InvalidArgumentError
-from modelseal.generation import gaps
 from modelseal.generation.baselines.ascent import (
     ascend,
     project_l2,
@@ -62,20 +58,6 @@ def test_the_best_iterate_is_that_of_adam_by_its_formulas():
     assert not all(ends)
 
 
-def test_a_constrained_maximum_is_found():
-    centre = torch.full((2, 3), 0.5)
-    target = torch.tensor([[3.0, 0.52, -4.0], [0.45, 0.6, 0.5]])
-    found = ascend(
-        lambda x: -(x - target).square().sum(1),
-        centre,
-        project=lambda x: centre + (x - centre).clamp(-0.1, 0.1),
-        steps=300,
-        learning_rate=0.01,
-    )
-    # Of its swings around the maximum Adam's best is returned, which are much smaller than a step.
-    torch.testing.assert_close(found, target.clamp(0.4, 0.6), rtol=0.0, atol=1e-3)
-
-
 @given(st.integers(0, 10**6), st.sampled_from([0.001, 0.1, 10.0]))
 def test_the_result_is_the_best_of_all_iterates_and_inside(seed, rate):
     source = torch.Generator().manual_seed(seed)
@@ -91,24 +73,6 @@ def test_the_result_is_the_best_of_all_iterates_and_inside(seed, rate):
     assert torch.equal(objective(found), torch.stack(seen).max(dim=0).values)
     assert len(seen) == 10
     assert ((found >= 0) & (found <= 1)).all()
-
-
-def test_each_input_ascends_by_itself(smooth, images):
-    objective = sensitivity_objective(smooth, output=Output.PROBABILITIES)
-
-    def run(inputs):
-        return ascend(objective, inputs, project=lambda x: x.clamp(0, 1), steps=5)
-
-    together = run(images)
-    for number in range(len(images)):
-        torch.testing.assert_close(run(images[number : number + 1])[0], together[number])
-
-
-def test_pieces_change_nothing(smooth, images, monkeypatch):
-    objective = sensitivity_objective(smooth, output=Output.PROBABILITIES, variation=0.1)
-    whole = ascend(objective, images, project=stay, steps=4)
-    monkeypatch.setattr(gaps, "PIECE", 1)
-    torch.testing.assert_close(ascend(objective, images, project=stay, steps=4), whole)
 
 
 @pytest.mark.parametrize(("threshold", "calls"), [(-1.0, 1), (0.25, 4), (0.55, 7), (inf, 11)])
@@ -135,14 +99,6 @@ def test_what_is_no_number_is_never_the_best():
     assert found[1, 0] == 0.5
 
 
-def test_neither_the_start_nor_what_projections_return_is_written_to():
-    start, kept = torch.zeros(1, 2, requires_grad=True), torch.ones(1, 2)
-    found = ascend(lambda x: x.sum(1), start, project=lambda _: kept, steps=3)
-    assert start.tolist() == [[0.0, 0.0]]
-    assert kept.tolist() == found.tolist() == [[1.0, 1.0]]
-    assert not found.requires_grad
-
-
 @pytest.mark.parametrize("output", list(Output))
 def test_the_objective_is_sensitivity_minus_variation(smooth, images, output):
     plain = last_layer_sensitivity(smooth, images, output=output)
@@ -151,15 +107,6 @@ def test_the_objective_is_sensitivity_minus_variation(smooth, images, output):
         sensitivity_objective(smooth, output=output, variation=0.7)(images),
         plain - 0.7 * total_variation(images),
     )
-
-
-def test_only_a_penalty_on_roughness_needs_images():
-    network = nn.Sequential(nn.Linear(4, 3)).eval()
-    inputs = torch.ones(2, 4)
-    assert sensitivity_objective(network, output=Output.LOGITS)(inputs).tolist() == [15.0, 15.0]
-    rough = sensitivity_objective(network, output=Output.LOGITS, variation=0.1)
-    with refuses(InvalidArgumentError):
-        rough(inputs)
 
 
 def test_ascent_brings_real_images_near_a_boundary(resnet20, photos):
@@ -172,21 +119,6 @@ def test_ascent_brings_real_images_near_a_boundary(resnet20, photos):
     # Certain answers have no sensitivity: its maximum is where two classes share everything.
     assert (after < 0.8).all()
     assert (before > 0.8).any()
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("steps", -1), *[("learning_rate", value) for value in (0.0, -0.1, nan, inf)]],
-)
-def test_numbers_out_of_range_are_refused(field, value):
-    with refuses(InvalidArgumentError, field=field):
-        ascend(lambda x: x.sum(1), torch.zeros(1, 2), project=stay, **{field: value})
-
-
-@pytest.mark.parametrize("weight", [-0.1, nan, inf])
-def test_a_weight_out_of_range_is_refused(smooth, weight):
-    with refuses(InvalidArgumentError, field="variation"):
-        sensitivity_objective(smooth, output=Output.LOGITS, variation=weight)
 
 
 NUMBERS = arrays("float64", (3, 2, 2), elements=st.floats(-100, 100))

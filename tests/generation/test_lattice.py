@@ -17,7 +17,6 @@ from modelseal.generation.lattice import (
     SHORTFALL,
     best_pairs,
     dither,
-    every_other,
     free_moves,
     matching_pursuit,
     measure_loss,
@@ -80,22 +79,6 @@ def test_pursuit_takes_the_best_single_change_as_long_as_one_helps(problem):
         np.testing.assert_allclose(left[row], one[1] + one[0] @ changes[row].numpy(), atol=1e-9)
 
 
-def test_a_change_that_the_curvature_makes_worse_is_not_made():
-    # Half a change's size is where it starts to help, and somewhat more if it bends.
-    free = free_moves(torch.ones(2, 1), top=TOP)
-    residual = (1 + CURVATURE**2 * torch.tensor([[0.9], [1.1]])) / 2
-    changes, _ = matching_pursuit(torch.ones(2, 1, 1), residual, free)
-    assert changes.tolist() == [[0.0], [-1.0]]
-
-
-def test_pursuit_makes_no_more_changes_than_a_round_may_have(monkeypatch):
-    monkeypatch.setattr(module, "CHANGES", 2)
-    jacobian, residual = torch.ones(1, 1, 9), torch.tensor([[-7.0]])
-    changes, left = matching_pursuit(jacobian, residual, free_moves(torch.ones(1, 9), top=TOP))
-    assert changes.abs().sum() == 2
-    assert left.tolist() == [[-5.0]]
-
-
 @given(problems(), st.integers(1, 60))
 @settings(deadline=None)
 def test_the_best_pairs_of_all_are_found_best_first(problem, count):
@@ -123,14 +106,6 @@ def test_the_best_pairs_of_all_are_found_best_first(problem, count):
         assert moved.max() <= TOP
 
 
-def test_only_the_least_influential_pixels_are_paired(monkeypatch):
-    monkeypatch.setattr(module, "POOL", 2)
-    jacobian = torch.tensor([[[5.0, 1.0, 3.0, 2.0]]])
-    free = free_moves(torch.ones(1, 4), top=TOP)
-    proposals = best_pairs(jacobian, torch.tensor([[-8.0]]), free, count=3)
-    assert proposals[0].tolist() == [[0, 1, 0, 1], [0, 0, 0, 1], [0, 1, 0, 0]]
-
-
 @given(problems(pixels=9), st.integers(1, 40))
 @settings(deadline=None)
 def test_proposals_are_single_level_changes_that_stay_on_the_levels(problem, count):
@@ -148,15 +123,6 @@ def test_proposals_are_single_level_changes_that_stay_on_the_levels(problem, cou
     assert not (added * (changes[:, :1] != 0)).any()
 
 
-def test_proposals_aim_above_the_margin():
-    # One pixel would settle the margin exactly, but half of all errors would end below it.
-    jacobian = torch.tensor([[[1.0] + [0.05] * 20]])
-    changes = propose_changes(
-        jacobian, torch.tensor([[-1.0]]), free_moves(torch.ones(1, 21), top=TOP), count=1
-    )
-    assert (-1.0 + jacobian[0] @ changes[0, 0]).item() > 0.05
-
-
 @given(problems())
 def test_the_loss_is_the_squared_distance_and_more_below_the_margin(problem):
     gaps, margin = problem[0], problem[1][:, 0].abs()
@@ -166,14 +132,6 @@ def test_the_loss_is_the_squared_distance_and_more_below_the_margin(problem):
         penalty = len(excess) * (SHORTFALL * float(margin[row])) ** 2
         wanted = sum(value**2 for value in excess) + (penalty if min(excess) < 0 else 0)
         assert float(found[row, option]) == pytest.approx(wanted)
-
-
-def test_an_input_that_is_stuck_may_change_every_other_pixel_in_turn():
-    numbers, stuck = torch.ones(2, 4), torch.tensor([False, True])
-    for turn in range(3):
-        free = every_other(numbers, stuck, turn=turn).expand(2, 2, 4)
-        assert free[0].all()
-        assert free[1].tolist() == [[(pixel + turn) % 2 == 0 for pixel in range(4)]] * 2
 
 
 @pytest.fixture
@@ -213,17 +171,6 @@ def test_all_gaps_end_just_above_their_margin(smooth, images, domain, shown):
     assert (gaps <= margin[:, None] + 0.01).all()
 
 
-@pytest.mark.parametrize("levels", [2, 16])
-def test_few_levels_are_kept_at_both_ends(smooth, images, levels):
-    domain = Domain(shape=(3, 8, 8), bounds=(-0.5, 1.5), levels=levels)
-    start = domain.clamp(4 * images - 1.5)
-    ranking = rank(score(smooth, start), tied=4)
-    margin = torch.full((4,), 1e-3)
-    found = search_lattice(smooth, start, ranking, domain=domain, margin=margin)
-    assert domain.contains(found.numpy()).all()
-    assert not torch.equal(found, domain.snap(start))
-
-
 def test_more_proposals_than_there_are_options_do_no_harm():
     network = nn.Linear(1, 2, bias=False).requires_grad_(requires_grad=False)
     network.weight.data = torch.tensor([[1.0], [0.0]])
@@ -242,12 +189,6 @@ def test_a_continuous_domain_is_refused(smooth, near):
     domain = Domain(shape=(3, 8, 8), bounds=(0.0, 1.0), levels=0)
     with refuses(InvalidArgumentError):
         search_lattice(smooth, start, ranking, domain=domain, margin=margin)
-
-
-def test_inputs_that_moved_by_levels_start_at_the_nearest_ones():
-    places = torch.rand(3, 500, generator=torch.Generator().manual_seed(0)) * 200
-    assert torch.equal(dither(places), places.round())
-    assert torch.equal(dither(places.round()), places.round())
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 255.0])

@@ -2,13 +2,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from refusals import refuses
 from torch import nn
 
 from modelseal.domain import Domain
-from modelseal.errors import InvalidArgumentError
 from modelseal.generation.baselines.two_class import (
-    step_across,
     two_class,
 )
 from modelseal.generation.gaps import score
@@ -79,41 +76,6 @@ def test_the_nearest_of_several_boundaries_is_taken_even_if_its_class_is_not_the
     torch.testing.assert_close(found, torch.tensor([[0.0, 0.2]]), rtol=0.0, atol=1e-5)
 
 
-def test_only_as_many_other_classes_are_looked_at_as_are_wanted():
-    network = linear(3)
-    start = torch.randn(8, 5, generator=torch.Generator().manual_seed(3)).double()
-    all_of_them = two_class(network, start, domain=LINE)
-    second = two_class(network, start, domain=LINE, rivals=1)
-    away, far = ((each - start).norm(dim=1) for each in (all_of_them, second))
-    assert (away <= far + 1e-6).all()
-    assert (away < far - 1e-3).any()
-
-
-def test_snapped_samples_are_nearer_to_the_boundary_than_their_natural_inputs(
-    network, images, domain
-):
-    images = domain.snap(images)
-    snapped = domain.snap(two_class(network, images, domain=domain))
-    assert domain.contains(snapped.numpy()).all()
-    assert (leads(network, snapped)[:, 0] < leads(network, images)[:, 0]).all()
-
-
-@pytest.mark.parametrize("bounds", [(0.0, 1.0), (0.0, 255.0), (-1.0, 3.0)])
-def test_the_unit_of_the_inputs_does_not_matter(smooth, images, bounds):
-    domain = Domain(shape=(3, 8, 8), bounds=bounds, levels=0)
-
-    class Scaled(nn.Module):
-        """The same network for inputs of the domain."""
-
-        def forward(self, inputs):
-            return smooth((inputs - bounds[0]) / domain.span)
-
-    found = two_class(Scaled(), images * domain.span + bounds[0], domain=domain)
-    unit = two_class(smooth, images, domain=Domain(shape=(3, 8, 8), bounds=(0.0, 1.0), levels=0))
-    shares = (found - bounds[0]) / domain.span
-    torch.testing.assert_close(shares, unit, rtol=0.0, atol=1e-4)
-
-
 def test_an_input_that_no_step_takes_across_comes_as_near_as_the_bounds_allow():
     network = nn.Linear(1, 2).requires_grad_(requires_grad=False)
     network.weight.data, network.bias.data = torch.tensor([[1.0], [0.0]]), torch.tensor([0.0, -1.0])
@@ -131,12 +93,6 @@ def test_a_network_that_its_input_does_not_matter_to_leaves_it():
     assert torch.equal(two_class(network, start, domain=plane), start)
 
 
-def test_without_halvings_the_input_before_the_last_step_is_returned():
-    network, start = linear(7), torch.zeros(1, 5).double()
-    found = two_class(network, start, domain=LINE, halvings=0)
-    assert torch.equal(found, start)
-
-
 def test_each_halving_halves_what_is_left_of_the_last_step():
     network, start = linear(7), torch.zeros(1, 5).double()
     end = nearest_boundary(network, start[0])
@@ -144,25 +100,6 @@ def test_each_halving_halves_what_is_left_of_the_last_step():
     for halvings in (1, 4, 9):
         found = two_class(network, start, domain=LINE, halvings=halvings)
         assert 0 <= float((end - found[0]).norm()) <= step * 2.0**-halvings
-
-
-def test_a_step_is_the_shortest_that_closes_a_gap():
-    gaps = torch.tensor([[2.0, 1.0], [3.0, 1.0]])
-    jacobian = torch.tensor([[[3.0, 4.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]])
-    change = step_across(gaps, jacobian)
-    torch.testing.assert_close(change, torch.tensor([[-0.24, -0.32], [0.0, -1.0]]))
-
-
-def test_inputs_stay_as_they_were(tiny, images, domain):
-    start = images.clone()
-    found = two_class(tiny, start, domain=domain)
-    assert torch.equal(start, images)
-    assert not found.requires_grad
-
-
-def test_a_network_of_one_class_has_no_boundary():
-    with refuses(InvalidArgumentError, field="classes"):
-        two_class(linear(0, classes=1), torch.zeros(1, 5).double(), domain=LINE)
 
 
 def test_real_images_reach_the_boundary_of_a_real_network(resnet20, photos):
@@ -173,9 +110,3 @@ def test_real_images_reach_the_boundary_of_a_real_network(resnet20, photos):
     assert (before > 0.1).all()
     # A grey level or two on average, where the published loops take up to ten.
     assert ((found - start).square().flatten(1).mean(1).sqrt() * 255 < 2).all()
-
-
-@pytest.mark.parametrize(("field", "value"), [("steps", 0), ("rivals", 0), ("halvings", -1)])
-def test_numbers_out_of_range_are_refused(field, value):
-    with refuses(InvalidArgumentError, field=field):
-        two_class(linear(0), torch.zeros(1, 5).double(), domain=LINE, **{field: value})

@@ -44,14 +44,6 @@ def test_a_factory_is_found_where_python_looks(tmp_path, monkeypatch):
     assert build_network("owners_net:make", {}, folder=tmp_path / "here").out_features == 2
 
 
-def test_the_search_path_is_as_before(tmp_path):
-    before = sys.path.copy()
-    build_network("owners_net:make", {}, folder=written(tmp_path))
-    with refuses(InvalidArgumentError):
-        build_network("owners_nothing:make", {}, folder=tmp_path)
-    assert sys.path == before
-
-
 def test_a_factory_that_imports_when_called_finds_its_neighbours(tmp_path):
     text = "def make():\n    import owners_part\n    return owners_part.make()\n"
     written(written(tmp_path, text), name="owners_part.py")
@@ -78,46 +70,31 @@ def test_a_folder_beside_the_file_never_pushes_out_an_installed_package(tmp_path
     assert sys.modules["sys"] is sys
 
 
-@pytest.mark.parametrize("factory", ["owners_net", "owners_net:", ":make", ""])
-def test_a_factory_needs_a_module_and_a_name(tmp_path, factory):
-    with refuses(InvalidArgumentError):
-        build_network(factory, {}, folder=tmp_path)
-
-
-@pytest.mark.parametrize("text", ["", "make = 3\n"])
-def test_a_module_without_the_callable_is_refused(tmp_path, text):
-    with refuses(InvalidArgumentError, match="make"):
-        build_network("owners_net:make", {}, folder=written(tmp_path, text))
-
-
-@pytest.mark.parametrize("text", ["import owners_nothing\n", "def make(:\n", "1 / 0\n"])
-def test_a_module_that_cannot_be_imported_is_refused(tmp_path, text):
-    with refuses(InvalidArgumentError, match=r"owners_net .*: [A-Z].*Error"):
-        build_network("owners_net:make", {}, folder=written(tmp_path, text))
-
-
-def test_a_factory_that_fails_is_quoted_in_one_line(tmp_path):
-    text = "def make():\n    raise ValueError('too\\nmany')\n"
-    with refuses(InvalidArgumentError, match=r"ValueError: too$"):
-        build_network("owners_net:make", {}, folder=written(tmp_path, text))
-    with refuses(InvalidArgumentError, match=r"TypeError: .*depth"):
-        build_network("owners_net:make", {"depth": 2}, folder=tmp_path)
-
-
-@pytest.mark.parametrize("raised", ["SystemExit(0)", "EOFError()"])
-def test_a_factory_cannot_end_the_program(tmp_path, raised):
-    folder = written(tmp_path, f"def make():\n    raise {raised}\n")
-    with refuses(InvalidArgumentError, match=r"(System|EOF)E"):
-        build_network("owners_net:make", {}, folder=folder)
-    written(tmp_path, f"raise {raised}\n", name="owners_end.py")
-    with refuses(InvalidArgumentError, match=r"(System|EOF)E"):
-        build_network("owners_end:make", {}, folder=folder)
-
-
-def test_a_factory_that_returns_no_module_is_refused(tmp_path):
-    folder = written(tmp_path, "def make():\n    return {}\n")
-    with refuses(InvalidArgumentError, match="dict"):
-        build_network("owners_net:make", {}, folder=folder)
+@pytest.mark.parametrize(
+    ("factory", "text", "said"),
+    [
+        *((name, FACTORY, "callable, got") for name in ("owners_net", "owners_net:", ":make", "")),
+        *(("owners_net:make", text, "callable make") for text in ("", "make = 3\n")),
+        *(
+            ("owners_net:make", text, r"owners_net cannot .*: [A-Z]\w+(Error|Exit)")
+            for text in (
+                *("import owners_nothing\n", "def make(:\n", "1 / 0\n"),
+                *("raise SystemExit(0)\n", "raise EOFError()\n"),
+            )
+        ),
+        ("owners_net:make", "def make():\n    raise ValueError('a\\nb')\n", "ValueError: a$"),
+        ("owners_net:make", "def make():\n    raise SystemExit(0)\n", "SystemExit: 0$"),
+        ("owners_net:make", "def make(depth):\n    pass\n", "TypeError: .*depth"),
+        ("owners_net:make", "def make():\n    return {}\n", "got dict"),
+    ],
+)
+def test_what_builds_no_network_is_refused_and_the_search_path_is_as_before(
+    tmp_path, factory, text, said
+):
+    before = sys.path.copy()
+    with refuses(InvalidArgumentError, match=said):
+        build_network(factory, {}, folder=written(tmp_path, text))
+    assert sys.path == before
 
 
 @pytest.fixture(scope="module")

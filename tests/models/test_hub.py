@@ -7,7 +7,7 @@ from refusals import refuses
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError, MissingExtraError
-from modelseal.models.hub import REFUSED, build_listed
+from modelseal.models.builder import REFUSED, build_listed
 
 TINY = {
     "hidden_size": 16,
@@ -92,7 +92,7 @@ def test_weights_from_elsewhere_are_refused_before_anything_is_imported(library,
 def test_a_missing_library_is_an_extra(library, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.setattr(
-        "modelseal.models.hub.importlib.import_module",
+        "modelseal.models.builder.importlib.import_module",
         lambda name: (_ for _ in ()).throw(ModuleNotFoundError(name=name)),
     )
     with refuses(MissingExtraError, match=rf"modelseal\[{library}\]"):
@@ -102,7 +102,7 @@ def test_a_missing_library_is_an_extra(library, tmp_path, monkeypatch):
 @pytest.mark.parametrize("error", [RuntimeError("operator is missing"), ModuleNotFoundError("x")])
 def test_a_broken_library_is_said(tmp_path, monkeypatch, error):
     monkeypatch.setattr(
-        "modelseal.models.hub.importlib.import_module", lambda _: (_ for _ in ()).throw(error)
+        "modelseal.models.builder.importlib.import_module", lambda _: (_ for _ in ()).throw(error)
     )
     with refuses(InvalidArgumentError, match=r"timm .*: \w+Error: "):
         build_listed("timm:x", {}, folder=tmp_path)
@@ -139,11 +139,6 @@ def test_a_checkpoint_of_transformers_gives_its_logits(checkpoint, capfd):
     torch.testing.assert_close(found(images), network(images).logits)
     assert all(each.dtype == torch.float32 for each in found.parameters())
     assert capfd.readouterr() == ("", "")
-
-
-def test_the_keywords_of_a_checkpoint_are_those_of_its_configuration(checkpoint):
-    eager = build_listed("transformers:vit", {"attn_implementation": "eager"}, folder=checkpoint[0])
-    assert eager.network.config._attn_implementation == "eager"
 
 
 def test_weights_that_are_missing_are_never_drawn_at_random(checkpoint):

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 
 from modelseal.cli.app import app
 from modelseal.domain import Domain
-from modelseal.errors import InvalidArgumentError
-from modelseal.models.hub import build_listed
+from modelseal.models.builder import build_listed
 from modelseal.models.images import write_images
 from modelseal.models.transforms import Filter, Resized, Resizing
 
@@ -68,19 +67,6 @@ def test_every_classifier_that_is_listed_is_built_without_weights(library, tmp_p
 def test_a_classifier_has_the_classes_that_are_asked_for(factory, size, tmp_path):
     network = build_listed(factory, {"num_classes": 5}, folder=tmp_path).eval()
     assert network(torch.rand(2, 3, size, size)).shape == (2, 5)
-
-
-@pytest.mark.parametrize(
-    ("factory", "near"), [("torchvision:resnet55", "resnet50"), ("timm:resnet550", "resnet50")]
-)
-def test_a_name_that_is_near_is_suggested(factory, near, tmp_path):
-    with pytest.raises(InvalidArgumentError, match=near):
-        build_listed(factory, {}, folder=tmp_path)
-
-
-def test_what_the_library_says_of_a_keyword_is_quoted(tmp_path):
-    with pytest.raises(InvalidArgumentError, match=r"squeezenet1_1 failed: TypeError: .*'depth'"):
-        build_listed("torchvision:squeezenet1_1", {"depth": 3}, folder=tmp_path)
 
 
 def settle(network, images):

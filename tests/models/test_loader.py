@@ -1,4 +1,5 @@
 import pickle
+import re
 import sys
 
 import pytest
@@ -9,8 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 import cifar
-from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
-from modelseal.models.loader import check_weights, load_model, put_weights, read_weights
+from modelseal.domain import Domain
+from modelseal.errors import BadFileError, InvalidArgumentError
+from modelseal.models.loader import Model, check_weights, load_model, put_weights, read_weights
 
 # Every kind of network that a test asks for by the name of its callable.
 NETWORKS = '''
@@ -85,6 +87,19 @@ def test_a_network_is_ready_to_run(written):
         256,
     )
     assert model.names == ()
+
+
+def test_a_network_with_a_part_in_training_mode_is_no_model():
+    network = nn.Sequential(nn.Linear(3, 2), nn.Dropout())
+    domain = Domain(shape=(3,))
+    for part in (network, network[1]):
+        network.eval()
+        part.train()
+        with refuses(InvalidArgumentError, field="network"):
+            Model(network, domain)
+    assert Model(network.eval(), domain).network is network
+    program = torch.export.export(network, (torch.rand(2, 3),)).module()
+    assert Model(program, domain).network is program
 
 
 def test_the_normalisation_is_part_of_the_network(written):
@@ -177,18 +192,6 @@ def test_a_program_brings_its_own_weights(written, tmp_path):
     assert not any(parameter.requires_grad for parameter in shown.parameters())
 
 
-def test_a_program_takes_other_weights_too(written, tmp_path):
-    network = export(tmp_path, batch=3)
-    weights = {name: tensor + 1 for name, tensor in network.state_dict().items()}
-    file = written(
-        PROGRAM.replace("[input]", 'weights = "w.safetensors"\n[input]'),
-        weights=weights,
-    )
-    network.load_state_dict(weights)
-    inputs = torch.full((1, 3, 2, 2), 0.75)
-    torch.testing.assert_close(load_model(file).network(inputs), network((inputs - 0.5) / 0.5))
-
-
 def test_a_program_for_one_batch_size_is_refused_with_the_way_out(written, tmp_path):
     export(tmp_path, batch=1)
     with refuses(BadFileError, field="model", match="dynamic batch axis"):
@@ -211,35 +214,6 @@ def test_the_real_network_comes_out_of_a_model_file(tmp_path, resnet20, photos):
     inputs = photos[0][:8]
     assert torch.equal(model.network(inputs), resnet20.network(inputs))
     assert model.domain == resnet20.domain
-
-
-def test_a_checkpoint_of_transformers_is_a_model(tmp_path):
-    transformers = pytest.importorskip("transformers")
-    transformers.utils.logging.disable_progress_bar()
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
-    shape = {"num_hidden_layers": 1, "image_size": 16, "patch_size": 8, "num_labels": 5}
-    network = transformers.ViTForImageClassification(transformers.ViTConfig(**sizes, **shape))
-    network.eval().save_pretrained(tmp_path / "vit")
-    file = tmp_path / "model.toml"
-    text = '[model]\nfactory = "transformers:vit"\n[input]\nshape = [3, 16, 16]\n'
-    file.write_text(text + "mean = [0.5]\nstd = [0.5]\n", encoding="utf-8")
-    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    wanted = network(2 * images - 1).logits
-    torch.testing.assert_close(load_model(file).network(images), wanted)
-    with torch.no_grad():
-        network.classifier.weight[0, 0] = torch.nan
-    network.save_pretrained(tmp_path / "vit")
-    with refuses(BadFileError, field="model.factory", match=r"classifier\.weight"):
-        load_model(file)
-
-
-def test_a_library_that_is_missing_is_named_with_its_extra(written, monkeypatch):
-    monkeypatch.setattr(
-        "modelseal.models.hub.importlib.import_module",
-        lambda name: (_ for _ in ()).throw(ModuleNotFoundError(name=name)),
-    )
-    with refuses(MissingExtraError, match=r"modelseal\[timm\]"):
-        load_model(written(PLAIN.replace("owners_networks:flat", "timm:vit")))
 
 
 def test_a_raw_image_is_resized_cropped_and_then_normalised(written):
@@ -276,29 +250,20 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path):
         read_weights(file)
 
 
-@pytest.mark.parametrize("content", [[torch.ones(1)], {"epoch": 3}, {3: torch.ones(1)}])
-def test_anything_but_a_state_dict_is_refused(tmp_path, content):
-    torch.save(content, tmp_path / "w.pt")
-    with refuses(InvalidArgumentError, match=r"w\.pt"):
-        read_weights(tmp_path / "w.pt")
-
-
-def test_a_file_of_another_kind_is_refused(tmp_path):
-    (tmp_path / "w.bin").write_bytes(b"junk")
-    with refuses(InvalidArgumentError, match=r"w\.bin"):
-        read_weights(tmp_path / "w.bin")
-    (tmp_path / "w.safetensors").write_bytes(b"junk")
-    with refuses(InvalidArgumentError, match=r"w\.safetensors"):
-        read_weights(tmp_path / "w.safetensors")
-    with refuses(InvalidArgumentError, match=r"missing\.pt"):
-        read_weights(tmp_path / "missing.pt")
-
-
-def test_weights_that_fit_are_put_in():
-    network = nn.Linear(3, 2)
-    put_weights(network, TENSORS)
-    assert torch.equal(network.weight, TENSORS["weight"])
-    assert torch.equal(network.bias, TENSORS["bias"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *(("w.pt", content) for content in ([torch.ones(1)], {"epoch": 3}, {3: torch.ones(1)})),
+        *(("w.bin", b"junk"), ("w.safetensors", b"junk"), ("missing.pt", None)),
+    ],
+)
+def test_anything_but_a_file_of_weights_is_refused(tmp_path, name, content):
+    if isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    elif content:
+        torch.save(content, tmp_path / name)
+    with refuses(InvalidArgumentError, match=re.escape(name)):
+        read_weights(tmp_path / name)
 
 
 @pytest.mark.parametrize(

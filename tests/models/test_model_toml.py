@@ -19,13 +19,6 @@ def written(folder, text):
     return file
 
 
-def test_the_smallest_file_gets_the_usual_values(tmp_path):
-    shown = read_model_toml(written(tmp_path, SMALLEST))
-    assert (shown.model.factory, shown.model.weights) == ("net:make", "w.safetensors")
-    assert (shown.input.bounds, shown.input.levels, shown.input.mean) == ([0.0, 1.0], 256, None)
-    assert shown.output.classes is None
-
-
 def test_every_key_is_read(tmp_path):
     text = """
     [model]
@@ -88,22 +81,6 @@ def test_what_is_wrong_is_one_sentence_with_the_path_of_its_key(tmp_path, text, 
         read_model_toml(file)
 
 
-def test_a_program_needs_no_weights(tmp_path):
-    shown = read_model_toml(written(tmp_path, PROGRAM))
-    assert (shown.model.program, shown.model.weights) == ("p.pt2", None)
-
-
-@pytest.mark.parametrize(
-    ("change", "key"),
-    [("timm:x", "model.weights"), ("transformers:vit", "model.factory"), (None, "model.program")],
-)
-def test_the_key_that_says_where_the_weights_are_is_known(tmp_path, change, key):
-    text = SMALLEST.replace("net:make", change) if change else PROGRAM
-    if key == "model.factory":
-        text = text.replace('weights = "w.safetensors"', "")
-    assert read_model_toml(written(tmp_path, text)).model.weights_key == key
-
-
 def test_a_library_reads_no_module_beside_the_file_but_a_checkpoint_reads_its_folder(tmp_path):
     listed = set(model_files(written(tmp_path, SMALLEST.replace("net:make", "timm:x"))))
     assert listed == {tmp_path / "model.toml", tmp_path / "w.safetensors"}
@@ -115,18 +92,6 @@ def test_a_library_reads_no_module_beside_the_file_but_a_checkpoint_reads_its_fo
     text = '[model]\nfactory = "transformers:vit"\n[input]\nshape = [3]\n'
     listed = set(model_files(written(tmp_path, text)))
     assert listed == {tmp_path / "model.toml", *(folder / name for name in names)}
-
-
-def test_a_missing_file_is_said(tmp_path):
-    with refuses(BadFileError, file=tmp_path / "none.toml"):
-        read_model_toml(tmp_path / "none.toml")
-
-
-@pytest.mark.parametrize("content", [b"[model", b"\xff\xfe"])
-def test_what_is_no_toml_is_said(tmp_path, content):
-    (tmp_path / "model.toml").write_bytes(content)
-    with refuses(BadFileError, file=tmp_path / "model.toml"):
-        read_model_toml(tmp_path / "model.toml")
 
 
 @pytest.mark.parametrize(

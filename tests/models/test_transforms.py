@@ -13,7 +13,6 @@ from modelseal.models.transforms import (
     Resized,
     Resizing,
     reorderings,
-    weigh,
 )
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -32,13 +31,6 @@ def test_each_channel_gets_its_own_mean_and_std():
     torch.testing.assert_close(shown.double(), by_hand(INPUTS, MEAN, STD), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(7,), (4, 5), (1, 4, 5), (3, 4, 5), (3, 2, 4, 5)])
-def test_one_number_serves_every_channel_of_any_shape(shape):
-    inputs = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
-    shown = Normalised(nn.Identity(), mean=[0.25], std=[0.5])(inputs)
-    torch.testing.assert_close(shown, (inputs - 0.25) / 0.5)
-
-
 def test_every_reordering_is_the_same_but_for_rounding():
     plain = Normalised(nn.Identity(), mean=MEAN, std=STD)
     others = reorderings(plain)
@@ -51,14 +43,6 @@ def test_every_reordering_is_the_same_but_for_rounding():
     # They would be of no use if they were the same to the bit.
     assert all(not torch.equal(shown, plain(INPUTS)) for shown in results.values())
     assert torch.equal(results["float64 normalisation"], wanted.float())
-
-
-def test_reorderings_share_the_inner_network_and_its_mode():
-    inner = nn.Linear(2, 2)
-    others = reorderings(Normalised(inner, mean=[0.0], std=[1.0]).eval())
-    assert all(inner in list(network.modules()) for network in others.values())
-    assert not any(network.training for network in others.values())
-    assert not inner.training
 
 
 def small(first, **settings):
@@ -82,11 +66,6 @@ def test_a_spread_folded_into_the_first_filters_is_the_same_but_for_rounding(set
     assert not plain.network[0]._forward_pre_hooks
 
 
-def test_one_spread_for_all_channels_and_a_bare_convolution_are_folded():
-    plain = Normalised(nn.Conv2d(3, 2, 3, padding=1), mean=[0.25], std=[0.3])
-    torch.testing.assert_close(reorderings(plain)["folded"](INPUTS), plain(INPUTS))
-
-
 @pytest.mark.parametrize("first", [(nn.Tanh(),), (nn.Conv2d(3, 3, 1), nn.Tanh())])
 def test_only_filters_that_meet_the_inputs_themselves_are_folded(first):
     class Backwards(nn.Sequential):
@@ -99,22 +78,6 @@ def test_only_filters_that_meet_the_inputs_themselves_are_folded(first):
     with pytest.raises(RuntimeError, match="first filters"):
         reorderings(plain)["folded"](INPUTS)
     assert not any(each._forward_pre_hooks for each in plain.network.modules())
-
-
-def test_a_network_without_filters_has_nothing_to_fold_into():
-    assert "folded" not in reorderings(Normalised(nn.Linear(2, 2), mean=[0.5], std=[0.5]))
-
-
-def test_what_is_resized_first_is_normalised_in_the_same_ways():
-    resizing = Resizing(shape=(3, 8, 6), bounds=(0.0, 1.0), resize=(4, 4))
-    inner = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten()).eval()
-    network = Resized(Normalised(inner, mean=[0.4], std=[0.2]), resizing)
-    ways = reorderings(network)
-    assert set(ways) == set(reorderings(network.network))
-    images = torch.rand(2, 3, 8, 6, generator=torch.Generator().manual_seed(0))
-    for way in ways.values():
-        torch.testing.assert_close(way(images), network(images), rtol=1e-4, atol=1e-5)
-    assert reorderings(Resized(inner, resizing)) == {}
 
 
 SIZES = [((20, 30), (8, 9)), ((9, 8), (20, 31)), ((12, 12), (12, 5)), ((7, 5), (7, 5))]
@@ -161,24 +124,6 @@ def test_the_middle_is_cut_out(draw, size, first):
     images = draw(10, 10)
     found = resize(images, crop=(size, 4))
     torch.testing.assert_close(found, images[:, :, first : first + size, 3:7])
-
-
-def test_the_crop_is_of_the_resized_image(draw):
-    images = draw(16, 12)
-    whole = resize(images, resize=(8, 8))
-    torch.testing.assert_close(resize(images, resize=(8, 8), crop=(4, 6)), whole[:, :, 2:6, 1:7])
-
-
-def test_the_weights_of_every_value_add_up_to_one():
-    for kind in Filter:
-        for inside, outside in ((224, 32), (5, 9), (3, 3)):
-            np.testing.assert_allclose(weigh(inside, outside, kind).sum(1), 1.0, rtol=1e-12)
-
-
-def test_it_can_be_differentiated_by_the_raw_image():
-    images = torch.rand(1, 1, 5, 6, dtype=torch.float64, requires_grad=True)
-    resizing = Resizing(shape=(1, 5, 6), bounds=(0.0, 1.0), resize=(3, 4), crop=(2, 2))
-    assert torch.autograd.gradcheck(Resized(nn.Identity(), resizing).double(), images)
 
 
 @pytest.mark.parametrize(

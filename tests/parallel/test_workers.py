@@ -139,25 +139,9 @@ def test_a_task_that_kills_its_process_is_given_up_by_name(tmp_path):
     assert active_children() == []
 
 
-def test_the_exit_code_of_a_process_that_leaves_is_told(tmp_path):
-    tasks = chores(tmp_path, count=1, mishap="leaves", at=[0])
-    with pytest.raises(EvaluationError, match=r"its process died \(exit code 7\)$"):
-        list(Processes(1, attempts=1)(stumble, tasks))
-
-
 def test_a_process_that_died_between_two_tasks_is_replaced(tmp_path):
     tasks = chores(tmp_path, count=3, mishap="dies after", at=[0])
     assert dict(Processes(1)(stumble, tasks)) == {task: add_up(task) for task in tasks}
-
-
-def test_only_as_many_processes_as_tasks_start_and_no_task_is_sent_ahead(tmp_path):
-    tasks = chores(tmp_path, count=40, mishap="waits", at=range(1, 40))
-    with closing(Processes(2)(stumble, tasks)) as results:
-        next(results)
-        await_beginner(tmp_path)
-        assert len(active_children()) <= 2
-    begun = {number for number in range(40) if find_beginners(tmp_path, number=number)}
-    assert begun <= {0, 1, 2}
 
 
 def test_a_result_that_cannot_be_sent_back_is_an_error_that_names_the_task(tmp_path):

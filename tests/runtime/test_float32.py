@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from modelseal.runtime import float32
+from modelseal.runtime import devices
 
 # What a program may have done before, by the old names and the new ones.
 STATES = (
@@ -21,7 +21,7 @@ STATES = (
 PROGRAM = """
 import warnings
 import torch
-from modelseal.runtime.float32 import forbid_tf32, without_tf32
+from modelseal.runtime.devices import forbid_tf32, without_tf32
 
 def ask(question):
     with warnings.catch_warnings():
@@ -75,6 +75,6 @@ def test_float32_is_float32_and_the_switches_are_put_back(state):
 
 
 def test_torch_before_its_new_switches_has_the_old_ones(monkeypatch):
-    monkeypatch.setattr(float32, "hasattr", lambda *_: False, raising=False)
-    assert float32.list_switches() == []
-    assert [each.exact for each in float32.list_old_switches()] == [False, False, "highest"]
+    monkeypatch.setattr(devices, "hasattr", lambda *_: False, raising=False)
+    assert devices.list_switches() == []
+    assert [each.exact for each in devices.list_old_switches()] == [False, False, "highest"]

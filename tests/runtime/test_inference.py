@@ -10,7 +10,6 @@ from refusals import refuses
 from torch import nn
 
 from modelseal.errors import InvalidArgumentError, SealingError
-from modelseal.runtime import inference
 from modelseal.runtime.inference import (
     BATCH,
     copy_network,
@@ -56,18 +55,6 @@ def test_every_piece_has_the_size_and_begins_at_the_offset(count, size, offset):
     assert (len(pieces) - 1) * size < count
 
 
-@given(st.integers(1, 20), st.integers(1, 9))
-def test_turning_brings_every_input_to_every_place_of_a_piece(count, size):
-    inputs = torch.arange(float(count)).reshape(count, 1)
-
-    def show_places(part):
-        return torch.arange(1.0 * len(part))[:, None]
-
-    stood = [run_pieces(show_places, inputs, size=size, offset=turn) for turn in range(size)]
-    for row in range(count):
-        assert {int(places[row, 0]) for places in stood} == set(range(size))
-
-
 def test_a_network_is_run_in_evaluation_mode_and_left_in_its_own():
     watched = Watched()
     network = nn.Sequential(watched, nn.Dropout(0.9).eval())
@@ -84,12 +71,6 @@ def test_inputs_are_run_together_as_far_as_memory_allows(shape, size):
     inputs = torch.empty(shape, device="meta")
     assert usual_size(inputs) == size
     assert full_size(inputs) == (size if inputs[0].numel() > 10_000 else BATCH)
-
-
-def test_large_inputs_are_run_a_few_at_a_time(monkeypatch):
-    monkeypatch.setattr(inference, "VALUES", 4 * 6)
-    run_network(watched := Watched(), torch.zeros(5, 6))
-    assert watched.sizes == [4, 4]
 
 
 @pytest.mark.parametrize(
@@ -126,14 +107,6 @@ def test_what_torch_raises_becomes_one_sentence_and_leaves_no_trace():
     with refuses(SealingError, match=r"^[^\n]*: mat1 and mat2 shapes cannot be multiplied[^\n]*$"):
         run_network(network, ROWS)
     assert network.training
-
-
-def test_an_error_without_a_text_is_named():
-    def fail(part):
-        raise NotImplementedError
-
-    with refuses(SealingError, match=r": NotImplementedError$"):
-        run_pieces(fail, ROWS)
 
 
 def test_a_copy_shares_nothing_and_is_ready_to_run():

@@ -115,7 +115,7 @@ def test_what_was_left_behind_is_an_error_and_no_wrong_number(model, naturals, m
     there = moved(model)
     with pytest.raises(SealingError, match="all tensors were expected on one device"):
         make(
-            replace(there, network=torch.nn.Sequential(there.network, Forgetful())),
+            replace(there, network=torch.nn.Sequential(there.network, Forgetful()).eval()),
             naturals(model.domain),
             variants=None,
         )

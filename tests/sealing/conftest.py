@@ -47,7 +47,7 @@ def build():
 
     def put_together(*, network=None, bounds=(0.0, 1.0), levels=256):
         domain = Domain(shape=(3, 8, 8), bounds=bounds, levels=levels)
-        return Model(network=network or small(), domain=domain, names=NAMES)
+        return Model(network=(network or small()).eval(), domain=domain, names=NAMES)
 
     return put_together
 

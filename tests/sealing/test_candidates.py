@@ -195,7 +195,7 @@ def test_the_same_seed_makes_the_same_bytes_and_another_seed_other_samples(model
     ],
 )
 def test_natural_inputs_that_do_not_fit_are_refused(naturals, count, field):
-    model = Model(network=nn.Flatten(), domain=Domain(shape=(2,), levels=100))
+    model = Model(network=nn.Flatten().eval(), domain=Domain(shape=(2,), levels=100))
     with refuses(InvalidArgumentError, field=field):
         make(model, naturals, count=count)
 
@@ -263,7 +263,7 @@ def test_shown_numbers_are_not_made_of_probabilities_a_second_time(build, networ
 
 def test_a_variant_that_could_not_be_run_is_named(naturals):
     network = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
-    model = Model(network=network, domain=Domain(shape=(6,)))
+    model = Model(network=network.eval(), domain=Domain(shape=(6,)))
     variants = (ChannelsLast(), Float64())
     origin = make(model, naturals(model.domain, 4), variants=variants, method="natural").origin
     assert origin.variants == ("float64",)

@@ -18,7 +18,7 @@ from modelseal.errors import BadFileError
 from modelseal.models.loader import load_model
 from modelseal.outputs.specs import parse_spec
 from modelseal.parallel.workers import Processes, Sequential
-from modelseal.runtime.cost import counting
+from modelseal.runtime.inference import counting
 from modelseal.sealing import candidates, checkpoints
 from modelseal.sealing.checkpoints import (
     Piece,

@@ -19,7 +19,7 @@ from torch.export import ExportedProgram
 
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.extras import onnx_errors
-from modelseal.runtime.float32 import without_tf32
+from modelseal.runtime.devices import without_tf32
 from modelseal.runtime.inference import (
     Inputs,
     copy_network,

@@ -21,7 +21,7 @@ from modelseal.calibration.transport import Form, Sent
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.registry import Registry
-from modelseal.runtime.float32 import without_tf32
+from modelseal.runtime.devices import without_tf32
 from modelseal.runtime.inference import (
     BATCH,
     Inputs,

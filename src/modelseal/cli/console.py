@@ -181,7 +181,7 @@ class Ledger:
 @contextmanager
 def keeping_ledger(report: "Progress", network: "Model") -> Iterator[Ledger]:
     """Gives a ledger that counts what a network is asked meanwhile."""
-    from modelseal.runtime.cost import counting
+    from modelseal.runtime.inference import counting
 
     with counting(network.network) as counter:
         ledger = Ledger(report, count=lambda: counter.work)

@@ -38,8 +38,7 @@ from modelseal.fingerprint.codec import weights_digest
 from modelseal.generation.image_quality import measure_psnr
 from modelseal.models.loader import Model
 from modelseal.outputs.specs import OutputSpec, changed_answers, parse_spec
-from modelseal.runtime.cost import counting
-from modelseal.runtime.inference import foreign_errors, run_network
+from modelseal.runtime.inference import counting, foreign_errors, run_network
 from modelseal.sealing.candidates import draw, make_candidates, to_tensor
 from modelseal.sealing.methods import METHODS
 from modelseal.sealing.perturbations import foretell_flips, small_copies

@@ -3,7 +3,7 @@
 import torch
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.runtime.tensors import Inputs, PerInput
+from modelseal.generation.gaps import Inputs, PerInput
 
 
 def measure_psnr(samples: Inputs, naturals: Inputs, *, span: float) -> PerInput:

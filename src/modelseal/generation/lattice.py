@@ -22,8 +22,18 @@ from torch import Tensor, nn
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
-from modelseal.generation.gaps import Ranking, differentiate_gaps, measure_gaps, score
-from modelseal.runtime.tensors import Gaps, Inputs, Jacobian, Numbers, PerInput, Proposals
+from modelseal.generation.gaps import (
+    Gaps,
+    Inputs,
+    Jacobian,
+    Numbers,
+    PerInput,
+    Proposals,
+    Ranking,
+    differentiate_gaps,
+    measure_gaps,
+    score,
+)
 
 # The share of a single-level change by which the linear model is wrong, at the median of what was
 # measured on ResNet-20; it only weighs the terms of the expected residual.

@@ -13,8 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.generation.gaps import score
-from modelseal.runtime.tensors import Inputs, PerInput, Probabilities, Scores
+from modelseal.generation.gaps import Inputs, PerInput, Probabilities, Scores, score
 
 # Numbers that are held at the same time: 2^25 floats are 128 MB.
 ENTRIES = 2**25

@@ -6,8 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from modelseal.domain import Domain
-from modelseal.generation.gaps import Ranking, differentiate_gaps
-from modelseal.runtime.tensors import Gaps, Inputs, Jacobian, Numbers, PerInput
+from modelseal.generation.gaps import (
+    Gaps,
+    Inputs,
+    Jacobian,
+    Numbers,
+    PerInput,
+    Ranking,
+    differentiate_gaps,
+)
 
 # The longest step, in shares of the domain's span for each value (4 of 255 grey levels): beyond
 # it the linear model of a ReLU network says little.

@@ -11,11 +11,18 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
-from modelseal.models.builder import ESCAPES, Program, build_network, first_line, read_program
-from modelseal.models.hub import build_listed
+from modelseal.models.builder import (
+    ESCAPES,
+    Program,
+    build_listed,
+    build_network,
+    first_line,
+    read_program,
+)
 from modelseal.models.model_toml import (
     InputSection,
     ModelSection,
@@ -40,12 +47,28 @@ class Model:
         domain: What a valid input is.
         names: The classes' names; empty if none were given.
         source: The model.toml that it was loaded from, if it was; other processes load it again.
+
+    Raises:
+        InvalidArgumentError: The network, or a part of it, is in training mode.
     """
 
     network: nn.Module
     domain: Domain
     names: tuple[str, ...] = ()
     source: Path | None = None
+
+    def __post_init__(self) -> None:
+        modules = set(self.network.modules())
+        # An exported program says that it trains, but does not, and cannot be told otherwise.
+        for graph in list(modules):
+            if isinstance(graph, GraphModule) and "eval" in vars(graph):
+                modules -= set(graph.modules())
+        # In training mode one input's scores depend on the others', and on chance.
+        if any(module.training for module in modules):
+            raise InvalidArgumentError(
+                "expected a network in evaluation mode, got one in training mode: call its eval()",
+                field="network",
+            )
 
 
 def load_model(path: Path | str) -> Model:

@@ -13,6 +13,7 @@ from torch.func import functional_call, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from modelseal.errors import InvalidArgumentError
+from modelseal.generation.gaps import Directions, Inputs, PerInput, Scores
 from modelseal.generation.sensitivity import (
     ACTIVATIONS,
     ENTRIES,
@@ -20,7 +21,6 @@ from modelseal.generation.sensitivity import (
     choose_parameters,
     count_classes,
 )
-from modelseal.runtime.tensors import Directions, Inputs, PerInput, Scores
 
 
 def weight_sensitivity(

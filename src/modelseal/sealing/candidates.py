@@ -21,10 +21,8 @@ from modelseal.models.loader import Model, load_model
 from modelseal.models.transforms import reorderings
 from modelseal.outputs.specs import TopLabels
 from modelseal.parallel.workers import Sequential, Workers
-from modelseal.runtime.cost import counting
-from modelseal.runtime.devices import device_of, settle_network
-from modelseal.runtime.float32 import without_tf32
-from modelseal.runtime.inference import foreign_errors, run_network
+from modelseal.runtime.devices import device_of, settle_network, without_tf32
+from modelseal.runtime.inference import counting, foreign_errors, run_network
 from modelseal.sealing.checkpoints import Piece, PieceTask, cut, make_pieces
 from modelseal.sealing.methods import METHODS, measure_margin
 from modelseal.sealing.recipe import Recipe

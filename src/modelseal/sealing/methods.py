@@ -30,14 +30,21 @@ from modelseal.generation.baselines.ascent import (
 from modelseal.generation.baselines.ibsf import PUBLISHED, TUNED, ibsf
 from modelseal.generation.baselines.legacy import legacy
 from modelseal.generation.baselines.two_class import two_class
-from modelseal.generation.gaps import Ranking, best_outside, measure_lead, rank, score
+from modelseal.generation.gaps import (
+    Inputs,
+    PerInput,
+    Ranking,
+    best_outside,
+    measure_lead,
+    rank,
+    score,
+)
 from modelseal.generation.lattice import search_lattice
 from modelseal.generation.sensitivity import Output
 from modelseal.generation.ties import FLOAT_TOLERANCE, tie
 from modelseal.outputs.specs import OutputSpec, RawScores, TopLabels
 from modelseal.registry import Registry
 from modelseal.runtime.inference import full_size, run_network, usual_size
-from modelseal.runtime.tensors import Inputs, PerInput
 from modelseal.sealing.recipe import Recipe
 
 # The move of a sample is known only when the sample is: one that came out larger is settled again

@@ -13,7 +13,7 @@ from modelseal.fingerprint.record import Fingerprint, list_faces
 from modelseal.generation.gaps import differentiate_gaps, rank, score
 from modelseal.models.loader import Model
 from modelseal.outputs.specs import TopLabels
-from modelseal.runtime.float32 import without_tf32
+from modelseal.runtime.devices import without_tf32
 from modelseal.runtime.inference import foreign_errors, run_network
 from modelseal.sealing.candidates import to_tensor
 from modelseal.sealing.methods import measure_margin, need_margin

@@ -12,10 +12,10 @@ from torch.func import functional_call
 
 from modelseal.errors import ModelsealError
 from modelseal.fingerprint.record import Fingerprint
+from modelseal.generation.gaps import Inputs
 from modelseal.models.loader import Model
 from modelseal.outputs.specs import OutputSpec, changed_answers
 from modelseal.runtime.inference import foreign_errors, run_network
-from modelseal.runtime.tensors import Inputs
 from modelseal.tampering.base import Tampering, matrices
 from modelseal.tampering.fine_tuning import SgdSteps
 from modelseal.tampering.weight_changes import (

@@ -15,8 +15,7 @@ from modelseal.models.images import read_images
 from modelseal.models.loader import Model, load_model
 from modelseal.outputs.specs import OutputSpec, parse_spec
 from modelseal.parallel.workers import Workers, hire
-from modelseal.runtime.devices import device_of, is_on_gpu
-from modelseal.runtime.float32 import without_tf32
+from modelseal.runtime.devices import device_of, is_on_gpu, without_tf32
 from modelseal.sealing.candidates import digest_network, make_candidates, to_tensor
 from modelseal.sealing.checkpoints import (
     available_memory,

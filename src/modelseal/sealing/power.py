@@ -10,7 +10,7 @@ from modelseal.enums import Power
 from modelseal.errors import InvalidArgumentError, ModelsealError, SealingError
 from modelseal.fingerprint.record import Fingerprint, Limit
 from modelseal.models.loader import Model
-from modelseal.runtime.float32 import without_tf32
+from modelseal.runtime.devices import without_tf32
 from modelseal.runtime.inference import copy_network, foreign_errors
 from modelseal.sealing.candidates import digest_network, to_tensor
 from modelseal.sealing.perturbations import Family, differs, draw_seed, list_families

@@ -7,7 +7,7 @@ from torch import Generator
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
-from modelseal.runtime.tensors import Inputs
+from modelseal.generation.gaps import Inputs
 
 
 def uniform_noise(domain: Domain, *, count: int, generator: Generator) -> Inputs:

@@ -8,7 +8,7 @@ from torch.func import functional_call, vmap
 
 from modelseal.domain import Domain
 from modelseal.generation.baselines import check_at_least, check_positive
-from modelseal.generation.gaps import split
+from modelseal.generation.gaps import Inputs, Objective, PerInput, Projection, Shared, split
 from modelseal.generation.image_quality import total_variation
 from modelseal.generation.sensitivity import (
     ACTIVATIONS,
@@ -18,7 +18,6 @@ from modelseal.generation.sensitivity import (
     count_classes,
     last_layer_sensitivity,
 )
-from modelseal.runtime.tensors import Inputs, Objective, PerInput, Projection, Shared
 
 # Adam moves every value by about this much in a step: a tenth of a grey level of inputs in 0 to 1.
 # Of 0.03 to 2 grey levels it led to the highest sensitivity of ResNet-20 after 100 steps; with

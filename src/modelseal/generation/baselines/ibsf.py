@@ -9,7 +9,7 @@ from torch import nn
 from modelseal.domain import Domain
 from modelseal.generation.baselines import check_at_least, check_positive
 from modelseal.generation.baselines.ascent import differentiate, project_l2
-from modelseal.runtime.tensors import Inputs, PerInput, Scores
+from modelseal.generation.gaps import Inputs, PerInput, Scores
 
 
 class Gradients(Enum):

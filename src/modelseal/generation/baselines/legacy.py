@@ -11,9 +11,9 @@ from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
 from modelseal.generation.baselines import check_at_least, check_positive
 from modelseal.generation.baselines.ascent import project_l2
+from modelseal.generation.gaps import Inputs, PerInput
 from modelseal.generation.image_quality import total_variation
 from modelseal.generation.sensitivity import choose_parameters, run_last_layer
-from modelseal.runtime.tensors import Inputs, PerInput
 
 # The published code works on grey levels from 0 to this.
 _GREYS = 255

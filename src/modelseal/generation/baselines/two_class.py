@@ -5,8 +5,18 @@ from torch import Tensor, nn
 
 from modelseal.domain import Domain
 from modelseal.generation.baselines import check_at_least
-from modelseal.generation.gaps import Ranking, differentiate_gaps, rank, score
-from modelseal.runtime.tensors import Gaps, Inputs, Jacobian, Labels, Mask, PerInput
+from modelseal.generation.gaps import (
+    Gaps,
+    Inputs,
+    Jacobian,
+    Labels,
+    Mask,
+    PerInput,
+    Ranking,
+    differentiate_gaps,
+    rank,
+    score,
+)
 
 # The share by which a step is longer than the linear model asks for.
 _OVERSHOOT = 0.02
