@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from program import Row
 
 import modelseal as ms
-from modelseal.types import Array, Codes
+
+Codes: TypeAlias = NDArray[np.uint8]
+Array: TypeAlias = NDArray[Any]
 
 SHOWN = 6
 """How many samples are drawn."""

@@ -71,12 +71,6 @@ def test_what_was_snapped_or_stored_is_contained(domain, kind, data):
     assert domain.contains(domain.decode(domain.encode(inputs))).all()
 
 
-@given(domain=any_domain, inputs=inputs_for(np.float32))
-def test_storing_twice_changes_nothing_more(domain, inputs):
-    codes = domain.encode(inputs)
-    assert np.array_equal(domain.encode(domain.decode(codes)), codes)
-
-
 def test_a_value_between_two_levels_is_not_contained():
     domain = Domain(shape=(1,), levels=256)
     shares = np.array([0, 0.0005, 0.002, 0.1, 0.5]) * domain.step
@@ -93,19 +87,6 @@ def test_each_input_is_judged_alone():
 @pytest.mark.parametrize("shape", [(2, 3), (2, 2, 1), (2,)])
 def test_inputs_of_another_shape_are_not_contained(shape):
     assert Domain(shape=(2,)).contains(np.zeros(shape)).tolist() == [False, False]
-
-
-def test_span_and_step_are_distances():
-    domain = Domain(shape=(1,), bounds=(-1.0, 3.0), levels=5)
-    assert (domain.span, domain.step) == (4, 1)
-    assert Domain(shape=(1,), levels=0).step == 0
-
-
-def test_methods_keep_the_type_of_their_input():
-    domain = Domain(shape=(2,))
-    for kind in (np.float32, np.float64):
-        assert domain.snap(np.zeros((1, 2), kind)).dtype == kind
-        assert domain.clamp(np.zeros((1, 2), kind)).dtype == kind
 
 
 def test_a_tensor_is_clamped_and_snapped_like_an_array():
@@ -144,10 +125,3 @@ def test_a_domain_that_makes_no_sense_is_refused(field, arguments):
 def test_codes_that_are_no_inputs_are_refused(levels, codes):
     with refuses(InvalidArgumentError, field="inputs"):
         Domain((2,), levels=levels).decode(codes)
-
-
-@pytest.mark.parametrize("domain", [DISCRETE[0], CONTINUOUS[0]], ids=["levels", "continuous"])
-def test_no_inputs_at_all_are_fine(domain):
-    nothing = np.zeros((0, 3), np.float32)
-    assert domain.decode(domain.encode(nothing)).shape == (0, 3)
-    assert domain.contains(nothing).shape == (0,)

@@ -49,19 +49,6 @@ def test_an_error_comes_back_from_another_process_as_it_was(error):
     assert (twin.args, vars(twin)) == (error.args, vars(error))
 
 
-@pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
-def test_one_handler_catches_every_error(error):
-    with pytest.raises(ModelsealError, match=re.escape(str(error))):
-        raise error
-
-
-@pytest.mark.parametrize(
-    ("error", "builtin"), [(ALL[2], ValueError), (ALL[3], ImportError)], ids=["value", "import"]
-)
-def test_an_error_is_also_the_builtin_that_its_cause_suggests(error, builtin):
-    assert isinstance(error, builtin)
-
-
 @pytest.mark.parametrize(
     "error", [EndpointError("busy"), PassingError("busy", wait=2.5)], ids=["lasting", "passing"]
 )

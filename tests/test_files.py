@@ -2,11 +2,10 @@ import os
 from pathlib import Path
 
 import pytest
-import sealed
 from refusals import refuses
 
 from modelseal.errors import BadFileError
-from modelseal.files import explain, now, read_bytes, write_atomically, write_new
+from modelseal.files import read_bytes, write_atomically, write_new
 
 
 @pytest.mark.parametrize("before", [None, b"old"], ids=["new", "replaced"])
@@ -76,31 +75,10 @@ def test_what_cannot_be_written_is_one_sentence(tmp_path, name):
         write_new(tmp_path / name, b"new")
 
 
-def test_a_folder_that_may_not_be_written_to_is_one_sentence(tmp_path, monkeypatch):
-    def refuse(*arguments, **settings):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "touch", refuse)
-    with refuses(BadFileError, file=tmp_path / "a.seal"):
-        write_atomically(tmp_path / "a.seal", b"new")
-
-
 def test_a_device_is_never_replaced():
     with refuses(BadFileError, file=os.devnull):
         write_atomically(Path(os.devnull), b"new")
     assert Path(os.devnull).is_char_device()
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (OSError(2, "No such file", "a.seal"), "No such file"),
-        (OSError("odd"), "odd"),
-        (ValueError("embedded null byte"), "embedded null byte"),
-    ],
-)
-def test_the_reason_of_an_error_is_given_without_number_and_path(error, reason):
-    assert explain(error) == reason
 
 
 def test_a_new_file_takes_the_place_of_nothing_and_is_for_its_owner_alone(tmp_path):
@@ -134,7 +112,3 @@ def test_a_file_is_read_up_to_its_limit_and_not_a_byte_beyond(tmp_path):
 def test_what_is_no_file_is_one_sentence(tmp_path, name):
     with refuses(BadFileError, file=tmp_path / name):
         read_bytes(tmp_path / name, most=10)
-
-
-def test_the_present_moment_is_one_of_a_fingerprint():
-    assert sealed.origin(created=now()).created.endswith("Z")

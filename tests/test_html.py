@@ -16,11 +16,6 @@ def test_an_xml_reader_takes_any_text_and_gives_it_back(text):
     assert came.replace("\r", "\n") == kept.replace("\r", "\n")
 
 
-@pytest.mark.parametrize("text", ["", "cat", "猫 🐈", "a\tb\nc", "<b>&\"'"])
-def test_what_can_be_held_stays_as_it_is(text):
-    assert valid(text) == text
-
-
 @pytest.mark.parametrize(
     ("text", "kept"),
     [("\0", r"\x00"), ("\x1b", r"\x1b"), ("\ud800", r"\ud800"), ("\uffff", r"\uffff")],

@@ -47,10 +47,6 @@ def test_of_nothing_counted_the_bound_is_the_rule_of_three_a_little_above_the_ex
         assert upper_bound(*share) <= found.value
 
 
-def test_none_of_twenty_thousand_alarms_bounds_their_share_by_0_00015():
-    assert bound_above(0, 20_000).value == 0.00015
-
-
 def test_the_bounds_of_many_draws_are_bounded_by_hand():
     bound = lower_bound(9_000, 10_000)
     assert 0.894 < bound < 0.896

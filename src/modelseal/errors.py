@@ -15,6 +15,9 @@ ModelsealError
 A tampered model is an answer, not an exception: it never appears here.
 """
 
+from importlib import import_module
+from typing import Any
+
 
 class ModelsealError(Exception):
     """Anything that modelseal itself raises; its text is one sentence for the user."""
@@ -70,6 +73,14 @@ class MissingExtraError(ModelsealError, ImportError):
     def __init__(self, purpose: str, extra: str) -> None:
         self.extra = extra
         super().__init__(f'{purpose} needs an extra: pip install "modelseal[{extra}]"')
+
+
+def import_extra(module: str, *, purpose: str, extra: str) -> Any:  # noqa: ANN401 (any module)
+    """Imports a module of an optional package."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(purpose, extra) from error
 
 
 class SealingError(ModelsealError):
@@ -145,3 +156,14 @@ FOREIGN_ERRORS = (
     ValueError,
 )
 """What the owner's code, which we do not know, usually raises."""
+
+
+def onnx_errors() -> tuple[type[Exception], ...]:
+    """All that ONNX Runtime raises: its errors have nothing in common but their module."""
+    try:
+        state = vars(import_module("onnxruntime.capi.onnxruntime_pybind11_state"))
+    except ImportError:
+        state = {}
+    kinds = [kind for kind in state.values() if isinstance(kind, type)]
+    own = [kind for kind in kinds if issubclass(kind, Exception)]
+    return (*own, RuntimeError, ValueError)

@@ -35,10 +35,7 @@ def test_the_weights_are_written_by_the_names_of_torch(run):
         (("no", "a.prototxt", "-o", "b.safetensors"), "no: cannot be read as a caffemodel: No"),
         (("a.caffemodel", "a.prototxt", "-o", "b.pt"), "b.pt: expected a name that ends in"),
         (("a.caffemodel", "a.prototxt", "-o", "a.prototxt"), "a.prototxt: expected"),
-        (
-            ("a.caffemodel", "a.prototxt", "-o", "no/b.safetensors"),
-            "no/b.safetensors: cannot be",
-        ),
+        (("a.caffemodel", "a.prototxt", "-o", "no/b.safetensors"), "no/b.safetensors: cannot be"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing_behind(run, folder, arguments, sentence):

@@ -4,7 +4,6 @@ import pytest
 import sealed
 
 from modelseal.fingerprint.codec import encode
-from modelseal.fingerprint.encryption import COST
 
 MARKER = "marker-of-a-passphrase"
 PLAIN = encode(sealed.fingerprint())
@@ -83,10 +82,6 @@ def test_wrong_use_is_one_sentence_and_writes_nothing(place, run, arguments, fil
     assert {path: path.read_bytes() for path in place.iterdir()} == before
 
 
-def test_the_cost_of_a_guess_is_that_of_a_real_passphrase():
-    assert COST == 17
-
-
 def test_whoever_takes_a_plain_file_for_an_encrypted_one_is_told(place, run):
     result = run("inspect", "out.seal", "--key", "k.pem")
     assert (result.exit_code, result.stderr.count("\n")) == (0, 1)
@@ -110,6 +105,34 @@ def test_no_key_that_is_read_is_replaced(place, run, arguments, file):
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"{file}: expected a file to write, got one that is read as well" in result.stderr
     assert (place / file).read_bytes() == before
+
+
+@pytest.mark.parametrize("purpose", ["encryption", "signing"])
+def test_a_private_key_is_for_its_owner_alone(folder, run, purpose):
+    result = run("keygen", "-o", "k", "--for", purpose)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"k.pem: the private key, for {purpose}; k.pub.pem: the public one\n"
+    assert (folder / "k.pem").stat().st_mode & 0o777 == 0o600
+    assert (folder / "k.pub.pem").stat().st_mode & 0o777 == 0o644
+    assert b"BEGIN PRIVATE KEY" in (folder / "k.pem").read_bytes()
+
+
+def test_a_passphrase_in_the_environment_encrypts_the_private_key_and_is_not_told(folder, run):
+    result = run("keygen", "-o", "k", env={"MODELSEAL_KEY_PASSPHRASE": MARKER})
+    assert MARKER not in result.output
+    assert b"BEGIN ENCRYPTED PRIVATE KEY" in (folder / "k.pem").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["old", "late", "", ".", "..", "no/k"])
+def test_keys_need_a_new_name_in_a_folder(folder, run, name):
+    for old in ("old.pem", "late.pub.pem"):
+        (folder / old).write_bytes(b"old")
+    result = run("keygen", "-o", name)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+    assert {(path.name, path.read_bytes()) for path in folder.iterdir()} == {
+        *(("old.pem", b"old"), ("late.pub.pem", b"old"))
+    }
 
 
 @pytest.mark.parametrize("verb", ["inspect", "sign", "commit", "reveal", "verify", "enroll"])

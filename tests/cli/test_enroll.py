@@ -9,7 +9,6 @@ from noisy import Noisy, other
 
 from modelseal.domain import Domain
 from modelseal.endpoints import factory
-from modelseal.endpoints.recorded import record
 from modelseal.fingerprint.codec import load
 from modelseal.verification.ledger import open_ledger, read_ledger
 
@@ -154,10 +153,7 @@ def test_natural_images_are_asked_before_a_deployment_is_enrolled(out, folder, r
         (["out.seal", "somewhere", "-o", "on.seal"], "somewhere"),
         (["out.seal", URL, "-o", "on.seal", "--alpha", "2"], "alpha: "),
         (["out.seal", URL, "-o", "on.seal", "--repeats", "5"], "repeats: "),
-        (
-            ["out.seal", URL, "-o", "on.seal", "--most-unstable", "0.6"],
-            "most_unstable: ",
-        ),
+        (["out.seal", URL, "-o", "on.seal", "--most-unstable", "0.6"], "most_unstable: "),
     ],
 )
 def test_wrong_use_is_one_sentence_with_exit_code_2(out, folder, run, arguments, problem):
@@ -197,21 +193,6 @@ def test_what_is_enrolled_of_an_encrypted_fingerprint_is_encrypted_too(out, fold
     assert run("enroll", *arguments).exit_code == 0
     assert (folder / "on.seal").read_bytes().startswith(b"modelseal-encrypted 1.0\n")
     assert run("verify", "on.seal", URL, "--key", "k.pem").exit_code == 0
-
-
-def test_no_evidence_is_made_of_an_enrolled_deployment(out, folder, run, serve):
-    made = out()
-    serve(made)
-    run("enroll", "out.seal", URL, "-o", "on.seal")
-    record(made.expected, folder / "answers.jsonl")
-    before = {file.name for file in folder.iterdir()}
-    for result in (
-        run("commit", "on.seal", "-o", "c.json"),
-        run("reveal", "on.seal", "answers.jsonl", "-o", "b.json"),
-    ):
-        assert (result.exit_code, result.stdout) == (2, "")
-        assert "fingerprint: " in result.stderr
-    assert {file.name for file in folder.iterdir()} == before
 
 
 def described():

@@ -1,6 +1,5 @@
 import re
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -36,7 +35,11 @@ def test_a_plan_is_evaluated_and_told_in_a_line_for_each_subject(folder, run):
     [
         (("bags", "sets"), (), "plan.toml: samples.sets: unknown key, expected one of candidates"),
         (("model.toml", "no.toml"), (), "no.toml: cannot be read: No such file or directory"),
-        (QUICK, ("--workers", 2, "--ray", "auto"), "either a number of workers or a Ray cluster"),
+        (
+            QUICK,
+            ("--workers", 2, "--ray", "auto"),
+            "workers: expected either",
+        ),
         (QUICK, ("-o", "plan.toml"), "plan.toml: cannot be written to: File exists"),
     ],
 )
@@ -61,14 +64,6 @@ def test_a_task_that_fails_is_named_after_the_results_of_the_others(folder, run)
         "modelseal: samples of misclassified for small, top1: expected wrongly classified inputs, "
         "but the network errs on none\n"
     )
-
-
-def test_without_torch_one_sentence_names_the_extra(folder, run, monkeypatch):
-    planned.write_plan(folder)
-    monkeypatch.setitem(sys.modules, "torch", None)
-    result = run("evaluate", "plan.toml", "-o", "results")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.endswith('needs an extra: pip install "modelseal[seal]"\n')
 
 
 def test_an_interruption_keeps_what_is_finished_and_is_exit_code_130(folder, start):

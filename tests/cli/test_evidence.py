@@ -63,10 +63,7 @@ def recorded(seal_file, folder, run):
 
 def test_a_bundle_holds_what_the_record_says_and_a_warning_comes_with_it(recorded, run):
     result = run("reveal", "out.seal", "record.jsonl", "-o", "b.json")
-    assert (result.exit_code, result.stdout) == (
-        0,
-        "b.json: 2 of 6 samples with their answers\n",
-    )
+    assert (result.exit_code, result.stdout) == (0, "b.json: 2 of 6 samples with their answers\n")
     assert "never ask them again" in result.stderr
     bundle = read_bundle((recorded / "b.json").read_bytes(), name="b.json")
     lines = [json.loads(line) for line in (recorded / "record.jsonl").read_text().splitlines()[1:]]
@@ -102,19 +99,6 @@ def test_wrong_use_of_reveal_is_one_sentence_and_writes_nothing(recorded, run, a
     assert told in result.stderr
     assert result.stderr.count("\n") == 1
     assert {file: file.read_bytes() for file in recorded.iterdir()} == before
-
-
-@pytest.mark.parametrize("verb", [["reveal", "out.seal", "record.jsonl"], ["commit", "out.seal"]])
-def test_neither_a_key_nor_a_passphrase_nor_the_ledger_is_replaced(recorded, run, verb):
-    (recorded / "phrase.txt").write_text("open sesame")
-    (recorded / "key.pem").write_text("a key")
-    secrets = ("--passphrase-file", "phrase.txt", "--key", "key.pem")
-    for output in ("phrase.txt", "key.pem", "out.seal.ledger"):
-        before = (recorded / output).read_bytes()
-        result = run(*verb, "-o", output, *secrets)
-        assert (result.exit_code, result.stdout) == (2, "")
-        assert f"{output}: " in result.stderr
-        assert (recorded / output).read_bytes() == before
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 import sealed
-from faults import FAULTS, status
-from faulty import Fault, serving
-from quickest import quickest
+from faults import FAULTS
+from faulty import serving
 
 # Seconds that a busy machine may need for an answer.
 BUSY = 30
@@ -107,24 +106,6 @@ def test_what_was_learned_before_a_fault_is_kept_and_not_asked_again(made, folde
         assert [entry["sample"] for entry in evidence[:2]] == asked
         result = run("verify", "out.seal", url, "--resume", "r.jsonl")
         assert (result.exit_code, server.posts) == (0, 6)
-
-
-def test_a_server_that_asks_for_time_gets_it(made, run):
-    with serving(made, Fault(play=status(503, Retry_After="1"), reason=""), times=1) as server:
-        result = run("verify", "out.seal", server.url)
-        assert result.exit_code == 0
-        assert server.moments[1] - server.moments[0] >= 1
-
-
-@pytest.mark.parametrize("name", ["slow drip of the body", "slow drip of the headers", "timeout"])
-def test_a_server_that_drips_is_cut_at_the_timeout_and_not_later(name, made, run):
-    def ask():
-        with serving(made, FAULTS[name], times=1) as server:
-            result = run("verify", "out.seal", server.url, "--retries", 0, "--timeout", 1)
-        assert result.exit_code == 3
-        assert "got none within 1 seconds" in result.stdout
-
-    assert 1 <= quickest(ask, below=1.95) < 1.95
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])

@@ -5,26 +5,12 @@ import pytest
 import sealed
 from PIL import Image
 
-from modelseal.cli.console import Paper
+from modelseal.cli.console import Terminal
 from modelseal.cli.render import show_inspection
 from modelseal.domain import Domain
 from modelseal.fingerprint.record import Limit
 
 IMAGES = Domain(shape=(3, 4, 5))
-
-
-def test_an_inspection_says_what_the_fingerprint_is_for(seal_file, run):
-    seal_file()
-    result = run("inspect", "out.seal")
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert "inputs: shape 2 x 3 from 0 to 1 on 256 levels\n" in result.stdout
-    assert "samples: 3\n" in result.stdout
-
-
-def test_json_takes_the_place_of_the_text_on_standard_output(seal_file, run):
-    seal_file()
-    document = json.loads(run("inspect", "out.seal", "--json", "-").stdout)
-    assert document["schema"] == "modelseal.inspection/1"
 
 
 def test_json_in_a_file_stands_beside_the_text(seal_file, folder, run):
@@ -151,11 +137,11 @@ def test_a_lower_bound_is_never_rounded_up(seal_file, run, noticed, told):
 
 
 def test_an_inspection_is_grouped_and_fits_a_terminal(capsys, terminal):
-    show_inspection(Paper(), sealed.fingerprint(power=sealed.LIMITS))
+    show_inspection(Terminal(), sealed.fingerprint(power=sealed.LIMITS))
     out = capsys.readouterr().out
     plain = out.replace("\x1b[1m", "").replace("\x1b[0m", "")
     assert out != plain
     assert max(map(len, plain.splitlines())) <= 60
     assert [line for line in plain.splitlines() if line[:1].isalpha()] == [
-        *("What it is for", "How it was made", "What it tolerates", "What it notices"),
+        *("What it is for", "How it was made", "What it tolerates", "What it notices")
     ]

@@ -97,10 +97,7 @@ def test_a_report_of_an_evaluation_that_was_stopped_says_so(folder, run, results
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
-        (
-            lambda place: (place / PLAN_FILE).unlink(),
-            "got one without plan.json",
-        ),
+        (lambda place: (place / PLAN_FILE).unlink(), "got one without plan.json"),
         (lambda place: (place / PLAN_FILE).write_text("{"), "plan.json: "),
         (
             lambda place: next(place.glob("trials/*/*.json")).write_text("{}"),

@@ -98,10 +98,7 @@ def fill_output(place):
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (
-            lambda place: (place / "models/VGG-face-trojaned.pt").unlink(),
-            "VGG-face-trojaned.pt",
-        ),
+        (lambda place: (place / "models/VGG-face-trojaned.pt").unlink(), "VGG-face-trojaned.pt"),
         (lambda place: (place / "data/names.txt").unlink(), "names.txt: cannot be read: No such"),
         (spoil_names, "names.txt: expected 4 names"),
         (spoil_shapes, "VGG-face-clean.pt: "),
@@ -138,9 +135,3 @@ def test_options_that_cannot_be_used_are_one_sentence(place, reproduce, options,
     assert named in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (place / "out").exists()
-
-
-def test_a_folder_inside_of_what_is_read_is_refused(place, reproduce):
-    result = reproduce(*QUICK, output="data/out")
-    assert result.exit_code == 2
-    assert "expected a folder outside data" in result.stderr

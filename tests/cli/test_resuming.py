@@ -102,15 +102,6 @@ def test_ctrl_c_is_exit_code_130_and_says_how_to_go_on(files, start):
     assert not (files / "out.part").exists()
 
 
-def test_the_time_limit_ends_the_making_and_the_rest_goes_on(files, start):
-    process = start(*ORDERS["generate"], "out", "--time-limit", 1e-6, program=PROGRAM)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    assert re.search(r"^\d of 3 candidates passed calibration$", out, re.M)
-    assert begun(files) == 1
-    assert not (files / "out.part").exists()
-
-
 def test_too_little_time_for_the_samples_is_one_sentence_and_repeating_it_goes_on(files, start):
     order = (*ORDERS["seal"], "out", "--samples", 5, "--time-limit", 1e-6)
     for pieces in (1, 2):

@@ -60,19 +60,6 @@ def test_the_options_reach_the_fingerprint(model, folder, run):
     assert made.origin.parameters["tied"] == 3
 
 
-def test_what_is_allowed_is_in_the_file_and_makes_margins_grow(model, folder, run):
-    margins = []
-    for allow in ("", "int8,fp16"):
-        result = run("seal", model(), "images.npz", "-o", "out.seal", *QUICK, "--allow", allow)
-        assert result.exit_code == 0, result.stderr
-        made = load(folder / "out.seal")
-        margins.append(np.median(made.margins))
-    assert made.origin.parameters["allowed"] == "fp16, int8"
-    assert made.origin.variants[-2:] == ("fp16", "int8")
-    # Eight bits move scores a thousand times as much as the rounding of float32.
-    assert margins[1] > 30 * margins[0]
-
-
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -115,34 +102,6 @@ def test_wrong_use_is_one_sentence_with_exit_code_2_and_no_file(model, folder, r
     assert named in result.stderr
     assert result.stderr.count("\n") == 1
     assert {file: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
-
-
-@pytest.mark.parametrize("verb", ["seal", "generate"])
-def test_files_that_are_missing_are_told_before_the_work(model, run, verb):
-    path = model()
-    for arguments, named in (
-        (["missing.toml", "images.npz"], "missing.toml: "),
-        ([path, "no"], "no: "),
-    ):
-        result = run(verb, *arguments, "-o", "c")
-        assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr.startswith(f"modelseal: {named}")
-
-
-def test_a_method_that_a_module_registers_can_be_chosen(model, folder, run, monkeypatch):
-    import modelseal as ms
-    from modelseal.sealing.methods import METHODS
-
-    monkeypatch.setattr(METHODS, "_held", dict(METHODS._held))
-
-    @ms.register_method("inverted")
-    def invert(network, naturals, *, recipe):
-        return recipe.domain.snap(sum(recipe.domain.bounds) - naturals)
-
-    options = ("--method", "inverted", "--power", "none")
-    result = run("seal", model(), "images.npz", "-o", "out.seal", *QUICK, *options)
-    assert result.exit_code == 0, result.stderr
-    assert load(folder / "out.seal").origin.method == "inverted"
 
 
 def test_an_image_of_the_folder_is_never_replaced(model, folder, run):

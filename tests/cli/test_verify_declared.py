@@ -1,7 +1,6 @@
 """`modelseal verify` with endpoints that a file or a short name declares."""
 
 import json
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -111,23 +110,6 @@ def test_a_record_is_not_gone_on_with_after_the_declared_address_has_changed(
     assert name in result.stderr
 
 
-def test_a_verdict_names_the_place_that_was_asked_even_if_the_file_is_edited_meanwhile(
-    server, declare, folder, run
-):
-    declare()
-    read = server.read
-
-    def edit_and_read(index):
-        declare(url="http://127.0.0.1:9/elsewhere")
-        return read(index)
-
-    server.read = edit_and_read
-    assert run("verify", "out.seal", "endpoint.toml", "--json", "v.json").exit_code == 0
-    assert "elsewhere" in (folder / "endpoint.toml").read_text()
-    name = f"endpoint.toml ({server.url})"
-    assert json.loads((folder / "v.json").read_text())["endpoint"] == name
-
-
 def test_a_file_that_is_edited_while_it_is_opened_is_refused(
     server, declare, folder, run, monkeypatch
 ):
@@ -210,41 +192,3 @@ def test_a_secret_is_sent_and_told_nowhere(server, declare, folder, run, status)
     assert server.asked[0][0]["Authorization"] == f"Bearer {MARKER}"
     assert "*** is unknown" in result.stdout
     assert MARKER not in result.output + (folder / "v.json").read_text()
-
-
-def test_a_command_is_verified_and_ends_with_the_program(server, folder, run):
-    labels = {key.hex(): label for key, label in server.known.items()}
-    program = f"""
-import json, struct, sys
-known = {labels!r}
-for line in sys.stdin:
-    asked = json.loads(line)
-    flat = [n for rows in asked["input"] for row in rows for n in row]
-    key = struct.pack("<4f", *flat).hex()
-    print(json.dumps({{"id": asked["id"], "output": known[key]}}), flush=True)
-open("ended", "w").close()
-"""
-    (folder / "program.py").write_text(program)
-    command = json.dumps([sys.executable, "-I", "program.py"])
-    (folder / "endpoint.toml").write_text(f'[endpoint]\nkind = "command"\ncommand = {command}\n')
-    result = run("verify", "out.seal", "endpoint.toml")
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert (folder / "ended").exists()
-
-
-PROGRAM = """
-import sys
-from modelseal.cli.app import main
-try:
-    main()
-finally:
-    print("torch" in sys.modules, file=sys.stderr)
-"""
-
-
-def test_a_whole_verification_of_a_declared_endpoint_needs_no_torch(server, declare, few, start):
-    declare('[check]\nimages = "few.npz"\n')
-    process = start("verify", "out.seal", "endpoint.toml", program=PROGRAM)
-    out, err = process.communicate(timeout=300)
-    assert (process.returncode, err) == (0, "False\n")
-    assert out.startswith("INTACT: ")

@@ -3,7 +3,7 @@ import json
 
 import program
 import pytest
-from program import Row, ask, modelseal
+from program import ask, modelseal
 from rich.console import Console
 
 EVIDENCE = [
@@ -45,12 +45,6 @@ def test_a_row_holds_what_the_program_wrote_and_ended_with(tmp_path, console):
     assert (row.name, row.accuracy, row.exit_code, row.outcome) == ("copy", 0.5, 1, "tampered")
     assert row.seconds > 0
     assert f"verify {tmp_path / 'a.seal'} {url} --all --json" in console.file.getvalue()
-
-
-def test_what_noticed_is_what_differed_and_no_answer_is_no_difference():
-    row = Row(name="copy", accuracy=0.5, exit_code=1, seconds=1.0, verdict=VERDICT)
-    assert row.noticed == {0}
-    assert row.shown == {2: "7", 0: "8", 1: ""}
 
 
 @pytest.mark.usefixtures("fake_program")

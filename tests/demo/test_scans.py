@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-from scans import TRAINED, enlarge, read_scans
+from scans import TRAINED, read_scans
 
 
 def test_all_scans_are_used_once_and_in_the_same_order_every_time():
@@ -17,8 +17,3 @@ def test_scans_are_eight_bit_images_of_which_the_network_takes_values_from_0_to_
     assert (test.codes.min(), test.codes.max()) == (0, 255)
     assert test.inputs.dtype == torch.float32
     assert (float(test.inputs.min()), float(test.inputs.max())) == (0.0, 1.0)
-
-
-def test_the_lowest_and_the_highest_level_of_a_scan_stay_the_lowest_and_the_highest():
-    assert (enlarge(np.zeros((8, 8))) == 0).all()
-    assert (enlarge(np.full((8, 8), 16.0)) == 255).all()

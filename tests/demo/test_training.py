@@ -20,20 +20,3 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another_one(parts
     first, again, other = (learn(parts[0], epochs=1, seed=seed) for seed in (3, 3, 4))
     assert torch.equal(first[-1].weight, again[-1].weight)
     assert not torch.equal(first[-1].weight, other[-1].weight)
-
-
-def test_torchs_own_random_numbers_go_on_as_if_nothing_was(parts):
-    torch.manual_seed(7)
-    expected = torch.rand(3)
-    torch.manual_seed(7)
-    learn(parts[0], epochs=1)
-    assert torch.equal(torch.rand(3), expected)
-
-
-def test_accuracy_is_the_share_of_digits_that_are_read_right():
-    class Sevens(torch.nn.Module):
-        def forward(self, inputs):
-            return torch.eye(10)[7].expand(len(inputs), 10)
-
-    _, test = read_scans()
-    assert accuracy(Sevens(), test) == (test.digits == 7).mean()

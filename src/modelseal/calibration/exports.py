@@ -17,8 +17,7 @@ from safetensors.torch import load, load_file, save, save_file
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from modelseal.errors import InvalidArgumentError, SealingError
-from modelseal.extras import onnx_errors
+from modelseal.errors import InvalidArgumentError, SealingError, onnx_errors
 from modelseal.runtime.devices import without_tf32
 from modelseal.runtime.inference import (
     Inputs,

@@ -14,21 +14,15 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from modelseal.cli.console import complain
-from modelseal.cli.convert import convert
-from modelseal.cli.encrypt import decrypt, encrypt, keygen
+from modelseal.cli.console import warn
 from modelseal.cli.enroll import enroll
-from modelseal.cli.evaluate import evaluate
+from modelseal.cli.evaluate import evaluate, report
 from modelseal.cli.evidence import commit, recheck, reveal
 from modelseal.cli.exit_codes import MEANT, Exit, guarded
-from modelseal.cli.generate import generate
-from modelseal.cli.inspect import inspect
-from modelseal.cli.report import report
-from modelseal.cli.reproduce import reproduce
-from modelseal.cli.seal import seal
-from modelseal.cli.select import select
-from modelseal.cli.sign import sign
-from modelseal.cli.verify import verify
+from modelseal.cli.keys import decrypt, encrypt, keygen, sign
+from modelseal.cli.research import convert, reproduce
+from modelseal.cli.seal import generate, seal, select
+from modelseal.cli.verify import inspect, verify
 
 # Typer shows no name of its own for what its click raises: this is the base of its mistakes.
 _MISTAKE: Any = typer.BadParameter.__mro__[1]
@@ -45,17 +39,17 @@ class Verbs(TyperGroup):
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (as typer has it)
         """Reads the options before the verb."""
-        with told():
+        with one_sentence():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (as typer has it)
         """Reads what belongs to the verb, and runs it."""
-        with told(ctx):
+        with one_sentence(ctx):
             return super().invoke(ctx)
 
 
 @contextmanager
-def told(whole: Any = None) -> Iterator[None]:  # noqa: ANN401 (as typer has it)
+def one_sentence(whole: Any = None) -> Iterator[None]:  # noqa: ANN401 (as typer has it)
     """Tells a mistake in one sentence, and ends with the code of wrong use."""
     try:
         yield
@@ -67,7 +61,7 @@ def told(whole: Any = None) -> Iterator[None]:  # noqa: ANN401 (as typer has it)
         verb = verb if mistake.ctx is None or mistake.ctx is not whole else None
         text = _PASSWORD.sub("***@", _as_part(mistake.format_message()))
         own, path = (f"{verb}: ", f"modelseal {verb}") if verb else ("", "modelseal")
-        complain(f"{own}{text} (see {path} --help)")
+        warn(f"{own}{text} (see {path} --help)")
         raise typer.Exit(Exit.WRONG_USE) from mistake
 
 
@@ -98,7 +92,7 @@ for verb in (
     app.command()(guarded(verb))
 
 
-def _tell_version(*, wanted: bool) -> bool:
+def _show_version(*, wanted: bool) -> bool:
     """Writes the version, if it is wanted, and ends; typer takes the answer as the option."""
     if wanted:
         from importlib.metadata import version
@@ -112,7 +106,7 @@ def _tell_version(*, wanted: bool) -> bool:
 def options(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show it.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
     ] = False,
 ) -> None:
     """Tell whether the model behind an API is still exactly the model that was deployed."""

@@ -19,7 +19,7 @@ _UNLIMITED = 10_000
 """Columns where no terminal ends the line: it stays whole for whoever searches the text."""
 
 
-class Paper(Console):
+class Terminal(Console):
     """Standard output or standard error: coloured and wrapped on a terminal, plain elsewhere.
 
     Args:
@@ -58,9 +58,9 @@ def visible(letter: str) -> str:
     return " " if letter.isspace() else letter.encode("unicode_escape").decode()
 
 
-def complain(sentence: str) -> None:
+def warn(sentence: str) -> None:
     """Tells the user in one line what is wrong."""
-    Paper(stderr=True).write(f"modelseal: {sentence}")
+    Terminal(stderr=True).write(f"modelseal: {sentence}")
 
 
 PAUSE = 1.0
@@ -80,31 +80,25 @@ _UNITS = {
 
 
 @contextmanager
-def reporting() -> Iterator["Progress"]:
+def show_progress() -> Iterator["Progress"]:
     """Gives what long work reports to."""
-    paper = Paper(stderr=True)
-    if not paper.is_terminal:
-        yield Lines(paper).report
+    terminal = Terminal(stderr=True)
+    if not terminal.is_terminal:
+        yield ProgressLines(terminal).report
         return
-    with bars(paper) as report:
+    with _show_bars(terminal) as report:
         yield report
 
 
 @contextmanager
-def bars(paper: Paper) -> Iterator["Progress"]:
+def _show_bars(terminal: Terminal) -> Iterator["Progress"]:
     """Draws a bar with the time left for each stage; all are gone at the end."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        TaskID,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Drawing
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     tasks: dict[str, TaskID] = {}
-    with Drawing(*columns, TimeRemainingColumn(), console=paper, transient=True) as drawing:
+    with Drawing(*columns, TimeRemainingColumn(), console=terminal, transient=True) as drawing:
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
@@ -114,16 +108,16 @@ def bars(paper: Paper) -> Iterator["Progress"]:
         yield report
 
 
-class Lines:
+class ProgressLines:
     """Writes a plain line now and then.
 
     Args:
-        paper: What it writes on.
+        terminal: What it writes on.
         clock: Tells seconds.
     """
 
-    def __init__(self, paper: Paper, *, clock: Callable[[], float] = monotonic) -> None:
-        self.paper = paper
+    def __init__(self, terminal: Terminal, *, clock: Callable[[], float] = monotonic) -> None:
+        self.terminal = terminal
         self.clock = clock
         self.written = clock()
         self.step: dict[str, int] = {}
@@ -134,10 +128,10 @@ class Lines:
         now = self.clock()
         if step > self.step.get(stage, -1) and now - self.written >= PAUSE:
             self.step[stage], self.written = step, now
-            self.paper.write(f"{stage}: {done} of {total} {_UNITS.get(stage, '')}".rstrip())
+            self.terminal.write(f"{stage}: {done} of {total} {_UNITS.get(stage, '')}".rstrip())
 
 
-class Ledger:
+class StageCosts:
     """Passes reports of progress on, and notes the seconds and the work of each stage.
 
     A stage lasts from its first report to that of the next one. Work is counted in forward passes
@@ -161,7 +155,7 @@ class Ledger:
         self.clock = clock
         self.stage = ""
         self.begun = (0.0, 0.0)
-        self.costs: dict[str, tuple[float, float]] = {}
+        self.stages: dict[str, tuple[float, float]] = {}
 
     def report(self, stage: str, done: int, total: int) -> None:
         """Takes a report."""
@@ -174,28 +168,28 @@ class Ledger:
         """Ends the stage that is under way, if there is one."""
         if self.stage:
             seconds, work = self.begun
-            self.costs[self.stage] = (self.clock() - seconds, self.count() - work)
+            self.stages[self.stage] = (self.clock() - seconds, self.count() - work)
         self.stage = ""
 
 
 @contextmanager
-def keeping_ledger(report: "Progress", network: "Model") -> Iterator[Ledger]:
-    """Gives a ledger that counts what a network is asked meanwhile."""
+def measure_stages(report: "Progress", network: "Model") -> Iterator[StageCosts]:
+    """Gives the costs of stages, with what a network is asked meanwhile."""
     from modelseal.runtime.inference import counting
 
     with counting(network.network) as counter:
-        ledger = Ledger(report, count=lambda: counter.work)
-        yield ledger
-        ledger.close()
+        costs = StageCosts(report, count=lambda: counter.work)
+        yield costs
+        costs.close()
 
 
-def tell_costs(ledger: Ledger, fingerprint: "Fingerprint") -> None:
+def show_costs(costs: StageCosts, fingerprint: "Fingerprint") -> None:
     """Writes to standard error what each stage cost, and each accepted candidate."""
-    paper = Paper(stderr=True)
+    terminal = Terminal(stderr=True)
     parameters = fingerprint.origin.parameters
     each, accepted = float(parameters["work"]), int(parameters["accepted"])
-    for stage, (seconds, work) in ledger.costs.items():
+    for stage, (seconds, work) in costs.stages.items():
         # Other processes, and a run before this one, are not seen from here.
         done = each * accepted if stage == "generate" else work
-        paper.write(f"{stage}: {seconds:.1f} s, {done:.0f} forward-equivalents")
-    paper.write(f"{each:g} forward-equivalents for each of {accepted} accepted candidates")
+        terminal.write(f"{stage}: {seconds:.1f} s, {done:.0f} forward-equivalents")
+    terminal.write(f"{each:g} forward-equivalents for each of {accepted} accepted candidates")

@@ -1,44 +1,27 @@
 """`modelseal enroll`: records what a trusted deployment answers, and how steadily."""
 
 import modelseal as ms
-from modelseal.cli.options import (
-    AcceptOther,
-    BothPassphraseFile,
-    CheckFile,
-    EncryptTo,
-    EndpointName,
-    EnrolmentAlpha,
-    FingerprintFile,
-    KeyFile,
-    MostUnstable,
-    OrderSeed,
-    Output,
-    Pace,
-    Repeats,
-    Retries,
-    ShowsOption,
-    Timeout,
-)
+from modelseal.cli import options
 
 
 def enroll(  # noqa: PLR0913 (a verb)
-    fingerprint: FingerprintFile,
-    endpoint: EndpointName,
+    fingerprint: options.FingerprintFile,
+    endpoint: options.EndpointName,
     *,
-    output: Output,
-    repeats: Repeats = 30,
-    alpha: EnrolmentAlpha = 0.01,
-    most_unstable: MostUnstable = 0.4,
-    accept_other: AcceptOther = False,
-    shows: ShowsOption = None,
-    seed: OrderSeed = None,
-    retries: Retries = 3,
-    timeout: Timeout = 30.0,
-    pace: Pace = 0.0,
-    check: CheckFile = None,
-    key: KeyFile = None,
-    encrypt_to: EncryptTo = None,
-    passphrase_file: BothPassphraseFile = None,
+    output: options.Output,
+    repeats: options.Repeats = 30,
+    alpha: options.EnrolmentAlpha = 0.01,
+    most_unstable: options.MostUnstable = 0.4,
+    accept_other: options.AcceptOther = False,
+    shows: options.ShowsOption = None,
+    seed: options.OrderSeed = None,
+    retries: options.Retries = 3,
+    timeout: options.Timeout = 30.0,
+    pace: options.Pace = 0.0,
+    check: options.CheckFile = None,
+    key: options.KeyFile = None,
+    encrypt_to: options.EncryptTo = None,
+    passphrase_file: options.BothPassphraseFile = None,
 ) -> None:
     """Record what a trusted deployment answers, and how steadily, for a later `verify`.
 
@@ -46,9 +29,9 @@ def enroll(  # noqa: PLR0913 (a verb)
     """
     import numpy as np
 
-    from modelseal.cli.console import Paper, complain, reporting
-    from modelseal.cli.fingerprint_files import check_lock, choose_destination, read_fingerprint
-    from modelseal.cli.render import tell_enrolled, warn_of_others
+    from modelseal.cli.console import Terminal, show_progress, warn
+    from modelseal.cli.destinations import check_lock, choose_destination, read_fingerprint
+    from modelseal.cli.render import describe_others, show_enrolled
 
     policy = ms.QueryPolicy(retries=retries, timeout=timeout, pace=pace)
     read_first = [each for each in (key, check) if each]
@@ -65,7 +48,7 @@ def enroll(  # noqa: PLR0913 (a verb)
     )
     check_lock(fingerprint, goal.lock)
     sealed = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
-    with reporting() as report:
+    with show_progress() as report:
         enrolled = ms.enroll(
             sealed,
             endpoint,
@@ -80,7 +63,7 @@ def enroll(  # noqa: PLR0913 (a verb)
             progress=report,
         )
     goal.write(enrolled)
-    tell_enrolled(Paper(), enrolled, file=str(output), asked=len(sealed))
-    warning = warn_of_others(enrolled.enrollment) if enrolled.enrollment else ""
+    show_enrolled(Terminal(), enrolled, file=str(output), asked=len(sealed))
+    warning = describe_others(enrolled.enrollment) if enrolled.enrollment else ""
     if warning:
-        complain(warning)
+        warn(warning)

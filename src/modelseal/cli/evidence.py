@@ -3,30 +3,20 @@
 import typer
 
 import modelseal as ms
+from modelseal.cli import options
 from modelseal.cli.exit_codes import Exit
-from modelseal.cli.options import (
-    AskedEndpoint,
-    BundleFile,
-    CommitmentFile,
-    FingerprintFile,
-    JsonFile,
-    KeyFile,
-    Output,
-    PassphraseFile,
-    RecordedFile,
-)
 
 
 def commit(
-    fingerprint: FingerprintFile,
+    fingerprint: options.FingerprintFile,
     *,
-    output: Output,
-    key: KeyFile = None,
-    passphrase_file: PassphraseFile = None,
+    output: options.Output,
+    key: options.KeyFile = None,
+    passphrase_file: options.PassphraseFile = None,
 ) -> None:
     """Write a commitment that may be made public; out.seal.salts stays secret."""
-    from modelseal.cli.console import Paper
-    from modelseal.cli.fingerprint_files import check_output, read_fingerprint
+    from modelseal.cli.console import Terminal
+    from modelseal.cli.destinations import check_output, read_fingerprint
 
     salts = ms.salts_file(fingerprint)
     read = (fingerprint, salts, ms.ledger_file(fingerprint), key, passphrase_file)
@@ -34,22 +24,22 @@ def commit(
     check_output(salts, inputs=[fingerprint])
     sealed = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
     ms.commit(sealed, salts=salts).save(output)
-    Paper().write(f"{output}: a commitment to {len(sealed)} samples, to be made public")
-    Paper().write(f"{salts}: what reveals them, to be kept as the fingerprint is")
+    Terminal().write(f"{output}: a commitment to {len(sealed)} samples, to be made public")
+    Terminal().write(f"{salts}: what reveals them, to be kept as the fingerprint is")
 
 
 def reveal(
-    fingerprint: FingerprintFile,
-    record: RecordedFile,
+    fingerprint: options.FingerprintFile,
+    record: options.RecordedFile,
     *,
-    output: Output,
-    endpoint: AskedEndpoint = None,
-    key: KeyFile = None,
-    passphrase_file: PassphraseFile = None,
+    output: options.Output,
+    endpoint: options.AskedEndpoint = None,
+    key: options.KeyFile = None,
+    passphrase_file: options.PassphraseFile = None,
 ) -> None:
     """Write an evidence bundle of recorded answers, which anybody can check again."""
-    from modelseal.cli.console import Paper, complain
-    from modelseal.cli.fingerprint_files import check_output, read_fingerprint
+    from modelseal.cli.console import Terminal, warn
+    from modelseal.cli.destinations import check_output, read_fingerprint
 
     salts = ms.salts_file(fingerprint)
     read = (fingerprint, record, salts, ms.ledger_file(fingerprint), key, passphrase_file)
@@ -57,27 +47,30 @@ def reveal(
     sealed = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
     bundle = ms.reveal(sealed, record, salts=salts, endpoint=endpoint)
     bundle.save(output)
-    Paper().write(f"{output}: {len(bundle.asked)} of {len(sealed)} samples with their answers")
-    complain("whoever gets the bundle knows these samples: never ask them again")
+    Terminal().write(f"{output}: {len(bundle.asked)} of {len(sealed)} samples with their answers")
+    warn("whoever gets the bundle knows these samples: never ask them again")
 
 
 def recheck(
-    bundle: BundleFile, *, commitment: CommitmentFile = None, json: JsonFile = None
+    bundle: options.BundleFile,
+    *,
+    commitment: options.CommitmentFile = None,
+    json: options.JsonFile = None,
 ) -> None:
     """Check an evidence bundle again, and state the verdict.
 
     Exit codes: 0 intact, 1 tampered, 2 wrong use or a bundle that proves nothing, 3 undecided.
     """
-    from modelseal.cli.console import Paper, complain
-    from modelseal.cli.fingerprint_files import STANDARD_OUTPUT, check_document, emit
+    from modelseal.cli.console import Terminal, warn
+    from modelseal.cli.destinations import STANDARD_OUTPUT, check_document, emit
     from modelseal.cli.render import show_verdict
 
     check_document(json, inputs=[each for each in (bundle, commitment) if each])
     found = ms.recheck(bundle, commitment=commitment)
     if commitment is None:
-        complain("without --commitment anybody could have made this bundle")
+        warn("without --commitment anybody could have made this bundle")
     if json != STANDARD_OUTPUT:
-        show_verdict(Paper(), found.verdict, every=True)
+        show_verdict(Terminal(), found.verdict, every=True)
     if json is not None:
         emit(found.to_json(), json)
     raise typer.Exit(Exit[found.verdict.outcome.name])

@@ -9,7 +9,7 @@ from typing import ParamSpec
 
 import typer
 
-from modelseal.cli.console import complain
+from modelseal.cli.console import warn
 from modelseal.errors import ModelsealError
 
 Parameters = ParamSpec("Parameters")
@@ -47,10 +47,10 @@ def guarded(verb: Callable[Parameters, None]) -> Callable[Parameters, None]:
             MEANT.set(end.exit_code)
             raise
         except ModelsealError as error:
-            complain(str(error))
+            warn(str(error))
             raise typer.Exit(Exit.WRONG_USE) from error
         except KeyboardInterrupt as error:
-            complain(str(error) or "interrupted")
+            warn(str(error) or "interrupted")
             raise typer.Exit(Exit.INTERRUPTED) from error
         except BaseException as error:
             print_exception(error)

@@ -8,7 +8,7 @@ import numpy as np
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from modelseal.cli.console import Paper, plain
+from modelseal.cli.console import Terminal, plain
 from modelseal.display import Table
 from modelseal.domain import Domain
 from modelseal.fingerprint.record import Enrollment, Fingerprint, Limit, format_power
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from modelseal.evaluation.results import Results
 
 
-def tell_enrolled(paper: Paper, enrolled: Fingerprint, *, file: str, asked: int) -> None:
+def show_enrolled(terminal: Terminal, enrolled: Fingerprint, *, file: str, asked: int) -> None:
     """Writes what came of an enrollment, in a few lines."""
     enrollment = enrolled.enrollment
     if enrollment is None:
         return
-    paper.write(f"{file}: {len(enrolled)} samples", style="bold")
-    paper.write(f"{len(enrolled)} of {asked} samples are answered steadily")
-    paper.write(_tell_steadiness(enrollment))
+    terminal.write(f"{file}: {len(enrolled)} samples", style="bold")
+    terminal.write(f"{len(enrolled)} of {asked} samples are answered steadily")
+    terminal.write(_describe_steadiness(enrollment))
 
 
-def _tell_steadiness(enrollment: Enrollment) -> str:
+def _describe_steadiness(enrollment: Enrollment) -> str:
     """How often answers differed at enrollment, in one phrase."""
     answers = enrollment.repeats * len(enrollment.differing)
     return (
@@ -39,7 +39,7 @@ def _tell_steadiness(enrollment: Enrollment) -> str:
     )
 
 
-def warn_of_others(enrollment: Enrollment) -> str:
+def describe_others(enrollment: Enrollment) -> str:
     """What is said of answers that are not those of the sealed network; empty if there are none."""
     others, samples = sum(enrollment.otherwise), len(enrollment.otherwise)
     return (
@@ -59,8 +59,8 @@ def _enrollment_facts(fingerprint: Fingerprint) -> Mapping[str, str]:
         facts["neighbours"] = f"{found} in all, of {len(fingerprint)} samples"
     if enrollment is not None:
         facts["enrolled"] = f"{enrollment.endpoint}, {enrollment.created}"
-        facts["steadiness"] = _tell_steadiness(enrollment)
-        facts["as sealed"] = warn_of_others(enrollment) or "all samples are answered as sealed"
+        facts["steadiness"] = _describe_steadiness(enrollment)
+        facts["as sealed"] = describe_others(enrollment) or "all samples are answered as sealed"
         facts["alpha"] = f"{enrollment.alpha:g}, {enrollment.asked} samples asked"
     return facts
 
@@ -81,58 +81,58 @@ _SKIPPED = "skipped"
 """The parameter under which sealing notes the harmless variants that could not be tried."""
 
 
-def show_verdict(paper: Paper, verdict: Verdict, *, every: bool) -> None:
+def show_verdict(terminal: Terminal, verdict: Verdict, *, every: bool) -> None:
     """Writes the verdict in two lines, with a table of what it rules out or what was found."""
     outcome = Text(verdict.outcome.value.upper(), COLOURS[verdict.outcome])
     # On a terminal words stay whole; elsewhere lines do, for whoever searches the text.
-    whole = not paper.is_terminal
-    paper.print(Text.assemble(outcome, f": {plain(verdict.reason)}"), soft_wrap=whole)
-    paper.write(describe_basis(verdict))
+    whole = not terminal.is_terminal
+    terminal.print(Text.assemble(outcome, f": {plain(verdict.reason)}"), soft_wrap=whole)
+    terminal.write(describe_basis(verdict))
     if verdict.provenance.signed_by:
-        paper.write(f"the fingerprint is signed by {verdict.provenance.signed_by}")
+        terminal.write(f"the fingerprint is signed by {verdict.provenance.signed_by}")
     if verdict.rules_out:
-        _show_limits(paper, verdict.rules_out)
+        _show_limits(terminal, verdict.rules_out)
     if verdict.evidence and (every or verdict.outcome is not Outcome.INTACT):
-        _show_table(paper, evidence_table(verdict.evidence))
+        _show_table(terminal, evidence_table(verdict.evidence))
 
 
-def _show_limits(paper: Paper, limits: Sequence[Limit]) -> None:
+def _show_limits(terminal: Terminal, limits: Sequence[Limit]) -> None:
     """Writes a table of the smallest change of each family that was noticed at sealing."""
-    _show_table(paper, noticed_table(tuple(map(Noticed.model_validate, limits))))
+    _show_table(terminal, noticed_table(tuple(map(Noticed.model_validate, limits))))
 
 
-def _show_table(paper: Paper, table: Table) -> None:
+def _show_table(terminal: Terminal, table: Table) -> None:
     """Writes a table; what is found of samples has its colour."""
     drawn = RichTable(*table.head)
     for row in table.rows:
         drawn.add_row(*(Text(plain(cell), FINDINGS.get(cell, "")) for cell in row))
-    paper.print(drawn)
+    terminal.print(drawn)
 
 
-def show_inspection(paper: Paper, fingerprint: Fingerprint) -> None:
+def show_inspection(terminal: Terminal, fingerprint: Fingerprint) -> None:
     """Writes what a fingerprint is for and how it was made; never what its samples are."""
     for heading, facts in _list_facts(fingerprint).items():
-        if paper.is_terminal:
-            paper.write(heading, style="bold")
-        _show_facts(paper, facts)
+        if terminal.is_terminal:
+            terminal.write(heading, style="bold")
+        _show_facts(terminal, facts)
     if fingerprint.power:
-        if paper.is_terminal:
-            paper.write("What it notices", style="bold")
-        _show_limits(paper, fingerprint.power)
+        if terminal.is_terminal:
+            terminal.write("What it notices", style="bold")
+        _show_limits(terminal, fingerprint.power)
 
 
-def _show_facts(paper: Paper, facts: Mapping[str, str]) -> None:
+def _show_facts(terminal: Terminal, facts: Mapping[str, str]) -> None:
     """Writes facts by name, in two columns on a terminal and a line each elsewhere."""
-    if not paper.is_terminal:
+    if not terminal.is_terminal:
         for name, value in facts.items():
-            paper.write(f"{name}: {value}")
+            terminal.write(f"{name}: {value}")
         return
     table = RichTable.grid(padding=(0, 2, 0, 0))
     table.add_column(width=14)
     table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(f"  {name}", Text(plain(value)))
-    paper.print(table)
+    terminal.print(table)
 
 
 def _list_facts(fingerprint: Fingerprint) -> dict[str, dict[str, str]]:
@@ -142,7 +142,7 @@ def _list_facts(fingerprint: Fingerprint) -> dict[str, dict[str, str]]:
     settings = {name: value for name, value in origin.parameters.items() if name != _SKIPPED}
     return {
         "What it is for": {
-            "inputs": tell_domain(domain).removeprefix("inputs of "),
+            "inputs": describe_domain(domain).removeprefix("inputs of "),
             "classes": f"{fingerprint.classes}{names}",
             "shown": str(fingerprint.spec),
             "samples": str(len(fingerprint)),
@@ -189,7 +189,7 @@ def _spread(values: PerInput) -> str:
     return f"{values.min():.3g} to {values.max():.3g}, median {np.median(values):.3g}"
 
 
-def tell_domain(domain: Domain) -> str:
+def describe_domain(domain: Domain) -> str:
     """What a valid input is, in one phrase."""
     shape = " x ".join(map(str, domain.shape))
     low, high = domain.bounds
@@ -203,21 +203,21 @@ def _not_tried(fingerprint: Fingerprint) -> Mapping[str, str]:
     return {} if skipped is None else {"not tried": str(skipped)}
 
 
-def tell_made(paper: Paper, fingerprint: Fingerprint, *, file: Path, chosen: str) -> None:
+def show_made(terminal: Terminal, fingerprint: Fingerprint, *, file: Path, chosen: str) -> None:
     """Writes what was made, in a few lines."""
-    paper.write(f"{file}: {len(fingerprint)} samples", style="bold")
-    paper.write(chosen)
-    paper.write(
+    terminal.write(f"{file}: {len(fingerprint)} samples", style="bold")
+    terminal.write(chosen)
+    terminal.write(
         f"margin {fingerprint.margins.min():.3g} or more, largest harmless move "
         f"{fingerprint.moves.max():.3g}, median PSNR {np.median(fingerprint.psnr):.1f} dB"
     )
     for name, value in _not_tried(fingerprint).items():
-        paper.write(f"{name}: {value}")
+        terminal.write(f"{name}: {value}")
     if fingerprint.power:
-        paper.write(f"notices, as tried: {format_power(fingerprint.power)}")
+        terminal.write(f"notices, as tried: {format_power(fingerprint.power)}")
 
 
-def tell_accepted(fingerprint: Fingerprint) -> str:
+def describe_accepted(fingerprint: Fingerprint) -> str:
     """How many candidates passed calibration, as sealing notes it."""
     parameters = fingerprint.origin.parameters
     return f"{parameters['accepted']} of {parameters['candidates']} candidates passed calibration"
@@ -226,22 +226,22 @@ def tell_accepted(fingerprint: Fingerprint) -> str:
 COLUMNS = ("network", "method", "shown", "samples", "trials", "detection", "alarms")
 
 
-def tell_results(paper: Paper, results: "Results", *, folder: Path) -> None:
+def show_results(terminal: Terminal, results: "Results", *, folder: Path) -> None:
     """Writes what was found for each subject, and which changes were not applied."""
     rows = list_rows(results)
-    if paper.is_terminal:
+    if terminal.is_terminal:
         table = RichTable(*COLUMNS)
         for row in rows:
             table.add_row(*(Text(plain(cell)) for cell in row))
-        paper.print(table)
+        terminal.print(table)
     else:
         for row in rows:
             named = zip(COLUMNS[3:], row[3:], strict=True)
             values = ", ".join(f"{name} {cell}" for name, cell in named)
-            paper.write(f"{' '.join(row[:3])}: {values}")
+            terminal.write(f"{' '.join(row[:3])}: {values}")
     for line in list_refusals(results):
-        paper.write(line)
-    paper.write(f"{folder}: {len(results.trials)} trials", style="bold")
+        terminal.write(line)
+    terminal.write(f"{folder}: {len(results.trials)} trials", style="bold")
 
 
 def list_rows(results: "Results") -> list[tuple[str, ...]]:

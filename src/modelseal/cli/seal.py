@@ -1,70 +1,47 @@
-"""`modelseal seal`: makes a fingerprint of the network that a model.toml describes."""
+"""`modelseal seal`, and its two halves, `generate` and `select`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import modelseal as ms
-from modelseal.cli.options import (
-    Allow,
-    Candidates,
-    EncryptTo,
-    Factor,
-    Images,
-    LockPassphraseFile,
-    MakerCount,
-    Margin,
-    MethodOption,
-    ModelFile,
-    NeighbourCount,
-    Output,
-    PerCheck,
-    PowerOption,
-    RayAddress,
-    RuleOption,
-    Samples,
-    Seed,
-    Spec,
-    Tie,
-    TimeLimit,
-    Verbose,
-)
+from modelseal.cli import options
 from modelseal.enums import Power, Rule
 from modelseal.files import beside
 
 
 def seal(  # noqa: PLR0913 (a verb)
-    model: ModelFile,
-    images: Images,
+    model: options.ModelFile,
+    images: options.Images,
     *,
-    output: Output,
-    samples: Samples = 8,
-    candidates: Candidates = 64,
-    rule: RuleOption = Rule.DETECTION,
-    spec: Spec = "top1",
-    method: MethodOption = "boundary",
-    tie: Tie = 10,
-    margin: Margin = None,
-    factor: Factor = 3.0,
-    seed: Seed = 0,
-    allow: Allow = "",
-    power: PowerOption = Power.FAST,
-    neighbours: NeighbourCount = 0,
-    workers: MakerCount = None,
-    ray: RayAddress = None,
-    time_limit: TimeLimit = None,
-    verbose: Verbose = False,
-    encrypt_to: EncryptTo = None,
-    passphrase_file: LockPassphraseFile = None,
-    per_check: PerCheck = None,
+    output: options.Output,
+    samples: options.Samples = 8,
+    candidates: options.Candidates = 64,
+    rule: options.RuleOption = Rule.DETECTION,
+    spec: options.Spec = "top1",
+    method: options.MethodOption = "boundary",
+    tie: options.Tie = 10,
+    margin: options.Margin = None,
+    factor: options.Factor = 3.0,
+    seed: options.Seed = 0,
+    allow: options.Allow = "",
+    power: options.PowerOption = Power.FAST,
+    neighbours: options.NeighbourCount = 0,
+    workers: options.MakerCount = None,
+    ray: options.RayAddress = None,
+    time_limit: options.TimeLimit = None,
+    verbose: options.Verbose = False,
+    encrypt_to: options.EncryptTo = None,
+    passphrase_file: options.LockPassphraseFile = None,
+    per_check: options.PerCheck = None,
 ) -> None:
     """Make a fingerprint: generate candidates, calibrate them, select a few.
 
     Then measure on changed copies of the network what they notice.
     """
-    from modelseal.cli.console import Paper, complain, keeping_ledger, reporting, tell_costs
-    from modelseal.cli.fingerprint_files import choose_destination
-    from modelseal.cli.render import tell_accepted, tell_made
+    from modelseal.cli.console import Terminal, measure_stages, show_costs, show_progress, warn
+    from modelseal.cli.destinations import choose_destination
+    from modelseal.cli.render import describe_accepted, show_made
 
     goal = choose_destination(
         output,
@@ -76,9 +53,9 @@ def seal(  # noqa: PLR0913 (a verb)
     )
     network = ms.load_model(model)
     with (
-        kept_beside(output, secret=goal.lock is not None) as checkpoints,
-        reporting() as report,
-        keeping_ledger(report, network) as ledger,
+        _unfinished(output, secret=goal.lock is not None) as checkpoints,
+        show_progress() as report,
+        measure_stages(report, network) as costs,
     ):
         fingerprint = ms.seal(
             network,
@@ -99,17 +76,17 @@ def seal(  # noqa: PLR0913 (a verb)
             ray=ray,
             time_limit=time_limit,
             checkpoints=checkpoints,
-            progress=ledger.report,
-            notify=complain,
+            progress=costs.report,
+            notify=warn,
         )
         goal.write(fingerprint)
-    tell_made(Paper(), fingerprint, file=output, chosen=tell_accepted(fingerprint))
+    show_made(Terminal(), fingerprint, file=output, chosen=describe_accepted(fingerprint))
     if verbose:
-        tell_costs(ledger, fingerprint)
+        show_costs(costs, fingerprint)
 
 
 @contextmanager
-def kept_beside(output: Path, *, secret: bool) -> Iterator[Path | None]:
+def _unfinished(output: Path, *, secret: bool) -> Iterator[Path | None]:
     """The folder beside the output that keeps unfinished work until the output is written.
 
     There is none if the output is secret: that would be a plain copy of samples on the disk.
@@ -128,3 +105,98 @@ def kept_beside(output: Path, *, secret: bool) -> Iterator[Path | None]:
         ) from error
     if folder is not None:
         ms.discard_checkpoints(folder)
+
+
+def generate(  # noqa: PLR0913 (a verb)
+    model: options.ModelFile,
+    images: options.Images,
+    *,
+    output: options.Output,
+    candidates: options.Candidates = 64,
+    spec: options.Spec = "top1",
+    method: options.MethodOption = "boundary",
+    tie: options.Tie = 10,
+    margin: options.Margin = None,
+    factor: options.Factor = 3.0,
+    seed: options.Seed = 0,
+    allow: options.Allow = "",
+    workers: options.MakerCount = None,
+    ray: options.RayAddress = None,
+    time_limit: options.TimeLimit = None,
+    verbose: options.Verbose = False,
+    encrypt_to: options.EncryptTo = None,
+    passphrase_file: options.LockPassphraseFile = None,
+) -> None:
+    """Make candidates and calibrate them: the first half of seal."""
+    from modelseal.cli.console import Terminal, measure_stages, show_costs, show_progress, warn
+    from modelseal.cli.destinations import choose_destination
+    from modelseal.cli.render import describe_accepted, show_made
+
+    goal = choose_destination(
+        output,
+        inputs=(*ms.model_files(model), *ms.image_files(images)),
+        encrypt_to=encrypt_to,
+        passphrase_file=passphrase_file,
+    )
+    network = ms.load_model(model)
+    with (
+        _unfinished(output, secret=goal.lock is not None) as checkpoints,
+        show_progress() as report,
+        measure_stages(report, network) as costs,
+    ):
+        found = ms.generate(
+            network,
+            images,
+            candidates=candidates,
+            method=method,
+            spec=spec,
+            tie=tie,
+            margin=margin,
+            factor=factor,
+            seed=seed,
+            allow=allow,
+            workers=workers,
+            ray=ray,
+            time_limit=time_limit,
+            checkpoints=checkpoints,
+            progress=costs.report,
+            notify=warn,
+        )
+        goal.write(found)
+    show_made(Terminal(), found, file=output, chosen=describe_accepted(found))
+    if verbose:
+        show_costs(costs, found)
+
+
+def select(  # noqa: PLR0913 (a verb)
+    model: options.ModelFile,
+    candidates: options.CandidatesFile,
+    *,
+    output: options.Output,
+    samples: options.Samples = 8,
+    rule: options.RuleOption = Rule.DETECTION,
+    layers: options.Layers = None,
+    seed: options.Seed = 0,
+    key: options.KeyFile = None,
+    encrypt_to: options.EncryptTo = None,
+    passphrase_file: options.BothPassphraseFile = None,
+) -> None:
+    """Choose a few samples of many candidates: the second half of seal."""
+    from modelseal.cli.console import Terminal
+    from modelseal.cli.destinations import check_lock, choose_destination, read_fingerprint
+    from modelseal.cli.render import show_made
+
+    goal = choose_destination(
+        output,
+        inputs=[*ms.model_files(model), candidates, *([key] if key else [])],
+        encrypt_to=encrypt_to,
+        passphrase_file=passphrase_file,
+    )
+    check_lock(candidates, goal.lock)
+    found = read_fingerprint(candidates, key=key, passphrase_file=passphrase_file)
+    fingerprint = ms.select(
+        model, found, samples=samples, rule=rule, layers=layers or None, seed=seed
+    )
+    goal.write(fingerprint)
+    chosen = f"chosen of {len(found)} candidates by the rule {rule.value}"
+    show_made(Terminal(), fingerprint, file=output, chosen=chosen)

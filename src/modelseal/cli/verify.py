@@ -1,4 +1,4 @@
-"""`modelseal verify`: asks an endpoint whether it still serves the sealed model."""
+"""`modelseal verify`, and `inspect`, which shows what is verified."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -8,70 +8,41 @@ from pathlib import Path
 import typer
 
 import modelseal as ms
+from modelseal.cli import options
 from modelseal.cli.exit_codes import Exit
-from modelseal.cli.options import (
-    Alpha,
-    AskingLimit,
-    AskNeighbours,
-    CheckFile,
-    Concurrency,
-    CoverCount,
-    EndpointName,
-    Everything,
-    FingerprintFile,
-    HtmlFile,
-    JsonFile,
-    JunitFile,
-    KeyFile,
-    Look,
-    MaxUses,
-    Naturals,
-    OrderSeed,
-    Pace,
-    PassphraseFile,
-    PerCheck,
-    Queries,
-    RecordFile,
-    RequiredSignature,
-    ResumeFile,
-    Retries,
-    SarifFile,
-    ShowsOption,
-    Timeout,
-)
 from modelseal.enums import Depth, VerdictForm
 
 
 def verify(  # noqa: PLR0913 (a verb)
-    fingerprint: FingerprintFile,
-    endpoint: EndpointName,
+    fingerprint: options.FingerprintFile,
+    endpoint: options.EndpointName,
     *,
-    everything: Everything = False,
-    json: JsonFile = None,
-    junit: JunitFile = None,
-    sarif: SarifFile = None,
-    html: HtmlFile = None,
-    cover: CoverCount = 0,
-    naturals: Naturals = None,
-    shows: ShowsOption = None,
-    seed: OrderSeed = None,
-    check: CheckFile = None,
-    retries: Retries = 3,
-    timeout: Timeout = 30.0,
-    time_limit: AskingLimit = None,
-    concurrency: Concurrency = 1,
-    pace: Pace = 0.0,
-    record: RecordFile = None,
-    resume: ResumeFile = None,
-    key: KeyFile = None,
-    passphrase_file: PassphraseFile = None,
-    require_signature: RequiredSignature = None,
-    per_check: PerCheck = None,
-    max_uses: MaxUses = None,
-    alpha: Alpha = None,
-    queries: Queries = None,
-    look: Look = None,
-    neighbours: AskNeighbours = False,
+    everything: options.Everything = False,
+    json: options.JsonFile = None,
+    junit: options.JunitFile = None,
+    sarif: options.SarifFile = None,
+    html: options.HtmlFile = None,
+    cover: options.CoverCount = 0,
+    naturals: options.Naturals = None,
+    shows: options.ShowsOption = None,
+    seed: options.OrderSeed = None,
+    check: options.CheckFile = None,
+    retries: options.Retries = 3,
+    timeout: options.Timeout = 30.0,
+    time_limit: options.AskingLimit = None,
+    concurrency: options.Concurrency = 1,
+    pace: options.Pace = 0.0,
+    record: options.RecordFile = None,
+    resume: options.ResumeFile = None,
+    key: options.KeyFile = None,
+    passphrase_file: options.PassphraseFile = None,
+    require_signature: options.RequiredSignature = None,
+    per_check: options.PerCheck = None,
+    max_uses: options.MaxUses = None,
+    alpha: options.Alpha = None,
+    queries: options.Queries = None,
+    look: options.Look = None,
+    neighbours: options.AskNeighbours = False,
 ) -> None:
     """Ask an endpoint whether it still serves the sealed model.
 
@@ -79,8 +50,8 @@ def verify(  # noqa: PLR0913 (a verb)
     """
     import numpy as np
 
-    from modelseal.cli.console import complain, reporting
-    from modelseal.cli.fingerprint_files import read_fingerprint
+    from modelseal.cli.console import show_progress, warn
+    from modelseal.cli.destinations import read_fingerprint
 
     policy = ms.QueryPolicy(
         retries=retries,
@@ -105,7 +76,7 @@ def verify(  # noqa: PLR0913 (a verb)
     sealed = read_fingerprint(
         fingerprint, key=key, passphrase_file=passphrase_file, signer=require_signature
     )
-    with reporting() as report:
+    with show_progress() as report:
         verdict = ms.verify(
             sealed,
             endpoint,
@@ -122,7 +93,7 @@ def verify(  # noqa: PLR0913 (a verb)
             shows=ms.Kind(shows.value) if shows else None,
             generator=np.random.default_rng(seed),
             progress=report,
-            notify=complain,
+            notify=warn,
         )
     _deliver(verdict, files, every=everything)
     raise typer.Exit(Exit[verdict.outcome.name])
@@ -130,13 +101,13 @@ def verify(  # noqa: PLR0913 (a verb)
 
 def _deliver(verdict: "ms.Verdict", files: Mapping[VerdictForm, Path], *, every: bool) -> None:
     """Shows the verdict, and writes it into all files that are wanted."""
-    from modelseal.cli.console import Paper
-    from modelseal.cli.fingerprint_files import STANDARD_OUTPUT, emit
+    from modelseal.cli.console import Terminal
+    from modelseal.cli.destinations import STANDARD_OUTPUT, emit
     from modelseal.cli.render import show_verdict
 
     printed = files.get(VerdictForm.JSON) == STANDARD_OUTPUT
     if not printed:
-        show_verdict(Paper(), verdict, every=every)
+        show_verdict(Terminal(), verdict, every=every)
     ms.write_verdict(
         verdict, {form: path for form, path in files.items() if path != STANDARD_OUTPUT}
     )
@@ -148,7 +119,7 @@ def _check_verdict_files(
     files: Mapping[VerdictForm, Path], *, inputs: Sequence[Path], records: Sequence[Path]
 ) -> None:
     """Makes sure, before anything is asked, that all that is wanted can be written."""
-    from modelseal.cli.fingerprint_files import STANDARD_OUTPUT, check_output, is_same
+    from modelseal.cli.destinations import STANDARD_OUTPUT, check_output, is_same
 
     for form, path in files.items():
         if path == STANDARD_OUTPUT and form is not VerdictForm.JSON:
@@ -161,3 +132,27 @@ def _check_verdict_files(
             raise ms.InvalidArgumentError(f"expected a file for each, got {other} twice")
     if VerdictForm.HTML in files:
         ms.require_pages()
+
+
+def inspect(
+    fingerprint: options.FingerprintFile,
+    *,
+    images: options.ImageFolder = None,
+    json: options.JsonFile = None,
+    key: options.KeyFile = None,
+    passphrase_file: options.PassphraseFile = None,
+) -> None:
+    """Show what a fingerprint is for and how it was made; the samples only when asked."""
+    from modelseal.cli.console import Terminal, warn
+    from modelseal.cli.destinations import STANDARD_OUTPUT, check_document, emit, read_fingerprint
+    from modelseal.cli.render import show_inspection
+
+    check_document(json, inputs=[each for each in (fingerprint, key, passphrase_file) if each])
+    sealed = read_fingerprint(fingerprint, key=key, passphrase_file=passphrase_file)
+    if images is not None:
+        files = ms.write_images(images, sealed.samples, sealed.domain)
+        warn(f"{len(files)} samples are in {images}; they are secret, as the fingerprint is")
+    if json != STANDARD_OUTPUT:
+        show_inspection(Terminal(), sealed)
+    if json is not None:
+        emit(ms.inspect(sealed), json)

@@ -23,8 +23,7 @@ from modelseal.endpoints.endpoint_toml import (
     open_short,
     preset_of,
 )
-from modelseal.errors import InvalidArgumentError
-from modelseal.extras import require_torch
+from modelseal.errors import InvalidArgumentError, import_extra
 from modelseal.outputs.answers import Kind
 from modelseal.outputs.specs import Probabilities, TopProbabilities
 from modelseal.registry import Registry
@@ -195,7 +194,7 @@ def _open_toml(target: str, options: EndpointOptions) -> Endpoint:
     path = Path(target)
     if is_endpoint_toml(path):
         return open_declared(path, options)
-    require_torch("Running a model.toml")
+    import_extra("torch", purpose="Running a model.toml", extra="seal")
     function = _models("loader").score_function(path, options.fingerprint.domain)
     return CallableEndpoint(function, options.fingerprint.domain, name=target)
 

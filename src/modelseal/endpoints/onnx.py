@@ -9,8 +9,7 @@ from modelseal.domain import Domain
 from modelseal.endpoints.endpoint import BaseEndpoint
 from modelseal.endpoints.requests import ANY, TensorFormat, tensor_format
 from modelseal.endpoints.responses import array_answers, check_shows
-from modelseal.errors import BadFileError, EndpointError
-from modelseal.extras import import_extra, onnx_errors
+from modelseal.errors import BadFileError, EndpointError, import_extra, onnx_errors
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.types import Codes
 

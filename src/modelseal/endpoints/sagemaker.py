@@ -12,8 +12,7 @@ from modelseal.endpoints.http import BUSY, LARGEST, read_retry_after
 from modelseal.endpoints.requests import Message, RequestTemplate
 from modelseal.endpoints.responses import AnswerFormat
 from modelseal.endpoints.strict_json import read_value, shorten
-from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
-from modelseal.extras import import_extra
+from modelseal.errors import EndpointError, InvalidArgumentError, PassingError, import_extra
 from modelseal.outputs.answers import Answers
 from modelseal.timeouts import TIMEOUT, within
 from modelseal.types import Codes

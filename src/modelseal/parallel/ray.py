@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from modelseal.errors import FOREIGN_ERRORS, EvaluationError, InvalidArgumentError
-from modelseal.extras import import_extra
+from modelseal.errors import FOREIGN_ERRORS, EvaluationError, InvalidArgumentError, import_extra
 from modelseal.parallel.workers import attempt, unwrap
 
 T = TypeVar("T")

@@ -18,8 +18,9 @@ from modelseal.errors import (
     MissingExtraError,
     ModelsealError,
     SealingError,
+    import_extra,
+    onnx_errors,
 )
-from modelseal.extras import import_extra, onnx_errors
 from modelseal.types import Scores
 
 Inputs: TypeAlias = Float[Tensor, "batch *shape"]

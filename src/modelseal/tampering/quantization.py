@@ -16,8 +16,9 @@ from modelseal.errors import (
     InvalidArgumentError,
     NotAppliedError,
     SealingError,
+    import_extra,
+    onnx_errors,
 )
-from modelseal.extras import import_extra, onnx_errors
 from modelseal.runtime.inference import (
     copy_network,
     export_onnx,

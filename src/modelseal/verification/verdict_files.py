@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from modelseal.display import Row, Table
 from modelseal.enums import VerdictForm
-from modelseal.extras import import_extra
+from modelseal.errors import import_extra
 from modelseal.files import write_atomically
 from modelseal.html import render, valid
 from modelseal.verdict import Evidence, Finding, Outcome, Verdict, VerdictDocument

@@ -31,8 +31,7 @@ from modelseal.endpoints.oip.contract import (
     read_tensor,
 )
 from modelseal.endpoints.strict_json import JsonObject, shorten
-from modelseal.errors import EndpointError, InvalidArgumentError, PassingError
-from modelseal.extras import import_extra
+from modelseal.errors import EndpointError, InvalidArgumentError, PassingError, import_extra
 from modelseal.outputs.answers import Kind
 from modelseal.timeouts import TIMEOUT
 from modelseal.types import Array

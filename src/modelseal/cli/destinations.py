@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import modelseal as ms
-from modelseal.cli.console import Paper, complain
+from modelseal.cli.console import Terminal, warn
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.files import write_atomically
 
@@ -58,7 +58,7 @@ def emit(document: Mapping[str, object], path: Path) -> None:
     """Writes a document as JSON, to a file or to standard output."""
     text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False)
     if path == STANDARD_OUTPUT:
-        Paper().out(text, highlight=False)
+        Terminal().out(text, highlight=False)
     else:
         write_atomically(path, f"{text}\n".encode())
 
@@ -74,7 +74,7 @@ def read_fingerprint(
     found = ms.load(path, key=key, passphrase=passphrase_file, require_signature=signer)
     # A passphrase may be for what is written.
     if key is not None and not ms.is_encrypted_file(path):
-        complain(f"{path} is not encrypted: {key} was not needed")
+        warn(f"{path} is not encrypted: {key} was not needed")
     return found
 
 
@@ -82,8 +82,7 @@ def check_lock(path: Path, lock: Path | None) -> None:
     """Makes sure that nothing plain is made of an encrypted file."""
     if lock is None and ms.is_encrypted_file(path):
         raise BadFileError(
-            path,
-            "is encrypted: expected --encrypt-to or --passphrase-file for what is made of it",
+            path, "is encrypted: expected --encrypt-to or --passphrase-file for what is made of it"
         )
 
 

@@ -1,4 +1,4 @@
-"""`modelseal reproduce`: runs a published experiment from its own files."""
+"""`modelseal reproduce` and `convert`: published experiments, and weights that Caffe wrote."""
 
 from enum import Enum
 from pathlib import Path
@@ -7,8 +7,29 @@ from typing import Annotated, TypeAlias
 import typer
 
 import modelseal as ms
-from modelseal.cli.options import Seed, Tie
+from modelseal.cli import options
 from modelseal.enums import ChannelOrder
+
+_CaffeModel: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="MODEL.CAFFEMODEL", help="The weights.", show_default=False)
+]
+Description: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DEPLOY.PROTOTXT",
+        help="The layers, which names and shapes are checked against.",
+        show_default=False,
+    ),
+]
+
+
+def convert(model: _CaffeModel, description: Description, *, output: options.Output) -> None:
+    """Make a .safetensors file of weights that Caffe wrote; torch is not needed."""
+    from modelseal.cli.console import Terminal
+
+    tensors = ms.convert_caffe(model, description, output)
+    count = sum(tensor.size for tensor in tensors.values())
+    Terminal().write(f"{output}: {len(tensors)} tensors, {count} weights")
 
 
 class _Experiment(Enum):
@@ -99,15 +120,15 @@ def reproduce(  # noqa: PLR0913 (a verb)
     samples: _Chosen = 10,
     bag: _Bag = 100,
     trials: Trials = 1000,
-    tie: Tie = 10,
+    tie: options.Tie = 10,
     channel_order: Order = ChannelOrder.RGB,
     device: _Device = "cpu",
-    seed: Seed = 0,
+    seed: options.Seed = 0,
 ) -> None:
     """Run a published experiment from its own files, with our samples beside its own."""
-    from modelseal.cli.console import Paper, reporting
+    from modelseal.cli.console import Terminal, show_progress
 
-    with reporting() as report:
+    with show_progress() as report:
         found = ms.reproduce(
             models,
             data,
@@ -128,13 +149,13 @@ def reproduce(  # noqa: PLR0913 (a verb)
             seed=seed,
             progress=report,
         )
-    paper, sanity = Paper(), found.sanity
-    paper.write(
+    terminal, sanity = Terminal(), found.sanity
+    terminal.write(
         f"sanity check: clean network right {sanity.clean_accuracy:.3f}, trojaned "
         f"{sanity.trojaned_accuracy:.3f}, differing {sanity.differing:.3f}, deceived by the "
         f"trigger {sanity.attack_success:.3f}"
     )
     for each in found.outcomes:
         rate = "none" if each.success is None else f"{each.success.manc[-1]:.3f}"
-        paper.write(f"{each.method}: {len(each.made)} candidates, success rate {rate}")
-    paper.write(f"{output / 'reproduction.md'}", style="bold")
+        terminal.write(f"{each.method}: {len(each.made)} candidates, success rate {rate}")
+    terminal.write(f"{output / 'reproduction.md'}", style="bold")
