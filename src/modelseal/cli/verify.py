@@ -68,7 +68,7 @@ def verify(  # noqa: PLR0913 (a verb)
     inputs = [
         *(fingerprint, ms.ledger_file(fingerprint)),
         *(path for path in secrets if path),
-        *ms.signature_files(fingerprint, require_signature),
+        *(ms.signature_files(fingerprint, require_signature) if require_signature else ()),
         *ms.endpoint_files(endpoint),
         *(ms.image_files(naturals) if naturals else ()),
     ]
