@@ -27,15 +27,7 @@ Play = Callable[["Handler"], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One fault.
-
-    Args:
-        reason: What the verdict says of it, as a regular expression.
-        play: Does it, in the place of an answer to a question.
-        metadata: What the server says of its model, in the place of the truth.
-        passing: Whether it may pass, so that the same question is asked again.
-        refused: Whether the server does not even listen.
-    """
+    """One fault."""
 
     reason: str
     play: Play | None = None
@@ -104,14 +96,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class FaultyServer(ThreadingHTTPServer):
-    """The server; it listens as soon as it is healed, or at once if its fault lets it.
-
-    Args:
-        fingerprint: Whose samples it answers.
-        fault: What it does wrong.
-        times: How often, before it is well.
-        early: Whether it fails as soon as it is asked about its model.
-    """
+    """The server; it listens as soon as it is healed, or at once if its fault lets it."""
 
     daemon_threads = True
 
@@ -124,12 +109,8 @@ class FaultyServer(ThreadingHTTPServer):
         early: bool = False,
     ) -> None:
         super().__init__(("127.0.0.1", 0), Handler, bind_and_activate=False)
-        self.fingerprint = fingerprint
-        self.fault = fault
-        self.left = times
-        self.early = early
-        self.posts = 0
-        self.moments: list[float] = []
+        self.fingerprint, self.fault, self.left, self.early = fingerprint, fault, times, early
+        self.posts, self.moments = 0, list[float]()
         self.ended = threading.Event()
         self.lock = threading.Lock()
         self.server_bind()

@@ -19,14 +19,7 @@ Scores = list[list[float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """One form of server.
-
-    Args:
-        path: The path of its address.
-        key: Where a request holds its inputs; empty if it is nothing else.
-        answer: What it makes of scores.
-        malformed: The status of a request of another form.
-    """
+    """One form of server."""
 
     path: str
     key: str

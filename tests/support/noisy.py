@@ -13,10 +13,7 @@ from modelseal.outputs.answers import Answers
 
 @dataclass(kw_only=True)
 class Noisy:
-    """Answers like a fingerprint, but for noise and for what was changed.
-
-    A neighbour of a sample is answered as the sample is, but for those of `beside`.
-    """
+    """Answers like a fingerprint, but for noise and for what was changed."""
 
     fingerprint: Fingerprint
     noise: Mapping[int, float] = field(default_factory=dict)

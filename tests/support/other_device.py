@@ -80,12 +80,7 @@ class Backend(_DummyBackendModule):
 
 
 def run(func: Any, args: Any, kwargs: Any) -> Any:
-    """Runs an operation on the CPU.
-
-    Raises:
-        RuntimeError: Some of its tensors are on the device and some are not, or it draws there
-            what a generator of the CPU shall draw.
-    """
+    """Runs an operation on the CPU."""
     leaves = tree_leaves((args, kwargs))
     tensors = [each for each in leaves if isinstance(each, Tensor)]
     check_devices(func, tensors)
@@ -117,11 +112,7 @@ def as_on_cpu(argument: Any) -> Any:
 
 
 def check_devices(func: Any, tensors: list[Tensor]) -> None:
-    """Makes sure that an operation has tensors of one device, but for single numbers.
-
-    Raises:
-        RuntimeError: It has not.
-    """
+    """Makes sure that an operation has tensors of one device, but for single numbers."""
     strange = [each for each in tensors if not is_apart(each) and each.ndim]
     if strange and len(strange) < len(tensors) and func not in MIXING:
         raise RuntimeError(
@@ -140,10 +131,7 @@ def fall_back(func: Any, *args: Any, **kwargs: Any) -> Any:
 
 @cache
 def add_device() -> str:
-    """Adds the device to this process for good, and gives its name.
-
-    Torch then says that this device is what accelerates this process.
-    """
+    """Adds the device to this process for good, and gives its name."""
     torch.utils.rename_privateuse1_backend(NAME)
     torch.utils.generate_methods_for_privateuse1_backend()
     torch._register_device_module(NAME, Backend())

@@ -18,11 +18,7 @@ def refuses(
     file: Path | str | None = None,
     match: str | None = None,
 ) -> Iterator[Any]:
-    """Makes sure that an error of a kind is raised, about a field and a file if these are given.
-
-    Its text is one line, as every text of an error is; `match` is for a value that it must name,
-    such as a number.
-    """
+    """Makes sure that an error of a kind is raised, about a field and a file if these are given."""
     with pytest.raises(kind, match=match) as caught:
         yield caught
     error: Any = caught.value

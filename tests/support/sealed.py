@@ -138,11 +138,7 @@ def powers(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 @st.composite
 def parts(draw: st.DrawFn) -> dict[str, Any]:
-    """The parts of any valid fingerprint of a few samples, for `assemble`.
-
-    They are put together outside of the strategy: there the types are checked, which draws
-    random numbers, which hypothesis forbids inside.
-    """
+    """The parts of any valid fingerprint of a few samples, for `assemble`."""
     count, classes = draw(st.integers(1, 4)), draw(st.integers(3, 6))
     domain, spec = draw(st.sampled_from(DOMAINS)), draw(st.sampled_from(SPECS))
     source = np.random.default_rng(draw(st.integers(0, 2**32)))

@@ -144,10 +144,7 @@ def put_version(folder: Path, version: int, *, tampered: bool) -> None:
 
 
 def link_backend(wheel: Path, folder: Path) -> Path:
-    """Triton's Python backend with the stub for this Python, which the wheel keeps apart.
-
-    The stub finds its libraries relative to where it is: a copy would miss them.
-    """
+    """Triton's Python backend with the stub for this Python, which the wheel keeps apart."""
     (folder / "python").mkdir(parents=True)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     stub = wheel / "python_backend_stubs" / version / "triton_python_backend_stub"
@@ -160,14 +157,7 @@ def link_backend(wheel: Path, folder: Path) -> Path:
 def running(
     command: list[Path | str], *, folder: Path, ready: str, names: dict[str, str] | None = None
 ) -> Iterator[None]:
-    """A server in a process group of its own.
-
-    Args:
-        command: What starts it.
-        folder: Where it works; its log is `server.log` there.
-        ready: The address that answers 200 once it is ready.
-        names: What it shall find in its environment beside what is there.
-    """
+    """A server in a process group of its own."""
     log = folder / "server.log"
     # What this environment's Python shall find is nothing for that of another one.
     inherited = {key: text for key, text in os.environ.items() if key != "PYTHONPATH"}

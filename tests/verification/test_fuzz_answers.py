@@ -10,15 +10,12 @@ from modelseal.verdict import Evidence, Finding, Outcome
 from modelseal.verification import querier
 
 
-def test_no_fuzzed_answer_ends_badly():
+def test_fuzzed_answers_come_to_every_outcome_and_none_ends_badly():
     tally = fuzz_answers(600, seed=1)
     assert (tally.tracebacks, tally.unfounded, tally.examples) == (0, 0, [])
     assert tally.cases == 600
     assert tally.slowest < 5
-
-
-def test_fuzzed_answers_come_to_every_outcome():
-    outcomes = {name.split(": ")[1] for name in fuzz_answers(200, seed=2).outcomes}
+    outcomes = {name.split(": ")[1] for name in tally.outcomes}
     assert outcomes >= {"intact", "undecided", "refused"}
 
 

@@ -19,8 +19,8 @@ SEALED = {
     Outcome.UNDECIDED: "Answers are missing or malformed, or not all samples were asked. Nothing "
     "is known of the model, and it must not be taken for intact.",
 }
-"""Of a model whose answers do not vary."""
 
+# Of a deployment whose answers vary.
 ENROLLED = {
     Outcome.INTACT: "For every sample of this check the answer that was enrolled is still the most "
     "frequent one. That is strong evidence, no proof, and what was changed before the enrollment "
@@ -31,10 +31,8 @@ ENROLLED = {
     Outcome.UNDECIDED: "Answers are missing or malformed, or as many queries as are allowed "
     "settled nothing. Nothing is known of the model, and it must not be taken for intact.",
 }
-"""Of a deployment whose answers vary, and which is compared with its enrollment."""
 
 _COUNTED = {Finding.AGREES: "agree", Finding.DIFFERS: "differ", Finding.UNCLEAR: "are unclear"}
-"""What is said of so many samples."""
 
 
 def describe_meaning(document: VerdictDocument, outcome: Outcome) -> str:

@@ -130,5 +130,5 @@ def spend_alpha(alpha: float, look: int) -> float:
         0.05
     """
     if look < 1:
-        raise InvalidArgumentError(f"looks are counted from 1, but got {look}")
+        raise InvalidArgumentError(f"expected a look from 1, got {look}")
     return alpha * 6 / (pi * look) ** 2

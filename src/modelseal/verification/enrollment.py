@@ -61,10 +61,7 @@ class _Demands:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Chosen:
-    """What is expected of one sample from now on, and how many answers were others.
-
-    `otherwise` says whether it is another answer than that of the sealed network.
-    """
+    """What is expected of one sample from now on; `otherwise` if not as the sealed network."""
 
     sample: int
     answer: Answers

@@ -127,13 +127,11 @@ class Tallies:
         self.wanted = np.arange(count) if chosen is None else np.array(chosen)
         self.counts = {finding: np.zeros(count, np.int64) for finding in Finding}
         self.alarms = np.zeros(count)
-        """The logarithm of the e-value of each sample against "as at enrollment"."""
+        # Logarithms of each sample's e-value against "as at enrollment", and the highest it was.
         self.peaks = np.zeros(count)
-        """The highest that it ever was."""
         self.trusted = np.zeros(count, bool)
-        """Whether it is settled that the most frequent answer of a sample is the enrolled one."""
+        # The logarithm of the highest e-value of all samples together.
         self.highest = 0.0
-        """The logarithm of the highest e-value of all samples together."""
         self.queries = 0
         self.latest: dict[int, dict[Finding, Evidence]] = {}
 
@@ -243,11 +241,7 @@ class Turns:
 
 
 def ask_repeatedly(
-    querier: Querier,
-    tallies: Tallies,
-    *,
-    depth: Depth,
-    progress: Progress,
+    querier: Querier, tallies: Tallies, *, depth: Depth, progress: Progress
 ) -> Verdict:
     """Asks the samples of an enrolled fingerprint one after another, each as often as it takes."""
     turns, most, silent = Turns(querier.generator), tallies.levels.queries, 0

@@ -47,11 +47,9 @@ class Session:
     shows: Kind | None = None
     notify: Notify = lambda sentence: None
     chosen: tuple[int, ...] | None = None
-    """The samples that are asked, if not all are."""
     look: int | None = None
     """How many checks of this endpoint the ledger counts, this one among them."""
     known: Mapping[int, Answers | EndpointError] = field(default_factory=dict)
-    """What is known from an earlier run, by sample."""
 
     def __post_init__(self) -> None:
         self.name = name_of(self.target)

@@ -38,13 +38,10 @@ def write_verdict(verdict: Verdict, files: dict[VerdictForm, Path]) -> None:
         BadFileError: A file cannot be written.
         MissingExtraError: A page is wanted, and Jinja is not installed.
     """
-    made = [(path, _render_verdict(verdict, form)) for form, path in files.items()]
+    document = VerdictDocument.of(verdict)
+    made = [(path, FORMS[form](document)) for form, path in files.items()]
     for path, content in made:
         write_atomically(path, content)
-
-
-def _render_verdict(verdict: Verdict, form: VerdictForm) -> bytes:
-    return FORMS[form](VerdictDocument.of(verdict))
 
 
 def require_pages() -> None:
@@ -59,13 +56,10 @@ def to_json(document: VerdictDocument) -> bytes:
 
 
 _SUITE = "modelseal"
-"""What the suite and the class of each case are called."""
 
 FAULTS = {Outcome.TAMPERED: "failure", Outcome.UNDECIDED: "error"}
-"""The element below a case, for each outcome but intact."""
 
 FINDINGS = {Finding.DIFFERS: Outcome.TAMPERED, Finding.UNCLEAR: Outcome.UNDECIDED}
-"""The outcome that one sample alone speaks for, for each finding but an answer as expected."""
 
 
 def to_junit(document: VerdictDocument) -> bytes:
@@ -124,10 +118,8 @@ _SARIF_SCHEMA = (
 )
 
 CODES = {Outcome.INTACT: 0, Outcome.TAMPERED: 1, Outcome.UNDECIDED: 3}
-"""The exit code of `verify` for each outcome."""
 
 LEVELS = {Outcome.TAMPERED: "error", Outcome.UNDECIDED: "warning"}
-"""How grave each result is; an intact model gives none."""
 
 RULES = {
     Outcome.TAMPERED: (
@@ -140,7 +132,6 @@ RULES = {
         "Read the reason, make the endpoint answer, and verify again.",
     ),
 }
-"""By rule what it is called and what to do."""
 
 
 def to_sarif(document: VerdictDocument) -> bytes:

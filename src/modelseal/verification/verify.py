@@ -257,13 +257,11 @@ class _Findings:
         self._silent = 0
 
     def add(self, entry: Evidence) -> None:
-        """Takes what is known of a sample."""
         self.found[entry.sample] = entry
         if entry.finding is Finding.DIFFERS and self._depth is Depth.FIRST_PROOF:
             self.stop = Stop.PROOF
 
     def take(self, reply: Reply | Unasked) -> bool:
-        """Takes what came of a query, and tells whether it is enough."""
         if isinstance(reply, Unasked):
             if reply is Unasked.TIME_OVER:
                 self.stop = self.stop or Stop.TIME
