@@ -24,7 +24,7 @@ from modelseal.calibration.variants import fp32_variants
 from modelseal.evaluation.metrics import Summary
 from modelseal.models.transforms import ORDERS
 from modelseal.reports.build import load
-from modelseal.tampering.registry import GROUPS
+from modelseal.tampering.catalogue import GROUPS
 from modelseal.types import Array
 from results_file import RESULTS, write
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.outputs.specs import (
     OutputSpec,
     Probabilities,

@@ -17,8 +17,8 @@ from modelseal.endpoints.http import Connection, Reply
 from modelseal.endpoints.oip.rest import OipEndpoint
 from modelseal.endpoints.recorded import RecordedEndpoint, record
 from modelseal.enums import Depth
-from modelseal.fingerprint.codec import load
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.file_format import load
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.comparison import softmax
 from modelseal.outputs.specs import (

@@ -12,8 +12,8 @@ from fuzz_truth import close, distance
 from fuzzed_answers import GOLDEN, AnyAnswers
 from fuzzing import Case, Tally, mutate, mutate_json, run_cases
 from modelseal.enums import Depth
-from modelseal.fingerprint.codec import KEY, canonical, content_digest, decode
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.file_format import KEY, canonical, content_digest, decode
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.outputs.answers import Answers
 from modelseal.types import Array
 from modelseal.verdict import Verdict

@@ -16,7 +16,7 @@ import numpy as np
 from fuzzed_answers import sealed_for
 from modelseal.domain import Domain
 from modelseal.endpoints.oip.rest import OipEndpoint
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import TopLabels
 from modelseal.verdict import Outcome

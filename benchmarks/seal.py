@@ -20,7 +20,7 @@ from modelseal.endpoints.endpoint import Endpoint
 from modelseal.endpoints.oip.rest import OipEndpoint
 from modelseal.endpoints.onnx import OnnxEndpoint
 from modelseal.enums import Depth
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.models.loader import Model
 from modelseal.runtime.inference import export_onnx
 from modelseal.sealing.candidates import list_variants, make_candidates, to_tensor

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from modelseal.endpoints.endpoint import Endpoint
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.intervals import Share, measure
 from modelseal.outputs.answers import Answers
 from modelseal.types import Codes

@@ -12,7 +12,7 @@ import numpy as np
 
 from modelseal.domain import Domain
 from modelseal.errors import SealingError
-from modelseal.fingerprint.record import Fingerprint, Origin
+from modelseal.fingerprint.fingerprint import Fingerprint, Origin
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import TopLabels
 from modelseal.types import Array, Codes

@@ -30,7 +30,7 @@ from modelseal.evaluation.adversary.spotting import (
     Material,
     spot,
 )
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.generation.gaps import score
 from modelseal.models.loader import Model
 from modelseal.sealing.candidates import make_candidates, to_tensor

@@ -13,7 +13,7 @@ import sealed
 from modelseal.domain import Domain
 from modelseal.endpoints.endpoint_toml import PRESETS
 from modelseal.endpoints.factory import endpoint
-from modelseal.verification.naturals import find_naturals
+from modelseal.verification.natural_images import find_naturals
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = ("how-to/ask-other-services.md", "reference/endpoint-toml.md")

@@ -284,7 +284,7 @@ def write_answers(folder):
 
 def write_again(data):
     """A fingerprint's bytes after they were read: all that these tests know of the inside."""
-    from modelseal.fingerprint.codec import decode, encode
+    from modelseal.fingerprint.file_format import decode, encode
 
     return encode(decode(data, name="golden"))
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.record import Limit
+from modelseal.fingerprint.fingerprint import Limit
 
 _SCHEMA = "modelseal.verdict/1"
 

@@ -8,13 +8,7 @@ from refusals import refuses
 from torch import nn
 
 from modelseal.calibration.calibrate import calibrate, compare
-from modelseal.calibration.variants import (
-    BatchSize,
-    ChannelsLast,
-    Replaced,
-    Threads,
-    fp32_variants,
-)
+from modelseal.calibration.variants import BatchSize, ChannelsLast, Replaced, Threads, fp32_variants
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.outputs.specs import TopLabels, parse_spec
 

@@ -5,7 +5,7 @@ import pytest
 from other_device import add_device
 
 from modelseal.calibration.variants import Float64
-from modelseal.fingerprint.codec import load
+from modelseal.fingerprint.file_format import load
 from modelseal.sealing import methods
 
 DEVICE = add_device()

@@ -3,7 +3,7 @@ import json
 import pytest
 import sealed
 
-from modelseal.fingerprint.codec import encode
+from modelseal.fingerprint.file_format import encode
 
 MARKER = "marker-of-a-passphrase"
 PLAIN = encode(sealed.fingerprint())

@@ -9,7 +9,7 @@ from noisy import Noisy, other
 
 from modelseal.domain import Domain
 from modelseal.endpoints import factory
-from modelseal.fingerprint.codec import load
+from modelseal.fingerprint.file_format import load
 from modelseal.verification.ledger import open_ledger, read_ledger
 
 URL = "http://user:secret@host/v2/models/m"

@@ -8,7 +8,7 @@ from PIL import Image
 from modelseal.cli.console import Terminal
 from modelseal.cli.render import show_inspection
 from modelseal.domain import Domain
-from modelseal.fingerprint.record import Limit
+from modelseal.fingerprint.fingerprint import Limit
 
 IMAGES = Domain(shape=(3, 4, 5))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from modelseal.fingerprint.codec import encode, load
+from modelseal.fingerprint.file_format import encode, load
 
 # Pieces of three, few variants, a line for each piece that is made, and none after so many if told.
 PROGRAM = """

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from modelseal.fingerprint.codec import load
-from modelseal.fingerprint.record import format_power
+from modelseal.fingerprint.file_format import load
+from modelseal.fingerprint.fingerprint import format_power
 
 pytestmark = pytest.mark.usefixtures("few_variants")
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from modelseal.fingerprint.codec import load
+from modelseal.fingerprint.file_format import load
 
 
 @pytest.fixture

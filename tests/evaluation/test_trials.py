@@ -20,7 +20,7 @@ from modelseal.evaluation.trials import (
     try_change,
 )
 from modelseal.runtime.inference import copy_network
-from modelseal.tampering.registry import Change, list_changes
+from modelseal.tampering.catalogue import Change, list_changes
 from modelseal.tampering.weight_changes import GaussianNoise
 
 SUBJECTS = (

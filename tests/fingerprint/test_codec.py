@@ -16,8 +16,8 @@ from refusals import refuses
 from safetensors.numpy import save
 
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.fingerprint import codec
-from modelseal.fingerprint.codec import (
+from modelseal.fingerprint import file_format
+from modelseal.fingerprint.file_format import (
     canonical,
     content_digest,
     decode,
@@ -27,7 +27,7 @@ from modelseal.fingerprint.codec import (
     pack,
     weights_digest,
 )
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.outputs.specs import TopLabels
 
 GOOD = encode(sealed.fingerprint())
@@ -398,14 +398,14 @@ def test_a_file_of_too_many_bytes_is_refused_unread(tmp_path, monkeypatch):
         file.truncate(2**31 + 1)  # a hole: it takes no room on the disk
     with refuses(BadFileError, file=path):
         load(path)
-    monkeypatch.setattr(codec, "MAX_BYTES", 100)
+    monkeypatch.setattr(file_format, "MAX_BYTES", 100)
     with refuses(BadFileError, file="a.seal"):
         decode(GOOD, name="a.seal")
 
 
 @pytest.mark.parametrize("limit", ["MAX_BYTES", "MAX_HEADER_BYTES"])
 def test_what_could_not_be_read_again_is_never_written(monkeypatch, tmp_path, limit):
-    monkeypatch.setattr(codec, limit, 100)
+    monkeypatch.setattr(file_format, limit, 100)
     with refuses(InvalidArgumentError):
         sealed.fingerprint().save(tmp_path / "a.seal")
     assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,6 @@ from refusals import refuses
 from modelseal.enums import KeyPurpose
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.fingerprint import encryption
-from modelseal.fingerprint.codec import encode, is_encrypted_file, load
 from modelseal.fingerprint.encryption import (
     LOCKED,
     decrypt,
@@ -32,6 +31,7 @@ from modelseal.fingerprint.encryption import (
     read_signer_key,
     read_signing_key,
 )
+from modelseal.fingerprint.file_format import encode, is_encrypted_file, load
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MARKER = "marker"
@@ -269,7 +269,7 @@ def test_no_error_ever_tells_a_passphrase(place):
 def test_a_plain_copy_never_touches_the_disk(place, monkeypatch):
     written = []
     monkeypatch.setattr(
-        "modelseal.fingerprint.codec.write_atomically", lambda _, data: written.append(data)
+        "modelseal.fingerprint.file_format.write_atomically", lambda _, data: written.append(data)
     )
     sealed.fingerprint().save(place / "new.seal", encrypt_to=place / "k.pub.pem")
     (data,) = written
@@ -325,7 +325,7 @@ def test_without_the_extra_the_sentence_says_what_to_install():
     program = (
         "import sys; sys.modules['cryptography'] = None\n"
         "from modelseal.errors import MissingExtraError\n"
-        "import modelseal.fingerprint.codec\n"
+        "import modelseal.fingerprint.file_format\n"
         "for name in ('encryption', 'signatures', 'sigstore_bundles'):\n"
         "    try:\n"
         "        __import__(f'modelseal.fingerprint.{name}')\n"
@@ -340,7 +340,7 @@ def test_without_the_extra_the_sentence_says_what_to_install():
 
 def test_reading_a_plain_fingerprint_imports_no_cryptography():
     program = (
-        "import sys, modelseal.fingerprint.codec, modelseal.verification.verify\n"
+        "import sys, modelseal.fingerprint.file_format, modelseal.verification.verify\n"
         "import modelseal.cli.app\n"
         "raise SystemExit('cryptography' in sys.modules)"
     )

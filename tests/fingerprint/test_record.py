@@ -10,7 +10,7 @@ from refusals import refuses
 
 from modelseal.domain import Domain
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.record import (
+from modelseal.fingerprint.fingerprint import (
     Fingerprint,
     check_neighbours,
     format_level,

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from refusals import refuses
 
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.fingerprint.codec import encode, load
 from modelseal.fingerprint.encryption import make_keys
+from modelseal.fingerprint.file_format import encode, load
 from modelseal.fingerprint.signatures import (
     check_by_key,
     check_signature,

@@ -17,7 +17,7 @@ from sigstore.sign import SigningContext
 
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.fingerprint import sigstore_bundles
-from modelseal.fingerprint.codec import encode
+from modelseal.fingerprint.file_format import encode
 from modelseal.fingerprint.signatures import hash_model_files, signer_files
 from modelseal.fingerprint.sigstore_bundles import (
     TOKEN,

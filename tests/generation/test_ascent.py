@@ -7,11 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from modelseal.generation.baselines.ascent import (
-    ascend,
-    project_l2,
-    sensitivity_objective,
-)
+from modelseal.generation.baselines.ascent import ascend, project_l2, sensitivity_objective
 from modelseal.generation.image_quality import total_variation
 from modelseal.generation.sensitivity import Output, last_layer_sensitivity
 

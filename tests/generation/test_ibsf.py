@@ -7,12 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from modelseal.domain import Domain
-from modelseal.generation.baselines.ibsf import (
-    Gradients,
-    IbsfSettings,
-    ibsf,
-    top_entropy,
-)
+from modelseal.generation.baselines.ibsf import Gradients, IbsfSettings, ibsf, top_entropy
 from modelseal.generation.gaps import score
 
 LINE = Domain(shape=(6,), bounds=(0.0, 1.0), levels=0)

@@ -5,9 +5,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from modelseal.domain import Domain
-from modelseal.generation.baselines.two_class import (
-    two_class,
-)
+from modelseal.generation.baselines.two_class import two_class
 from modelseal.generation.gaps import score
 
 LINE = Domain(shape=(5,), bounds=(-100.0, 100.0), levels=0)

@@ -7,13 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.models.transforms import (
-    Filter,
-    Normalised,
-    Resized,
-    Resizing,
-    reorderings,
-)
+from modelseal.models.transforms import Filter, Normalised, Resized, Resizing, reorderings
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 INPUTS = torch.rand(5, 3, 4, 6, generator=torch.Generator().manual_seed(0))

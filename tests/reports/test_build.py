@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from refusals import refuses
 
-from modelseal.display import Table
 from modelseal.errors import BadFileError
 from modelseal.evaluation.results import Exhibit
 from modelseal.reports.build import (
@@ -26,6 +25,7 @@ from modelseal.reports.build import (
 )
 from modelseal.reports.plots import Figure
 from modelseal.reports.tables import TABLES, list_tables
+from modelseal.tabular import Table
 
 
 def test_what_is_written_is_read_again_to_the_last_bit_and_is_json(whole, poor, tmp_path):

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 from evaluated import samples, trial
 
-from modelseal.display import NOTHING
 from modelseal.evaluation.metrics import summarise
 from modelseal.reports.tables import TABLES, list_tables
+from modelseal.tabular import NOTHING
 
 
 def cells(table, row):

@@ -7,8 +7,8 @@ import pytest
 from modelseal.calibration.variants import ChannelsLast, Float64
 from modelseal.enums import ChannelOrder
 from modelseal.generation.baselines.legacy import LegacySettings
-from modelseal.research.experiment import Settings, read_data, run_experiment
 from modelseal.research.vgg_face import read_pair
+from modelseal.research.vgg_face_experiment import Settings, read_data, run_experiment
 
 QUICK = (Float64(), ChannelsLast())
 

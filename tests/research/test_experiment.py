@@ -10,8 +10,9 @@ from refusals import refuses
 
 from modelseal.errors import InvalidArgumentError, SealingError
 from modelseal.generation.baselines.legacy import LegacySettings, legacy
-from modelseal.research import experiment
-from modelseal.research.experiment import (
+from modelseal.research import vgg_face_experiment
+from modelseal.research.vgg_face import MEAN
+from modelseal.research.vgg_face_experiment import (
     Settings,
     check_sanity,
     count_success,
@@ -21,7 +22,6 @@ from modelseal.research.experiment import (
     run_experiment,
     size_bag,
 )
-from modelseal.research.vgg_face import MEAN
 from modelseal.types import ignore
 
 
@@ -98,7 +98,7 @@ def test_where_ours_cannot_be_made_the_reason_is_kept(pair, naturals, settings, 
     def refuse(*_, **__):
         raise SealingError("none of 3 candidates can be used")
 
-    monkeypatch.setattr(experiment, "make_candidates", refuse)
+    monkeypatch.setattr(vgg_face_experiment, "make_candidates", refuse)
     made = make_ours(pair, naturals, settings(), ignore)
     assert (len(made), made.reason) == (0, "none of 3 candidates can be used")
 

@@ -11,8 +11,15 @@ from PIL import Image
 from modelseal.enums import ChannelOrder
 from modelseal.reports.plots import render
 from modelseal.reports.style import LIGHT
-from modelseal.research.experiment import Made, Outcome, Reproduction, Sanity, Settings, Success
-from modelseal.research.reproduction import assemble, document, draw_success
+from modelseal.research.reproduction_report import assemble, document, draw_success
+from modelseal.research.vgg_face_experiment import (
+    Made,
+    Outcome,
+    Reproduction,
+    Sanity,
+    Settings,
+    Success,
+)
 
 FILES = ("Ada_1.png", "Ada_1.jpg")
 SANITY = Sanity(

@@ -12,14 +12,12 @@ from modelseal.calibration.calibrate import calibrate
 from modelseal.calibration.variants import Float64, Nnpack
 from modelseal.enums import Precision, Rule
 from modelseal.errors import SealingError
-from modelseal.fingerprint.codec import encode
+from modelseal.fingerprint.file_format import encode
 from modelseal.outputs.specs import TopLabels
 from modelseal.runtime.devices import device_of, find_device
 from modelseal.runtime.inference import copy_network
 from modelseal.sealing import methods
-from modelseal.sealing.candidates import (
-    to_tensor,
-)
+from modelseal.sealing.candidates import to_tensor
 from modelseal.sealing.methods import METHODS
 from modelseal.sealing.neighbours import find_neighbours
 from modelseal.sealing.pipeline import select

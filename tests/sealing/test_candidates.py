@@ -24,7 +24,7 @@ from modelseal.calibration.variants import (
 from modelseal.domain import Domain
 from modelseal.enums import Precision
 from modelseal.errors import InvalidArgumentError, SealingError
-from modelseal.fingerprint.codec import decode, encode, weights_digest
+from modelseal.fingerprint.file_format import decode, encode, weights_digest
 from modelseal.models.loader import Model
 from modelseal.models.transforms import Normalised
 from modelseal.outputs.specs import Probabilities, TopLabels

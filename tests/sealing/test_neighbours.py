@@ -10,7 +10,7 @@ from refusals import refuses
 
 from modelseal.calibration.calibrate import calibrate
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.codec import decode, encode
+from modelseal.fingerprint.file_format import decode, encode
 from modelseal.sealing.candidates import to_tensor
 from modelseal.sealing.neighbours import Effects, find_neighbours, propose
 from modelseal.verdict import Outcome

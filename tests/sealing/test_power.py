@@ -10,7 +10,7 @@ from torch import nn
 
 from modelseal.enums import Power
 from modelseal.errors import InvalidArgumentError, SealingError
-from modelseal.fingerprint.codec import decode, encode
+from modelseal.fingerprint.file_format import decode, encode
 from modelseal.sealing.candidates import to_tensor
 from modelseal.sealing.perturbations import Family, differs, list_families
 from modelseal.sealing.pipeline import select

@@ -8,7 +8,7 @@ from refusals import refuses
 
 from modelseal.enums import Rule
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.codec import encode
+from modelseal.fingerprint.file_format import encode
 from modelseal.sealing import pipeline
 from modelseal.sealing.perturbations import FLIPS, foretell_flips, small_copies
 from modelseal.sealing.pipeline import select

@@ -9,8 +9,8 @@ from torch import nn
 from modelseal.calibration.variants import BatchSize, ChannelsLast, Float64, Nnpack, OneDnnOff
 from modelseal.domain import Domain
 from modelseal.endpoints.endpoint import CallableEndpoint
-from modelseal.fingerprint.codec import encode
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.file_format import encode
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.models.loader import Model
 from modelseal.outputs.specs import parse_spec
 from modelseal.sealing.candidates import make_candidates

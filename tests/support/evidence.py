@@ -5,7 +5,7 @@ from typing import Any
 
 import sealed
 
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.verification.commitment import Salts
 from modelseal.verification.evidence import Bundle, Shown, make_bundle, read_records
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 
 Play = Callable[["Handler"], None]
 """Does in the place of an answer whatever the fault is."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from modelseal.errors import EndpointError
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.outputs.answers import Answers
 
 

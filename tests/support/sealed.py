@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from modelseal.domain import Domain
-from modelseal.fingerprint.record import Enrollment, Fingerprint, Limit, Origin
+from modelseal.fingerprint.fingerprint import Enrollment, Fingerprint, Limit, Origin
 from modelseal.outputs.specs import (
     OutputSpec,
     Probabilities,

@@ -7,7 +7,7 @@ import torch
 from other_device import add_device
 
 from modelseal.errors import NotAppliedError
-from modelseal.tampering.registry import GROUPS, Data, list_changes, list_names
+from modelseal.tampering.catalogue import GROUPS, Data, list_changes, list_names
 
 DEVICE = add_device()
 

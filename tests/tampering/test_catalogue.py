@@ -6,7 +6,7 @@ import torch
 
 from modelseal.errors import InvalidArgumentError, NotAppliedError
 from modelseal.tampering.base import Tampering
-from modelseal.tampering.registry import (
+from modelseal.tampering.catalogue import (
     TAMPERINGS,
     Data,
     list_changes,

@@ -7,7 +7,7 @@ from noisy import Noisy, counting, other
 from refusals import refuses
 
 from modelseal.errors import EndpointError, InvalidArgumentError, SealingError
-from modelseal.fingerprint.codec import decode, encode
+from modelseal.fingerprint.file_format import decode, encode
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import Probabilities, RawScores
 from modelseal.verdict import Outcome

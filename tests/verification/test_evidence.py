@@ -15,7 +15,7 @@ from refusals import refuses
 
 from modelseal.endpoints.recorded import RecordedEndpoint
 from modelseal.errors import BadFileError, InvalidArgumentError
-from modelseal.fingerprint.codec import canonical
+from modelseal.fingerprint.file_format import canonical
 from modelseal.outputs.specs import TopProbabilities
 from modelseal.verdict import Finding, Outcome
 from modelseal.verification.commitment import (

@@ -12,7 +12,7 @@ from modelseal.domain import Domain
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, PassingError
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import Probabilities, RawScores, TopLabels, TopProbabilities
-from modelseal.verification.naturals import (
+from modelseal.verification.natural_images import (
     APART,
     Naturals,
     are_apart,

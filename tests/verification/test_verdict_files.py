@@ -10,14 +10,8 @@ from modelseal.enums import VerdictForm
 from modelseal.errors import BadFileError
 from modelseal.verdict import Finding, Outcome, VerdictDocument
 from modelseal.verification import verdict_files
-from modelseal.verification.documents import describe_meaning, facts_of
-from modelseal.verification.verdict_files import (
-    to_html,
-    to_json,
-    to_junit,
-    to_sarif,
-    write_verdict,
-)
+from modelseal.verification.verdict_files import to_html, to_json, to_junit, to_sarif, write_verdict
+from modelseal.verification.verdict_text import describe_meaning, facts_of
 
 each_verdict = pytest.mark.parametrize("findings", [INTACT, TAMPERED, UNDECIDED, ()])
 

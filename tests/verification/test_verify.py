@@ -16,7 +16,7 @@ from modelseal.endpoints.factory import endpoint
 from modelseal.endpoints.recorded import Heading, RecordedEndpoint, record, start
 from modelseal.enums import Depth
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError, PassingError
-from modelseal.fingerprint.codec import load
+from modelseal.fingerprint.file_format import load
 from modelseal.verdict import Finding, Outcome
 from modelseal.verification.ledger import read_ledger
 from modelseal.verification.querier import QueryPolicy

@@ -39,7 +39,7 @@ CPU = torch.device("cpu")
 LARGEST = 2**23
 # For each batch size by how much the inputs are turned: nothing, half and all but one of a batch,
 # so that every input stands at several places. Not at all is the reference itself for its size.
-OFFSETS = {1: (0,), 2: (0, 1), 7: (0, 3, 6), BATCH: (16, 31), 256: (0, 128, 255)}
+_OFFSETS = {1: (0,), 2: (0, 1), 7: (0, 3, 6), BATCH: (16, 31), 256: (0, 128, 255)}
 # The batch sizes of which an evaluation tries every position.
 _EVERY_POSITION = (2, 7, BATCH)
 # Below it torch takes its own kernels, whatever is allowed.
@@ -333,7 +333,7 @@ def all_variants(domain: Domain, device: torch.device = CPU) -> tuple[Variant, .
 
 
 _BUILT_IN: tuple[Variant, ...] = (
-    *(BatchSize(size, offset) for size, offsets in OFFSETS.items() for offset in offsets),
+    *(BatchSize(size, offset) for size, offsets in _OFFSETS.items() for offset in offsets),
     *(Threads(1), Threads(2), ChannelsLast(), OneDnnOff(), Nnpack(), Float64()),
     *(Compiled(), Exported(), Reloaded()),
     *(OnnxRuntime(optimisation) for optimisation in Optimisation),

@@ -39,17 +39,17 @@ class Verbs(TyperGroup):
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (as typer has it)
         """Reads the options before the verb."""
-        with one_sentence():
+        with _one_sentence():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (as typer has it)
         """Reads what belongs to the verb, and runs it."""
-        with one_sentence(ctx):
+        with _one_sentence(ctx):
             return super().invoke(ctx)
 
 
 @contextmanager
-def one_sentence(whole: Any = None) -> Iterator[None]:  # noqa: ANN401 (as typer has it)
+def _one_sentence(whole: Any = None) -> Iterator[None]:  # noqa: ANN401 (as typer has it)
     """Tells a mistake in one sentence, and ends with the code of wrong use."""
     try:
         yield

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from modelseal.fingerprint.record import Fingerprint
+    from modelseal.fingerprint.fingerprint import Fingerprint
     from modelseal.models.loader import Model
     from modelseal.types import Progress
 

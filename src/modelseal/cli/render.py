@@ -9,12 +9,12 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from modelseal.cli.console import Terminal, plain
-from modelseal.display import Table
 from modelseal.domain import Domain
-from modelseal.fingerprint.record import Enrollment, Fingerprint, Limit, format_power
+from modelseal.fingerprint.fingerprint import Enrollment, Fingerprint, Limit, format_power
+from modelseal.tabular import Table
 from modelseal.types import PerInput
 from modelseal.verdict import Finding, Noticed, Outcome, Verdict
-from modelseal.verification.documents import describe_basis, evidence_table, noticed_table
+from modelseal.verification.verdict_text import describe_basis, evidence_table, noticed_table
 
 if TYPE_CHECKING:
     from modelseal.evaluation.results import Results
@@ -142,7 +142,7 @@ def _list_facts(fingerprint: Fingerprint) -> dict[str, dict[str, str]]:
     settings = {name: value for name, value in origin.parameters.items() if name != _SKIPPED}
     return {
         "What it is for": {
-            "inputs": describe_domain(domain).removeprefix("inputs of "),
+            "inputs": _describe_domain(domain).removeprefix("inputs of "),
             "classes": f"{fingerprint.classes}{names}",
             "shown": str(fingerprint.spec),
             "samples": str(len(fingerprint)),
@@ -189,7 +189,7 @@ def _spread(values: PerInput) -> str:
     return f"{values.min():.3g} to {values.max():.3g}, median {np.median(values):.3g}"
 
 
-def describe_domain(domain: Domain) -> str:
+def _describe_domain(domain: Domain) -> str:
     """What a valid input is, in one phrase."""
     shape = " x ".join(map(str, domain.shape))
     low, high = domain.bounds

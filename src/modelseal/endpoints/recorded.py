@@ -66,7 +66,7 @@ def to_object(answers: Answers, row: int) -> JsonObject:
     return line
 
 
-def to_line(content: JsonObject) -> bytes:
+def _to_line(content: JsonObject) -> bytes:
     """An object as one line."""
     return f"{json.dumps(content, allow_nan=False)}\n".encode()
 
@@ -207,7 +207,7 @@ def _same(first: Array | None, second: Array | None) -> bool:
 
 def record(answers: Answers, path: Path) -> None:
     """Writes answers as the JSON lines that `RecordedEndpoint` reads."""
-    lines = [to_line({"sample": row, **to_object(answers, row)}) for row in range(len(answers))]
+    lines = [_to_line({"sample": row, **to_object(answers, row)}) for row in range(len(answers))]
     write_atomically(path, b"".join(lines))
 
 
@@ -258,7 +258,7 @@ class Recorder:
             shown: JsonObject = {"error": str(answer) or "no answer came"}
         else:
             shown = to_object(answer, 0)
-        _append(self.path, to_line({"sample": number, "time": self.now(), **shown}))
+        _append(self.path, _to_line({"sample": number, "time": self.now(), **shown}))
 
 
 def _lock(recorder: Recorder) -> Callable[[], object]:
@@ -296,7 +296,7 @@ def start(path: Path, heading: Heading) -> Recorder:
     except (OSError, ValueError) as error:
         raise BadFileError(path, f"cannot be written: {explain(error)}") from error
     recorder = Recorder(path)
-    _append(path, to_line({"schema": RECORD, **asdict(heading), "time": recorder.now()}))
+    _append(path, _to_line({"schema": RECORD, **asdict(heading), "time": recorder.now()}))
     return recorder
 
 

@@ -7,11 +7,11 @@ from typing import TypeAlias, TypeVar, cast
 import numpy as np
 from jaxtyping import Bool
 
-from modelseal.display import BIT
 from modelseal.errors import InvalidArgumentError
 from modelseal.evaluation.plan import Subject
 from modelseal.evaluation.results import SampleSet, Trial
 from modelseal.intervals import Share, measure
+from modelseal.tabular import BIT
 from modelseal.types import PerInput
 
 _Changed: TypeAlias = Bool[np.ndarray, "trials samples"]
@@ -54,7 +54,7 @@ class Responses:
     @property
     def single(self) -> "Responses":
         """The same samples with the trials of families of one."""
-        return self.only(lambda trial: not is_graded(trial))
+        return self.only(lambda trial: not _is_graded(trial))
 
     @property
     def families(self) -> "dict[str, Responses]":
@@ -71,7 +71,7 @@ class Responses:
         return cast(Noticed, self.changed[:, picks].any(axis=-1))
 
 
-def is_graded(trial: Trial) -> bool:
+def _is_graded(trial: Trial) -> bool:
     """Whether it belongs to a family of many levels."""
     return trial.level is not None
 
@@ -205,7 +205,7 @@ def graded_curves(responses: Responses, rule: str, *, samples: int) -> tuple[Gra
     number = min(samples, responses.reach(rule))
     if not number:
         return ()
-    families = responses.only(is_graded).split(lambda trial: trial.name)
+    families = responses.only(_is_graded).split(lambda trial: trial.name)
     return tuple(_curve(members, rule, family, number) for family, members in families.items())
 
 
@@ -234,7 +234,7 @@ def _find_smallest(points: Iterable[_GradedPoint]) -> float | None:
 
 def bit_groups(responses: Responses, rule: str, *, samples: int) -> tuple[BitGroup, ...]:
     """How often flips of the sign, exponent and top mantissa bits are noticed by sets."""
-    flips = responses.only(lambda trial: trial.name == BIT and is_graded(trial))
+    flips = responses.only(lambda trial: trial.name == BIT and _is_graded(trial))
     number = min(samples, flips.reach(rule))
     if not (number and flips.trials):
         return ()
@@ -274,7 +274,7 @@ def compare_natural(
 
     def shared(trial: Trial) -> bool:
         wanted = trial.name == change or not change
-        return wanted and not is_graded(trial) and identify(trial) in common
+        return wanted and not _is_graded(trial) and identify(trial) in common
 
     common = {identify(trial) for trial in responses.trials}
     common &= {identify(trial) for trial in natural.trials}

@@ -15,7 +15,7 @@ from torch import nn
 from modelseal.calibration.variants import Variant
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.evaluation.plan import FLOAT, Digests, Plan, read_plan
-from modelseal.fingerprint.codec import weights_digest
+from modelseal.fingerprint.file_format import weights_digest
 from modelseal.models.images import BROKEN_ARRAYS, read_images
 from modelseal.models.loader import Model, load_model
 from modelseal.runtime.devices import is_on_gpu
@@ -26,7 +26,7 @@ from modelseal.sealing.candidates import (
     list_variants,
     to_tensor,
 )
-from modelseal.tampering.registry import Data
+from modelseal.tampering.catalogue import Data
 from modelseal.types import Array, Codes
 
 Numbers: TypeAlias = Int64[np.ndarray, " batch"]

@@ -38,7 +38,7 @@ from modelseal.evaluation.trials import HarmlessTask, TrialTask
 from modelseal.files import explain, write_atomically
 from modelseal.parallel.workers import Workers, hire
 from modelseal.sealing.candidates import PACKAGES
-from modelseal.tampering.registry import Change, list_changes
+from modelseal.tampering.catalogue import Change, list_changes
 from modelseal.types import Progress, ignore
 
 _Task: TypeAlias = SampleTask | HarmlessTask | SpottingTask | TrialTask
@@ -103,7 +103,7 @@ def run_plan(
     _begin(_freeze(plan, opened, trials=sum(len(each.subjects) for each in trials)), whole)
     failures = _perform_all(list_samples(plan, networks, whole), whole, workers, progress)
     asking: list[_Task] = [
-        *list_harmless(plan, networks, whole),
+        *_list_harmless(plan, networks, whole),
         *list_missing(trials),
         *list_spotting(plan, networks, whole),
     ]
@@ -156,7 +156,7 @@ def list_samples(plan: Plan, networks: Networks, folder: Path) -> list[SampleTas
     return sorted(tasks, key=lambda task: _rank(task.subject.method, _SLOW_METHODS))
 
 
-def list_harmless(plan: Plan, networks: Networks, folder: Path) -> list[HarmlessTask]:
+def _list_harmless(plan: Plan, networks: Networks, folder: Path) -> list[HarmlessTask]:
     """The subjects whose samples are there and were not asked in harmless ways yet."""
     return [
         HarmlessTask(

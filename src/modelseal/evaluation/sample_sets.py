@@ -34,7 +34,7 @@ from modelseal.evaluation.results import (
     dump_arrays,
     set_file,
 )
-from modelseal.fingerprint.codec import weights_digest
+from modelseal.fingerprint.file_format import weights_digest
 from modelseal.generation.image_quality import measure_psnr
 from modelseal.models.loader import Model
 from modelseal.outputs.specs import OutputSpec, changed_answers, parse_spec

@@ -38,7 +38,7 @@ from modelseal.runtime.inference import copy_network, run_network
 from modelseal.sealing.candidates import to_tensor
 from modelseal.settings import Section
 from modelseal.tampering.base import Tampering, random_source
-from modelseal.tampering.registry import Change, Data, list_changes
+from modelseal.tampering.catalogue import Change, Data, list_changes
 from modelseal.types import Scores
 
 
@@ -241,10 +241,10 @@ def _read_samples(folder: Path, subject: Subject, opened: Opened) -> tuple[Tenso
 
 def _measure_effect(opened: Opened, changed: nn.Module) -> float:
     """The largest change of any score of natural and noise inputs."""
-    return largest_change(_probe_sealed(opened), _probe(opened, changed))
+    return _largest_change(_probe_sealed(opened), _probe(opened, changed))
 
 
-def largest_change(before: Scores, after: Scores) -> float:
+def _largest_change(before: Scores, after: Scores) -> float:
     """The largest change of any score; infinite if one is not finite any more."""
     if not np.isfinite(after).all():
         return float(np.inf)

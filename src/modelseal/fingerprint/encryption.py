@@ -16,7 +16,13 @@ from pydantic import Field
 from modelseal.enums import KeyPurpose
 from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
 from modelseal.files import beside, read_bytes, too_large, write_new
-from modelseal.fingerprint.codec import ENCRYPTED, canonical, is_encrypted, is_encrypted_file, load
+from modelseal.fingerprint.file_format import (
+    ENCRYPTED,
+    canonical,
+    is_encrypted,
+    is_encrypted_file,
+    load,
+)
 from modelseal.settings import Section, parse_json
 
 try:

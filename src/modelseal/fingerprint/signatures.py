@@ -14,9 +14,9 @@ from pydantic import Field, field_validator
 
 from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
 from modelseal.files import beside, explain, now, read_bytes, write_atomically
-from modelseal.fingerprint.codec import canonical, load
 from modelseal.fingerprint.encryption import key_id, read_signer_key, read_signing_key
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.file_format import canonical, load
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.settings import Section, parse_json, read_settings
 
 try:

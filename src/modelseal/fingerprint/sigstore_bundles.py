@@ -13,7 +13,7 @@ from pydantic import Field
 
 from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError, PassingError
 from modelseal.files import read_bytes
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.fingerprint.signatures import (
     MAX_BYTES,
     Claim,

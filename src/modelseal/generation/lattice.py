@@ -83,7 +83,9 @@ def search_lattice(
     for number, proposals in enumerate(rounds):
         gaps, jacobian = differentiate_gaps(network, place(numbers), ranking)
         jacobian = jacobian * domain.step
-        free = free_moves(numbers, top=domain.levels - 1) & every_other(numbers, stuck, turn=number)
+        free = free_moves(numbers, top=domain.levels - 1) & _every_other(
+            numbers, stuck, turn=number
+        )
         changes = propose_changes(jacobian, gaps - margin[:, None], free, count=proposals)
         options = torch.cat([numbers[:, None], numbers[:, None] + changes], dim=1)
         scores = score(network, place(options[:, 1:].flatten(0, 1)))
@@ -141,7 +143,7 @@ def free_moves(numbers: Numbers, *, top: int) -> Tensor:
     return torch.stack([numbers < top, numbers > 0], dim=1)
 
 
-def every_other(numbers: Numbers, stuck: Tensor, *, turn: int) -> Tensor:
+def _every_other(numbers: Numbers, stuck: Tensor, *, turn: int) -> Tensor:
     """Which pixels may change: all, or every other one, in turn, of inputs that are stuck.
 
     An input that nothing improved would get the same proposals again.

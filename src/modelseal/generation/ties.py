@@ -18,7 +18,7 @@ from modelseal.generation.gaps import (
 
 # The longest step, in shares of the domain's span for each value (4 of 255 grey levels): beyond
 # it the linear model of a ReLU network says little.
-TRUST = 4 / 255
+_TRUST = 4 / 255
 # Rounding to the nearest level moves a value by this share of a level's width on average (the
 # standard deviation of a uniform error): to be nearer to the tie than that moves it is wasted.
 _ROUNDING = 1 / sqrt(12)
@@ -87,6 +87,6 @@ def shortest_change(jacobian: Jacobian, residual: Gaps, *, domain: Domain) -> Nu
     eye = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
     weights = torch.linalg.solve(gram + ridge[:, None, None] * eye, residual[:, :, None])
     change: Tensor = -(jacobian.transpose(1, 2) @ weights).squeeze(2)
-    trust = TRUST * domain.span * sqrt(change.shape[1])
+    trust = _TRUST * domain.span * sqrt(change.shape[1])
     share: Tensor = trust / change.norm(dim=1, keepdim=True).clamp(min=trust)
     return change * share

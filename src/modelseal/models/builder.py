@@ -45,10 +45,10 @@ def build_network(factory: str, arguments: Mapping[str, Any], *, folder: Path) -
             network = called(**arguments)
         except ESCAPES as error:
             raise InvalidArgumentError(f"{factory} failed: {first_line(error)}") from error
-    return check_module(factory, network)
+    return _check_module(factory, network)
 
 
-def check_module(factory: str, network: object) -> nn.Module:
+def _check_module(factory: str, network: object) -> nn.Module:
     """Makes sure that what a factory gave is a network."""
     if not isinstance(network, nn.Module):
         raise InvalidArgumentError(
@@ -220,7 +220,7 @@ def build_listed(factory: str, arguments: Mapping[str, Any], *, folder: Path) ->
         raise
     except (*ESCAPES, SafetensorError) as error:
         raise InvalidArgumentError(f"{factory} failed: {first_line(error)}") from error
-    return check_module(factory, network)
+    return _check_module(factory, network)
 
 
 def _import(name: str) -> Library:

@@ -13,8 +13,7 @@ from typing import Literal, TypeAlias
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from modelseal import display
-from modelseal.display import Row, Table
+from modelseal import tabular
 from modelseal.errors import BadFileError
 from modelseal.evaluation.metrics import Summary, summarise
 from modelseal.evaluation.results import Exhibit, Results, list_exhibits, read_results
@@ -22,6 +21,7 @@ from modelseal.files import explain
 from modelseal.html import render
 from modelseal.reports.plots import Figure, draw_figures, draw_sheets
 from modelseal.reports.tables import TABLES, list_tables
+from modelseal.tabular import Row, Table
 from modelseal.types import Progress, ignore
 
 # JSON has no infinity, which is the PSNR of a natural image: it is written as text.
@@ -106,7 +106,7 @@ def write_report(
     """A whole report."""
     parts = [f"# What the samples detect\n\n{about}\n"]
     for summary, pictures in zip(summaries, figures, strict=True):
-        parts.append(f"## {display.title(summary.network, summary.spec)}\n")
+        parts.append(f"## {tabular.title(summary.network, summary.spec)}\n")
         parts += [
             f"### {table.title}\n\n{table.note}\n\n{lay_out(table)}"
             for table in list_tables(summary)
@@ -125,7 +125,7 @@ def write_page(
     """A whole report as a page with its style and its figures inside, and no script."""
     parts = [
         {
-            "title": display.title(summary.network, summary.spec),
+            "title": tabular.title(summary.network, summary.spec),
             "tables": list_tables(summary),
             "figures": [_embed(picture) for picture in pictures],
         }
@@ -292,12 +292,12 @@ def _describe_missing(results: int) -> str:
 
 
 def _draw(summary: Summary, exhibits: _Exhibits) -> tuple[Figure, ...]:
-    prefix = file_name(summary)
+    prefix = _file_name(summary)
     shown = exhibits.get((summary.network, summary.spec), {})
     return (*draw_figures(summary, prefix=prefix), *draw_sheets(shown, summary, prefix=prefix))
 
 
-def file_name(summary: Summary) -> str:
+def _file_name(summary: Summary) -> str:
     """What the names of a summary's files begin with."""
     text = f"{summary.network}-{summary.spec}"
     return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in text)

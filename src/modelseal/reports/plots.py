@@ -13,8 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from modelseal import display
-from modelseal.display import BIT, NOTHING
+from modelseal import tabular
 from modelseal.evaluation.curves import POWER, GradedCurve
 from modelseal.evaluation.metrics import OURS, Summary
 from modelseal.evaluation.results import SHOWN, Exhibit
@@ -29,6 +28,7 @@ from modelseal.reports.style import (
     settings_for,
 )
 from modelseal.sealing.recipe import FACTOR
+from modelseal.tabular import BIT, NOTHING
 from modelseal.types import Array, PerInput
 
 AMPLIFIED = 16
@@ -150,7 +150,7 @@ def _write_cell(axes: Axes, place: tuple[int, int], value: float, nothing: str) 
         axes.text(*place, nothing, ha="center", va="center", fontsize=7)
         return
     shade = "white" if value < _DARK_SIDE else "black"
-    text = display.percent(value).removesuffix(" %")
+    text = tabular.percent(value).removesuffix(" %")
     axes.text(*place, text, ha="center", va="center", fontsize=9, color=shade)
 
 
@@ -207,7 +207,7 @@ def _scale_shares(axes: Axes, floor: float) -> None:
     )
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: "0" if value < 1.5 * floor else display.small_percent(value))
+        FuncFormatter(lambda value, _: "0" if value < 1.5 * floor else tabular.small_percent(value))
     )
 
 
@@ -260,7 +260,7 @@ def _draw_levels(axes: Axes, lines: Mapping[str, Mapping[float, float]], summary
         levels = sorted(points)
         _draw_line(axes, method, levels, [points[level] for level in levels], summary)
     axes.set_ylim(0, 1.02)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: display.percent(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: tabular.percent(value)))
 
 
 def _mark_bits(axes: Axes, page: Page) -> None:
@@ -282,7 +282,7 @@ def _mark_sizes(axes: Axes, page: Page) -> None:
 
 
 def _format_power(level: float) -> str:
-    text = display.level(level)
+    text = tabular.level(level)
     return f"$2^{{{text[2:]}}}$" if text.startswith("2^") else text
 
 
@@ -369,7 +369,7 @@ def draw_shares(
     axes.set_xlabel("share of queries answered from a clean copy")
     axes.set_ylabel("verifications that detect the change")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: display.percent(value)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: tabular.percent(value)))
     canvas.legend(loc="outside lower center", ncols=len(exact), fontsize=9)
 
 

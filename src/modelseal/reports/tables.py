@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable, Mapping
 
-from modelseal import display
-from modelseal.display import BIT, NOTHING, Table, grid, once
+from modelseal import tabular
 from modelseal.evaluation.curves import BIT_GROUPS
 from modelseal.evaluation.metrics import OURS, Summary
+from modelseal.tabular import BIT, NOTHING, Table, grid, once
 
 
 def overview(summary: Summary) -> Table:
@@ -16,13 +16,13 @@ def overview(summary: Summary) -> Table:
     rows = [
         (
             each.method,
-            display.percent(each.mean),
-            f"{display.percent(each.worst)} ({each.worst_change})",
+            tabular.percent(each.mean),
+            f"{tabular.percent(each.worst)} ({each.worst_change})",
             *(
                 f"{each.missed[rule]:,} of {each.sets[rule]:,}" if rule in each.sets else NOTHING
                 for rule in summary.rules
             ),
-            display.images(images[each.method].images, images[each.method].asked)
+            tabular.images(images[each.method].images, images[each.method].asked)
             if each.method in images
             else NOTHING,
             f"{alarms[each.method].alarms:,} of {alarms[each.method].answers:,}"
@@ -53,7 +53,7 @@ def overview(summary: Summary) -> Table:
 def detection(summary: Summary) -> Table:
     """How often single samples detect each change without levels."""
     found = [each for each in summary.detections if each.level is None]
-    cells = {(each.change, each.method): display.percent(each.share.value) for each in found}
+    cells = {(each.change, each.method): tabular.percent(each.share.value) for each in found}
     changes = once(each.change for each in found)
     networks = {
         change: " / ".join(once(f"{each.trials:,}" for each in found if each.change == change))
@@ -79,7 +79,7 @@ def missed(summary: Summary) -> Table:
         if each.method == OURS or each.rule == summary.rules[0]
     )
     cells = {
-        (each.change, (each.method, each.rule)): display.ratio(each.sets) for each in summary.missed
+        (each.change, (each.method, each.rule)): tabular.ratio(each.sets) for each in summary.missed
     }
     sizes = once(str(each.samples) for each in summary.missed)
     return Table(
@@ -98,7 +98,7 @@ def missing(summary: Summary) -> Table:
         (
             each.method,
             each.rule,
-            *(display.small_percent(point.value) for point in each.points),
+            *(tabular.small_percent(point.value) for point in each.points),
             *[NOTHING] * (largest - len(each.points)),
         )
         for each in summary.curves
@@ -116,7 +116,7 @@ def equivalents(summary: Summary) -> Table:
     """How many natural images it takes to match one sample, for each change."""
     methods = once(each.method for each in summary.equivalents)
     cells = {
-        (each.change or "all", each.method): display.images(each.images, each.asked)
+        (each.change or "all", each.method): tabular.images(each.images, each.asked)
         for each in summary.equivalents
     }
     return Table(
@@ -131,9 +131,9 @@ def comparison(summary: Summary) -> Table:
     """Ours beside the nearest other method, row by row."""
     rows = [
         (
-            display.row(each.change, each.level),
-            display.percent(each.ours),
-            display.percent(each.best),
+            tabular.row(each.change, each.level),
+            tabular.percent(each.ours),
+            tabular.percent(each.best),
             each.rival,
             f"{100 * each.lead:+.1f}",
         )
@@ -151,7 +151,7 @@ def comparison(summary: Summary) -> Table:
 def not_applied(summary: Summary) -> Table:
     """Recipes that did not reach their goal."""
     rows = [
-        (display.row(each.change, each.level), f"{each.trials:,}", "; ".join(each.reasons))
+        (tabular.row(each.change, each.level), f"{each.trials:,}", "; ".join(each.reasons))
         for each in summary.not_applied
     ]
     return Table(
@@ -176,7 +176,7 @@ def smallest(summary: Summary) -> Table:
                     (
                         "not even the largest"
                         if each.smallest is None
-                        else display.level(each.smallest)
+                        else tabular.level(each.smallest)
                         for each in curves
                         if (each.method, each.rule, each.family) == (method, rule, family)
                     ),
@@ -207,7 +207,7 @@ def bits(summary: Summary) -> Table:
             share for name in BIT_GROUPS for share in (groups[name].sets, groups[name].effective)
         )
         told = (
-            NOTHING if share is None else f"{display.percent(share.value)} of {share.whole:,}"
+            NOTHING if share is None else f"{tabular.percent(share.value)} of {share.whole:,}"
             for share in shares
         )
         rows.append((method, rule, *told))
@@ -232,7 +232,7 @@ def alarms(summary: Summary) -> Table:
     methods = tuple(totals)
     variants = sorted({each.variant for each in summary.alarms if each.variant}, key=_natural_order)
     rows = grid(cells, (*variants, "all"), methods)
-    bounds = ("at most", *(display.bound(totals[method].bound) for method in methods))
+    bounds = ("at most", *(tabular.bound(totals[method].bound) for method in methods))
     return Table(
         title="False alarms",
         note="Other answers than the sealed network's where it was only run in another way. The "
@@ -259,8 +259,8 @@ def samples(summary: Summary) -> Table:
         (
             each.method,
             f"{each.samples:,}",
-            *map(display.number, (each.psnr.low, each.psnr.median, each.psnr.high)),
-            display.number(each.work),
+            *map(tabular.number, (each.psnr.low, each.psnr.median, each.psnr.high)),
+            tabular.number(each.work),
         )
         for each in summary.qualities
     ]
@@ -284,7 +284,7 @@ def _sightings(summary: Summary) -> Table:
             (
                 f"{each.auc:.2f} ({each.low:.2f} to {each.high:.2f})",
                 *(
-                    f"{display.percent(rate.found.value)} at {display.percent(rate.false_rate)}"
+                    f"{tabular.percent(rate.found.value)} at {tabular.percent(rate.false_rate)}"
                     for rate in each.rates
                 ),
             )
@@ -308,15 +308,15 @@ def _sharings(summary: Summary) -> Table:
     rows = []
     for each in summary.sharings:
         powers = dict(each.powers)
-        left = (display.percent(powers[share]) for share in SHARES)
-        last = display.percent(each.breaking) if each.breaking else "none"
+        left = (tabular.percent(powers[share]) for share in SHARES)
+        last = tabular.percent(each.breaking) if each.breaking else "none"
         rows.append((each.method, f"{each.samples}", *left, last))
     return Table(
         title="A provider that answers a share of all queries from a clean copy",
         note="How often sets of so many samples, drawn at random, detect a change, over all "
         "changes without levels; last, the largest share at which 95 % still do, or none if "
         "fewer do even without any.",
-        head=("method", "samples", *map(display.percent, SHARES), "breaking share"),
+        head=("method", "samples", *map(tabular.percent, SHARES), "breaking share"),
         rows=tuple(rows),
     )
 
@@ -331,16 +331,16 @@ def _routings(summary: Summary) -> Table:
             for each in summary.routings
             if (each.method, each.detector, each.samples) == key
         }
-        left = (display.percent(own[rate].power) for rate in rates)
+        left = (tabular.percent(own[rate].power) for rate in rates)
         method, detector, samples = key
-        unspotted = display.percent(own[rates[0]].unspotted)
+        unspotted = tabular.percent(own[rates[0]].unspotted)
         rows.append((method, detector, f"{samples}", unspotted, *left))
     return Table(
         title="A provider that answers what it suspects from a clean copy",
         note="How often sets of so many samples, drawn at random of those that the best detector "
         "did not learn from, detect a change: if nothing is suspected, and if so many natural "
         "inputs are taken for samples.",
-        head=("method", "detector", "samples", "none", *map(display.percent, rates)),
+        head=("method", "detector", "samples", "none", *map(tabular.percent, rates)),
         rows=tuple(rows),
     )
 

@@ -257,7 +257,7 @@ def convert_caffe(
 def read_caffe(model: Path, description: Path) -> dict[str, Array]:
     """Reads the weights of a network that Caffe wrote."""
     declared = _read_description(description)
-    layers = {layer.name: layer for layer in read_model(model) if layer.blobs}
+    layers = {layer.name: layer for layer in _read_model(model) if layer.blobs}
     missing = [each.name for each in declared if each.name not in layers]
     if missing:
         raise BadFileError(model, f"expected a layer {missing[0]}, as in {description.name}")
@@ -287,7 +287,7 @@ def _read_description(path: Path) -> tuple[_Declared, ...]:
     return declared
 
 
-def read_model(path: Path) -> list[_Layer]:
+def _read_model(path: Path) -> list[_Layer]:
     """The layers of a `.caffemodel`, with those that have no weights."""
     try:
         with path.open("rb") as file:

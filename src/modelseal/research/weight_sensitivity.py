@@ -36,10 +36,12 @@ def weight_sensitivity(
     classes = count_classes(network, inputs)
     basis = torch.eye(classes, dtype=inputs.dtype, device=inputs.device)
     directions = basis.expand(len(inputs), -1, -1)
-    return squared_derivatives(network, inputs, directions, output=output, parameters=chosen).sum(1)
+    return _squared_derivatives(network, inputs, directions, output=output, parameters=chosen).sum(
+        1
+    )
 
 
-def squared_derivatives(
+def _squared_derivatives(
     network: nn.Module,
     inputs: Inputs,
     directions: Directions,

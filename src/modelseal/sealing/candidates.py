@@ -14,8 +14,8 @@ from modelseal.calibration.calibrate import Calibration, calibrate
 from modelseal.calibration.variants import Replaced, Variant, all_variants, fp32_variants
 from modelseal.errors import BadFileError, InvalidArgumentError, SealingError
 from modelseal.files import now
-from modelseal.fingerprint.codec import weights_digest
-from modelseal.fingerprint.record import Fingerprint, Origin
+from modelseal.fingerprint.file_format import weights_digest
+from modelseal.fingerprint.fingerprint import Fingerprint, Origin
 from modelseal.generation.image_quality import measure_psnr
 from modelseal.models.loader import Model, load_model
 from modelseal.models.transforms import reorderings
@@ -128,15 +128,15 @@ def to_tensor(model: Model, codes: Codes) -> Tensor:
 
 def list_variants(model: Model) -> tuple[Variant, ...]:
     """All harmless float32 ways of running this model, its normalisation's orders among them."""
-    return (*fp32_variants(device_of(model.network)), *list_orders(model))
+    return (*fp32_variants(device_of(model.network)), *_list_orders(model))
 
 
 def list_every_variant(model: Model) -> tuple[Variant, ...]:
     """All that sealing tries and much more, for the evaluation of false alarms."""
-    return (*all_variants(model.domain, device_of(model.network)), *list_orders(model))
+    return (*all_variants(model.domain, device_of(model.network)), *_list_orders(model))
 
 
-def list_orders(model: Model) -> tuple[Variant, ...]:
+def _list_orders(model: Model) -> tuple[Variant, ...]:
     """The model with its normalisation computed in other orders."""
     return tuple(Replaced(name, network) for name, network in reorderings(model.network).items())
 

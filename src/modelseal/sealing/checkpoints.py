@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, EvaluationError, InvalidArgumentError, SealingError
 from modelseal.files import explain, write_atomically
-from modelseal.fingerprint.codec import content_digest, load_tensors
+from modelseal.fingerprint.file_format import content_digest, load_tensors
 from modelseal.generation.gaps import values_at_once
 from modelseal.models.loader import Model
 from modelseal.parallel.workers import Workers

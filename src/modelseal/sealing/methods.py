@@ -49,9 +49,9 @@ from modelseal.sealing.recipe import Recipe
 
 # The move of a sample is known only when the sample is: one that came out larger is settled again
 # with the margin that it needs. Each attempt leaves about one of four behind.
-ATTEMPTS = 4
+_ATTEMPTS = 4
 # A sample whose margin is this many times what it needs is settled again, too.
-LOOSE = 3.0
+_LOOSE = 3.0
 # How often other classes may come into a tie that they overtook.
 _OVERTAKINGS = 4
 # A later attempt starts on the levels, beside the window.
@@ -214,7 +214,7 @@ def _widen(network: nn.Module, near: Inputs, ranking: Ranking, recipe: Recipe) -
     usual = first.nanmedian()
     margin = first.clamp(min=usual)
     pending = torch.arange(len(near), device=near.device)
-    for attempt in range(ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
         order = ranking.take(pending)
         found = _place(network, state[pending], order, margin[pending], recipe, repair=attempt > 0)
         needed = need_margin(network, found, recipe, before=first[pending]).clamp(min=usual)
@@ -223,7 +223,7 @@ def _widen(network: nn.Module, near: Inputs, ranking: Ranking, recipe: Recipe) -
         samples[pending[better]], least[pending[better]] = found[better], lead[better]
         state[pending] = found
         aim = torch.maximum(margin[pending], needed)
-        again = (lead < needed) | (lead > LOOSE * aim)
+        again = (lead < needed) | (lead > _LOOSE * aim)
         # What the search fell short by is how exactly it can aim here.
         margin[pending] = aim + (needed - lead).clamp(min=0)
         pending = pending[again]

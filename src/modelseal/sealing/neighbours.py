@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.record import Fingerprint, list_faces
+from modelseal.fingerprint.fingerprint import Fingerprint, list_faces
 from modelseal.generation.gaps import differentiate_gaps, rank, score
 from modelseal.models.loader import Model
 from modelseal.outputs.specs import TopLabels

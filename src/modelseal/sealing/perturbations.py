@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from modelseal.errors import ModelsealError
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.generation.gaps import Inputs
 from modelseal.models.loader import Model
 from modelseal.outputs.specs import OutputSpec, changed_answers

@@ -10,7 +10,7 @@ import numpy as np
 from modelseal.calibration.precision import parse_precisions
 from modelseal.enums import Power, Rule
 from modelseal.errors import BadFileError, InvalidArgumentError, SealingError
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.models.images import read_images
 from modelseal.models.loader import Model, load_model
 from modelseal.outputs.specs import OutputSpec, parse_spec

@@ -8,7 +8,7 @@ import numpy as np
 
 from modelseal.enums import Power
 from modelseal.errors import InvalidArgumentError, ModelsealError, SealingError
-from modelseal.fingerprint.record import Fingerprint, Limit
+from modelseal.fingerprint.fingerprint import Fingerprint, Limit
 from modelseal.models.loader import Model
 from modelseal.runtime.devices import without_tf32
 from modelseal.runtime.inference import copy_network, foreign_errors

@@ -9,7 +9,7 @@ from modelseal.calibration.variants import Variant
 from modelseal.domain import Domain
 from modelseal.enums import Precision
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.outputs.specs import OutputSpec, TopLabels
 
 FACTOR = 3.0

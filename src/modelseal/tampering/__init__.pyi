@@ -1,4 +1,8 @@
 from .base import Tampering as Tampering
+from .catalogue import Data as Data
+from .catalogue import list_changes as list_changes
+from .catalogue import list_names as list_names
+from .catalogue import register_tampering as register_tampering
 from .degradation import RelabelledClass as RelabelledClass
 from .degradation import RepeatedSample as RepeatedSample
 from .fine_tuning import Distilled as Distilled
@@ -11,10 +15,6 @@ from .poisoning import PoisonFrogs as PoisonFrogs
 from .poisoning import Targeted as Targeted
 from .quantization import OnnxInt8 as OnnxInt8
 from .quantization import TorchInt8 as TorchInt8
-from .registry import Data as Data
-from .registry import list_changes as list_changes
-from .registry import list_names as list_names
-from .registry import register_tampering as register_tampering
 from .training import Schedule as Schedule
 from .training import Scope as Scope
 from .trojans import BadNetsPatch as BadNetsPatch

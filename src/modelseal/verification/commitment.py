@@ -16,8 +16,8 @@ from pydantic import Field
 from modelseal.errors import BadFileError, InvalidArgumentError, MissingExtraError
 from modelseal.files import beside, now, read_bytes, write_atomically, write_new
 from modelseal.fingerprint.checks import MAX_CLASSES
-from modelseal.fingerprint.codec import canonical
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.file_format import canonical
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.settings import Section, parse_json
 
 try:

@@ -9,14 +9,14 @@ import numpy as np
 from modelseal.endpoints.responses import join
 from modelseal.errors import EndpointError, InvalidArgumentError, SealingError
 from modelseal.files import now
-from modelseal.fingerprint.record import MAX_REPEATS, Enrollment, Fingerprint
+from modelseal.fingerprint.fingerprint import MAX_REPEATS, Enrollment, Fingerprint
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import OutputSpec, RawScores
 from modelseal.types import Array, Mask, Progress, ignore
 from modelseal.verification.e_process import HALF, Counts, bound_all
 from modelseal.verification.judge import describe_answer, read_answer
 from modelseal.verification.ledger import Budget, find_ledger
-from modelseal.verification.naturals import Naturals
+from modelseal.verification.natural_images import Naturals
 from modelseal.verification.querier import Querier, QueryPolicy, Unasked, sample_or_neighbour
 from modelseal.verification.sequential import SequentialPolicy, check_fresh
 from modelseal.verification.session import Session, Target

@@ -30,8 +30,8 @@ from modelseal.endpoints.strict_json import JsonObject, read_object
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
 from modelseal.files import now, read_bytes, write_atomically
 from modelseal.fingerprint.checks import check_expected, check_names, form_of
-from modelseal.fingerprint.codec import canonical
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.file_format import canonical
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.outputs.specs import parse_spec
 from modelseal.settings import Section, parse_json

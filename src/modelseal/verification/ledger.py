@@ -16,8 +16,8 @@ from pydantic import Field
 
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.files import PRIVATE, beside, explain, now
-from modelseal.fingerprint.codec import canonical
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.file_format import canonical
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.settings import Section, parse_json
 from modelseal.types import Array
 
@@ -47,7 +47,7 @@ class _Entry(Section):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ledger:
+class _Ledger:
     """What a ledger holds: its first line, and the checks, oldest first."""
 
     opening: _Opening
@@ -104,7 +104,7 @@ class Budget:
             ledger = _parse(_repair(file, path), path)
             if ledger is None:
                 _begin(file, opening, path)
-                ledger = Ledger(opening=opening, entries=())
+                ledger = _Ledger(opening=opening, entries=())
             _check_same(ledger, opening, path)
             count = self.per_check or ledger.opening.per_check or len(fingerprint)
             chosen = self._choose(ledger.uses, count, generator)
@@ -186,7 +186,7 @@ def open_ledger(path: Path, fingerprint: Fingerprint, *, per_check: int | None) 
         _begin(file, _opening_of(fingerprint, per_check), path)
 
 
-def read_ledger(path: Path) -> Ledger:
+def read_ledger(path: Path) -> _Ledger:
     """Reads a ledger."""
     with _locked(path, create=False) as file:
         found = _parse(_read_all(file, path), path)
@@ -215,7 +215,7 @@ def _opening_of(fingerprint: Fingerprint, per_check: int | None) -> _Opening:
     )
 
 
-def _check_same(ledger: Ledger, opening: _Opening, path: Path) -> None:
+def _check_same(ledger: _Ledger, opening: _Opening, path: Path) -> None:
     if ledger.opening.fingerprint != opening.fingerprint:
         raise BadFileError(
             path,
@@ -277,7 +277,7 @@ def _read_all(file: int, path: Path) -> bytes:
     return os.pread(file, size, 0)
 
 
-def _parse(data: bytes, path: Path) -> Ledger | None:
+def _parse(data: bytes, path: Path) -> _Ledger | None:
     lines = data.split(b"\n")[:-1]
     if not lines:
         return None
@@ -290,4 +290,4 @@ def _parse(data: bytes, path: Path) -> Ledger | None:
             expected = f"expected samples 0 to {opening.samples - 1}, each once at most"
             raise BadFileError(path, expected, field=f"line {number}.samples")
         entries.append(entry)
-    return Ledger(opening=opening, entries=tuple(entries))
+    return _Ledger(opening=opening, entries=tuple(entries))

@@ -15,7 +15,7 @@ import numpy as np
 from modelseal.endpoints.endpoint import Endpoint, ask_with_retries, back_off
 from modelseal.endpoints.recorded import RecordedEndpoint
 from modelseal.errors import EndpointError, InvalidArgumentError
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.outputs.answers import Answers
 from modelseal.types import Array, Codes
 from modelseal.verdict import Evidence, Finding

@@ -9,7 +9,7 @@ from modelseal.endpoints.endpoint import Endpoint
 from modelseal.endpoints.recorded import RecordedEndpoint
 from modelseal.enums import Depth
 from modelseal.errors import InvalidArgumentError
-from modelseal.fingerprint.record import Enrollment, Fingerprint
+from modelseal.fingerprint.fingerprint import Enrollment, Fingerprint
 from modelseal.types import Mask, PerInput, Progress
 from modelseal.verdict import Evidence, Finding, Outcome, Statistics, Tally, Verdict, judge
 from modelseal.verification.e_process import (
@@ -31,7 +31,7 @@ MISSED = 0.01
 A smaller one costs little: each factor of ten takes three or four more answers of every sample.
 """
 
-QUERIES = 50
+_QUERIES = 50
 """How many queries there are at the most for each sample, by default.
 
 Eight settle a sample that never differed at enrollment; one that differs in a fifth of all cases
@@ -105,7 +105,7 @@ def find_levels(policy: SequentialPolicy, enrollment: Enrollment, *, samples: in
         bar=1 / (half if policy.look is None else spend_alpha(half, policy.look)),
         bounds=bounds,
         estimates=estimate(differing, enrollment.repeats),
-        queries=policy.queries or QUERIES * samples,
+        queries=policy.queries or _QUERIES * samples,
         look=policy.look,
     )
 

@@ -14,11 +14,11 @@ from modelseal.endpoints import factory, recorded
 from modelseal.endpoints.endpoint import Endpoint
 from modelseal.endpoints.recorded import Heading
 from modelseal.errors import BadFileError, EndpointError
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.outputs.answers import Answers, Kind
 from modelseal.types import Array, Inputs, Labels, Scores
 from modelseal.verification.ledger import Budget
-from modelseal.verification.naturals import Naturals, check_mapping, find_naturals
+from modelseal.verification.natural_images import Naturals, check_mapping, find_naturals
 from modelseal.verification.querier import Note, PickInputs, Querier, QueryPolicy, sample_alone
 
 Target: TypeAlias = Endpoint | str | Path | Callable[[Inputs], Labels | Scores]

@@ -9,13 +9,13 @@ from shlex import join
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-from modelseal.display import Row, Table
 from modelseal.enums import VerdictForm
 from modelseal.errors import import_extra
 from modelseal.files import write_atomically
 from modelseal.html import render, valid
+from modelseal.tabular import Row, Table
 from modelseal.verdict import Evidence, Finding, Outcome, Verdict, VerdictDocument
-from modelseal.verification.documents import (
+from modelseal.verification.verdict_text import (
     describe_meaning,
     evidence_table,
     facts_of,

@@ -10,13 +10,13 @@ from modelseal.endpoints import recorded
 from modelseal.enums import Depth
 from modelseal.errors import EndpointError, InvalidArgumentError
 from modelseal.files import now
-from modelseal.fingerprint.record import Enrollment, Fingerprint
+from modelseal.fingerprint.fingerprint import Enrollment, Fingerprint
 from modelseal.outputs.answers import Kind
 from modelseal.types import Array, Progress, ignore
 from modelseal.verdict import Evidence, Finding, Outcome, Provenance, Verdict
 from modelseal.verification.judge import Stop, conclude, examine
 from modelseal.verification.ledger import Budget, check_count, find_ledger
-from modelseal.verification.naturals import Decoys, Naturals, load_decoys, mix_decoys
+from modelseal.verification.natural_images import Decoys, Naturals, load_decoys, mix_decoys
 from modelseal.verification.querier import (
     PickInputs,
     QueryPolicy,

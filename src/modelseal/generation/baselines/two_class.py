@@ -74,14 +74,14 @@ def _cross(
         if not len(active):
             break
         before[active], own = after[active], ranking.take(active)
-        change = step_across(*differentiate_gaps(network, before[active], own))
+        change = _step_across(*differentiate_gaps(network, before[active], own))
         moved = before[active] + (1 + _OVERSHOOT) * change.view(before[active].shape)
         after[active] = domain.clamp(moved)
         active = active[_keeps_label(network, after[active], own.classes[:, 0])]
     return before, after
 
 
-def step_across(gaps: Gaps, jacobian: Jacobian) -> Tensor:
+def _step_across(gaps: Gaps, jacobian: Jacobian) -> Tensor:
     """The shortest change, laid flat, that closes one of the gaps in their linear model."""
     lengths = jacobian.norm(dim=2).clamp(min=_FLAT)
     distances, nearest = (gaps / lengths).min(dim=1)

@@ -11,7 +11,7 @@ import numpy as np
 from modelseal.endpoints.endpoint_toml import CheckSection, is_endpoint_toml, read_endpoint_toml
 from modelseal.endpoints.responses import LabelFormat, number_of
 from modelseal.errors import BadFileError, EndpointError, InvalidArgumentError
-from modelseal.fingerprint.record import Fingerprint
+from modelseal.fingerprint.fingerprint import Fingerprint
 from modelseal.models.images import BROKEN_ARRAYS, read_images
 from modelseal.outputs.answers import Answers
 from modelseal.settings import read_lines

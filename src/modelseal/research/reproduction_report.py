@@ -13,13 +13,13 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
-from modelseal.display import NOTHING, Table, percent
 from modelseal.enums import ChannelOrder
 from modelseal.generation.baselines.legacy import LegacySettings
 from modelseal.reports.build import check_folder, lay_out, publish
 from modelseal.reports.plots import AMPLIFIED, THUMB, amplify, render
 from modelseal.reports.style import DARK, LIGHT, Page, choose_stroke
-from modelseal.research.experiment import (
+from modelseal.research.vgg_face import read_pair
+from modelseal.research.vgg_face_experiment import (
     Made,
     Outcome,
     Reproduction,
@@ -28,8 +28,8 @@ from modelseal.research.experiment import (
     read_data,
     run_experiment,
 )
-from modelseal.research.vgg_face import read_pair
 from modelseal.sealing.recipe import FACTOR
+from modelseal.tabular import NOTHING, Table, percent
 from modelseal.types import Array, Progress, ignore
 
 _SCHEMA = "modelseal.reproduction/1"

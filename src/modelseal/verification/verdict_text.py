@@ -5,8 +5,8 @@ from math import floor
 
 import numpy as np
 
-from modelseal.display import Row, Table
-from modelseal.fingerprint.record import Fingerprint, format_level
+from modelseal.fingerprint.fingerprint import Fingerprint, format_level
+from modelseal.tabular import Row, Table
 from modelseal.types import PerInput
 from modelseal.verdict import Evidence, Finding, Noticed, Outcome, Verdict, VerdictDocument
 

@@ -19,7 +19,7 @@ from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.files import read_bytes, too_large, write_atomically
 from modelseal.fingerprint.checks import form_of
-from modelseal.fingerprint.record import Enrollment, Fingerprint, Limit, Origin
+from modelseal.fingerprint.fingerprint import Enrollment, Fingerprint, Limit, Origin
 from modelseal.outputs.answers import Answers
 from modelseal.outputs.specs import OutputSpec, parse_spec
 from modelseal.settings import Section, parse_json
@@ -27,6 +27,7 @@ from modelseal.types import Array
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
 
 MAX_BYTES = 2**31  # the largest file that is written or read
 MAX_HEADER_BYTES = 2**20  # the largest header of a file that is written or read

@@ -35,6 +35,7 @@ from modelseal.types import Array, Codes, PerInput
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
+
 # Bounds on what a hostile file can ask for: more than anybody uses.
 MAX_REPEATS = 1_000_000
 _MAX_ASKED = 2**31
@@ -293,7 +294,7 @@ class Fingerprint:
     @property
     def digest(self) -> str:
         """The SHA-256 of the plain file that it is written as: `sha256:` and 64 digits."""
-        from modelseal.fingerprint.codec import encode
+        from modelseal.fingerprint.file_format import encode
 
         return f"sha256:{sha256(encode(self)).hexdigest()}"
 
@@ -317,7 +318,7 @@ class Fingerprint:
             InvalidArgumentError: The fingerprint is larger than the format allows.
             MissingExtraError: It shall be encrypted, and the extra `crypto` is not installed.
         """
-        from modelseal.fingerprint.codec import save
+        from modelseal.fingerprint.file_format import save
 
         save(self, path, encrypt_to=encrypt_to, passphrase=passphrase)
 
