@@ -69,7 +69,7 @@ def _as_part(text: str) -> str:
     """A sentence of typer as a part of one of ours.
 
     Examples:
-        >>> as_part("Missing argument 'ENDPOINT'.")
+        >>> _as_part("Missing argument 'ENDPOINT'.")
         "missing argument 'ENDPOINT'"
     """
     line = " ".join(text.replace("Value error, ", "").split())
