@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from modelseal import tabular
-from modelseal.errors import BadFileError
+from modelseal.errors import BadFileError, import_extra
 from modelseal.evaluation.metrics import Summary, summarise
 from modelseal.evaluation.results import Exhibit, Results, list_exhibits, read_results
 from modelseal.files import explain
@@ -240,6 +240,8 @@ def report(
             written or holds anything but a report.
     """
     source, folder = Path(results), Path(output)
+    for module in ("matplotlib", "jinja2"):
+        import_extra(module, purpose="A report", extra="report")
     check_folder(folder, source=source)
     found = read_results(source)
     if not found.sets:
