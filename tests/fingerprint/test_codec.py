@@ -366,7 +366,6 @@ def beside(change):
             "enrolment.differing",
         ),
     ],
-    ids=str,
 )
 def test_tensors_that_are_missing_wrong_or_too_many_are_refused(changes, field):
     with refuses(BadFileError, field=field):
