@@ -115,7 +115,6 @@ def test_a_tally_counts_every_question():
         (evidence, {"finding": Finding.AGREES, "reason": "odd"}),
         (evidence, {"finding": Finding.DIFFERS, "reason": "odd"}),
     ],
-    ids=str,
 )
 def test_what_contradicts_itself_or_is_out_of_its_range_cannot_be_made(make, changes):
     with pytest.raises(InvalidArgumentError):
