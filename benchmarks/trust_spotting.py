@@ -18,12 +18,8 @@ from changed import draws
 from cifar import DOMAIN, images, resnet
 from modelseal.endpoints.endpoint import CallableEndpoint
 from modelseal.evaluation.adversary.detectors import Separation
-from modelseal.evaluation.adversary.routing import (
-    breaking_share,
-    power_of_routing,
-    power_of_sharing,
-)
-from modelseal.evaluation.adversary.spotting import (
+from modelseal.evaluation.adversary.router import breaking_share, power_of_routing, power_of_sharing
+from modelseal.evaluation.adversary.spotter import (
     HIGH_FREQUENCY,
     NEIGHBOURS,
     NETWORKS,

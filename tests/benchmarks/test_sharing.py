@@ -3,7 +3,7 @@ import pytest
 import sealed
 
 from modelseal.domain import Domain
-from modelseal.evaluation.adversary.routing import power_of_sharing
+from modelseal.evaluation.adversary.router import power_of_sharing
 from sharing import SharingEndpoint, power_if_independent, simulate
 
 COUNT = 12

@@ -6,8 +6,8 @@ import sealed
 
 import trust_spotting
 from modelseal.evaluation.adversary.detectors import separate
-from modelseal.evaluation.adversary.routing import power_of_routing, power_of_sharing
-from modelseal.evaluation.adversary.spotting import HIGH_FREQUENCY, NEIGHBOURS, NETWORKS
+from modelseal.evaluation.adversary.router import power_of_routing, power_of_sharing
+from modelseal.evaluation.adversary.spotter import HIGH_FREQUENCY, NEIGHBOURS, NETWORKS
 
 NOTICED = {
     "one": np.random.default_rng(0).random((4, 80)) < 0.8,

@@ -9,7 +9,7 @@ from refusals import refuses
 
 from modelseal.errors import InvalidArgumentError
 from modelseal.evaluation.adversary.detectors import separate
-from modelseal.evaluation.adversary.routing import (
+from modelseal.evaluation.adversary.router import (
     breaking_share,
     measure_routing,
     measure_sharing,

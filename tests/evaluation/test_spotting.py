@@ -9,9 +9,9 @@ from refusals import refuses
 from modelseal.domain import Domain
 from modelseal.errors import BadFileError, InvalidArgumentError
 from modelseal.evaluation import runner
-from modelseal.evaluation.adversary import spotting
+from modelseal.evaluation.adversary import spotter
 from modelseal.evaluation.adversary.detectors import Lessons
-from modelseal.evaluation.adversary.spotting import (
+from modelseal.evaluation.adversary.spotter import (
     ALONE,
     HIGH_FREQUENCY,
     NEIGHBOURS,
@@ -167,8 +167,8 @@ def test_too_few_other_inputs_are_said_and_of_large_ones_fewer_are_used(spotted,
     found = suspect_samples(task)
     assert found.reason == "expected 8 samples and 8 other natural inputs, got 11 and 7"
     assert (found.separations, found.tried, found.scores) == ((), (), ())
-    monkeypatch.setattr(spotting, "Lessons", partial(spotting.Lessons, steps=2))
-    monkeypatch.setattr(spotting, "_VALUES_AT_ONCE", 8 * 64)
+    monkeypatch.setattr(spotter, "Lessons", partial(spotter.Lessons, steps=2))
+    monkeypatch.setattr(spotter, "_VALUES_AT_ONCE", 8 * 64)
     found = suspect_samples(replace(task, naturals=9))
     known = next(each for each in found.separations if each.detector == NEIGHBOURS[0])
     assert known.naturals == 4  # of eight, half are known

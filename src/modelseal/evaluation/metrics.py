@@ -8,7 +8,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from modelseal.errors import InvalidArgumentError
-from modelseal.evaluation.adversary.routing import (
+from modelseal.evaluation.adversary.router import (
     Routing,
     Sharing,
     Sighting,

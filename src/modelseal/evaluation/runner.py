@@ -10,7 +10,7 @@ from typing import TypeAlias, cast
 
 from modelseal.errors import FOREIGN_ERRORS, BadFileError, InvalidArgumentError, ModelsealError
 from modelseal.evaluation.adversary.detectors import SMALLEST
-from modelseal.evaluation.adversary.spotting import SpottingTask
+from modelseal.evaluation.adversary.spotter import SpottingTask
 from modelseal.evaluation.inputs import (
     NetworkFiles,
     Opened,
